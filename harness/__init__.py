@@ -1,0 +1,1 @@
+"""How two computations of the same network are compared."""

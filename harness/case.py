@@ -1,0 +1,146 @@
+"""A case, everything that is needed to compute a model once, and its file."""
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+
+import numpy as np
+
+from harness.errors import UserError
+from models import MODELS, Model
+from models.layout import check_arrays
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Config, parameters, inputs and labels of one model.
+
+    Parameters
+    ----------
+    model : Model
+        One of ``models.MODELS``.
+    config : Config
+        Of that model.
+    arrays : dict of str to float32 array
+        The parameters under their names, "inputs" and "labels"; shapes as in
+        ``model.fields(config)``.
+
+    Raises
+    ------
+    ValueError
+        If an array is missing, is unknown or does not have its shape.
+    """
+
+    model: Model
+    config: Any
+    arrays: Dict[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        check_arrays(self.arrays, self.model.fields(self.config), self.config)
+
+    @property
+    def parameters(self) -> List[np.ndarray]:
+        """The parameters in TensorFlow's creation order."""
+        return [self.arrays[field.name] for field in self.model.parameters(self.config)]
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """[batch, time, inputs]."""
+        return self.arrays["inputs"]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """[batch, ..., outputs]."""
+        return self.arrays["labels"]
+
+
+class SavedCase(NamedTuple):
+    """What a case's file holds: the case, and what was seen when it was saved."""
+
+    case: Case
+    trace: Dict[str, np.ndarray]
+    notes: Dict[str, Any]
+
+
+def save(
+    path: str,
+    case: Case,
+    trace: Optional[Mapping[str, np.ndarray]] = None,
+    notes: Optional[Mapping[str, Any]] = None,
+) -> None:
+    """Write a case to `path`, whole or not at all.
+
+    The file is a NumPy ``.npz`` without pickle: ``meta``, a JSON text (format, model, config and
+    `notes`, such as versions), ``case/NAME`` for every array of the case and ``trace/NAME`` for
+    every array that the subject computed.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    meta = {
+        "format": FORMAT,
+        "model": case.model.name,
+        "config": asdict(case.config),
+        "notes": dict(notes or {}),
+    }
+    arrays = {"case/" + name: array for name, array in case.arrays.items()}
+    arrays.update(("trace/" + name, array) for name, array in (trace or {}).items())
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle, partial = tempfile.mkstemp(suffix=".partial", dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+            os.replace(partial, path)
+        except BaseException:
+            os.unlink(partial)
+            raise
+    except OSError as error:
+        raise UserError("Cannot write {}: {}.".format(path, error.strerror or error))
+
+
+def load(path: str) -> SavedCase:
+    """Read what :func:`save` wrote.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, of a later format or not a case at all.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays.pop("meta")))
+        version = meta["format"]
+    except FileNotFoundError:
+        raise UserError("There is no file {}.".format(path))
+    except OSError as error:
+        raise UserError("Cannot read {}: {}.".format(path, error.strerror or "not a case's file"))
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError("{} is damaged or not a case of rnndiff ({}).".format(path, error))
+    if version != FORMAT:
+        raise UserError(
+            "{} has the format {!r}, but this rnndiff reads {}: upgrade rnndiff.".format(
+                path, version, FORMAT
+            )
+        )
+    try:
+        model = MODELS[meta["model"]]
+        case = Case(model, model.Config(**meta["config"]), _under("case/", arrays))
+        return SavedCase(case, _under("trace/", arrays), dict(meta["notes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError("{} is not a case that rnndiff can run: {}.".format(path, error))
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    return {
+        name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)
+    }

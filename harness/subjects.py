@@ -1,0 +1,77 @@
+"""Implementations under test: a subject takes a case and returns its trace."""
+
+from collections import OrderedDict
+from typing import Any, Dict, Tuple
+
+import numpy as np
+
+from harness.case import Case
+from harness.errors import UserError
+
+GRAPHS_KEPT = 64
+
+
+class TensorFlow:
+    """The TensorFlow at hand, one thread, one graph and session for each config.
+
+    Parameters
+    ----------
+    graphs_kept : int
+        How many graphs are kept ready; the least recently used one goes first.
+
+    Raises
+    ------
+    UserError
+        If TensorFlow cannot be imported.
+    """
+
+    def __init__(self, graphs_kept: int = GRAPHS_KEPT) -> None:
+        try:
+            from models import tf1
+        except ImportError as error:
+            raise UserError(_how_to_install(error))
+        self._tf1 = tf1.tf1
+        self.version = tf1.tensorflow.__version__
+        self._graphs_kept = graphs_kept
+        self._ready: "OrderedDict[Any, _Ready]" = OrderedDict()
+
+    def __call__(self, case: Case) -> Dict[str, np.ndarray]:
+        """Compute every array of the trace, each with the shape of the oracle's."""
+        return self._session(case).run(case)
+
+    def _session(self, case: Case) -> "_Ready":
+        key = (case.model.name, case.config)
+        if key in self._ready:
+            self._ready.move_to_end(key)
+        else:
+            while len(self._ready) >= self._graphs_kept:
+                self._ready.popitem(last=False)[1].session.close()
+            self._ready[key] = _Ready(self._tf1, case)
+        return self._ready[key]
+
+
+class _Ready:
+    """The graph of one config with a session, its weights assigned by one run."""
+
+    def __init__(self, tf1: Any, case: Case) -> None:
+        graph = case.model.graph().build(case.config)
+        with graph.graph.as_default():
+            self.values = [tf1.placeholder(tf1.float32, v.shape) for v in graph.parameters]
+            self.assign = tf1.group(
+                *[tf1.assign(v, value) for v, value in zip(graph.parameters, self.values)]
+            )
+        graph.graph.finalize()
+        self.graph = graph
+        options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+        self.session = tf1.Session(graph=graph.graph, config=options)
+
+    def run(self, case: Case) -> Dict[str, np.ndarray]:
+        self.session.run(self.assign, dict(zip(self.values, case.parameters)))
+        feed = {self.graph.inputs: case.inputs, self.graph.labels: case.labels}
+        return self.session.run(self.graph.trace, feed)
+
+
+def _how_to_install(error: ImportError) -> str:
+    if "tf_keras" in str(error) or "TF_USE_LEGACY_KERAS" in str(error):
+        return "{}.".format(error)
+    return "This needs TensorFlow ({}): pip install 'rnndiff[tensorflow]'.".format(error)

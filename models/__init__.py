@@ -1,0 +1,48 @@
+"""What is computed: the recurrent networks of the article, each as config, oracle and graph.
+
+``models.MODELS`` maps a model's name to its :class:`Model`. Nothing here imports TensorFlow until
+:meth:`Model.graph` is called.
+"""
+
+import importlib
+from typing import Any, Callable, Dict, NamedTuple, Tuple
+
+from models import attention, bidirectional, seq2seq
+from models.layout import Field
+
+
+class Model(NamedTuple):
+    """The three rooms of one model."""
+
+    name: str
+    Config: Callable
+    article: Any
+    parameters: Callable[[Any], Tuple[Field, ...]]
+    data: Tuple[Field, ...]
+    free_running: Callable
+    teacher_forced: Callable
+
+    def fields(self, config: Any) -> Tuple[Field, ...]:
+        """Every array of a case: the parameters in TensorFlow's order, then inputs and labels."""
+        return self.parameters(config) + self.data
+
+    def graph(self) -> Any:
+        """The module that builds the TensorFlow graph; raises ImportError without TensorFlow."""
+        return importlib.import_module("models.{}.graph".format(self.name))
+
+
+def _model(package: Any) -> Model:
+    return Model(
+        name=package.__name__.rpartition(".")[2],
+        Config=package.config.Config,
+        article=package.config.ARTICLE,
+        parameters=package.config.parameters,
+        data=package.config.DATA,
+        free_running=package.oracle.free_running,
+        teacher_forced=package.oracle.teacher_forced,
+    )
+
+
+MODELS: Dict[str, Model] = {
+    model.name: model for model in map(_model, (seq2seq, bidirectional, attention))
+}

@@ -1,0 +1,76 @@
+"""Sizes and parameter layout of the encoder-decoder with attention."""
+
+from dataclasses import asdict, dataclass
+from typing import Dict, Optional, Tuple
+
+from models.layout import Field, attention_cell, check_sizes, linear
+
+
+@dataclass(frozen=True)
+class Config:
+    """The sizes and options of one encoder-decoder with attention.
+
+    Parameters
+    ----------
+    batch : int
+        Rows, 0 and up. All other sizes are 1 and up.
+    time, output_time : int
+        Steps that the encoder reads, and tokens that are written. With one token the decoder never
+        runs, and TensorFlow never creates its parameters.
+    inputs, outputs : int
+        Size of an input row and of a token's one-hot row.
+    num_units : int
+        Size of the inner cell's state.
+    attn_length : int
+        Slots of the window.
+    attn_size, attn_vec_size, input_size : int, optional
+        Size of a slot (by default `num_units`), of the scored features (by default `attn_size`)
+        and of what the inner cell reads (by default its input's size).
+    state_is_tuple : bool
+        Whether TensorFlow passes the state as a tuple or as one array. No number depends on it.
+    """
+
+    batch: int
+    time: int
+    output_time: int
+    inputs: int
+    outputs: int
+    num_units: int
+    attn_length: int
+    attn_size: Optional[int] = None
+    attn_vec_size: Optional[int] = None
+    input_size: Optional[int] = None
+    state_is_tuple: bool = True
+
+    def __post_init__(self):
+        check_sizes(self)
+
+    def sizes(self) -> Dict[str, int]:
+        """The size of every axis, defaults filled in."""
+        sizes = asdict(self)
+        del sizes["state_is_tuple"]
+        sizes["attn_size"] = self.num_units if self.attn_size is None else self.attn_size
+        if self.attn_vec_size is None:
+            sizes["attn_vec_size"] = sizes["attn_size"]
+        input_size = sizes.pop("input_size")
+        sizes["encoder_input_size"] = self.inputs if input_size is None else input_size
+        sizes["decoder_input_size"] = self.outputs if input_size is None else input_size
+        return sizes
+
+
+ARTICLE = Config(
+    batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128, attn_length=7
+)
+
+DATA = (
+    Field("inputs", (("batch",), ("time",), ("inputs",))),
+    Field("labels", (("batch",), ("output_time",), ("outputs",))),
+)
+
+
+def parameters(config: Config) -> Tuple[Field, ...]:
+    """The parameters, in the order in which TensorFlow creates its global variables."""
+    encoder = attention_cell("encoder", "inputs", "encoder_input_size")
+    projection = linear("projection", ("attn_size",), "outputs")
+    decoder = attention_cell("decoder", "outputs", "decoder_input_size")
+    return encoder + projection + (decoder if config.output_time > 1 else ())

@@ -1,0 +1,51 @@
+"""Sizes and parameter layout of the bidirectional RNN."""
+
+from dataclasses import asdict, dataclass
+from typing import Dict, Tuple
+
+from models.layout import Field, check_sizes, linear, rnn_cell
+
+
+@dataclass(frozen=True)
+class Config:
+    """The sizes of one bidirectional RNN.
+
+    Parameters
+    ----------
+    batch : int
+        Rows, 0 and up. All other sizes are 1 and up.
+    time : int
+        Steps; for an image, its rows.
+    inputs, outputs : int
+        Size of an input row and number of classes.
+    num_units : int
+        Size of the state of each direction.
+    """
+
+    batch: int
+    time: int
+    inputs: int
+    outputs: int
+    num_units: int
+
+    def __post_init__(self):
+        check_sizes(self)
+
+    def sizes(self) -> Dict[str, int]:
+        """The size of every axis."""
+        return asdict(self)
+
+
+ARTICLE = Config(batch=1, time=28, inputs=28, outputs=10, num_units=128)
+
+DATA = (
+    Field("inputs", (("batch",), ("time",), ("inputs",))),
+    Field("labels", (("batch",), ("outputs",))),
+)
+
+
+def parameters(config: Config) -> Tuple[Field, ...]:
+    """The parameters, in the order in which TensorFlow creates its global variables."""
+    forward = rnn_cell("forward", "inputs")
+    backward = rnn_cell("backward", "inputs")
+    return forward + backward + linear("projection", ("num_units", "num_units"), "outputs")

@@ -1,0 +1,11 @@
+"""RNN cells in plain NumPy, with the names and constructor arguments of TensorFlow's own.
+
+The port of ``AttentionCellWrapper`` to TensorFlow 2 is ``models.cells.attention_tensorflow``; it
+is not imported here, because it needs TensorFlow.
+"""
+
+from models.cells.attention import AttentionCellWrapper
+from models.cells.basic import BasicRNNCell
+from models.cells.linear import Linear
+
+__all__ = ["AttentionCellWrapper", "BasicRNNCell", "Linear"]

@@ -1,0 +1,92 @@
+"""A cell that attends to a window of its own last outputs."""
+
+import numpy as np
+
+from models.cells.linear import Linear
+from models.functions import softmax
+
+
+class AttentionCellWrapper:
+    """Attention over the last ``attn_length`` outputs of a cell.
+
+    The NumPy twin of ``tf.contrib.rnn.AttentionCellWrapper`` of TensorFlow 1.x, after Cheng, Dong
+    and Lapata, *Long Short-Term Memory-Networks for Machine Reading* (arXiv 1601.06733). The state
+    is ``(cell state, attention, window)``; what the constructor calls `state_is_tuple` in
+    TensorFlow changes only how it is packed, never a number.
+
+    Parameters
+    ----------
+    cell : a cell with ``load``, ``zero_state`` and two parameters, such as ``BasicRNNCell``
+    attn_length : int
+        How many outputs the window keeps.
+    attn_size : int, optional
+        The size of an output, of the attention and of a window slot; by default the cell's units.
+    attn_vec_size : int, optional
+        The size of the features that are scored; by default `attn_size`.
+    input_size : int, optional
+        The size of what the inner cell reads. It is the width of the first kernel, so NumPy does
+        not need it; it stands here because TensorFlow's constructor has it.
+
+    Raises
+    ------
+    ValueError
+        If `attn_length` is zero or less, as in TensorFlow.
+    """
+
+    def __init__(self, cell, attn_length, attn_size=None, attn_vec_size=None, input_size=None):
+        if attn_length <= 0:
+            raise ValueError(
+                "attn_length should be greater than zero, got {}".format(attn_length)
+            )
+        self.cell = cell
+        self.attn_length = attn_length
+        self.attn_size = cell.num_units if attn_size is None else attn_size
+        self.attn_vec_size = self.attn_size if attn_vec_size is None else attn_vec_size
+        self.input_size = input_size
+
+    def load(self, parameters):
+        """Take the ten parameters in TensorFlow's creation order; return self."""
+        w1, b1, w2, b2, attn_w, self.attn_v, wq, bq, w3, b3 = parameters
+        self.input_projection = Linear(w1, b1)
+        self.cell.load((w2, b2))
+        self.attn_w = attn_w[0, 0]
+        self.query = Linear(wq, bq)
+        self.output_projection = Linear(w3, b3)
+        return self
+
+    def zero_state(self, batch):
+        """([batch, num_units], [batch, attn_size], [batch, attn_length, attn_size]) of zeros."""
+        return (
+            self.cell.zero_state(batch),
+            np.zeros((batch, self.attn_size)),
+            np.zeros((batch, self.attn_length, self.attn_size)),
+        )
+
+    def __call__(self, inputs, state):
+        """One step: [batch, inputs] and the state -> output [batch, attn_size], new state."""
+        cell_state, attention, window = state
+        cell_state = self.step_cell(inputs, attention, cell_state)
+        attention = self.attend(cell_state, window)
+        output = self.project_output(cell_state, attention)
+        return output, (cell_state, attention, self.shift(window, output))
+
+    def step_cell(self, inputs, attention, cell_state):
+        """The inner cell reads the input together with the last attention."""
+        _, cell_state = self.cell(self.input_projection(np.hstack([inputs, attention])), cell_state)
+        return cell_state
+
+    def attend(self, cell_state, window):
+        """Weigh the window's slots by how well they answer the query of the cell's state."""
+        query = self.query(cell_state)
+        features = np.tanh(np.dot(window, self.attn_w) + query[:, None, :])
+        weights = softmax(np.sum(self.attn_v * features, axis=2))
+        return np.sum(weights[:, :, None] * window, axis=1)
+
+    def project_output(self, cell_output, attention):
+        """The output is a linear map of the cell's output and the attention."""
+        return self.output_projection(np.hstack([cell_output, attention]))
+
+    @staticmethod
+    def shift(window, output):
+        """Drop the oldest slot and append the output."""
+        return np.concatenate([window[:, 1:], output[:, None, :]], axis=1)

@@ -1,0 +1,35 @@
+"""The most basic recurrent cell."""
+
+import numpy as np
+
+from models.cells.linear import Linear
+
+
+class BasicRNNCell:
+    """``h' = tanh([x; h] W + b)``: the state is the output.
+
+    The NumPy twin of ``tf.compat.v1.nn.rnn_cell.BasicRNNCell`` (Elman, *Finding structure in
+    time*, Cognitive Science 14, 1990).
+
+    Parameters
+    ----------
+    num_units : int
+        The size of the state.
+    """
+
+    def __init__(self, num_units):
+        self.num_units = num_units
+
+    def load(self, parameters):
+        """Take ``(kernel [inputs + num_units, num_units], bias [num_units])``; return self."""
+        self.gate = Linear(*parameters)
+        return self
+
+    def zero_state(self, batch):
+        """The initial state, [batch, num_units]."""
+        return np.zeros((batch, self.num_units))
+
+    def __call__(self, inputs, state):
+        """One step: [batch, inputs], [batch, num_units] -> output, state (the same array)."""
+        state = np.tanh(self.gate(np.hstack([inputs, state])))
+        return state, state

@@ -1,0 +1,21 @@
+"""The affine map that every cell is made of."""
+
+import numpy as np
+
+
+class Linear:
+    """``y = x W + b`` for rows ``x``.
+
+    Parameters
+    ----------
+    kernel : array [inputs, outputs]
+    bias : array [outputs]
+    """
+
+    def __init__(self, kernel, bias):
+        self.kernel = kernel
+        self.bias = bias
+
+    def __call__(self, inputs):
+        """Map [..., inputs] to [..., outputs]."""
+        return np.dot(inputs, self.kernel) + self.bias

@@ -1,0 +1,81 @@
+"""What all three TensorFlow graphs have in common."""
+
+from typing import Any, Dict, List, NamedTuple
+
+from models.layout import Field
+from models.tf1 import tf1
+
+
+class Graph(NamedTuple):
+    """A model built in TensorFlow.
+
+    ``parameters`` are TensorFlow's global variables in creation order; ``trace`` holds a tensor
+    for every array of the oracle's trace, under the same name.
+    """
+
+    graph: Any
+    inputs: Any
+    labels: Any
+    parameters: List[Any]
+    trace: Dict[str, Any]
+
+
+def build(config: Any, data: Any, network: Any) -> Graph:
+    """Build ``network(config, inputs, labels) -> trace`` in a graph of its own."""
+    graph = tf1.Graph()
+    with graph.as_default():
+        inputs, labels = (_placeholder(field, config) for field in data)
+        trace = network(config, inputs, labels)
+        parameters = tf1.get_collection(tf1.GraphKeys.GLOBAL_VARIABLES)
+    return Graph(graph, inputs, labels, parameters, trace)
+
+
+def _placeholder(field: Field, config: Any) -> Any:
+    return tf1.placeholder(tf1.float32, field.shape(config), name=field.name)
+
+
+def projection(inputs: Any, outputs: int) -> Any:
+    """A function that maps [batch, inputs] to scores [batch, outputs] by two new variables."""
+    with tf1.variable_scope("projection"):
+        kernel = tf1.get_variable("kernel", [inputs, outputs])
+        bias = tf1.get_variable("bias", [outputs], initializer=tf1.zeros_initializer())
+    return lambda rows: tf1.nn.bias_add(tf1.matmul(rows, kernel), bias)
+
+
+def judged(scores: Any, labels: Any) -> Dict[str, Any]:
+    """Probabilities, predictions, accuracy and log loss, as the article computes them."""
+    probabilities = tf1.nn.softmax(scores)
+    predictions = tf1.argmax(scores, -1)
+    correct = tf1.equal(predictions, tf1.argmax(labels, -1))
+    clipped = tf1.clip_by_value(probabilities, 1e-10, 1.0)
+    return {
+        "scores": scores,
+        "probabilities": probabilities,
+        "predictions": predictions,
+        "accuracy": tf1.reduce_mean(tf1.cast(correct, tf1.float32)),
+        "loss": tf1.reduce_mean(-tf1.reduce_sum(labels * tf1.log(clipped), axis=-1)),
+    }
+
+
+def decoded(config: Any, project: Any, output: Any, step: Any, labels: Any, training: bool) -> Any:
+    """Write ``output_time`` tokens, each step fed the one-hot arg max of the scores before it.
+
+    ``step(token)`` returns the next output. With `training`, the tokens are the labels instead.
+    Returns what :func:`judged` does, and the tokens that were fed back.
+    """
+    scores, tokens = [project(output)], []
+    for i in range(1, config.output_time):
+        if training:
+            token = labels[:, i - 1]
+        else:
+            token = tf1.one_hot(tf1.argmax(scores[-1], -1), config.outputs)
+        tokens.append(token)
+        scores.append(project(step(token)))
+    trace = judged(tf1.stack(scores, axis=1), labels)
+    trace["fed_back"] = stack_steps(tokens, [config.batch, 0, config.outputs])
+    return trace
+
+
+def stack_steps(steps: List[Any], shape: List[int]) -> Any:
+    """Stack [batch, ...] into [batch, time, ...]; no steps give an empty array of `shape`."""
+    return tf1.stack(steps, axis=1) if steps else tf1.zeros(shape)

@@ -1,0 +1,87 @@
+"""How the arrays of a model are laid out: names, axes and shapes, as data.
+
+An axis is written as the config fields whose sizes add up to it: the kernel of a cell that reads
+``[x; h]`` has the axes ``(("inputs", "num_units"), ("num_units",))``. So a case can be cropped to
+fewer inputs or units without mixing the rows that belong to ``x`` with those that belong to ``h``.
+"""
+
+from typing import Any, Dict, NamedTuple, Tuple
+
+import numpy as np
+
+Axis = Tuple[str, ...]
+
+
+class Field(NamedTuple):
+    """A named array of a case: a parameter, the inputs or the labels."""
+
+    name: str
+    axes: Tuple[Axis, ...]
+
+    def shape(self, config: Any) -> Tuple[int, ...]:
+        """The shape under ``config``; the axis ``()`` has the size 1."""
+        sizes = config.sizes()
+        return tuple(sum(sizes[part] for part in axis) if axis else 1 for axis in self.axes)
+
+
+def check_sizes(config: Any) -> None:
+    """Raise ValueError unless every size is at least 1 (the batch: 0).
+
+    ``inputs`` may be 0 in TensorFlow only for a cell that is never asked for its initial weights
+    (``glorot_uniform`` divides by the fan), so 1 is the least here too.
+    """
+    for name, size in config.sizes().items():
+        least = 0 if name == "batch" else 1
+        if size != int(size) or size < least:
+            raise ValueError(
+                "{}.{} must be a whole number of at least {}, not {!r}".format(
+                    type(config).__name__, name, least, size
+                )
+            )
+
+
+def check_arrays(arrays: Dict[str, np.ndarray], fields: Tuple[Field, ...], config: Any) -> None:
+    """Raise ValueError, naming the array, unless ``arrays`` has just the shapes of ``fields``."""
+    for field in fields:
+        if field.name not in arrays:
+            raise ValueError("the array {!r} is missing".format(field.name))
+        found, wanted = np.shape(arrays[field.name]), field.shape(config)
+        if found != wanted:
+            raise ValueError(
+                "{!r} has the shape {}, but {} needs {}".format(
+                    field.name, list(found), config, list(wanted)
+                )
+            )
+    extra = sorted(set(arrays) - {field.name for field in fields})
+    if extra:
+        raise ValueError("there is no array {!r} in {}".format(extra[0], type(config).__name__))
+
+
+def rnn_cell(scope: str, inputs: str, num_units: str = "num_units") -> Tuple[Field, ...]:
+    """Kernel and bias of a ``BasicRNNCell``, in TensorFlow's creation order."""
+    return linear(scope, (inputs, num_units), num_units)
+
+
+def linear(scope: str, inputs: Axis, outputs: str) -> Tuple[Field, ...]:
+    """Kernel and bias of a linear layer, in TensorFlow's creation order."""
+    return (
+        Field(scope + "/kernel", (inputs, (outputs,))),
+        Field(scope + "/bias", ((outputs,),)),
+    )
+
+
+def attention_cell(scope: str, inputs: str, input_size: str) -> Tuple[Field, ...]:
+    """The ten parameters of an ``AttentionCellWrapper`` around a ``BasicRNNCell``.
+
+    In the order in which TensorFlow 1.15's ``tf.contrib.rnn.AttentionCellWrapper`` creates them.
+    """
+    return (
+        linear(scope, (inputs, "attn_size"), input_size)
+        + rnn_cell(scope + "/cell", input_size)
+        + (
+            Field(scope + "/attention/attn_w", ((), (), ("attn_size",), ("attn_vec_size",))),
+            Field(scope + "/attention/attn_v", (("attn_vec_size",),)),
+        )
+        + linear(scope + "/attention", ("num_units",), "attn_vec_size")
+        + linear(scope + "/attn_output_projection", ("num_units", "attn_size"), "attn_size")
+    )

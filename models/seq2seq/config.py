@@ -1,0 +1,56 @@
+"""Sizes and parameter layout of the encoder-decoder."""
+
+from dataclasses import asdict, dataclass
+from typing import Dict, Tuple
+
+from models.layout import Field, check_sizes, linear, rnn_cell
+
+
+@dataclass(frozen=True)
+class Config:
+    """The sizes of one encoder-decoder.
+
+    Parameters
+    ----------
+    batch : int
+        Rows, 0 and up. All other sizes are 1 and up.
+    time : int
+        Steps that the encoder reads.
+    output_time : int
+        Tokens that are written: one by the encoder's last state, the others by the decoder. With
+        one token the decoder never runs, and TensorFlow never creates its parameters.
+    inputs, outputs : int
+        Size of an input row and of a token's one-hot row.
+    num_units : int
+        Size of the states.
+    """
+
+    batch: int
+    time: int
+    output_time: int
+    inputs: int
+    outputs: int
+    num_units: int
+
+    def __post_init__(self):
+        check_sizes(self)
+
+    def sizes(self) -> Dict[str, int]:
+        """The size of every axis."""
+        return asdict(self)
+
+
+ARTICLE = Config(batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128)
+
+DATA = (
+    Field("inputs", (("batch",), ("time",), ("inputs",))),
+    Field("labels", (("batch",), ("output_time",), ("outputs",))),
+)
+
+
+def parameters(config: Config) -> Tuple[Field, ...]:
+    """The parameters, in the order in which TensorFlow creates its global variables."""
+    encoder = rnn_cell("encoder", "inputs")
+    projection = linear("projection", ("num_units",), "outputs")
+    decoder = rnn_cell("decoder", "outputs") if config.output_time > 1 else ()
+    return encoder + projection + decoder

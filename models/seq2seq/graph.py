@@ -1,0 +1,37 @@
+"""The encoder-decoder as a TensorFlow graph."""
+
+from models import graphs
+from models.seq2seq.config import DATA
+from models.tf1 import tf1
+
+
+def build(config, training=False):
+    """Build the graph of `config`; with `training`, the decoder is fed the labels."""
+
+    def network(config, inputs, labels):
+        encoder = tf1.nn.rnn_cell.BasicRNNCell(config.num_units)
+        decoder = tf1.nn.rnn_cell.BasicRNNCell(config.num_units)
+        encoder_states, decoder_states = [], []
+
+        with tf1.variable_scope("encoder"):
+            state = encoder.zero_state(config.batch, tf1.float32)
+            for t in range(config.time):
+                output, state = encoder(inputs[:, t], state)
+                encoder_states.append(state)
+        project = graphs.projection(config.num_units, config.outputs)
+
+        def step(token):
+            last = (encoder_states + decoder_states)[-1]
+            with tf1.variable_scope("decoder"):
+                output, state = decoder(token, last)
+            decoder_states.append(state)
+            return output
+
+        trace = graphs.decoded(config, project, output, step, labels, training)
+        trace["encoder_states"] = tf1.stack(encoder_states, axis=1)
+        trace["decoder_states"] = graphs.stack_steps(
+            decoder_states, [config.batch, 0, config.num_units]
+        )
+        return trace
+
+    return graphs.build(config, DATA, network)

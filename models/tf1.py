@@ -1,0 +1,49 @@
+"""TensorFlow's graph API, the same on TensorFlow 1.13 to 2.21.
+
+``tf1`` is ``tensorflow.compat.v1``. From TensorFlow 2.16 on its RNN cells live in the package
+``tf_keras``, and only if ``TF_USE_LEGACY_KERAS`` is set before TensorFlow is imported.
+"""
+
+import os
+import sys
+
+if "tensorflow" not in sys.modules:
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import warnings
+
+with warnings.catch_warnings():
+    # TensorFlow 1.x on NumPy 1.17 and later: FutureWarning of its own dtypes, on every import.
+    warnings.simplefilter("ignore", FutureWarning)
+    import tensorflow
+
+tf1 = tensorflow.compat.v1
+tf1.logging.set_verbosity(tf1.logging.ERROR)
+
+VERSION = tuple(int(part) for part in tensorflow.__version__.split(".")[:2])
+
+
+def _has_tf_keras():
+    try:
+        import tf_keras  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _require_rnn_cells():
+    if VERSION < (2, 16):
+        return
+    if not _has_tf_keras():
+        raise ImportError(
+            "TensorFlow {} has its RNN cells in the package tf_keras: "
+            "pip install --no-deps 'tf_keras=={}.{}.*'".format(tensorflow.__version__, *VERSION)
+        )
+    if os.environ.get("TF_USE_LEGACY_KERAS") not in ("1", "True", "true"):
+        raise ImportError(
+            "TensorFlow was imported before rnndiff: set TF_USE_LEGACY_KERAS=1 in the environment"
+        )
+
+
+_require_rnn_cells()
