@@ -1,14 +1,17 @@
 """TensorFlow's graph API, the same on TensorFlow 1.13 to 2.21.
 
 ``tf1`` is ``tensorflow.compat.v1``. From TensorFlow 2.16 on its RNN cells live in the package
-``tf_keras``, and only if ``TF_USE_LEGACY_KERAS`` is set before TensorFlow is imported.
+``tf_keras``, and only if ``TF_USE_LEGACY_KERAS`` is set before TensorFlow is imported. TensorFlow
+2.15 knows the variable too, but must not see it where there is no ``tf_keras``.
 """
 
+import importlib.util
 import os
 import sys
 
 if "tensorflow" not in sys.modules:
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    if importlib.util.find_spec("tf_keras") is not None:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import warnings
@@ -33,14 +36,15 @@ def _has_tf_keras():
 
 
 def _require_rnn_cells():
-    if VERSION < (2, 16):
+    legacy = os.environ.get("TF_USE_LEGACY_KERAS") in ("1", "True", "true")
+    if VERSION < (2, 15) or (VERSION == (2, 15) and not legacy):
         return
     if not _has_tf_keras():
         raise ImportError(
             "TensorFlow {} has its RNN cells in the package tf_keras: "
             "pip install --no-deps 'tf_keras=={}.{}.*'".format(tensorflow.__version__, *VERSION)
         )
-    if os.environ.get("TF_USE_LEGACY_KERAS") not in ("1", "True", "true"):
+    if not legacy:
         raise ImportError(
             "TensorFlow was imported before rnndiff: set TF_USE_LEGACY_KERAS=1 in the environment"
         )
