@@ -1,14 +1,17 @@
 """Implementations under test: a subject takes a case and returns its trace."""
 
 from collections import OrderedDict
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, FrozenSet, Optional
 
 import numpy as np
 
+from harness.accuracy import Accuracy, accuracies
+from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
 from harness.errors import UserError
 
 GRAPHS_KEPT = 64
+PLAIN, FUSED = "plain", "fused"
 
 
 class TensorFlow:
@@ -32,12 +35,24 @@ class TensorFlow:
             raise UserError(_how_to_install(error))
         self._tf1 = tf1.tf1
         self.version = tf1.tensorflow.__version__
+        self._tf1_version = tf1.VERSION
         self._graphs_kept = graphs_kept
         self._ready: "OrderedDict[Any, _Ready]" = OrderedDict()
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
         """Compute every array of the trace, each with the shape of the oracle's."""
         return self._session(case).run(case)
+
+    def arithmetic(self, case: Case) -> Arithmetic:
+        """The arithmetic in which this TensorFlow computes the graph of the case's config."""
+        functions = dict(accuracies(self._tf1_version))
+        plain, fused = functions["tanh"], functions.get("fused tanh", functions["tanh"])
+        kernels = self._session(case).affine_tanh_kernels()
+        affine = [fused if kernel == FUSED else plain for kernel in kernels] or [plain]
+        functions["affine tanh"] = Accuracy(
+            max(accuracy.ulp for accuracy in affine), max(accuracy.absolute for accuracy in affine)
+        )
+        return arithmetic("float32", functions, fused=FUSED in kernels)
 
     def _session(self, case: Case) -> "_Ready":
         key = (case.model.name, case.config)
@@ -64,11 +79,43 @@ class _Ready:
         self.graph = graph
         options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         self.session = tf1.Session(graph=graph.graph, config=options)
+        self._kernels: Optional[FrozenSet[str]] = None
+        self._tf1 = tf1
 
     def run(self, case: Case) -> Dict[str, np.ndarray]:
         self.session.run(self.assign, dict(zip(self.values, case.parameters)))
         feed = {self.graph.inputs: case.inputs, self.graph.labels: case.labels}
         return self.session.run(self.graph.trace, feed)
+
+    def affine_tanh_kernels(self) -> FrozenSet[str]:
+        """Which kernels compute ``tanh(matrix product + bias)`` in the graph as it is run.
+
+        Grappler rewrites a graph before it runs, so only the rewritten graph can tell: it has
+        ``_FusedMatMul`` nodes (with oneDNN: ``_MklNativeFusedMatMul``) in place of MatMul, BiasAdd
+        and Tanh where it fused them.
+        """
+        if self._kernels is None:
+            options = self._tf1.RunOptions(output_partition_graphs=True)
+            seen = self._tf1.RunMetadata()
+            graph = self.graph
+            feed = {
+                tensor: np.zeros(tensor.shape.as_list(), np.float32)
+                for tensor in (graph.inputs, graph.labels)
+            }
+            self.session.run(graph.trace, feed, options=options, run_metadata=seen)
+            fused = sum(
+                node.op.endswith("FusedMatMul") and b"Tanh" in node.attr["fused_ops"].list.s
+                for partition in seen.partition_graphs
+                for node in partition.node
+            )
+            written = sum(
+                operation.type == "Tanh" and operation.inputs[0].op.type == "BiasAdd"
+                for operation in graph.graph.get_operations()
+            )
+            self._kernels = frozenset(
+                ([FUSED] if fused else []) + ([PLAIN] if fused < written else [])
+            )
+        return self._kernels
 
 
 def _how_to_install(error: ImportError) -> str:

@@ -45,8 +45,10 @@ def build(config, training=False, wrapper=None):
             return output
 
         trace = graphs.decoded(config, project, output, step, labels, training)
-        trace.update(_named("encoder", config, encoder_steps))
-        trace.update(_named("decoder", config, decoder_steps))
+        operations = tf1.get_default_graph().get_operations()
+        softmaxes = [operation for operation in operations if operation.type == "Softmax"]
+        trace.update(_named("encoder", config, encoder_steps, softmaxes))
+        trace.update(_named("decoder", config, decoder_steps, softmaxes[config.time :]))
         return trace
 
     return graphs.build(config, DATA, network)
@@ -63,23 +65,26 @@ def _cell(wrapper, config):
     )
 
 
-def _named(side, config, steps):
-    """The parts of every step's (output, state), stacked, by the names of the trace."""
+def _named(side, config, steps, softmaxes):
+    """The parts of every step, stacked, by the names of the trace.
+
+    The cell returns neither energies nor alignments; they are what its softmax reads and writes.
+    """
     attn_size = config.sizes()["attn_size"]
     splits = [config.num_units, attn_size, config.attn_length * attn_size]
-    slots = [config.batch, config.attn_length, attn_size]
-    parts = {"states": [], "attentions": [], "windows": [], "outputs": []}
-    for output, state in steps:
+    slots = [config.attn_length, attn_size]
+    names = ["states", "energies", "alignments", "attentions", "windows", "outputs"]
+    shapes = [splits[:1], slots[:1], slots[:1], slots[1:], slots, slots[1:]]
+    parts = []
+    for (output, state), softmax in zip(steps, softmaxes):
         if not config.state_is_tuple:
             state = tf1.split(state, splits, axis=1)
-        parts["states"].append(state[0])
-        parts["attentions"].append(state[1])
-        parts["windows"].append(tf1.reshape(state[2], slots))
-        parts["outputs"].append(output)
-    empty = {"states": [config.num_units], "windows": slots[1:]}
+        window = tf1.reshape(state[2], [config.batch] + slots)
+        energies, alignments = softmax.inputs[0], softmax.outputs[0]
+        parts.append([state[0], energies, alignments, state[1], window, output])
     return {
         "{}_{}".format(side, name): graphs.stack_steps(
-            arrays, [config.batch, 0] + empty.get(name, [attn_size])
+            [part[k] for part in parts], [config.batch, 0] + shapes[k]
         )
-        for name, arrays in parts.items()
+        for k, name in enumerate(names)
     }

@@ -5,6 +5,8 @@ Both functions take the parameters in TensorFlow's order, inputs [batch, time, i
 
 =====================================  =========================================
 encoder_states, decoder_states         [batch, steps, num_units]
+encoder_energies, decoder_energies     [batch, steps, attn_length]
+encoder_alignments, decoder_...        [batch, steps, attn_length], softmax of the energies
 encoder_attentions, decoder_...        [batch, steps, attn_size]
 encoder_windows, decoder_windows       [batch, steps, attn_length, attn_size]
 encoder_outputs, decoder_outputs       [batch, steps, attn_size]
@@ -22,6 +24,7 @@ are closer than rounding errors, either token is right.
 import numpy as np
 
 from models.cells import AttentionCellWrapper, BasicRNNCell, Linear
+from models.cells.attention import Step
 from models.functions import accuracy, log_loss, one_hot, softmax
 from models.steps import as_batch, as_steps, before, stack_steps
 
@@ -49,15 +52,15 @@ def free_running(config, parameters, inputs, labels, follow=None):
 
     state = encoder.zero_state(config.batch)
     for t in range(config.time):
-        output, state = encoder(inputs[:, t], state)
-        encoder_steps.append(state + (output,))
+        encoder_steps.append(encoder.step(inputs[:, t], state))
+        state = _state(encoder_steps[-1])
 
     for i in range(config.output_time):
         if i > 0:
             fed_back.append(one_hot(predictions[-1], config.outputs))
-            output, state = decoder(fed_back[-1], state)
-            decoder_steps.append(state + (output,))
-        scores.append(projection(output))
+            decoder_steps.append(decoder.step(fed_back[-1], state))
+            state = _state(decoder_steps[-1])
+        scores.append(projection((encoder_steps + decoder_steps)[-1].output))
         predictions.append(
             np.argmax(scores[-1], axis=-1) if follow is None else follow[:, i]
         )
@@ -77,50 +80,54 @@ def free_running(config, parameters, inputs, labels, follow=None):
     return trace
 
 
-_PARTS = ("states", "attentions", "windows", "outputs")
+def _state(step):
+    return step.state, step.attention, step.window
+
+
+def _names(side):
+    """The names in the trace of the parts of a step."""
+    return ["{}_{}".format(side, {"energy": "energie"}.get(part, part)) + "s" for part in Step._fields]
 
 
 def _named(side, config, steps):
-    """The parts of every step's (state, attention, window, output), stacked, by their names."""
+    """Every part of the steps, stacked, by its name."""
     sizes = config.sizes()
     slot = (sizes["attn_size"],)
-    shapes = (config.num_units,), slot, (config.attn_length,) + slot, slot
+    scored = (config.attn_length,)
+    shapes = Step((config.num_units,), scored, scored, slot, scored + slot, slot)
     return {
-        "{}_{}".format(side, name): stack_steps(
-            [step[part] for step in steps], (config.batch, 0) + shapes[part]
-        )
-        for part, name in enumerate(_PARTS)
+        name: stack_steps([step[part] for step in steps], (config.batch, 0) + shapes[part])
+        for part, name in enumerate(_names(side))
     }
 
 
 def teacher_forced(config, parameters, inputs, labels, trace):
     """One step from every state of `trace`, all steps of all rows as one batch.
 
-    Each part of a step starts from the recorded part before it, too: the attention from the
-    recorded cell state, the output from the recorded attention, the window from the recorded
-    output.
+    Each part of a step starts from what is recorded of the part before it, too: the energies from
+    the recorded cell state, the alignment from the recorded energies, and so on.
     """
     encoder, projection, decoder = _network(config, parameters)
 
-    def one_step(side, cell, steps, initial):
-        states, attentions, windows, outputs = (
-            trace["{}_{}".format(side, name)] for name in _PARTS
+    def one_step(side, cell, inputs, initial):
+        recorded = Step(*(trace[name] for name in _names(side)))
+        state, attention, window = (
+            as_batch(before(first, steps)) for first, steps in zip(initial, _state(recorded))
         )
-        last_states, last_attentions, last_windows = (
-            as_batch(before(*pair)) for pair in zip(initial, (states, attentions, windows))
+        now = Step(*map(as_batch, recorded))
+        rows = Step(
+            cell.step_cell(as_batch(inputs), attention, state),
+            cell.score(now.state, window),
+            softmax(now.energy),
+            cell.attend(now.alignment, window),
+            cell.shift(window, now.output),
+            cell.project_output(now.state, now.attention),
         )
-        state = cell.step_cell(as_batch(steps), last_attentions, last_states)
-        attention = cell.attend(as_batch(states), last_windows)
-        output = cell.project_output(as_batch(states), as_batch(attentions))
-        window = cell.shift(last_windows, as_batch(outputs))
-        parts = (state, attention, window, output)
-        return {
-            "{}_{}".format(side, name): as_steps(part, steps) for name, part in zip(_PARTS, parts)
-        }
+        return {name: as_steps(part, inputs) for name, part in zip(_names(side), rows)}
 
     forced = one_step("encoder", encoder, inputs, encoder.zero_state(config.batch))
     if config.output_time > 1:
-        final = tuple(trace["encoder_" + name][:, -1] for name in _PARTS[:3])
+        final = [steps[:, -1] for steps in _state(Step(*(trace[n] for n in _names("encoder"))))]
         forced.update(one_step("decoder", decoder, trace["fed_back"], final))
     else:
         forced.update(_named("decoder", config, []))

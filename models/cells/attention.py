@@ -1,9 +1,22 @@
 """A cell that attends to a window of its own last outputs."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from models.cells.linear import Linear
 from models.functions import softmax
+
+
+class Step(NamedTuple):
+    """One step: cell state, how the slots score and weigh, attention, window and output."""
+
+    state: Any
+    energy: Any
+    alignment: Any
+    attention: Any
+    window: Any
+    output: Any
 
 
 class AttentionCellWrapper:
@@ -64,23 +77,34 @@ class AttentionCellWrapper:
 
     def __call__(self, inputs, state):
         """One step: [batch, inputs] and the state -> output [batch, attn_size], new state."""
-        cell_state, attention, window = state
-        cell_state = self.step_cell(inputs, attention, cell_state)
-        attention = self.attend(cell_state, window)
-        output = self.project_output(cell_state, attention)
-        return output, (cell_state, attention, self.shift(window, output))
+        step = self.step(inputs, state)
+        return step.output, (step.state, step.attention, step.window)
+
+    def step(self, inputs, state):
+        """The same, with everything that is computed on the way."""
+        state, attention, window = state
+        state = self.step_cell(inputs, attention, state)
+        energy = self.score(state, window)
+        alignment = softmax(energy)
+        attention = self.attend(alignment, window)
+        output = self.project_output(state, attention)
+        return Step(state, energy, alignment, attention, self.shift(window, output), output)
 
     def step_cell(self, inputs, attention, cell_state):
         """The inner cell reads the input together with the last attention."""
         _, cell_state = self.cell(self.input_projection(np.hstack([inputs, attention])), cell_state)
         return cell_state
 
-    def attend(self, cell_state, window):
-        """Weigh the window's slots by how well they answer the query of the cell's state."""
+    def score(self, cell_state, window):
+        """How well each slot answers the query of the cell's state: [batch, attn_length]."""
         query = self.query(cell_state)
         features = np.tanh(np.dot(window, self.attn_w) + query[:, None, :])
-        weights = softmax(np.sum(self.attn_v * features, axis=2))
-        return np.sum(weights[:, :, None] * window, axis=1)
+        return np.sum(self.attn_v * features, axis=2)
+
+    @staticmethod
+    def attend(alignment, window):
+        """The mean of the slots, weighted by `alignment` [batch, attn_length]."""
+        return np.sum(alignment[:, :, None] * window, axis=1)
 
     def project_output(self, cell_output, attention):
         """The output is a linear map of the cell's output and the attention."""
