@@ -51,9 +51,9 @@ def _float32(
 # Versions that were not measured lie in the ranges of both their neighbours: the larger number
 # counts.
 TABLE: Tuple[Entry, ...] = (
-    _float32("tanh", "Tanh", (1, 13), (2, 3), 6.7, 2.41e-36, "1.13, 1.14, 1.15, 2.0, 2.1"),
-    _float32("tanh", "Tanh", (2, 2), (2, 19), 6.7, FLUSHED, "2.4 - 2.18"),
-    _float32("tanh", "Tanh", (2, 19), (2, 21), 5.6, FLUSHED, "2.20, 2.21"),
+    _float32("tanh", "Tanh", (1, 13), (2, 3), 6.89, 2.41e-36, "1.13, 1.14, 1.15, 2.0, 2.1"),
+    _float32("tanh", "Tanh", (2, 2), (2, 19), 6.89, FLUSHED, "2.4 - 2.18"),
+    _float32("tanh", "Tanh", (2, 19), (2, 21), 6.15, FLUSHED, "2.20, 2.21"),
     _float32("fused tanh", "_MklNativeFusedMatMul", (2, 8), (2, 21), 1.22, FLUSHED, "2.10 - 2.21"),
     _float32("exp", "Exp", (1, 13), (2, 6), 0.98, FLUSHED, "1.13 - 2.4"),
     _float32("exp", "Exp", (2, 5), (2, 21), 1.28, FLUSHED, "2.7 - 2.21"),
