@@ -1,8 +1,6 @@
 """A case, everything that is needed to compute a model once, and its file."""
 
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
@@ -10,6 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 import numpy as np
 
 from harness.errors import UserError
+from harness.files import written_whole
 from models import MODELS, Model
 from models.layout import check_arrays
 
@@ -42,6 +41,9 @@ class Case:
 
     def __post_init__(self) -> None:
         check_arrays(self.arrays, self.model.fields(self.config), self.config)
+
+    def __repr__(self) -> str:
+        return "{} {}".format(self.model.name, self.config)
 
     @property
     def parameters(self) -> List[np.ndarray]:
@@ -92,19 +94,8 @@ def save(
     }
     arrays = {"case/" + name: array for name, array in case.arrays.items()}
     arrays.update(("trace/" + name, array) for name, array in (trace or {}).items())
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        os.makedirs(folder, exist_ok=True)
-        handle, partial = tempfile.mkstemp(suffix=".partial", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
-            os.replace(partial, path)
-        except BaseException:
-            os.unlink(partial)
-            raise
-    except OSError as error:
-        raise UserError("Cannot write {}: {}.".format(path, error.strerror or error))
+    with written_whole(path) as file:
+        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
 
 
 def load(path: str) -> SavedCase:

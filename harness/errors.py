@@ -1,5 +1,9 @@
-"""Errors that are the user's to mend, and their way to the command line."""
+"""Errors that are the user's to mend, and errors of a subject."""
 
 
 class UserError(Exception):
     """One sentence that says what is wrong and what to do; the command line exits with 2."""
+
+
+class SubjectError(Exception):
+    """The subject raised an error where the oracle computes a trace: a disagreement, not ours."""

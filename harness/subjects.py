@@ -1,14 +1,17 @@
 """Implementations under test: a subject takes a case and returns its trace."""
 
 from collections import OrderedDict
-from typing import Any, Dict, FrozenSet, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, Optional
 
 import numpy as np
 
 from harness.accuracy import Accuracy, accuracies
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
-from harness.errors import UserError
+from harness.errors import SubjectError, UserError
+
+if TYPE_CHECKING:
+    from models.graphs import Graph
 
 GRAPHS_KEPT = 64
 PLAIN, FUSED = "plain", "fused"
@@ -21,6 +24,8 @@ class TensorFlow:
     ----------
     graphs_kept : int
         How many graphs are kept ready; the least recently used one goes first.
+    build : function of a Case to a ``models.graphs.Graph``, optional
+        What is tested; by default ``case.model.graph().build(case.config)``.
 
     Raises
     ------
@@ -28,24 +33,37 @@ class TensorFlow:
         If TensorFlow cannot be imported.
     """
 
-    def __init__(self, graphs_kept: int = GRAPHS_KEPT) -> None:
+    def __init__(
+        self,
+        graphs_kept: int = GRAPHS_KEPT,
+        build: Callable[[Case], Any] = lambda case: case.model.graph().build(case.config),
+    ) -> None:
         try:
             from models import tf1
         except ImportError as error:
             raise UserError(_how_to_install(error))
         self._tf1 = tf1.tf1
-        self.version = tf1.tensorflow.__version__
-        self._tf1_version = tf1.VERSION
+        self.version = tf1.VERSION
         self._graphs_kept = graphs_kept
+        self._build = build
         self._ready: "OrderedDict[Any, _Ready]" = OrderedDict()
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
-        """Compute every array of the trace, each with the shape of the oracle's."""
-        return self._session(case).run(case)
+        """Compute every array of the trace, each with the shape of the oracle's.
+
+        Raises
+        ------
+        SubjectError
+            If TensorFlow raises an error.
+        """
+        try:
+            return self._session(case).run(case)
+        except self._tf1.errors.OpError as error:
+            raise SubjectError("{}: {}".format(type(error).__name__, error.message)) from error
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which this TensorFlow computes the graph of the case's config."""
-        functions = dict(accuracies(self._tf1_version))
+        functions = dict(accuracies(self.version))
         plain, fused = functions["tanh"], functions.get("fused tanh", functions["tanh"])
         kernels = self._session(case).affine_tanh_kernels()
         affine = [fused if kernel == FUSED else plain for kernel in kernels] or [plain]
@@ -61,15 +79,14 @@ class TensorFlow:
         else:
             while len(self._ready) >= self._graphs_kept:
                 self._ready.popitem(last=False)[1].session.close()
-            self._ready[key] = _Ready(self._tf1, case)
+            self._ready[key] = _Ready(self._tf1, self._build(case))
         return self._ready[key]
 
 
 class _Ready:
     """The graph of one config with a session, its weights assigned by one run."""
 
-    def __init__(self, tf1: Any, case: Case) -> None:
-        graph = case.model.graph().build(case.config)
+    def __init__(self, tf1: Any, graph: "Graph") -> None:
         with graph.graph.as_default():
             self.values = [tf1.placeholder(tf1.float32, v.shape) for v in graph.parameters]
             self.assign = tf1.group(

@@ -16,7 +16,7 @@ from harness.bounded import BoundedArray, exact
 from harness.case import Case
 from harness.errors import UserError
 
-AGREE, DISAGREE, UNDECIDED = "agree", "disagree", "undecided"
+AGREE, DISAGREE, UNDECIDED, KNOWN = "agree", "disagree", "undecided", "known"
 TEACHER_FORCED, FREE_RUNNING = "teacher-forced", "free-running"
 
 # An element is undecided if its bound is wider than this fraction of the range of its array: of the
@@ -39,23 +39,26 @@ class ArrayVerdict(NamedTuple):
     actual: np.ndarray
     ratios: np.ndarray
     undecided: np.ndarray
+    known: np.ndarray = np.bool_(False)
 
     @property
     def wrong(self) -> np.ndarray:
-        """The elements outside their bounds."""
-        return self.ratios > 1
+        """The elements outside their bounds, known divergences excepted."""
+        return (self.ratios > 1) & ~self.known
 
     @property
     def status(self) -> str:
-        """"disagree" if any element does, else "undecided" if any is, else "agree"."""
+        """Of "disagree", "known" and "undecided" the first that any element is; else "agree"."""
         if self.wrong.any():
             return DISAGREE
+        if self.known.any():
+            return KNOWN
         return UNDECIDED if self.undecided.any() else AGREE
 
     @property
     def worst(self) -> float:
         """The largest ratio of error to bound; 0 if the array is empty."""
-        return float(np.max(self.ratios, initial=0.0))
+        return float(np.max(np.where(self.known, 0.0, self.ratios), initial=0.0))
 
     def first_wrong(self) -> Tuple[int, ...]:
         """The index of the first element outside its bound."""
@@ -63,18 +66,27 @@ class ArrayVerdict(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The verdicts on all arrays, teacher-forced first."""
+    """The verdicts on all arrays, teacher-forced first, and the known divergences met.
+
+    ``error`` is what the subject raised instead of computing a trace.
+    """
 
     arrays: List[ArrayVerdict]
+    known: Tuple[str, ...] = ()
+    error: str = ""
 
     @property
     def status(self) -> str:
         """That of the case.
 
-        "disagree" if any array does; "agree" if all that is teacher-forced agrees; else
-        "undecided".
+        "disagree" if any array does; "known" if a known divergence excuses all that disagrees;
+        "agree" if all that is teacher-forced agrees; else "undecided".
         """
         if any(array.status == DISAGREE for array in self.arrays):
+            return DISAGREE
+        if self.known:
+            return KNOWN
+        if self.error:
             return DISAGREE
         forced = self._of(TEACHER_FORCED)
         return AGREE if all(array.status == AGREE for array in forced) else UNDECIDED
@@ -91,12 +103,17 @@ class Verdict(NamedTuple):
         """How many of them are undecided."""
         return sum(int(np.count_nonzero(array.undecided)) for array in self._of(run))
 
-    def worst(self) -> float:
-        """The largest ratio of error to bound."""
-        return max(array.worst for array in self.arrays)
+    def worst(self) -> Optional[ArrayVerdict]:
+        """The teacher-forced array with the largest ratio of error to bound; None if there is none.
+
+        Free-running ratios say little: where a ball was clipped, a right value may lie on its edge.
+        """
+        return max(self._of(TEACHER_FORCED), key=lambda array: array.worst, default=None)
 
     def summary(self) -> str:
         """One line of text."""
+        if self.error:
+            return "{}: the subject raised {}".format(self.status, self.error)
         wrong = self.first_wrong()
         if wrong is not None:
             return "{}: {} ({}) is outside its bound in {} of {} elements".format(
@@ -106,8 +123,9 @@ class Verdict(NamedTuple):
             "{} of {} elements undecided {}".format(self.undecided(run), self.elements(run), run)
             for run in (TEACHER_FORCED, FREE_RUNNING)
         ]
-        return "{}: largest error {:.2g} of its bound; {}".format(
-            self.status, self.worst(), ", ".join(parts)
+        worst = self.worst()
+        return "{}: largest error {:.2g} of its bound teacher-forced; {}".format(
+            self.status, worst.worst if worst else 0.0, ", ".join(parts)
         )
 
     def _of(self, run: str) -> Iterator[ArrayVerdict]:

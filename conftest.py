@@ -1,0 +1,98 @@
+"""Profiles, the report's header and summary, and the fixture that checks a case."""
+
+import os
+
+# Before NumPy and TensorFlow are imported: the workers of xdist share the cores.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings, target
+
+from harness.check import Checker
+from harness.errors import UserError
+from harness.tally import Tally
+from harness.versions import tensorflow_version
+
+_COMMON = dict(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    print_blob=False,
+)
+# Explaining a failure costs more graphs than shrinking it.
+_PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+settings.register_profile("quick", max_examples=5, derandomize=True, phases=_PHASES, **_COMMON)
+settings.register_profile("default", max_examples=20, derandomize=True, phases=_PHASES, **_COMMON)
+settings.register_profile("thorough", max_examples=1000, phases=_PHASES + (Phase.target,), **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+_TALLY = "rnndiff_tally"
+
+
+def pytest_report_header(config):
+    profile = config.getoption("--hypothesis-profile") or os.environ.get(
+        "HYPOTHESIS_PROFILE", "default"
+    )
+    return "rnndiff: TensorFlow {}, NumPy {}, Hypothesis {}, profile {!r}".format(
+        tensorflow_version() or "missing", np.__version__, hypothesis.__version__, profile
+    )
+
+
+def pytest_configure(config):
+    config.rnndiff_tally = Tally()
+
+
+@pytest.fixture(scope="session")
+def tensorflow():
+    """The subject; tests that need it are skipped where TensorFlow is missing."""
+    from harness.subjects import TensorFlow
+
+    try:
+        return TensorFlow()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def check(tensorflow, pytestconfig):
+    """A function that fails unless TensorFlow agrees with the oracle on a case."""
+    checker = Checker(tensorflow, pytestconfig.rnndiff_tally)
+
+    def check_case(case):
+        __tracebackhide__ = True
+        verdict, message = checker(case)
+        if message:
+            pytest.fail(message, pytrace=False)
+        if Phase.target in settings().phases:
+            worst = verdict.worst()
+            target(worst.worst if worst else 0.0, label="error over bound")
+
+    return check_case
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_TALLY] = session.config.rnndiff_tally.as_dict()
+
+
+class _Workers:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node, error):
+        tally = getattr(node, "workeroutput", {}).get(_TALLY)
+        if tally:
+            node.config.rnndiff_tally.add_dict(tally)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    tally = config.rnndiff_tally
+    if sum(tally.cases.values()):
+        terminalreporter.section("differential testing")
+        for line in tally.lines():
+            terminalreporter.write_line(line)
+
+
+def pytest_plugin_registered(plugin, manager):
+    if not manager.has_plugin("rnndiff-workers"):
+        manager.register(_Workers(), "rnndiff-workers")

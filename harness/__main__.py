@@ -1,0 +1,5 @@
+"""``python -m harness`` is ``rnndiff``."""
+
+from harness.cli import main
+
+main()

@@ -1,0 +1,38 @@
+"""The command line, ``rnndiff``. Each command is a module of ``harness.commands``."""
+
+import importlib
+import sys
+from typing import Any, List, Optional
+
+import click
+
+from harness.errors import UserError
+
+COMMANDS = ("verify", "replay", "ulp")
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for: none pays for another's imports."""
+
+    def list_commands(self, context: Any) -> List[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: Any, name: str) -> Optional[click.Command]:
+        if name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module("harness.commands." + name), name)
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="rnndiff")
+def cli() -> None:
+    """Differential testing of recurrent networks: TensorFlow against a NumPy oracle."""
+
+
+def main() -> None:
+    """Run the command line; what is the user's to mend takes one line and exit status 2."""
+    try:
+        cli(prog_name="rnndiff")
+    except UserError as error:
+        click.echo("rnndiff: {}".format(error), err=True)
+        sys.exit(2)

@@ -1,0 +1,138 @@
+"""Known divergences: where TensorFlow is the one that is wrong, as data.
+
+An entry excuses exactly the elements of the teacher-forced trace that it covers, and only if they
+have the very values that the entry predicts. Once an element is excused, the states that follow
+from it are no longer the oracle's, so the free-running run of that case is not judged; every step
+of it still is, teacher-forced.
+"""
+
+from typing import Any, Callable, Mapping, NamedTuple, Tuple
+
+import numpy as np
+
+from harness.case import Case
+from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
+
+Version = Tuple[int, int]
+Trace = Mapping[str, np.ndarray]
+
+
+class Divergence(NamedTuple):
+    """One entry.
+
+    ``arrays`` names the arrays of the trace in which it shows; ``instead(case, trace, name)``
+    returns, for such an array, a mask of the elements that it covers and the values that
+    TensorFlow has there.
+    """
+
+    name: str
+    what: str
+    first: Version
+    last: Version
+    arrays: Tuple[str, ...]
+    instead: Callable[[Case, Trace, str], Tuple[np.ndarray, np.ndarray]]
+
+
+def _argmax_skips_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
+    scores = np.asarray(trace["scores"])
+    nans = np.isnan(scores)
+    return nans.any(axis=-1), np.argmax(np.where(nans, -np.inf, scores), axis=-1)
+
+
+def _softmax_without_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
+    read = "scores" if name == "probabilities" else name.replace("alignments", "energies")
+    scores = np.asarray(trace[read])
+    poisoned = np.isnan(scores) | (scores == np.inf)
+    covered = np.broadcast_to(poisoned.any(axis=-1, keepdims=True), scores.shape)
+    return covered, np.where(poisoned, np.nan, 0.0)
+
+
+class Failure(NamedTuple):
+    """An entry for cases in which TensorFlow raises an error instead of computing anything."""
+
+    name: str
+    what: str
+    first: Version
+    last: Version
+    covers: Callable[[Case], bool]
+    error: str
+
+
+def _empty_convolution(case: Case) -> bool:
+    """The convolution's wrong depth is seen by the addition after it unless it broadcasts."""
+    sizes = case.config.sizes()
+    depths = sizes.get("attn_size", 1), sizes.get("attn_vec_size", 1)
+    return sizes["batch"] == 0 and depths[0] != depths[1] and 1 not in depths
+
+
+FAILURES: Tuple[Failure, ...] = (
+    Failure(
+        name="empty-convolution",
+        what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
+        first=(2, 9),
+        last=(99, 0),
+        covers=_empty_convolution,
+        error="Incompatible shapes: [0,",
+    ),
+)
+
+
+DIVERGENCES: Tuple[Divergence, ...] = (
+    Divergence(
+        name="argmax-skips-nan",
+        what="tf.argmax passes over NaN, where NumPy returns the place of the first one",
+        first=(1, 13),
+        last=(99, 0),
+        arrays=("predictions",),
+        instead=_argmax_skips_nan,
+    ),
+    Divergence(
+        name="softmax-zero-beside-nan",
+        what="oneDNN's softmax of a row with NaN or +inf has NaN there and 0 elsewhere, "
+        "where the formula gives NaN throughout",
+        first=(2, 9),
+        last=(99, 0),
+        arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
+        instead=_softmax_without_nan,
+    ),
+)
+
+
+def known_in(version: Version) -> Tuple[Divergence, ...]:
+    """The entries that hold in that version of TensorFlow."""
+    return tuple(d for d in DIVERGENCES if d.first <= version <= d.last)
+
+
+def excuse_error(case: Case, error: str, version: Version) -> Verdict:
+    """The verdict on a case in which the subject raised `error`."""
+    known = tuple(
+        entry.name
+        for entry in FAILURES
+        if entry.first <= version <= entry.last and entry.covers(case) and entry.error in error
+    )
+    return Verdict([], known, error)
+
+
+def excuse(verdict: Verdict, case: Case, trace: Trace, entries: Tuple[Divergence, ...]) -> Verdict:
+    """Excuse what `entries` cover; the verdict itself if they cover nothing."""
+    met, arrays = [], []
+    for array in verdict.arrays:
+        if array.run == TEACHER_FORCED:
+            for entry in entries:
+                if array.name in entry.arrays and array.wrong.any():
+                    array, covered = _excused(array, entry, case, trace)
+                    met.extend([entry.name] if covered else [])
+        arrays.append(array)
+    if not met:
+        return verdict
+    judged = [array for array in arrays if array.run != FREE_RUNNING]
+    return Verdict(judged, tuple(sorted(set(met))))
+
+
+def _excused(
+    array: ArrayVerdict, entry: Divergence, case: Case, trace: Trace
+) -> Tuple[ArrayVerdict, Any]:
+    covered, values = entry.instead(case, trace, array.name)
+    same = (array.actual == values) | (np.isnan(array.actual) & np.isnan(values))
+    known = array.wrong & covered & same
+    return array._replace(known=array.known | known), known.any()

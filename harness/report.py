@@ -1,0 +1,67 @@
+"""A failing case in words and small matrices."""
+
+from typing import Any, Iterator
+
+import numpy as np
+
+from harness.case import Case
+from harness.verdict import ArrayVerdict, Verdict
+
+_ROWS = 12
+
+
+def describe(case: Case, verdict: Verdict) -> str:
+    """The case, and the first element that disagrees, to be read by a person."""
+    return "\n".join(_lines(case, verdict))
+
+
+def _lines(case: Case, verdict: Verdict) -> Iterator[str]:
+    wrong = verdict.first_wrong()
+    if wrong is None:
+        yield "{}: {}".format(case.model.name, verdict.summary())
+    else:
+        yield "{} {}: {}".format(case.model.name, case.config, verdict.summary())
+        yield from _disagreement(wrong)
+    yield ""
+    for name, array in case.arrays.items():
+        yield "{} {} =".format(name, list(array.shape))
+        yield matrix(array)
+
+
+def _disagreement(wrong: ArrayVerdict) -> Iterator[str]:
+    index = wrong.first_wrong()
+    actual, expected = wrong.actual[index], wrong.expected[index]
+    yield "first in {}{}, {}:".format(wrong.name, list(index), wrong.run)
+    yield "    subject {}, oracle {!s} +- {:.3g}".format(
+        _number(actual), _number(expected), float(wrong.bound[index])
+    )
+    yield "    difference {:.3g}, {} ULP".format(
+        abs(float(actual) - float(expected)), ulps(actual, expected)
+    )
+    for title, array in (("subject", wrong.actual), ("oracle", wrong.expected)):
+        yield "{} of the {} {} =".format(wrong.name, title, list(array.shape))
+        yield matrix(array)
+
+
+def ulps(actual: Any, expected: Any) -> str:
+    """The difference in ULP of float32 at the expected value."""
+    actual, expected = float(actual), float(expected)
+    if not (np.isfinite(actual) and np.isfinite(expected)):
+        return "infinitely many"
+    unit = float(np.spacing(np.float32(abs(expected))))
+    return "{:.6g}".format(abs(actual - expected) / unit)
+
+
+def _number(value: Any) -> str:
+    return "{:.9g}".format(float(value))
+
+
+def matrix(array: np.ndarray) -> str:
+    """The array, indented; a large one abridged."""
+    text = np.array2string(
+        np.asarray(array), precision=9, threshold=400, max_line_width=96, floatmode="maxprec"
+    )
+    lines = text.splitlines()
+    if len(lines) > 4 * _ROWS:
+        lines = lines[: 2 * _ROWS] + ["..."] + lines[-2 * _ROWS :]
+    return "\n".join("    " + line for line in lines)
