@@ -3,7 +3,8 @@
 import contextlib
 import os
 import uuid
-from typing import IO, Any, Dict, Iterator
+import zipfile
+from typing import IO, Any, Dict, Iterator, Tuple
 
 import numpy as np
 
@@ -57,11 +58,24 @@ def read_npz(path: str, what: str) -> Dict[str, np.ndarray]:
         If the file is missing, unreadable, damaged or not an ``.npz``.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        file = open(path, "rb")
     except FileNotFoundError:
         raise UserError("There is no file {}: it should be {}.".format(path, what))
-    except Exception as error:
-        # What zipfile, zlib and NumPy raise on damaged bytes differs with their versions.
-        reason = getattr(error, "strerror", None) or "it is damaged, or not an .npz file"
-        raise UserError("Cannot read {} as {}: {}.".format(path, what, reason))
+    except OSError as error:
+        raise UserError("Cannot read {} as {}: {}.".format(path, what, error.strerror))
+    with file:
+        # Not np.load: that of NumPy 1.18 prints a traceback of its own for a truncated file.
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return dict(_members(archive))
+        except Exception:  # zipfile, zlib and NumPy raise a dozen kinds, others in other versions.
+            raise UserError(
+                "Cannot read {} as {}: it is damaged, or not an .npz file.".format(path, what)
+            )
+
+
+def _members(archive: zipfile.ZipFile) -> Iterator[Tuple[str, np.ndarray]]:
+    for name in archive.namelist():
+        with archive.open(name) as member:
+            array = np.lib.format.read_array(member, allow_pickle=False)
+        yield name[: -len(".npy")] if name.endswith(".npy") else name, array

@@ -1,0 +1,1 @@
+"""The commands of ``rnndiff``, one module each, imported only when called."""

@@ -1,0 +1,222 @@
+"""``rnndiff verify``: train the article's models, and compute them twice."""
+
+import dataclasses
+import json
+import sys
+from typing import Iterator, List, Optional, Tuple
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness import data, training
+from harness.errors import UserError
+from harness.files import written_whole
+from harness.subjects import TensorFlow
+from harness.training import Weights
+from harness.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
+from harness.verify import Difference, Verification
+from harness.verify import verify as verify_weights
+from models import MODELS, Model
+
+JSON_FORMAT = 1
+COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
+
+
+@click.command()
+@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@click.option(
+    "--mnist",
+    metavar="PATH",
+    help="Train bidirectional on MNIST: Keras' mnist.npz, or the folder of the four IDX files.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Train every model for this many steps; by default {}.".format(
+        ", ".join("{} {}".format(name, plan.steps) for name, plan in training.PLANS.items())
+    ),
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Decides the data, the first weights and the order of training.",
+)
+@click.option(
+    "--save",
+    metavar="FILE",
+    help="Write the trained weights, as arrays MODEL/PARAMETER of an .npz.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE",
+    help="Verify these weights instead of training: an .npz that --save wrote, or one of your own.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    help="Write the results as JSON; - is the standard output.",
+)
+def verify(
+    models: Tuple[str, ...],
+    mnist: Optional[str],
+    steps: Optional[int],
+    seed: int,
+    save: Optional[str],
+    weights: Optional[str],
+    json_path: Optional[str],
+) -> None:
+    """Compute trained models with TensorFlow and with the NumPy oracle, side by side.
+
+    Each MODEL (seq2seq, bidirectional, attention; by default all) is trained by TensorFlow on real
+    data: three-digit additions, or handwritten digits. Its weights are fetched as TensorFlow's
+    global variables, and the validation rows are computed by TensorFlow and by the oracle. Ctrl-C
+    ends the training of the model at hand, and verifies the weights reached so far.
+
+    Weights of your own (--weights) are named like rnndiff's parameters, or stand in the order in
+    which TensorFlow created the variables: np.savez(FILE, *session.run(tf.global_variables())).
+    Sizes such as the number of units are taken from their shapes.
+
+    The exit status is 0 if TensorFlow and the oracle agree on every model (but for known
+    divergences), 1 if not, and 2 if the command could not be carried out.
+    """
+    if weights and (steps or save):
+        raise click.UsageError("--weights does not train: it goes with neither --steps nor --save")
+    arrays = training.read_weights(weights) if weights else {}
+    names = list(dict.fromkeys(models)) or training.models_of(arrays)
+    if weights and not names:
+        raise UserError("{} does not say whose weights it holds: name the MODEL.".format(weights))
+    names = names or list(MODELS)
+    if mnist and "bidirectional" not in names:
+        raise click.UsageError("--mnist is data for bidirectional, which is not among the models")
+
+    subject = TensorFlow()
+    # All that can be wrong with files comes out before minutes are spent on training.
+    loaded = {name: data.load(name, seed, mnist) for name in names}
+    fitted = {
+        name: training.fit_weights(weights, arrays, MODELS[name], loaded[name])
+        for name in (names if weights else [])
+    }
+
+    verifications: List[Verification] = []
+    with _progress() as progress:
+        for name in names:
+            model = MODELS[name]
+            if name not in fitted:
+                fitted[name] = _train(model, loaded[name], steps, seed, progress)
+                if save:
+                    training.save_weights(save, fitted)
+            task = progress.add_task("verifying {}".format(name), total=1, note="")
+            verifications.append(verify_weights(model, loaded[name], fitted[name], subject))
+            progress.advance(task)
+
+    if json_path:
+        _write_json(json_path, verifications)
+    console = Console(stderr=json_path == "-")
+    for verified in verifications:
+        console.print(_table(verified))
+        console.print()
+    sys.exit(0 if all(verified.status in (AGREE, KNOWN) for verified in verifications) else 1)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _train(
+    model: Model, loaded: data.Data, steps: Optional[int], seed: int, progress: Progress
+) -> Weights:
+    plan = training.PLANS[model.name]
+    if steps is not None:
+        plan = plan._replace(steps=steps)
+    task = progress.add_task("training {}".format(model.name), total=plan.steps, note="")
+    trained = training.train(
+        model,
+        dataclasses.replace(model.article, **loaded.sizes()),
+        loaded.training,
+        plan,
+        seed,
+        lambda done, loss: progress.update(
+            task, completed=done, note="loss {:.3f}".format(loss)
+        ),
+    )
+    if trained.interrupted:
+        progress.console.print(
+            "Ctrl-C: {} was trained for {} of {} steps; verifying these weights.".format(
+                model.name, trained.steps, plan.steps
+            )
+        )
+    return trained
+
+
+def _write_json(path: str, verifications: List[Verification]) -> None:
+    report = {
+        "format": JSON_FORMAT,
+        "models": {verified.model: verified.to_json() for verified in verifications},
+    }
+    text = json.dumps(report, indent=2, allow_nan=False)
+    if path == "-":
+        click.echo(text)
+    else:
+        with written_whole(path) as file:
+            file.write((text + "\n").encode())
+
+
+def _table(verified: Verification) -> Table:
+    subject, oracle = verified.subject, verified.oracle
+    table = Table(
+        title=Text("\n".join(_heading(verified))),
+        title_justify="left",
+        caption=Text("verdict: " + verified.summary, COLORS[verified.status]),
+        caption_justify="left",
+    )
+    table.add_column()
+    table.add_column("TensorFlow {}".format(verified.versions["tensorflow"]), justify="right")
+    table.add_column("NumPy oracle", justify="right")
+    table.add_column("largest difference", justify="right")
+    table.add_column("in ULP", justify="right")
+    for name, form in (("accuracy", "{:.4f}"), ("loss", "{:.9g}")):
+        sides = (form.format(getattr(side, name)) for side in (subject, oracle))
+        table.add_row(name, *sides, *_cells(verified.differences[name]))
+    table.add_row("states", "", "", *_cells(verified.states()))
+    table.add_row("scores", "", "", *_cells(verified.scores()))
+    return table
+
+
+def _cells(difference: Difference) -> Tuple[str, str]:
+    return "{:.2g}".format(difference.absolute), "{:.3g}".format(difference.ulp)
+
+
+def _heading(verified: Verification) -> Iterator[str]:
+    sizes = dataclasses.asdict(verified.config)
+    rows = sizes.pop("batch")
+    yield "{}: {}".format(verified.model, verified.data)
+    yield "{} rows of validation, {} parameters; {}".format(
+        rows,
+        verified.parameters,
+        ", ".join(
+            "{} {}".format(name, size)
+            for name, size in sizes.items()
+            if size is not None and not isinstance(size, bool)
+        ),
+    )
+    weights = verified.weights
+    if weights.steps is None:
+        origin = "weights from {}".format(weights.origin)
+    else:
+        origin = "trained {} steps in {:.0f} s".format(weights.steps, weights.seconds)
+    if weights.interrupted:
+        origin += " (stopped by Ctrl-C, {} were planned)".format(weights.planned_steps)
+    yield "{}; the best constant answer has the accuracy {:.3f}".format(origin, verified.chance)

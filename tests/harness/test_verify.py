@@ -1,0 +1,312 @@
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from harness.commands.verify import verify as command
+from harness.data import Data, Rows
+from harness.errors import UserError
+from harness.training import (
+    PLANS,
+    Plan,
+    Weights,
+    fit_weights,
+    models_of,
+    read_weights,
+    save_weights,
+    train,
+)
+from harness.verify import verify
+from models import MODELS
+
+BIDIRECTIONAL = MODELS["bidirectional"]
+ATTENTION = MODELS["attention"]
+SMALL = {
+    "seq2seq": dict(time=3, output_time=2, inputs=3, outputs=4, num_units=5),
+    "bidirectional": dict(time=3, inputs=3, outputs=4, num_units=5),
+    "attention": dict(time=3, output_time=2, inputs=3, outputs=4, num_units=5, attn_length=2),
+}
+PLAN = Plan(steps=20, batch=16, learning_rate=0.05)
+
+
+def learnable(model, rows=200):
+    """Rows whose every label is the place of the largest input of the first step."""
+    sizes = SMALL[model.name]
+    random = np.random.RandomState(0)
+    inputs = random.uniform(0, 1, (rows, sizes["time"], sizes["inputs"])).astype(np.float32)
+    labels = np.eye(sizes["outputs"], dtype=np.float32)[np.argmax(inputs[:, 0], axis=1)]
+    if "output_time" in sizes:
+        labels = np.stack([labels] * sizes["output_time"], axis=1)
+    half = rows // 2
+    return Data("made up", Rows(inputs[:half], labels[:half]), Rows(inputs[half:], labels[half:]))
+
+
+def config_of(model, **changes):
+    return model.Config(batch=1, **dict(SMALL[model.name], **changes))
+
+
+def random_weights(model, seed=0, **changes):
+    """Weights without TensorFlow."""
+    config = config_of(model, **changes)
+    random = np.random.RandomState(seed)
+    parameters = {
+        field.name: random.uniform(-1, 1, field.shape(config)).astype(np.float32)
+        for field in model.parameters(config)
+    }
+    return Weights(config, parameters, "random")
+
+
+def same(ours, theirs):
+    return list(ours) == list(theirs) and all(
+        np.array_equal(ours[name], theirs[name]) for name in ours
+    )
+
+
+class Planted:
+    """TensorFlow with a mistake in one array of its trace."""
+
+    def __init__(self, subject, name, change):
+        self.subject, self.name, self.change = subject, name, change
+        self.version, self.arithmetic = subject.version, subject.arithmetic
+
+    def __call__(self, case):
+        trace = dict(self.subject(case))
+        trace[self.name] = self.change(trace[self.name])
+        return trace
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training_lowers_the_loss_and_the_oracle_agrees(name, tensorflow):
+    model, losses = MODELS[name], []
+    data = learnable(model)
+    plan = PLAN._replace(steps=150)
+    weights = train(
+        model, config_of(model), data.training, plan, progress=lambda _, loss: losses.append(loss)
+    )
+    assert len(losses) == weights.steps == 150 and not weights.interrupted
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    names = [field.name for field in model.parameters(config_of(model))]
+    assert list(weights.parameters) == names
+
+    verified = verify(model, data, weights, tensorflow)
+    assert verified.status == "agree"
+    assert verified.config == dataclasses.replace(config_of(model), batch=100)
+    assert verified.subject.accuracy == verified.oracle.accuracy > verified.chance
+    assert verified.subject.loss == pytest.approx(verified.oracle.loss, rel=1e-6)
+    assert 0 < verified.states().absolute < 1e-5
+    assert 0 < verified.scores().absolute < 1e-5
+
+
+def test_the_seed_alone_decides_the_weights():
+    data = learnable(BIDIRECTIONAL)
+    first, again, other = (
+        train(BIDIRECTIONAL, config_of(BIDIRECTIONAL), data.training, PLAN, seed)
+        for seed in (1, 1, 2)
+    )
+    assert same(first.parameters, again.parameters)
+    assert not same(first.parameters, other.parameters)
+
+
+def test_ctrl_c_keeps_the_weights_reached_so_far():
+    def press_ctrl_c(step, loss):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    data = learnable(BIDIRECTIONAL)
+    config = config_of(BIDIRECTIONAL)
+    weights = train(BIDIRECTIONAL, config, data.training, PLAN, progress=press_ctrl_c)
+    assert (weights.steps, weights.planned_steps) == (5, PLAN.steps)
+    assert weights.interrupted
+    untrained = train(BIDIRECTIONAL, config, data.training, PLAN._replace(learning_rate=0.0))
+    assert not same(weights.parameters, untrained.parameters)
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("scores", lambda scores: scores + np.float32(1e-3)),
+        ("outputs", lambda outputs: outputs[:, ::-1]),
+        ("predictions", lambda predictions: (predictions + 1) % 4),
+        ("accuracy", lambda accuracy: np.float32(1 - accuracy)),
+        ("loss", lambda loss: np.float32(loss * 1.01)),
+    ],
+)
+def test_a_mistake_of_tensorflow_is_a_disagreement(name, change, tensorflow):
+    weights = random_weights(BIDIRECTIONAL)
+    data = learnable(BIDIRECTIONAL)
+    verified = verify(BIDIRECTIONAL, data, weights, Planted(tensorflow, name, change))
+    assert verified.status == "disagree"
+    assert verified.differences[name].absolute > 1e-4
+    assert verified.differences[name].largest_ulp >= verified.differences[name].ulp > 100
+
+
+def test_the_accuracy_of_the_oracle_is_that_of_its_own_predictions(tensorflow):
+    weights = random_weights(BIDIRECTIONAL)
+    data = learnable(BIDIRECTIONAL)
+    right = verify(BIDIRECTIONAL, data, weights, tensorflow)
+    wrong = verify(
+        BIDIRECTIONAL, data, weights, Planted(tensorflow, "predictions", np.zeros_like)
+    )
+    assert right.predictions_differing == 0
+    assert wrong.predictions_differing > 0
+    assert wrong.oracle == right.oracle
+
+
+def test_a_verification_is_json_even_with_weights_that_are_not_numbers(tensorflow):
+    weights = random_weights(BIDIRECTIONAL)
+    weights.parameters["projection/bias"][0] = np.nan
+    verified = verify(BIDIRECTIONAL, learnable(BIDIRECTIONAL), weights, tensorflow)
+    report = json.loads(json.dumps(verified.to_json(), allow_nan=False))
+    assert report["model"] == "bidirectional"
+    assert report["config"]["num_units"] == 5
+    assert report["weights"]["origin"] == "random"
+    assert report["oracle"]["loss"] is None
+    assert report["largest_difference"]["scores"]["absolute"] < 1e-5
+    assert report["versions"]["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_saved_weights_are_read_back_with_their_sizes(tmp_path, prefixed):
+    path = str(tmp_path / "weights.npz")
+    both = {name: random_weights(MODELS[name]) for name in ("seq2seq", "bidirectional")}
+    if prefixed:
+        save_weights(path, both)
+        assert models_of(read_weights(path)) == ["seq2seq", "bidirectional"]
+    for name, weights in both.items():
+        if not prefixed:
+            np.savez(path, **weights.parameters)
+        model = MODELS[name]
+        read = fit_weights(path, read_weights(path), model, learnable(model))
+        assert same(read.parameters, weights.parameters)
+        assert read.config == dataclasses.replace(weights.config, batch=read.config.batch)
+        assert read.origin == path
+
+
+@pytest.mark.parametrize("form", ["arr_{}", "{}"])
+def test_weights_in_tensorflows_order_need_no_names(form):
+    weights = random_weights(ATTENTION)
+    values = list(weights.parameters.values())
+    # From the last to the first, and 10 before 2: the numbers count.
+    arrays = {form.format(i): values[i].astype(np.float64) for i in reversed(range(len(values)))}
+    read = fit_weights("w.npz", arrays, ATTENTION, learnable(ATTENTION))
+    assert same(read.parameters, weights.parameters)
+    assert all(array.dtype == np.float32 for array in read.parameters.values())
+
+
+def test_every_size_that_shapes_can_tell_comes_from_the_weights():
+    sizes = dict(num_units=6, attn_size=3, attn_vec_size=2, input_size=7)
+    weights = random_weights(ATTENTION, **sizes)
+    read = fit_weights("w.npz", weights.parameters, ATTENTION, learnable(ATTENTION))
+    assert {name: getattr(read.config, name) for name in sizes} == sizes
+
+
+@pytest.mark.parametrize(
+    "name, array, found, needed",
+    [
+        ("forward/bias", np.zeros(6), [6], [5]),
+        ("forward/kernel", np.zeros((9, 5)), [9, 5], [8, 5]),
+        ("backward/kernel", np.zeros((8, 5, 1)), [8, 5, 1], [8, 5]),
+        ("projection/kernel", np.zeros((10, 3)), [10, 3], [10, 4]),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_named_with_the_shape_needed(name, array, found, needed):
+    arrays = dict(random_weights(BIDIRECTIONAL).parameters, **{name: array})
+    with pytest.raises(UserError) as caught:
+        fit_weights("w.npz", arrays, BIDIRECTIONAL, learnable(BIDIRECTIONAL))
+    for part in ("w.npz", repr(name), str(found), str(needed)):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change, what",
+    [
+        (lambda arrays: arrays.pop("backward/bias"), "'backward/bias' is missing"),
+        (lambda arrays: arrays.update(gate=np.zeros(3)), "'gate'"),
+        (lambda arrays: arrays.update({"forward/bias": np.array(["a"] * 5)}), "not real numbers"),
+        (lambda arrays: arrays.clear(), "is missing"),
+    ],
+)
+def test_weights_that_are_not_those_of_the_model_are_an_error(change, what):
+    arrays = dict(random_weights(BIDIRECTIONAL).parameters)
+    change(arrays)
+    with pytest.raises(UserError, match=what):
+        fit_weights("w.npz", arrays, BIDIRECTIONAL, learnable(BIDIRECTIONAL))
+
+
+def test_too_few_weights_in_tensorflows_order_are_an_error():
+    arrays = {"arr_{}".format(i): np.zeros(3) for i in range(5)}
+    with pytest.raises(UserError, match="5 arrays instead of 6"):
+        fit_weights("w.npz", arrays, BIDIRECTIONAL, learnable(BIDIRECTIONAL))
+
+
+def test_there_is_a_plan_for_every_model():
+    assert set(PLANS) == set(MODELS)
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_trains_saves_and_reports(folder, tensorflow):
+    result = run("bidirectional", "--steps", 3, "--save", "w.npz", "--json", "report.json")
+    assert result.exit_code == 0, result.output
+    assert "bidirectional" in result.output and "agree" in result.output
+    report = json.loads((folder / "report.json").read_text())["models"]["bidirectional"]
+    assert report["config"]["num_units"] == 128
+    assert report["weights"]["steps"] == 3
+    assert report["status"] == "agree"
+    assert report["subject"]["accuracy"] == report["oracle"]["accuracy"]
+    assert sorted(os.listdir(str(folder))) == ["report.json", "w.npz"]
+
+    again = run("--weights", "w.npz", "--json", "again.json")
+    assert again.exit_code == 0, again.output
+    models = json.loads((folder / "again.json").read_text())["models"]
+    assert list(models) == ["bidirectional"]
+    for part in ("subject", "oracle", "differences"):
+        assert models["bidirectional"][part] == report[part]
+
+
+def test_the_command_exits_with_1_if_tensorflow_is_wrong(folder, tensorflow, monkeypatch):
+    planted = Planted(tensorflow, "scores", lambda scores: scores + np.float32(1e-3))
+    monkeypatch.setattr("harness.commands.verify.TensorFlow", lambda: planted)
+    result = run("bidirectional", "--steps", 3)
+    assert result.exit_code == 1
+    assert "disagree" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--weights", "w.npz", "--steps", 3),
+        ("--weights", "w.npz", "--save", "v.npz"),
+        ("seq2seq", "--mnist", "mnist.npz"),
+        ("lstm",),
+    ],
+)
+def test_arguments_that_contradict_are_refused(folder, arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_weights_without_the_name_of_a_model_need_one(folder):
+    np.savez("w.npz", *random_weights(BIDIRECTIONAL).parameters.values())
+    result = run("--weights", "w.npz")
+    assert isinstance(result.exception, UserError)
+    assert "name the MODEL" in str(result.exception)
+
+
+def test_damaged_data_is_found_before_any_training(folder, tensorflow, monkeypatch):
+    monkeypatch.setattr("harness.training.train", lambda *_: pytest.fail("trained"))
+    result = run("seq2seq", "bidirectional", "--mnist", "mnist.npz")
+    assert isinstance(result.exception, UserError)
+    assert "mnist.npz" in str(result.exception)
