@@ -48,14 +48,14 @@ class Checker:
         self.tally.add(case, verdict)
         if verdict.status != DISAGREE:
             return verdict, None
-        path = os.path.join(self.folder, _file_name(case, verdict))
+        path = os.path.join(self.folder, way_of_failing(case, verdict) + ".npz")
         save(path, case, trace, dict(versions(), verdict=verdict.summary()))
         again = "saved as {0}; run it again: rnndiff replay {0}".format(path)
         return verdict, "{}\n\n{}".format(describe(case, verdict), again)
 
 
-def _file_name(case: Case, verdict: Verdict) -> str:
+def way_of_failing(case: Case, verdict: Verdict) -> str:
     """One name for each way of failing: model, array and run, or the error's type."""
     wrong = verdict.first_wrong()
     way = "{}-{}".format(wrong.name, wrong.run) if wrong else verdict.error.partition(":")[0]
-    return "{}-{}.npz".format(case.model.name, way)
+    return "{}-{}".format(case.model.name, way)

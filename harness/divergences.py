@@ -47,6 +47,13 @@ def _softmax_without_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarra
     return covered, np.where(poisoned, np.nan, 0.0)
 
 
+def _zero_window(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
+    attentions = np.asarray(trace[name])
+    covered = np.zeros(attentions.shape, dtype=bool)
+    covered[:, :1] = np.isnan(trace["encoder_alignments"]).any(axis=-1)[:, :1, None]
+    return covered, np.zeros(attentions.shape)
+
+
 class Failure(NamedTuple):
     """An entry for cases in which TensorFlow raises an error instead of computing anything."""
 
@@ -94,6 +101,15 @@ DIVERGENCES: Tuple[Divergence, ...] = (
         last=(99, 0),
         arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
         instead=_softmax_without_nan,
+    ),
+    Divergence(
+        name="zero-window-times-nan",
+        what="Grappler takes an alignment times the window's initial zeros for zero, "
+        "where NaN times zero is NaN",
+        first=(1, 13),
+        last=(1, 15),
+        arrays=("encoder_attentions",),
+        instead=_zero_window,
     ),
 )
 

@@ -98,7 +98,7 @@ class AttentionCellWrapper:
     def score(self, cell_state, window):
         """How well each slot answers the query of the cell's state: [batch, attn_length]."""
         query = self.query(cell_state)
-        features = np.tanh(np.dot(window, self.attn_w) + query[:, None, :])
+        features = np.tanh(np.matmul(window, self.attn_w) + query[:, None, :])
         return np.sum(self.attn_v * features, axis=2)
 
     @staticmethod

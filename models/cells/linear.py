@@ -18,4 +18,5 @@ class Linear:
 
     def __call__(self, inputs):
         """Map [..., inputs] to [..., outputs]."""
-        return np.dot(inputs, self.kernel) + self.bias
+        # Not np.dot: of a 1 x 1 kernel 0 and an input NaN it makes 0 (BLAS skips a factor of 0).
+        return np.matmul(inputs, self.kernel) + self.bias

@@ -1,0 +1,76 @@
+"""``rnndiff fuzz``: random cases until told to stop."""
+
+import json
+import os
+import random
+from typing import Any, Optional, Tuple
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from harness.fuzz import Progress, fuzz as run
+from harness.versions import versions
+from models import MODELS
+
+
+@click.command()
+@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@click.option("--cases", type=int, help="Stop after so many cases.")
+@click.option("--time", "seconds", type=float, help="Stop after so many seconds.")
+@click.option("--workers", type=int, default=os.cpu_count() or 1, show_default="one for each core")
+@click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
+@click.option("--json", "json_file", type=click.File("w"), help="Write the result as JSON; - is stdout.")
+def fuzz(
+    models: Tuple[str, ...],
+    cases: Optional[int],
+    seconds: Optional[float],
+    workers: int,
+    seed: Optional[int],
+    json_file: Any,
+) -> None:
+    """Judge random cases of MODEL (all by default), until --cases, --time or Ctrl-C.
+
+    Failing cases are shrunk and saved, one for each way of failing, and the run goes on. Exit
+    status: 1 if any case failed, else 0.
+    """
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    console = Console(stderr=True)
+    with Live(console=console, refresh_per_second=2) as live:
+        progress = run(
+            models or tuple(MODELS),
+            seed,
+            max(workers, 1),
+            cases,
+            seconds,
+            report=lambda progress: live.update(_table(progress, seed)),
+        )
+        live.update(_table(progress, seed))
+    for failure in progress.failures:
+        console.print(failure.report, markup=False, highlight=False)
+    if json_file:
+        result = dict(
+            progress.tally.as_dict(),
+            seed=seed,
+            seconds=progress.seconds,
+            versions=versions(),
+            failures=[{"way": f.way, "path": f.path} for f in progress.failures],
+        )
+        json.dump(result, json_file, indent=2)
+        json_file.write("\n")
+    raise SystemExit(1 if progress.failures else 0)
+
+
+def _table(progress: Progress, seed: int) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_row("seed", str(seed))
+    rate = progress.cases / max(progress.seconds, 1e-9)
+    table.add_row(
+        "speed", "{:.0f} cases a second, {:.0f} s".format(rate, progress.seconds)
+    )
+    for line in progress.tally.lines():
+        table.add_row("", line)
+    for failure in progress.failures:
+        table.add_row("failure", "{}: {}".format(failure.way, failure.path))
+    return table

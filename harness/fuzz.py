@@ -1,0 +1,220 @@
+"""Many random cases, in worker processes, until a count or a time is reached.
+
+Batch number k of a seed is the same on every machine and for any number of workers, so what is in
+flight need not be written down: should TensorFlow end a worker's process, the batch is made again,
+its cases are run one by one in processes of their own, and the one that ends its process is saved.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection, wait
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from harness.case import Case, save
+from harness.check import FAILURES, Checker, verdict_on, way_of_failing
+from harness.shrink import Shrinker
+from harness.tally import Tally
+from harness.verdict import DISAGREE
+from harness.versions import versions
+
+SHRINK_EVALUATIONS = 500
+
+
+class Failure(NamedTuple):
+    """One way of failing, with the file of its shrunk case."""
+
+    way: str
+    path: str
+    report: str
+
+
+class Progress(NamedTuple):
+    """What is known after each batch."""
+
+    tally: Tally
+    failures: List[Failure]
+    seconds: float
+
+    @property
+    def cases(self) -> int:
+        """How many cases were judged."""
+        return sum(self.tally.cases.values())
+
+
+def fuzz(
+    models: Tuple[str, ...],
+    seed: int,
+    workers: int,
+    cases: Optional[int] = None,
+    seconds: Optional[float] = None,
+    folder: str = FAILURES,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Judge random cases of `models` until `cases` or `seconds` are reached.
+
+    Ctrl-C ends the run early; what was found until then is returned.
+
+    Parameters
+    ----------
+    models : names in ``models.MODELS``
+    seed : int
+        The cases depend on it alone.
+    workers : int
+        Processes, each with a TensorFlow of its own.
+    cases, seconds : optional
+        Where to stop; without either, only Ctrl-C stops.
+    folder : str
+        Where failing cases are saved.
+    report : function of a Progress
+        Called after every batch.
+    """
+    run = _Run(models, seed, folder)
+    crew = {run.start(index, workers): index for index in range(workers)}
+    started = time.monotonic()
+    progress = Progress(run.tally, run.failures, 0.0)
+    try:
+        while crew:
+            for connection in wait(list(crew), timeout=1.0):
+                index = crew[connection]
+                if not run.hear(connection):
+                    del crew[connection]
+                    crew[run.restart(connection, workers)] = index
+            progress = Progress(run.tally, run.failures, time.monotonic() - started)
+            report(progress)
+            if (cases and progress.cases >= cases) or (seconds and progress.seconds >= seconds):
+                break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        run.stop()
+    return progress
+
+
+class _Run:
+    """The workers, and what they have told so far."""
+
+    def __init__(self, models: Tuple[str, ...], seed: int, folder: str) -> None:
+        self.tally = Tally()
+        self.failures: List[Failure] = []
+        self._models, self._seed, self._folder = models, seed, folder
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: Dict[Connection, Any] = {}
+        self._in_flight: Dict[Connection, int] = {}
+
+    def start(self, first: int, step: int) -> Connection:
+        """Start a worker on the batches first, first + step, ..."""
+        mine, theirs = self._context.Pipe()
+        arguments = (theirs, self._models, self._seed, first, step, self._folder)
+        process = self._context.Process(target=_work, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        self._processes[mine], self._in_flight[mine] = process, first
+        return mine
+
+    def hear(self, connection: Connection) -> bool:
+        """Take a worker's message; False if the worker is gone."""
+        try:
+            kind, content = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return False
+        if kind == "start":
+            self._in_flight[connection] = content
+        elif kind == "tally":
+            self.tally.add_dict(content)
+        elif content.way not in [failure.way for failure in self.failures]:
+            self.failures.append(content)
+        return True
+
+    def restart(self, connection: Connection, step: int) -> Connection:
+        """Find the case that ended a worker's process, and start another after its batch."""
+        process = self._processes.pop(connection)
+        process.join()
+        if process.exitcode >= 0:
+            raise RuntimeError("a worker of the fuzzer failed; its error stands above")
+        number = self._in_flight.pop(connection)
+        for case in _batch(self._models, self._seed, number):
+            failure = _ends_process(case, self._folder)
+            if failure:
+                self.tally.cases[DISAGREE] += 1
+                if failure.way not in [known.way for known in self.failures]:
+                    self.failures.append(failure)
+                break
+        return self.start(number + step, step)
+
+    def stop(self) -> None:
+        """End all workers."""
+        for connection, process in self._processes.items():
+            connection.close()
+            process.terminate()
+        for process in self._processes.values():
+            process.join()
+
+
+def _batch(models: Tuple[str, ...], seed: int, number: int) -> List[Case]:
+    from harness.random_cases import random_batch
+
+    return random_batch(models[number % len(models)], seed, number)
+
+
+def _ends_process(case: Case, folder: str) -> Optional[Failure]:
+    """Run a case in a process of its own; a Failure if it does not come back from there."""
+    way = "{}-ends-process".format(case.model.name)
+    path = os.path.join(folder, way + ".npz")
+    save(path + ".trying.npz", case, notes=versions())
+    command = [sys.executable, "-m", "harness", "replay", path + ".trying.npz"]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    if ended >= 0:
+        os.unlink(path + ".trying.npz")
+        return None
+    os.replace(path + ".trying.npz", path)
+    name = signal.Signals(-ended).name
+    return Failure(way, path, "{}: TensorFlow ended the process by {}".format(case, name))
+
+
+def _work(
+    connection: Connection,
+    models: Tuple[str, ...],
+    seed: int,
+    number: int,
+    step: int,
+    folder: str,
+) -> None:
+    """A worker: judge batch after batch until the parent closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from harness.subjects import TensorFlow
+
+    subject = TensorFlow()
+    seen: List[str] = []
+    try:
+        while True:
+            connection.send(("start", number))
+            tally = Tally()
+            for case in _batch(models, seed, number):
+                verdict, _ = verdict_on(subject, case)
+                tally.add(case, verdict)
+                if verdict.status == DISAGREE and way_of_failing(case, verdict) not in seen:
+                    seen.append(way_of_failing(case, verdict))
+                    failure = _shrunk(subject, case, folder)
+                    seen.append(failure.way)
+                    connection.send(("failure", failure))
+            connection.send(("tally", tally.as_dict()))
+            number += step
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _shrunk(subject: Any, case: Case, folder: str) -> Failure:
+    """Shrink a failing case to one that fails in any way at all, and save that."""
+
+    def fails(candidate: Case) -> bool:
+        return verdict_on(subject, candidate)[0].status == DISAGREE
+
+    smallest = Shrinker(case, fails, SHRINK_EVALUATIONS).run()
+    verdict, _ = verdict_on(subject, smallest)
+    way = way_of_failing(smallest, verdict)
+    _, message = Checker(subject, Tally(), folder)(smallest)
+    return Failure(way, os.path.join(folder, way + ".npz"), message or "")
