@@ -1,0 +1,221 @@
+"""``rnndiff ulp``: measure the functions of the TensorFlow at hand against the table."""
+
+import json
+import sys
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+
+import click
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness import ulp as measuring
+from harness.accuracy import Accuracy, accuracy_of, worst_arguments
+from harness.files import written_whole
+from harness.ulp import Kernel, Measurement
+
+JSON_FORMAT = 1
+INTERRUPTED = 130
+
+
+class Row(NamedTuple):
+    """What was measured of one kernel, and what the table says of it."""
+
+    kernel: Kernel
+    measured: Measurement
+    table: Optional[Accuracy]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the table bounds every error that was seen."""
+        return self.table is not None and self.measured.ulp <= self.table.ulp
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    show_default=True,
+    help="How many arguments of every kernel are tried.",
+)
+@click.option(
+    "--exhaustive",
+    is_flag=True,
+    help="Try all float32 numbers instead: of the whole domain on long arrays, of its interesting "
+    "part on others. It takes hours.",
+)
+@click.option(
+    "--function",
+    "functions",
+    multiple=True,
+    metavar="NAME",
+    help="Measure this function only, such as tanh; may be given several times.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    help="Write the results as JSON; - is the standard output.",
+)
+def ulp(
+    samples: int, exhaustive: bool, functions: List[str], json_path: Optional[str]
+) -> None:
+    """Measure how accurate TensorFlow's functions are, and whether the table of rnndiff holds.
+
+    The verdicts of rnndiff rest on bounds of rounding errors, and these on the accuracy of tanh,
+    exp and log in every TensorFlow. Here each is measured against float64 in every kernel that
+    computes it, in units in the last place (ULP) beyond the absolute error that the table allows.
+    Arguments that were the worst of some version are always among those tried. Ctrl-C ends the
+    measurement and reports what was measured so far.
+
+    The exit status is 0 if the table holds, 1 if not, 2 if the command could not be carried out
+    and 130 after Ctrl-C if the table held so far.
+    """
+    kernels = measuring.kernels()
+    names = sorted({kernel.function.name for kernel in kernels})
+    for name in functions:
+        if name not in names:
+            raise click.UsageError(
+                "there is no function {!r} here, only {}".format(name, ", ".join(names))
+            )
+    kernels = [kernel for kernel in kernels if not functions or kernel.function.name in functions]
+
+    from models.tf1 import VERSION, tensorflow
+
+    rows: List[Row] = []
+    interrupted = False
+    console = Console(stderr=json_path == "-")
+    with _progress() as progress:
+        task = progress.add_task("", total=sum(_size(k, samples, exhaustive) for k in kernels))
+        try:
+            for kernel in kernels:
+                progress.update(task, description="{0.function.name} {0.shape}".format(kernel))
+                table = accuracy_of(kernel.function.name, kernel.op, VERSION)
+                rows.append(Row(kernel, measuring.NOTHING, table))
+                absolute = table.absolute if table else 0.0
+                chunks = _arguments(kernel, samples, exhaustive)
+                for measured in measuring.measure(kernel, chunks, absolute):
+                    progress.advance(task, measured.arguments - rows[-1].measured.arguments)
+                    rows[-1] = rows[-1]._replace(measured=measured)
+        except KeyboardInterrupt:
+            interrupted = True
+    rows = [row for row in rows if row.measured.arguments]
+
+    if json_path:
+        _write_json(json_path, tensorflow.__version__, rows, interrupted)
+    title = "TensorFlow {}, {} oneDNN".format(
+        tensorflow.__version__, "with" if measuring.onednn() else "without"
+    )
+    console.print(_table(title, rows, interrupted))
+    if not all(row.holds for row in rows):
+        sys.exit(1)
+    sys.exit(INTERRUPTED if interrupted else 0)
+
+
+def _arguments(kernel: Kernel, samples: int, exhaustive: bool) -> Iterator[np.ndarray]:
+    known = np.array(worst_arguments(kernel.function.name), dtype=np.float32)
+    known = measuring.within(known, kernel.function.domain)
+    if len(known):
+        # Often enough to fill whole vectors: in the remainder they might be computed otherwise.
+        yield np.tile(known, 16)
+    if exhaustive:
+        yield from measuring.exhaust(kernel.thorough)
+    yield from measuring.sample(kernel.function, samples)
+
+
+def _size(kernel: Kernel, samples: int, exhaustive: bool) -> int:
+    return samples + (measuring.size(kernel.thorough) if exhaustive else 0)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _write_json(path: str, version: str, rows: List[Row], interrupted: bool) -> None:
+    report = {
+        "format": JSON_FORMAT,
+        "tensorflow": version,
+        "onednn": measuring.onednn(),
+        "interrupted": interrupted,
+        "kernels": [_to_json(row) for row in rows],
+    }
+    text = json.dumps(report, indent=2, allow_nan=False)
+    if path == "-":
+        click.echo(text)
+    else:
+        with written_whole(path) as file:
+            file.write((text + "\n").encode())
+
+
+def _to_json(row: Row) -> Dict[str, Any]:
+    kernel, measured, table = row
+    return {
+        "function": kernel.function.name,
+        "kernel": kernel.op,
+        "shape": kernel.shape,
+        "arguments": measured.arguments,
+        "ulp": _number(measured.ulp),
+        "at": _number(measured.at),
+        "result": _number(measured.result),
+        "exact": _number(measured.exact),
+        "table": table and {"ulp": table.ulp, "absolute": table.absolute},
+        "holds": row.holds,
+    }
+
+
+def _number(value: float) -> Any:
+    """JSON knows neither infinity nor NaN."""
+    return value if np.isfinite(value) else str(value)
+
+
+def _table(title: str, rows: List[Row], interrupted: bool) -> Table:
+    failing = sum(not row.holds for row in rows)
+    verdict = "{:,} arguments: {}".format(
+        sum(row.measured.arguments for row in rows),
+        "{} of {} kernels are worse than the table".format(failing, len(rows))
+        if failing
+        else "the table holds",
+    )
+    if interrupted:
+        verdict += " (Ctrl-C: of what was measured so far)"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        title=Text(title),
+        title_justify="left",
+        caption=Text(verdict, "red" if failing else "green"),
+        caption_justify="left",
+    )
+    table.add_column("function", no_wrap=True)
+    table.add_column("kernel")
+    for heading in ("worst ULP", "at", "table", "holds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.kernel.function.name,
+            "{0.op}, {0.shape}".format(row.kernel),
+            "{:.4g}".format(row.measured.ulp),
+            "{:.9g}".format(row.measured.at),
+            _bound(row.table),
+            Text("yes") if row.holds else Text("no", "red"),
+        )
+    return table
+
+
+def _bound(table: Optional[Accuracy]) -> str:
+    if table is None:
+        return "-"
+    if not table.absolute:
+        return "{:.4g}".format(table.ulp)
+    return "{:.4g} + {:.2g}".format(table.ulp, table.absolute)
