@@ -6,15 +6,42 @@ from it are no longer the oracle's, so the free-running run of that case is not 
 of it still is, teacher-forced.
 """
 
-from typing import Any, Callable, Mapping, NamedTuple, Tuple
+from dataclasses import MISSING
+from typing import Any, Callable, Mapping, NamedTuple, Tuple, Union
 
 import numpy as np
 
 from harness.case import Case
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
+from models import MODELS
+
+NAN = float("nan")
 
 Version = Tuple[int, int]
 Trace = Mapping[str, np.ndarray]
+
+
+class Minimal(NamedTuple):
+    """The smallest case of an entry: sizes of 1 and zeros, but for what is named here."""
+
+    model: str
+    sizes: Mapping[str, int]
+    numbers: Mapping[str, Mapping[Tuple[int, ...], float]]
+
+    def case(self) -> Case:
+        """The case."""
+        model = MODELS[self.model]
+        fields = model.Config.__dataclass_fields__.values()
+        ones = {field.name: 1 for field in fields if field.default is MISSING}
+        config = model.Config(**dict(ones, **self.sizes))
+        arrays = {
+            field.name: np.zeros(field.shape(config), np.float32) for field in model.fields(config)
+        }
+        arrays["labels"][..., 0] = 1
+        for name, numbers in self.numbers.items():
+            for index, number in numbers.items():
+                arrays[name][index] = number
+        return Case(model, config, arrays)
 
 
 class Divergence(NamedTuple):
@@ -31,6 +58,7 @@ class Divergence(NamedTuple):
     last: Version
     arrays: Tuple[str, ...]
     instead: Callable[[Case, Trace, str], Tuple[np.ndarray, np.ndarray]]
+    minimal: Minimal
 
 
 def _argmax_skips_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -63,6 +91,7 @@ class Failure(NamedTuple):
     last: Version
     covers: Callable[[Case], bool]
     error: str
+    minimal: Minimal
 
 
 def _empty_convolution(case: Case) -> bool:
@@ -80,6 +109,7 @@ FAILURES: Tuple[Failure, ...] = (
         last=(99, 0),
         covers=_empty_convolution,
         error="Incompatible shapes: [0,",
+        minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
     ),
 )
 
@@ -92,31 +122,39 @@ DIVERGENCES: Tuple[Divergence, ...] = (
         last=(99, 0),
         arrays=("predictions",),
         instead=_argmax_skips_nan,
+        minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
     ),
     Divergence(
         name="softmax-zero-beside-nan",
         what="oneDNN's softmax of a row with NaN or +inf has NaN there and 0 elsewhere, "
         "where the formula gives NaN throughout",
-        first=(2, 9),
+        first=(2, 11),
         last=(99, 0),
         arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
         instead=_softmax_without_nan,
+        minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
     ),
     Divergence(
         name="zero-window-times-nan",
         what="Grappler takes an alignment times the window's initial zeros for zero, "
         "where NaN times zero is NaN",
         first=(1, 13),
-        last=(1, 15),
+        last=(2, 17),
         arrays=("encoder_attentions",),
         instead=_zero_window,
+        minimal=Minimal("attention", {}, {"inputs": {(0, 0, 0): NAN}}),
     ),
 )
 
 
+def holds_in(entry: Union[Divergence, Failure], version: Version) -> bool:
+    """Whether an entry holds in that version of TensorFlow."""
+    return entry.first <= version <= entry.last
+
+
 def known_in(version: Version) -> Tuple[Divergence, ...]:
-    """The entries that hold in that version of TensorFlow."""
-    return tuple(d for d in DIVERGENCES if d.first <= version <= d.last)
+    """The entries of elements that hold in that version of TensorFlow."""
+    return tuple(entry for entry in DIVERGENCES if holds_in(entry, version))
 
 
 def excuse_error(case: Case, error: str, version: Version) -> Verdict:
@@ -124,7 +162,7 @@ def excuse_error(case: Case, error: str, version: Version) -> Verdict:
     known = tuple(
         entry.name
         for entry in FAILURES
-        if entry.first <= version <= entry.last and entry.covers(case) and entry.error in error
+        if holds_in(entry, version) and entry.covers(case) and entry.error in error
     )
     return Verdict([], known, error)
 

@@ -72,7 +72,7 @@ class Shrinker:
     def _blocks(self) -> bool:
         """Make whole arrays, then rows and columns of them, zero; once over is enough."""
         for name, array in self.case.arrays.items():
-            if name == "labels" or self._try(_with(self.case, name, np.zeros_like(array))):
+            if name == "labels" or self._set(name, ..., (0.0,)):
                 continue
             for axis, size in enumerate(array.shape):
                 for place in range(size):

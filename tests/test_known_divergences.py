@@ -1,0 +1,14 @@
+"""The known divergences: each is still seen, in just the versions that its entry names."""
+
+import pytest
+
+from harness.check import verdict_on
+from harness.divergences import DIVERGENCES, FAILURES, holds_in
+
+ENTRIES = DIVERGENCES + FAILURES
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_known_divergence_is_seen_in_its_versions_and_in_no_other(entry, tensorflow):
+    verdict, _ = verdict_on(tensorflow, entry.minimal.case())
+    assert (entry.name in verdict.known) == holds_in(entry, tensorflow.version), verdict.summary()
