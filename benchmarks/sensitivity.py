@@ -1,0 +1,156 @@
+"""How small a mistake is still seen, and how often a right subject is blamed.
+
+One element of one recorded state is multiplied by 1 + 2^k 2^-24, everywhere it is recorded. The
+verdict by bounds is compared with fixed tolerances, which hold the subject against a float64 run of
+the oracle, as most tools do. Usage: ``python benchmarks/sensitivity.py [--cases N] [--json FILE]``.
+"""
+
+import json
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from harness.case import Case
+from harness.random_cases import random_batch
+from harness.subjects import TensorFlow
+from harness.verdict import DISAGREE, TEACHER_FORCED, judge
+from models import MODELS
+
+UNITS = (4, 16, 128)
+TOLERANCES = {"rtol 1e-2, atol 1e-3": (1e-2, 1e-3), "rtol 1e-5, atol 1e-6": (1e-5, 1e-6)}
+POWERS = range(-1, 19)
+BOUNDS = "bounds, teacher-forced"
+STATES = {
+    "seq2seq": ("encoder_states",),
+    "bidirectional": ("outputs", "forward_final_state", "backward_final_state"),
+    "attention": ("encoder_states",),
+}
+
+
+def small_cases(random, count):
+    """Cases as the fuzzer draws them, ordinary numbers or not, with at least one row."""
+    names, number, cases = sorted(MODELS), 0, []
+    while len(cases) < count:
+        batch = random_batch(names[number % 3], 20260, number)
+        number += 1
+        if batch[0].config.batch and batch[0].config.num_units <= 16:
+            cases.extend(batch[i] for i in random.permutation(len(batch))[:8])
+    return cases[:count]
+
+
+def cases_of_units(random, units, count):
+    """Normally distributed cases with so many units, from contractive to chaotic."""
+    cases = []
+    for number in range(count):
+        model = MODELS[sorted(MODELS)[number % 3]]
+        sizes = dict(batch=2, time=6, inputs=4, outputs=4, num_units=units)
+        if model.name != "bidirectional":
+            sizes["output_time"] = 3
+        if model.name == "attention":
+            sizes["attn_length"] = 4
+        config = model.Config(**sizes)
+        gain = random.choice([0.3, 1.0, 3.0])
+        arrays = {}
+        for field in model.fields(config):
+            shape = field.shape(config)
+            fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
+            numbers = random.standard_normal(shape) * gain / np.sqrt(fan_in)
+            arrays[field.name] = numbers.astype(np.float32)
+        classes = random.randint(config.outputs, size=arrays["labels"].shape[:-1])
+        arrays["labels"] = np.eye(config.outputs, dtype=np.float32)[classes]
+        cases.append(Case(model, config, arrays))
+    return cases
+
+
+def perturbed(case, trace, random, factor):
+    """The trace with one element of magnitude 0.1 or more multiplied; None without such a one."""
+    name = STATES[case.model.name][0]
+    states = trace[name]
+    with np.errstate(invalid="ignore"):
+        places = np.argwhere((np.abs(states) >= 0.1) & np.isfinite(states))
+    if not len(places):
+        return None
+    row, step, unit = places[random.randint(len(places))]
+    changed = {name: array.copy() for name, array in trace.items()}
+    changed[name][row, step, unit] *= np.float32(factor)
+    units = case.config.num_units
+    if case.model.name == "bidirectional":
+        if step == case.config.time - 1 and unit < units:
+            changed["forward_final_state"][row, unit] = changed[name][row, step, unit]
+        if step == 0 and unit >= units:
+            changed["backward_final_state"][row, unit - units] = changed[name][row, step, unit]
+    return changed
+
+
+def alarms(case, trace, arithmetic):
+    """Which methods object to the trace."""
+    verdict = judge(case, trace, arithmetic)
+    forced = [a for a in verdict.arrays if a.run == TEACHER_FORCED]
+    found = {BOUNDS: any(a.status == DISAGREE for a in forced)}
+    # The oracle in float64, free-running, as a golden result.
+    golden = [a for a in verdict.arrays if a.run != TEACHER_FORCED]
+    for name, (rtol, atol) in TOLERANCES.items():
+        found[name] = not all(
+            np.allclose(a.actual, a.expected, rtol=rtol, atol=atol, equal_nan=True) for a in golden
+        )
+    return found
+
+
+@click.command()
+@click.option("--cases", default=600, show_default=True, help="Cases of each kind.")
+@click.option("--json", "json_file", type=click.File("w"))
+def main(cases, json_file):
+    """Print the table of detections and false alarms."""
+    random = np.random.RandomState(0)
+    subject = TensorFlow()
+    kinds = {"default small": small_cases(random, cases)}
+    kinds.update(("{} units".format(u), cases_of_units(random, u, cases)) for u in UNITS)
+    result = {}
+    for kind, drawn in kinds.items():
+        rates = {name: {power: [] for power in POWERS} for name in (BOUNDS,) + tuple(TOLERANCES)}
+        false = {name: [] for name in rates}
+        for case in track(drawn, description=kind, console=Console(stderr=True)):
+            trace, arithmetic = subject(case), subject.arithmetic(case)
+            right = alarms(case, trace, arithmetic)
+            for name, alarm in right.items():
+                false[name].append(alarm)
+            for power in POWERS if kind != "default small" else (6,):
+                changed = perturbed(case, trace, random, 1 + 2.0 ** (power - 24))
+                if changed is None:
+                    continue
+                for name, alarm in alarms(case, changed, arithmetic).items():
+                    rates[name][power].append(alarm and not right[name])
+        result[kind] = {
+            name: {
+                "false alarms": float(np.mean(false[name])),
+                "detected at 64 u": float(np.mean(rates[name][6])),
+                "cases": len(false[name]),
+                "perturbed": len(rates[name][6]),
+                "half detected at": next(
+                    (2.0 ** (p - 24) for p in POWERS if rates[name][p] and np.mean(rates[name][p]) >= 0.5),
+                    None,
+                ),
+            }
+            for name in rates
+        }
+    table = Table("cases", "method", "false alarms", "64 * 2^-24 detected", "half detected at")
+    for kind, methods in result.items():
+        for name, figures in methods.items():
+            half = figures["half detected at"]
+            table.add_row(
+                kind,
+                name,
+                "{:.1%}".format(figures["false alarms"]),
+                "{:.1%}".format(figures["detected at 64 u"]),
+                "" if kind == "default small" else "never" if half is None else "{:.1e}".format(half),
+            )
+    Console().print(table)
+    if json_file:
+        json.dump(result, json_file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
