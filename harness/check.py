@@ -4,9 +4,10 @@ import os
 from typing import Any, Optional, Tuple
 
 from harness.case import Case, save
-from harness.divergences import excuse, excuse_error, known_in
+from harness.divergences import excuse, excuse_error
 from harness.errors import SubjectError
 from harness.report import describe
+from harness.subjects import Subject
 from harness.tally import Tally
 from harness.verdict import DISAGREE, Verdict, judge
 from harness.versions import versions
@@ -14,14 +15,14 @@ from harness.versions import versions
 FAILURES = os.path.join(".rnndiff", "failures")
 
 
-def verdict_on(subject: Any, case: Case) -> Tuple[Verdict, Any]:
+def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Any]:
     """The verdict on a case, known divergences excused, and the subject's trace."""
     try:
         trace = subject(case)
     except SubjectError as error:
-        return excuse_error(case, str(error), subject.version), {}
+        return excuse_error(case, str(error), subject.known), {}
     verdict = judge(case, trace, subject.arithmetic(case))
-    return excuse(verdict, case, trace, known_in(subject.version)), trace
+    return excuse(verdict, case, trace, subject.known), trace
 
 
 class Checker:
@@ -29,7 +30,7 @@ class Checker:
 
     Parameters
     ----------
-    subject : a subject, such as ``harness.subjects.TensorFlow()``
+    subject : Subject
     tally : Tally
         Where the cases are counted.
     folder : str
@@ -37,7 +38,7 @@ class Checker:
         shrunk case last, so that is what stays there.
     """
 
-    def __init__(self, subject: Any, tally: Tally, folder: str = FAILURES) -> None:
+    def __init__(self, subject: Subject, tally: Tally, folder: str = FAILURES) -> None:
         self.subject = subject
         self.tally = tally
         self.folder = folder

@@ -101,20 +101,9 @@ def _empty_convolution(case: Case) -> bool:
     return sizes["batch"] == 0 and depths[0] != depths[1] and 1 not in depths
 
 
-FAILURES: Tuple[Failure, ...] = (
-    Failure(
-        name="empty-convolution",
-        what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
-        first=(2, 9),
-        last=(99, 0),
-        covers=_empty_convolution,
-        error="Incompatible shapes: [0,",
-        minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
-    ),
-)
+Entry = Union[Divergence, Failure]
 
-
-DIVERGENCES: Tuple[Divergence, ...] = (
+ENTRIES: Tuple[Entry, ...] = (
     Divergence(
         name="argmax-skips-nan",
         what="tf.argmax passes over NaN, where NumPy returns the place of the first one",
@@ -144,31 +133,36 @@ DIVERGENCES: Tuple[Divergence, ...] = (
         instead=_zero_window,
         minimal=Minimal("attention", {}, {"inputs": {(0, 0, 0): NAN}}),
     ),
+    Failure(
+        name="empty-convolution",
+        what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
+        first=(2, 9),
+        last=(99, 0),
+        covers=_empty_convolution,
+        error="Incompatible shapes: [0,",
+        minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
+    ),
 )
 
 
-def holds_in(entry: Union[Divergence, Failure], version: Version) -> bool:
-    """Whether an entry holds in that version of TensorFlow."""
-    return entry.first <= version <= entry.last
+def known_in(version: Version) -> Tuple[Entry, ...]:
+    """The entries that hold in that version of TensorFlow."""
+    return tuple(entry for entry in ENTRIES if entry.first <= version <= entry.last)
 
 
-def known_in(version: Version) -> Tuple[Divergence, ...]:
-    """The entries of elements that hold in that version of TensorFlow."""
-    return tuple(entry for entry in DIVERGENCES if holds_in(entry, version))
-
-
-def excuse_error(case: Case, error: str, version: Version) -> Verdict:
+def excuse_error(case: Case, error: str, known: Tuple[Entry, ...]) -> Verdict:
     """The verdict on a case in which the subject raised `error`."""
-    known = tuple(
+    met = [
         entry.name
-        for entry in FAILURES
-        if holds_in(entry, version) and entry.covers(case) and entry.error in error
-    )
-    return Verdict([], known, error)
+        for entry in known
+        if isinstance(entry, Failure) and entry.covers(case) and entry.error in error
+    ]
+    return Verdict([], tuple(met), error)
 
 
-def excuse(verdict: Verdict, case: Case, trace: Trace, entries: Tuple[Divergence, ...]) -> Verdict:
-    """Excuse what `entries` cover; the verdict itself if they cover nothing."""
+def excuse(verdict: Verdict, case: Case, trace: Trace, known: Tuple[Entry, ...]) -> Verdict:
+    """Excuse what the entries cover; the verdict itself if they cover nothing."""
+    entries = [entry for entry in known if isinstance(entry, Divergence)]
     met, arrays = [], []
     for array in verdict.arrays:
         if array.run == TEACHER_FORCED:

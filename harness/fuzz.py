@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from harness.case import Case, save
 from harness.check import FAILURES, Checker, verdict_on, way_of_failing
 from harness.shrink import Shrinker
+from harness.subjects import Subject, TensorFlow
 from harness.tally import Tally
 from harness.verdict import DISAGREE
 from harness.versions import versions
@@ -185,8 +186,6 @@ def _work(
 ) -> None:
     """A worker: judge batch after batch until the parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from harness.subjects import TensorFlow
-
     subject = TensorFlow()
     seen: List[str] = []
     try:
@@ -207,7 +206,7 @@ def _work(
         return
 
 
-def _shrunk(subject: Any, case: Case, folder: str) -> Failure:
+def _shrunk(subject: Subject, case: Case, folder: str) -> Failure:
     """Shrink a failing case to one that fails in any way at all, and save that."""
 
     def fails(candidate: Case) -> bool:

@@ -1,13 +1,14 @@
 """Implementations under test: a subject takes a case and returns its trace."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
 
 import numpy as np
 
 from harness.accuracy import Accuracy, accuracies
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
+from harness.divergences import Entry, known_in
 from harness.errors import SubjectError, UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,35 @@ GRAPHS_KEPT = 64
 PLAIN, FUSED = "plain", "fused"
 
 
-class TensorFlow:
+class Subject:
+    """An implementation under test.
+
+    Derive from it to test your own: say how to compute a case, and in which arithmetic.
+
+    Attributes
+    ----------
+    known : tuple of entries of ``harness.divergences``
+        Where it is known to be wrong.
+    """
+
+    known: Tuple[Entry, ...] = ()
+
+    def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
+        """Compute every array of the trace, with the oracle's names and shapes.
+
+        Raises
+        ------
+        SubjectError
+            If the implementation raises an error instead: that is a disagreement.
+        """
+        raise NotImplementedError
+
+    def arithmetic(self, case: Case) -> Arithmetic:
+        """The arithmetic in which it computes this case."""
+        raise NotImplementedError
+
+
+class TensorFlow(Subject):
     """The TensorFlow at hand, one thread, one graph and session for each config.
 
     Parameters
@@ -44,6 +73,7 @@ class TensorFlow:
             raise UserError(_how_to_install(error))
         self._tf1 = tf1.tf1
         self.version = tf1.VERSION
+        self.known = known_in(self.version)
         self._graphs_kept = graphs_kept
         self._build = build
         self._ready: "OrderedDict[Any, _Ready]" = OrderedDict()
