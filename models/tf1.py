@@ -24,7 +24,8 @@ with warnings.catch_warnings():
 tf1 = tensorflow.compat.v1
 tf1.logging.set_verbosity(tf1.logging.ERROR)
 
-VERSION = tuple(int(part) for part in tensorflow.__version__.split(".")[:2])
+_major, _minor = tensorflow.__version__.split(".")[:2]
+VERSION = (int(_major), int(_minor))
 
 
 def _has_tf_keras():
