@@ -27,7 +27,7 @@ class Plan(NamedTuple):
 # Seconds of training on one core, and an accuracy that chance is far below.
 PLANS = {
     "seq2seq": Plan(steps=5000, batch=128, learning_rate=3e-3),
-    "bidirectional": Plan(steps=1000, batch=128, learning_rate=3e-3),
+    "bidirectional": Plan(steps=2000, batch=128, learning_rate=3e-3),
     "attention": Plan(steps=2500, batch=32, learning_rate=3e-3),
 }
 
@@ -133,9 +133,7 @@ def train(
                 raise
         values = session.run(graph.parameters)
     parameters = {field.name: value for field, value in zip(fields, values)}
-    return Weights(
-        config, parameters, "trained", done, plan.steps, time.time() - started
-    )
+    return Weights(config, parameters, "trained", done, plan.steps, time.time() - started)
 
 
 def _initial_values(

@@ -11,6 +11,7 @@ from harness.case import Case
 from harness.check import verdict_on
 from harness.data import Data
 from harness.errors import UserError
+from harness.subjects import Subject
 from harness.training import Weights
 from harness.ulp import ulp_of
 from harness.versions import versions
@@ -116,7 +117,7 @@ class Verification:
         return _plain(fields)
 
 
-def verify(model: Model, data: Data, weights: Weights, subject: Any) -> Verification:
+def verify(model: Model, data: Data, weights: Weights, subject: Subject) -> Verification:
     """Compute the validation rows with the subject and with the oracle, and compare.
 
     Parameters
@@ -124,7 +125,8 @@ def verify(model: Model, data: Data, weights: Weights, subject: Any) -> Verifica
     model : Model
     data : Data
     weights : Weights
-    subject : a subject, such as ``harness.subjects.TensorFlow()``
+    subject : Subject
+        Such as ``harness.subjects.TensorFlow()``.
 
     Raises
     ------

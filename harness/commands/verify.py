@@ -148,9 +148,7 @@ def _train(
         loaded.training,
         plan,
         seed,
-        lambda done, loss: progress.update(
-            task, completed=done, note="loss {:.3f}".format(loss)
-        ),
+        lambda done, loss: progress.update(task, completed=done, note="loss {:.3f}".format(loss)),
     )
     if trained.interrupted:
         progress.console.print(

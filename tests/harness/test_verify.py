@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from harness.commands.verify import verify as command
 from harness.data import Data, Rows
 from harness.errors import UserError
+from harness.subjects import Subject
 from harness.training import (
     PLANS,
     Plan,
@@ -65,17 +66,20 @@ def same(ours, theirs):
     )
 
 
-class Planted:
+class Planted(Subject):
     """TensorFlow with a mistake in one array of its trace."""
 
     def __init__(self, subject, name, change):
         self.subject, self.name, self.change = subject, name, change
-        self.version, self.arithmetic = subject.version, subject.arithmetic
+        self.known = subject.known
 
     def __call__(self, case):
         trace = dict(self.subject(case))
         trace[self.name] = self.change(trace[self.name])
         return trace
+
+    def arithmetic(self, case):
+        return self.subject.arithmetic(case)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -139,20 +143,20 @@ def test_a_mistake_of_tensorflow_is_a_disagreement(name, change, tensorflow):
     data = learnable(BIDIRECTIONAL)
     verified = verify(BIDIRECTIONAL, data, weights, Planted(tensorflow, name, change))
     assert verified.status == "disagree"
+    assert verified.oracle == verify(BIDIRECTIONAL, data, weights, tensorflow).oracle
     assert verified.differences[name].absolute > 1e-4
     assert verified.differences[name].largest_ulp >= verified.differences[name].ulp > 100
 
 
-def test_the_accuracy_of_the_oracle_is_that_of_its_own_predictions(tensorflow):
+def test_predictions_that_differ_are_counted(tensorflow):
+    def change_three(predictions):
+        return np.concatenate([(predictions[:3] + 1) % 4, predictions[3:]])
+
     weights = random_weights(BIDIRECTIONAL)
-    data = learnable(BIDIRECTIONAL)
-    right = verify(BIDIRECTIONAL, data, weights, tensorflow)
-    wrong = verify(
-        BIDIRECTIONAL, data, weights, Planted(tensorflow, "predictions", np.zeros_like)
-    )
-    assert right.predictions_differing == 0
-    assert wrong.predictions_differing > 0
-    assert wrong.oracle == right.oracle
+    planted = Planted(tensorflow, "predictions", change_three)
+    for subject, count in ((tensorflow, 0), (planted, 3)):
+        verified = verify(BIDIRECTIONAL, learnable(BIDIRECTIONAL), weights, subject)
+        assert verified.predictions_differing == count
 
 
 def test_a_verification_is_json_even_with_weights_that_are_not_numbers(tensorflow):
