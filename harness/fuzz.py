@@ -16,6 +16,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from harness.case import Case, save
 from harness.check import FAILURES, Checker, verdict_on, way_of_failing
+from harness.errors import UserError
+from harness.random_cases import random_batch
 from harness.shrink import Shrinker
 from harness.subjects import Subject, TensorFlow
 from harness.tally import Tally
@@ -124,6 +126,8 @@ class _Run:
             return False
         if kind == "start":
             self._in_flight[connection] = content
+        elif kind == "unable":
+            raise UserError(content)
         elif kind == "tally":
             self.tally.add_dict(content)
         elif content.way not in [failure.way for failure in self.failures]:
@@ -156,8 +160,6 @@ class _Run:
 
 
 def _batch(models: Tuple[str, ...], seed: int, number: int) -> List[Case]:
-    from harness.random_cases import random_batch
-
     return random_batch(models[number % len(models)], seed, number)
 
 
@@ -186,7 +188,11 @@ def _work(
 ) -> None:
     """A worker: judge batch after batch until the parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    subject = TensorFlow()
+    try:
+        subject = TensorFlow()
+    except UserError as error:
+        connection.send(("unable", str(error)))
+        return
     seen: List[str] = []
     try:
         while True:

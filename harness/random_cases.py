@@ -5,8 +5,8 @@ from typing import Any, List
 import numpy as np
 
 from harness.case import Case
+from harness.draws import SMALL, article_sizes, large_case, length_of, small_case
 from harness.regimes import REGIMES, SCALES
-from harness.strategies import SMALL, _article_sizes, _grids, _labels, _numbers, _small_case
 from models import MODELS, Model
 
 # A graph costs as much as some hundred cases on it.
@@ -20,17 +20,21 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
     random = np.random.RandomState([seed & 0xFFFFFFFF, number])
     model = MODELS[name]
     if random.randint(_LARGE_EVERY) == 0:
-        config = random_config(random, model, _article_sizes(model))
-        return [_large_case(random, model, config) for _ in range(LARGE_BATCH)]
+        config = random_config(random, model, article_sizes(model))
+        return [
+            large_case(random, model, config, _regime(random), _scale(random))
+            for _ in range(LARGE_BATCH)
+        ]
     config = random_config(random, model, SMALL)
-    grids = _grids(model)
-    length = sum(int(np.prod(shape)) for shape in grids.values())
+    length = length_of(model)
     cases = []
     for _ in range(SMALL_BATCH):
         numbers = random.randint(0, 256, length).astype(np.uint8)
         # Thin networks out, too: zeros are where structure shows.
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
-        cases.append(_small_case(model, config, grids, _regime(random), _scale(random), numbers))
+        cases.append(
+            small_case(model, config, _regime(random), _scale(random), numbers.tobytes())
+        )
     return cases
 
 
@@ -53,17 +57,3 @@ def _regime(random: Any) -> str:
 
 def _scale(random: Any) -> float:
     return SCALES[random.randint(len(SCALES))]
-
-
-def _large_case(random: Any, model: Model, config: Any) -> Case:
-    regime, scale = _regime(random), _scale(random)
-    arrays = {}
-    for field in model.fields(config):
-        shape = field.shape(config)
-        if field.name == "labels":
-            arrays[field.name] = _labels(random.randint(0, 256, shape[:-1]), config.outputs)
-        else:
-            fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
-            numbers = _numbers(random.randint(0, 256, shape), field, regime, scale)
-            arrays[field.name] = numbers / np.float32(np.sqrt(fan_in))
-    return Case(model, config, arrays)

@@ -168,4 +168,8 @@ class _Ready:
 def _how_to_install(error: ImportError) -> str:
     if "tf_keras" in str(error) or "TF_USE_LEGACY_KERAS" in str(error):
         return "{}.".format(error)
-    return "This needs TensorFlow ({}): pip install 'rnndiff[tensorflow]'.".format(error)
+    return (
+        "This needs TensorFlow ({}): run pip install '.[tensorflow]' in the folder of rnndiff.".format(
+            error
+        )
+    )

@@ -1,0 +1,115 @@
+"""From bytes to cases: how the numbers of a case are laid out in what is drawn.
+
+The bytes of a small case stand for the largest small case there is; a smaller one takes from each
+array the corner that its sizes leave, block by block. So a byte keeps its place in the network while
+the sizes shrink: dropping a unit drops its row and column everywhere and changes nothing else.
+"""
+
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any, Dict, Tuple
+
+import numpy as np
+
+from harness.case import Case
+from harness.regimes import REGIMES
+from models import Model
+from models.layout import Field
+
+# The largest sizes of a small case. Large enough for every boundary (two of anything, more slots
+# than steps, attn_size below and above num_units), small enough to be read. What is optional may
+# be no larger than this where its default is taken: attn_vec_size as large as attn_size, and
+# input_size as inputs and outputs.
+SMALL = {
+    "batch": 3,
+    "time": 4,
+    "output_time": 3,
+    "inputs": 3,
+    "outputs": 4,
+    "num_units": 4,
+    "attn_length": 3,
+    "attn_size": 5,
+    "attn_vec_size": 5,
+    "input_size": 4,
+}
+OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
+
+
+def length_of(model: Model) -> int:
+    """How many bytes a small case of `model` is drawn as."""
+    return sum(grid.size for grid in _grids(model).values())
+
+
+def small_case(model: Model, config: Any, regime: str, scale: float, numbers: bytes) -> Case:
+    """The case that ``length_of(model)`` bytes stand for under `config`, no larger than ``SMALL``."""
+    drawn = np.frombuffer(numbers, np.uint8)
+    arrays = {}
+    for field, places in _places(model, config):
+        if field.name == "labels":
+            arrays[field.name] = _labels(drawn[places], config.outputs)
+        else:
+            arrays[field.name] = _numbers(drawn[places], field, regime, scale)
+    return Case(model, config, arrays)
+
+
+def large_case(random: Any, model: Model, config: Any, regime: str, scale: float) -> Case:
+    """A case of any size, its numbers drawn from `random`, a ``numpy.random.RandomState``."""
+    arrays = {}
+    for field in model.fields(config):
+        shape = field.shape(config)
+        if field.name == "labels":
+            arrays[field.name] = _labels(random.randint(0, 256, shape[:-1]), config.outputs)
+        else:
+            # Divided by the square root of the fan-in, weights of scale 1 neither die nor explode.
+            fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
+            numbers = _numbers(random.randint(0, 256, shape), field, regime, scale)
+            arrays[field.name] = numbers / np.float32(np.sqrt(fan_in))
+    return Case(model, config, arrays)
+
+
+def article_sizes(model: Model) -> Dict[str, int]:
+    """The largest sizes of a large case: the article's, and 8 rows."""
+    sizes = model.article.sizes()
+    largest = {name: sizes.get(name, model.article.num_units) for name in SMALL}
+    return dict(largest, batch=8)
+
+
+def _grids(model: Model) -> Dict[str, np.ndarray]:
+    """For every array of the largest small case, the places of its numbers among the bytes."""
+    fields = model.Config.__dataclass_fields__
+    largest = model.Config(**{name: SMALL[name] for name in fields if name in SMALL})
+    grids, taken = {}, 0
+    for field in model.fields(largest):
+        # A label is one byte, whatever the number of classes.
+        shape = field.shape(largest)[: -1 if field.name == "labels" else None]
+        size = int(np.prod(shape))
+        grids[field.name] = np.arange(taken, taken + size).reshape(shape)
+        taken += size
+    return grids
+
+
+@lru_cache(maxsize=1024)
+def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
+    """The places of every array of `config`: a corner of each block of the largest one's."""
+    grids, sizes = _grids(model), config.sizes()
+    largest = replace(config, **{name: SMALL[name] for name in asdict(config) if name in SMALL})
+    limits = largest.sizes()
+    places = []
+    for field in model.fields(config):
+        kept = []
+        for axis in field.axes[: -1 if field.name == "labels" else None]:
+            starts = np.cumsum([0] + [limits[part] for part in axis])
+            blocks = [np.arange(start, start + sizes[part]) for start, part in zip(starts, axis)]
+            kept.append(np.concatenate(blocks) if axis else np.array([0]))
+        places.append((field, grids[field.name][np.ix_(*kept)]))
+    return tuple(places)
+
+
+def _numbers(indices: np.ndarray, field: Field, regime: str, scale: float) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        factor = np.float32(1 if field.name == "inputs" else scale)
+        return REGIMES[regime][indices] * factor
+
+
+def _labels(indices: np.ndarray, outputs: int) -> np.ndarray:
+    return np.eye(outputs, dtype=np.float32)[indices % outputs]
