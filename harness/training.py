@@ -14,6 +14,7 @@ from models import MODELS, Model
 from models.layout import Field, check_arrays
 
 WHAT = "weights, an .npz file"
+NUMBERED = re.compile(r"(arr_)?[0-9]+$")
 
 
 class Plan(NamedTuple):
@@ -214,29 +215,26 @@ def fit_weights(path: str, arrays: Mapping[str, np.ndarray], model: Model, data:
         arrays = {name[len(own) :]: a for name, a in arrays.items() if name.startswith(own)}
     config = dataclasses.replace(model.article, **data.sizes())
     try:
-        arrays = _by_name(arrays, model.parameters(config))
-        for name, array in arrays.items():
+        named = _by_name(arrays, model.parameters(config))
+        for name, array in named.items():
             if array.dtype.kind not in "fiub":
                 raise ValueError("{!r} holds {}, not real numbers".format(name, array.dtype))
-        config = dataclasses.replace(config, **_sizes_told(config, model, arrays))
-        check_arrays(arrays, model.parameters(config), config)
+        config = dataclasses.replace(config, **_sizes_told(config, model, named))
+        check_arrays(named, model.parameters(config), config)
     except ValueError as error:
         raise UserError("{} does not fit the model {}: {}.".format(path, model.name, error))
     with np.errstate(over="ignore"):
-        parameters = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        parameters = {name: np.asarray(array, np.float32) for name, array in named.items()}
     return Weights(config, parameters, path)
 
 
-def _by_name(
-    arrays: Mapping[str, np.ndarray], fields: Tuple[Field, ...]
-) -> Mapping[str, np.ndarray]:
+def _by_name(arrays: Mapping[str, np.ndarray], fields: Tuple[Field, ...]) -> Dict[str, np.ndarray]:
     """Replace numbers in TensorFlow's order of creation by names."""
-    numbers = {name: re.match(r"(?:arr_)?(\d+)$", name) for name in arrays}
-    if not arrays or not all(numbers.values()):
-        return arrays
+    if not arrays or not all(NUMBERED.match(name) for name in arrays):
+        return dict(arrays)
     if len(arrays) != len(fields):
         raise ValueError("it has {} arrays instead of {}".format(len(arrays), len(fields)))
-    ordered = sorted(arrays, key=lambda name: int(numbers[name].group(1)))
+    ordered = sorted(arrays, key=lambda name: int(name.replace("arr_", "")))
     return {field.name: arrays[name] for field, name in zip(fields, ordered)}
 
 

@@ -204,7 +204,7 @@ def _largest(differences: List[Difference]) -> Difference:
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}

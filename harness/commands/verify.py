@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from typing import Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -98,10 +98,10 @@ def verify(
     subject = TensorFlow()
     # All that can be wrong with files comes out before minutes are spent on training.
     loaded = {name: data.load(name, seed, mnist) for name in names}
-    fitted = {
-        name: training.fit_weights(weights, arrays, MODELS[name], loaded[name])
-        for name in (names if weights else [])
-    }
+    fitted: Dict[str, Weights] = {}
+    if weights:
+        for name in names:
+            fitted[name] = training.fit_weights(weights, arrays, MODELS[name], loaded[name])
 
     verifications: List[Verification] = []
     with _progress() as progress:
