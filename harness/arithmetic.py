@@ -1,10 +1,13 @@
 """The arithmetic of a subject: its precision, and how accurate its functions are."""
 
+import math
 from typing import Mapping, NamedTuple
 
 import numpy as np
 
 from harness.accuracy import Accuracy
+
+_EXPONENT_BITS = 0x7FF << 52
 
 
 class Arithmetic(NamedTuple):
@@ -24,20 +27,33 @@ class Arithmetic(NamedTuple):
     functions: Mapping[str, Accuracy]
     fused: bool = False
 
-    def gamma(self, n: np.ndarray) -> np.ndarray:
-        """``n u / (1 - n u)``, infinite from ``n u = 1`` on (Higham, section 3.1)."""
-        nu = np.asarray(n * self.unit)
-        return np.where(nu < 1, nu / np.maximum(1 - nu, self.unit), np.inf)
+    def gamma(self, n: int) -> float:
+        """What `n` roundings can do to a number, relative to it: ``exp(n u) - 1 >= (1 + u)^n - 1``.
 
-    def ulp(self, magnitude: np.ndarray) -> np.ndarray:
-        """One unit in the last place of numbers >= 0, ``2^(floor(log2(x)) + 1) u``."""
-        return np.ldexp(self.unit, np.frexp(np.maximum(magnitude, self.smallest))[1])
+        Unlike its usual bound ``n u / (1 - n u)`` (Higham, lemma 3.1) it holds for ``n u >= 1`` as
+        well, which float16 reaches at 2048 terms.
+        """
+        nu = n * self.unit
+        return math.expm1(nu) if nu < 700 else math.inf
+
+    def binade(self, magnitude: np.ndarray) -> np.ndarray:
+        """The power of two at or below each number >= 0, but not below ``smallest``.
+
+        Rounding a number to the nearest moves it by at most ``u`` times that (Rump 2012, section 2:
+        the unit in the first place), or by less than ``smallest`` if it is flushed.
+        """
+        exponent = magnitude.view(np.int64) & _EXPONENT_BITS
+        return np.maximum(exponent.view(np.float64), self.smallest)
 
 
-def arithmetic(
-    dtype: str, functions: Mapping[str, Accuracy], fused: bool = False
-) -> Arithmetic:
-    """The IEEE arithmetic of "float16", "float32" or "float64" with these functions."""
+def arithmetic(dtype: str, functions: Mapping[str, Accuracy], fused: bool = False) -> Arithmetic:
+    """The IEEE arithmetic of "float16", "float32" or "float64" with these functions.
+
+    References
+    ----------
+    S. M. Rump, *Error estimation of floating-point summation and dot product*, BIT Numerical
+    Mathematics 52 (2012).
+    """
     limits = np.finfo(dtype)
     return Arithmetic(
         name=np.dtype(dtype).name,

@@ -1,37 +1,55 @@
 """Bounded arrays: for every element a midpoint and a bound on any correct subject's rounding error.
 
 A :class:`BoundedArray` stands in for a NumPy array in the plain code of the oracles (NEP 13,
-NEP 18). Every operation obeys one contract, *containment*: if each operand of the subject lies in
-its ball, then the result of any correct evaluation in the subject's arithmetic lies in the
-result's ball. Correct is any order of summation, with or without fused multiply-add, functions
-as accurate as the arithmetic says, results and operands below the smallest normal number flushed
-to zero or not.
+NEP 18). Every operation obeys one contract, *containment*: if every operand, as the subject reads
+it, lies in its ball, then so does the result of any correct evaluation in the subject's
+arithmetic, as the next operation will read it. Correct is a sum in any order, with or without
+fused multiply-add; a function as accurate as the arithmetic says; a quotient by way of a
+reciprocal that is right to 2 ULP; a number below the smallest normal one flushed to zero where it
+is written or read, or not.
 
 An element is one of
 
 ==================  =====================================================================
 a ball              `mid` and `rad` finite: a finite number within `rad` of `mid`
 a special value     `mid` infinite or NaN and `rad` 0: just this (for NaN, any NaN)
-anything            `rad` infinite: nothing is known; a sum may have met ``inf - inf``
+anything            `rad` infinite, `mid` 0: nothing is known; NaN may be in it
 ==================  =====================================================================
 
-The midpoints are float64 values, the oracle's own; the error of computing *them* is part of the
-radius as well. Sources: Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd edition,
-chapters 2 to 4; Johansson, *Arb: efficient arbitrary-precision midpoint-radius interval
-arithmetic* (IEEE Trans. Computers 66, 2017).
+Most arrays hold balls alone, far from overflow, and for these an operation is a formula over whole
+arrays. That it applies is known without a look at the elements: an array carries its *reach*, a
+number that no ball in it reaches beyond. Where the reach of a result comes near overflow, every
+element is settled by itself, by what the operation makes of the ends of the balls.
+
+The midpoints are float64 values, the oracle's own; the errors of computing them, and the radii,
+are in the radius too.
+
+References
+----------
+Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd edition, chapters 2 to 4. Johansson,
+*Arb: efficient arbitrary-precision midpoint-radius interval arithmetic*, IEEE Transactions on
+Computers 66, 2017.
 """
 
-from functools import partial
+import math
+import operator
+from functools import reduce
+from itertools import product
 
 import numpy as np
 
 from harness.arithmetic import Arithmetic
 
 _U64 = 2.0**-53
-# A radius is itself computed in float64: a few roundings, all to be made up for.
-_INFLATE = 1 + 2.0**-44
-# Above this fraction of the largest number, and below its inverse, rounding decides on overflow.
+# NumPy's tanh, exp, expm1 and log are right to 4 ULP of float64; this, relative, is 16.
+_FUNCTION64 = 32 * _U64
+# Makes up for the few float64 roundings of a radius.
+_INFLATE = 1 + 2.0**-48
+# Up to this fraction of the largest number nothing overflows, from its inverse multiple on
+# everything does. In between rounding decides, and nothing is known.
 _EDGE = 1 - 2.0**-6
+# Products of no more terms than this in all are bounded term by term.
+_FEW = 2**13
 
 
 class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -45,16 +63,23 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         Radii; None for numbers that the subject holds exactly, bit for bit.
     arithmetic : Arithmetic
         That of the subject.
+    reach : float, optional
+        A number that no ball reaches beyond, infinite if an element is no ball. By default the
+        array is searched for it when it is needed.
     """
 
-    __slots__ = ("mid", "arithmetic", "is_affine", "_rad", "_magnitude", "_operand_rad", "_product")
+    # Whether this is a matrix product plus a bias.
+    is_affine = False
+    # What is looked up once: the magnitudes; and the radii of exact numbers that may be flushed,
+    # None if there are none, False if nobody has looked.
+    _magnitude = None
+    _flushed = False
 
-    def __init__(self, mid, rad, arithmetic: Arithmetic):
+    def __init__(self, mid, rad, arithmetic: Arithmetic, reach=None):
         self.mid = mid
         self.arithmetic = arithmetic
         self._rad = rad
-        self._magnitude = self._operand_rad = self._product = None
-        self.is_affine = False
+        self._reach = reach
 
     @property
     def exact(self):
@@ -64,12 +89,17 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def rad(self):
         """The radii, as an array."""
-        return np.zeros_like(self.mid) if self._rad is None else self._rad
+        return np.zeros(self.shape) if self._rad is None else self._rad
 
     @property
     def shape(self):
         """As of the midpoints."""
         return self.mid.shape
+
+    @property
+    def dtype(self):
+        """As of the midpoints."""
+        return self.mid.dtype
 
     @property
     def ndim(self):
@@ -83,7 +113,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         return "BoundedArray({!r}, {!r}, {})".format(self.mid, self.rad, self.arithmetic.name)
 
     def __getitem__(self, index):
-        return self._structural(lambda part: part[index])
+        return self._moved(self.mid[index], None if self._rad is None else self._rad[index])
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         handler = _UFUNCS.get(ufunc)
@@ -100,42 +130,62 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array__(self, *args, **kwargs):
         raise TypeError("a BoundedArray does not turn into an array: its radius would be lost")
 
+    def __bool__(self):
+        raise TypeError("a BoundedArray is neither true nor false: its radius would be lost")
+
     def magnitude(self):
         """The largest absolute value in each ball."""
         if self._magnitude is None:
-            self._magnitude = np.abs(self.mid)
-            if self._rad is not None:
-                self._magnitude = self._magnitude + self._rad
+            magnitude = np.abs(self.mid)
+            self._magnitude = magnitude if self._rad is None else magnitude + self._rad
         return self._magnitude
+
+    def reach(self):
+        """A number that no ball reaches beyond, infinite if an element is no ball."""
+        if self._reach is None:
+            reach = _largest(self.magnitude())
+            self._reach = reach if reach <= np.inf else np.inf
+        return self._reach
 
     def operand_rad(self):
         """The radii with which the balls enter an operation; None if all are 0.
 
-        An exact subnormal may be flushed to zero when it is read. The radius of every computed
-        ball allows for that already.
+        An exact number below the smallest normal one may be flushed to zero when it is read. The
+        radius of every number that was computed allows for that already.
         """
         if self._rad is not None:
             return self._rad
-        if self._operand_rad is None:
-            magnitude = self.magnitude()
-            subnormal = (magnitude < self.arithmetic.smallest) & (magnitude > 0)
-            self._operand_rad = np.where(subnormal, magnitude, 0.0) if subnormal.any() else False
-        return None if self._operand_rad is False else self._operand_rad
+        if self._flushed is False:
+            self._flushed, small = None, self.magnitude() < self.arithmetic.smallest
+            if np.count_nonzero(small):
+                subnormal = np.where(small, self.magnitude(), 0.0)
+                self._flushed = subnormal if subnormal.any() else None
+        return self._flushed
 
     def rad_as_operand(self):
         """Those radii, as an array."""
         rad = self.operand_rad()
-        return np.zeros_like(self.mid) if rad is None else rad
+        return np.zeros(self.shape) if rad is None else rad
 
     def ends(self):
-        """The lower and upper ends of the balls as operands."""
+        """The lower and the upper ends of the balls as operands, rounded outwards."""
         rad = self.operand_rad()
-        return (self.mid, self.mid) if rad is None else (self.mid - rad, self.mid + rad)
+        if rad is None:
+            return self.mid, self.mid
+        rad = np.where(rad > 0, rad * _INFLATE + np.abs(self.mid) * (2 * _U64), 0.0)
+        return self.mid - rad, self.mid + rad
 
-    def _structural(self, move):
-        """Apply an operation that only moves elements."""
-        rad = None if self._rad is None else move(self._rad)
-        return BoundedArray(move(self.mid), rad, self.arithmetic)
+    def _moved(self, mid, rad):
+        """Some of the elements, elsewhere. What is known of the whole array holds for them."""
+        result = BoundedArray(mid, rad, self.arithmetic, self.reach())
+        if rad is None and self.operand_rad() is None:
+            result._flushed = None
+        return result
+
+
+def _largest(magnitudes):
+    # On few numbers argmax takes a quarter of the time of max. It is NaN that is the largest.
+    return magnitudes.item(magnitudes.argmax()) if magnitudes.size else 0.0
 
 
 def exact(array, arithmetic):
@@ -148,381 +198,548 @@ def _lift(value, arithmetic):
     if isinstance(value, BoundedArray):
         return value
     mid = np.asarray(value, dtype=np.float64)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         error = np.abs(mid - mid.astype(arithmetic.name))
-    rounded = error[np.isfinite(mid)].any()
-    return BoundedArray(mid, error * _INFLATE if rounded else None, arithmetic)
+    if not (error > 0).any():
+        return BoundedArray(mid, None, arithmetic)
+    rad = np.where(np.isfinite(mid), error * _INFLATE + arithmetic.smallest, 0.0)
+    return BoundedArray(mid, rad, arithmetic)
 
 
-# --- settling: overflow and special values ----------------------------------------------------
+# --- elementwise: settling --------------------------------------------------------------------
 
 
-def _is_tame(mid, rad, arithmetic):
-    """Whether all balls are finite and far from overflow; the fast way ends here."""
-    return np.max(np.abs(mid) + rad, initial=0.0) <= arithmetic.largest * _EDGE
-
-
-def _settled(mid, rad, arithmetic, corners):
+def _settled(mid, rad, reach, function, *operands):
     """The result of an elementwise operation.
 
     Parameters
     ----------
     mid, rad : arrays
-        What the operation's formula gives; wrong wherever overflow or special values take part.
-    corners : function without arguments
-        The operation on all corners of the operands' balls, [corners, ...]. Every operation here
-        is monotone in each operand between its singularities, so equal corners settle it.
+        What the operation's formula gives: true of every element that it leaves clear of overflow,
+        unless an operand is anything.
+    reach : float
+        What the result cannot reach beyond, infinite or NaN if that takes a look at the elements.
+    function : function of arrays
+        The operation on the ends of balls. It is monotone in each operand between its poles, and
+        in float64 does not overflow where the subject may not: what all ends become, all points
+        become.
+    operands : BoundedArray
     """
-    if _is_tame(mid, rad, arithmetic):
-        return BoundedArray(mid, rad, arithmetic)
-    results = np.broadcast_arrays(*corners())
-    edge = arithmetic.largest * _EDGE
-    low, high = np.minimum.reduce(results), np.maximum.reduce(results)
-    nans = np.add.reduce([np.isnan(result) for result in results])
-    size = np.maximum(np.abs(low), np.abs(high))
-    # What the formula says holds for finite operands; where it says nothing, the corners do.
-    fallback = (high - low) + 4 * arithmetic.unit * size + arithmetic.smallest
-    known = np.isfinite(mid) & np.isfinite(rad)
-    mid = np.where(known, mid, low)
-    rad = np.where(known, rad, fallback)
-    rad = np.where((nans > 0) | ~(np.abs(mid) + rad <= edge), np.inf, rad)
-    special = np.full(np.shape(mid), 0.0)
-    special = np.where(nans == len(results), np.nan, special)
-    special = np.where(low * _EDGE > arithmetic.largest, np.inf, special)
-    special = np.where(high * _EDGE < -arithmetic.largest, -np.inf, special)
-    certain = special != 0
-    return BoundedArray(
-        np.where(certain, special, mid), np.where(certain, 0.0, rad), arithmetic
-    )
+    arithmetic = operands[0].arithmetic
+    limit = arithmetic.largest * _EDGE
+    if reach <= limit:
+        return BoundedArray(mid, rad, arithmetic, reach)
+    result = BoundedArray(mid, rad, arithmetic)
+    if result.reach() <= limit and all(operand.reach() < np.inf for operand in operands):
+        return result
+    corners = [function(*corner) for corner in product(*[operand.ends() for operand in operands])]
+    low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
+    nan = np.logical_and.reduce([np.isnan(corner) for corner in corners])
+    beyond = arithmetic.largest / _EDGE
+    up, down = low >= beyond, high <= -beyond
+    known = ~reduce(operator.or_, [np.isinf(operand.rad) for operand in operands])
+    clear = known & (result.magnitude() <= limit)
+    return _decided(result, clear, known & nan, known & up, known & down)
 
 
-def _is_anything(array):
-    return np.isinf(array.rad)
+def _decided(result, clear, nan, up, down):
+    """Balls where `clear`, special values where certain, anything elsewhere."""
+    certain = nan | up | down
+    special = np.where(nan, np.nan, np.where(up, np.inf, -np.inf))
+    mid = np.where(certain, special, np.where(clear, result.mid, 0.0))
+    rad = np.where(certain, 0.0, np.where(clear, result.rad, np.inf))
+    return BoundedArray(mid, rad, result.arithmetic)
 
 
-def _binary_corners(function, a, b):
-    def corners():
-        unknown = np.where(_is_anything(a) | _is_anything(b), np.nan, 0.0)
-        # One NaN among numbers: the corners differ, so the result is anything.
-        known = [function(x, y) for x in a.ends() for y in b.ends()]
-        return [np.where(np.isnan(unknown), 0.0, result) for result in known] + [
-            np.where(np.isnan(unknown), np.nan, known[0])
-        ]
-
-    return corners
+# --- elementwise: what is rounded to the nearest ----------------------------------------------
 
 
-def _unary_corners(function, a):
-    def corners():
-        unknown = _is_anything(a)
-        known = [function(x) for x in a.ends()]
-        return [np.where(unknown, 0.0, result) for result in known] + [
-            np.where(unknown, np.nan, known[0])
-        ]
-
-    return corners
-
-
-# --- elementwise ------------------------------------------------------------------------------
+def _rounded(mid, rad, reach, function, *operands, roundings=1):
+    """`mid`, off by `rad` because of its operands (None: by nothing), rounded and flushed."""
+    arithmetic = operands[0].arithmetic
+    # The midpoint is rounded too, in float64.
+    unit = (roundings * arithmetic.unit + 2 * _U64) * _INFLATE
+    flush = arithmetic.smallest * _INFLATE
+    error = np.abs(mid) * unit + flush
+    if rad is not None:
+        error = error + rad * ((1 + unit) * _INFLATE)
+    return _settled(mid, error, reach * (1 + 2 * unit) + 2 * flush, function, *operands)
 
 
 def _rad_sum(a, b):
-    rad_a, rad_b = a.operand_rad(), b.operand_rad()
-    if rad_a is None:
-        return 0.0 if rad_b is None else rad_b
-    return rad_a if rad_b is None else rad_a + rad_b
+    """The sum of two arrays of radii, either of them None for zeros."""
+    if a is None:
+        return b
+    return a if b is None else a + b
 
 
-def _rounded(mid, rad, arithmetic, roundings=1):
-    """Add to `rad` what so many roundings, and a flush to zero, can add."""
-    error = (roundings * arithmetic.unit + 2 * _U64) * (np.abs(mid) + rad)
-    return (rad + error) * _INFLATE + arithmetic.smallest
+def _add(a, b):
+    for terms, bias in ((a, b), (b, a)):
+        if isinstance(terms, _MatrixProduct) and bias.ndim == 1:
+            return terms.plus(bias)
+    return _plain_add(a, b)
 
 
-def _add(a, b, function=np.add):
-    arithmetic = a.arithmetic
-    mid = function(a.mid, b.mid)
-    has_bias = a._product is not None and b.ndim == 1
-    if has_bias and arithmetic.fused:
-        product = a._product.with_bias(b)
-        rad = product.rad()
-        result = _settled(mid, rad, arithmetic, _binary_corners(function, a, b))
-        if not _is_tame(product.magnitude, rad, arithmetic):
-            # The bias may have come between the terms whose sum alone would overflow.
-            finite = np.isfinite(product.magnitude)
-            huge = finite & ~(product.magnitude <= arithmetic.largest * _EDGE)
-            result = BoundedArray(result.mid, np.where(huge, np.inf, result.rad), arithmetic)
-    else:
-        rad = _rounded(mid, _rad_sum(a, b), arithmetic)
-        result = _settled(mid, rad, arithmetic, _binary_corners(function, a, b))
-    result.is_affine = has_bias
-    return result
+def _plain_add(a, b):
+    rad = _rad_sum(a.operand_rad(), b.operand_rad())
+    return _rounded(a.mid + b.mid, rad, a.reach() + b.reach(), np.add, a, b)
 
 
 def _subtract(a, b):
-    return _add(a, b, np.subtract)
+    rad = _rad_sum(a.operand_rad(), b.operand_rad())
+    return _rounded(a.mid - b.mid, rad, a.reach() + b.reach(), np.subtract, a, b)
 
 
 def _multiply(a, b):
-    mid = a.mid * b.mid
     rad_a, rad_b = a.operand_rad(), b.operand_rad()
-    rad = np.zeros_like(mid)
-    if rad_a is not None:
-        rad = rad_a * b.magnitude()
-    if rad_b is not None:
-        rad = rad + np.abs(a.mid) * rad_b
-    rad = _rounded(mid, rad, a.arithmetic)
-    return _settled(mid, rad, a.arithmetic, _binary_corners(np.multiply, a, b))
+    rad = _rad_sum(
+        None if rad_a is None else rad_a * b.magnitude(),
+        None if rad_b is None else np.abs(a.mid) * rad_b,
+    )
+    return _rounded(a.mid * b.mid, rad, a.reach() * b.reach(), np.multiply, a, b)
 
 
 def _divide(a, b):
+    unit, smallest = a.arithmetic.unit, a.arithmetic.smallest
     mid = a.mid / b.mid
-    rad_b = 0.0 if b.operand_rad() is None else b.operand_rad()
-    rad = _rad_sum(a, exact(0.0, a.arithmetic)) + np.abs(mid) * rad_b
-    nearest = np.abs(b.mid) - rad_b
-    rad = np.where(nearest > 0, rad / nearest, np.inf)
-    # The reciprocal by a Newton step and then the product: two ULP.
-    rad = _rounded(mid, rad, a.arithmetic, roundings=4)
-    low, high = b.ends()
-    # A ball around zero holds the pole of the quotient: make it a corner.
-    pole = np.where((low < 0) & (high > 0), 0.0, low)
-    corners = _binary_corners(np.divide, a, b)
-    return _settled(mid, rad, a.arithmetic, lambda: corners() + [a.mid / pole])
+    rad, rad_b, nearest = a.operand_rad(), b.operand_rad(), np.abs(b.mid)
+    if rad_b is not None:
+        rad = _rad_sum(rad, np.abs(mid) * rad_b)
+        # Zero at most: there the quotient has its pole.
+        nearest = np.maximum(nearest - rad_b, 0.0)
+    if rad is not None:
+        rad = rad / nearest
+    lowest = -_largest(-nearest)
+    reach = a.reach() / lowest if lowest > 0 else np.inf
+    if not b.reach() * smallest < 1:
+        # The reciprocal may be flushed to zero.
+        rad = _rad_sum(rad, a.magnitude() * smallest)
+        reach += a.reach() * smallest
+    # A reciprocal that is off by 2 ULP, which is 4 u, makes the product off by 5 u + 4 u^2.
+    return _rounded(mid, rad, reach, _less_than_quotient, a, b, roundings=5 + 4 * unit)
+
+
+def _less_than_quotient(a, b):
+    return (a * _EDGE) / b
 
 
 def _negative(a):
-    return BoundedArray(-a.mid, a._rad, a.arithmetic)
+    return a._moved(-a.mid, a._rad)
+
+
+# --- elementwise: functions -------------------------------------------------------------------
+
+
+def _evaluated(mid, rad, extent, reach, accuracy, function, a):
+    """`mid`, off by `rad` because of its operand, as inaccurate as the subject computes it.
+
+    No exact value, nor one near it in float64, exceeds `extent` in magnitude.
+    """
+    arithmetic = a.arithmetic
+    relative = 2 * arithmetic.unit * accuracy.ulp + _FUNCTION64
+    absolute = accuracy.absolute + arithmetic.smallest
+    error = arithmetic.binade(extent) * relative + absolute
+    if rad is not None:
+        error = error + rad
+    return _settled(mid, error, reach * (1 + 2 * relative) + 2 * absolute, function, a)
 
 
 def _tanh(a):
-    arithmetic = a.arithmetic
-    accuracy = arithmetic.functions["affine tanh" if a.is_affine else "tanh"]
-    mid = np.tanh(a.mid)
-    size = np.abs(mid)
-    rad = a.operand_rad()
-    if rad is None:
-        rad = np.zeros_like(mid)
-    else:
+    accuracy = a.arithmetic.functions["affine tanh" if a.is_affine else "tanh"]
+    mid, rad = np.tanh(a.mid), a.operand_rad()
+    extent = size = np.abs(mid)
+    if rad is not None:
         # The derivative, 1 - tanh^2, is largest where the ball is nearest to zero.
-        slope = 1 - np.tanh(np.maximum(np.abs(a.mid) - rad, 0)) ** 2 + 4 * _U64
-        # An infinite radius stays: anything may be NaN.
-        rad = np.where(np.isinf(rad), rad, np.minimum(rad * slope, 1 + size))
-    rad = _inaccurate(size, rad, accuracy, arithmetic, 1 - _U64)
-    return _settled(mid, rad, arithmetic, _unary_corners(np.tanh, a))
+        nearest = np.tanh(np.maximum(np.abs(a.mid) - rad, 0.0))
+        slope = (1 + 2.0**-40) - nearest * nearest
+        rad = np.minimum(rad * slope, 1 + size)
+        extent = size + rad
+    reach = 3.0 if a.reach() < np.inf else np.inf
+    # No value of tanh is in the binade of 1.
+    extent = np.minimum(extent * (1 + _FUNCTION64), 1 - _U64)
+    return _evaluated(mid, rad, extent, reach, accuracy, np.tanh, a)
 
 
 def _exp(a):
-    mid = np.exp(a.mid)
+    accuracy = a.arithmetic.functions["exp"]
+    extent = mid = np.exp(a.mid)
     rad = a.operand_rad()
-    rad = np.zeros_like(mid) if rad is None else mid * np.expm1(rad)
-    rad = _inaccurate(mid, rad, a.arithmetic.functions["exp"], a.arithmetic)
-    return _settled(mid, rad, a.arithmetic, _unary_corners(np.exp, a))
+    if rad is not None:
+        rad = mid * (np.expm1(rad) * (1 + 2 * _FUNCTION64))
+        extent = mid + rad
+    extent = extent * (1 + _FUNCTION64)
+    reach = math.exp(a.reach()) if a.reach() < 700 else np.inf
+    return _evaluated(mid, rad, extent, reach, accuracy, _less_than_exp, a)
+
+
+def _less_than_exp(a):
+    return np.exp(a - 2.0**-6)
 
 
 def _log(a):
-    mid = np.log(a.mid)
-    rad = a.operand_rad()
-    if rad is None:
-        rad = np.zeros_like(mid)
-    else:
-        nearest = a.mid - rad
-        rad = np.where(nearest > 0, rad / nearest, np.inf)
-    rad = _inaccurate(np.abs(mid), rad, a.arithmetic.functions["log"], a.arithmetic)
-    return _settled(mid, rad, a.arithmetic, _unary_corners(np.log, a))
+    accuracy = a.arithmetic.functions["log"]
+    mid, rad = np.log(a.mid), a.operand_rad()
+    extent = np.abs(mid)
+    if rad is not None:
+        # The derivative, 1 / x, is largest at the lower end.
+        rad = rad / np.maximum(a.mid - rad, 0.0) * _INFLATE
+        extent = extent + rad
+    extent = extent * (1 + _FUNCTION64)
+    return _evaluated(mid, rad, extent, np.inf, accuracy, np.log, a)
 
 
-def _inaccurate(size, rad, accuracy, arithmetic, most=np.inf):
-    """Add to `rad` the function's own inaccuracy; `size` is the magnitude of its midpoint."""
-    ulp = arithmetic.ulp(np.minimum(size + rad, most))
-    error = accuracy.ulp * ulp + accuracy.absolute + 4 * _U64 * size
-    return (rad + error) * _INFLATE + arithmetic.smallest
+def _equal(a, b):
+    rad = a.rad_as_operand() + b.rad_as_operand()
+    possible = (a.mid == b.mid) | (np.abs(a.mid - b.mid) <= rad)
+    doubt = 0.5 * (possible & (rad > 0))
+    return BoundedArray(possible - doubt, doubt, a.arithmetic)
 
 
 # --- sums -------------------------------------------------------------------------------------
 
 
-class _Product:
-    """What a matrix product knows of its sums: terms, their magnitude, the operands' radii."""
+class _Sum:
+    """An array of sums of ``count`` terms each, which are added up in any order.
 
-    def __init__(self, terms, magnitude, spread, arithmetic):
-        self.terms = terms
-        self.magnitude = magnitude
-        self.spread = spread
-        self.arithmetic = arithmetic
+    An addition errs by ``u`` times its result: a partial sum of the terms, and the errors so far.
+    With P and N the sums of the positive and the negative terms, a partial sum is at most
+    ``max(P, N) = (magnitude + abs(mid)) / 2``, and the last one ``mid``; what the errors so far add
+    is of second order. A product that is rounded errs by ``u`` times itself. Together, for a sum
+    that cancels, this is half of ``gamma_n magnitude`` (Higham, section 3.1; n u instead of gamma:
+    Jeannerod and Rump, *Improved error bounds for inner products in floating-point arithmetic*,
+    SIAM J. Matrix Anal. Appl. 34, 2013).
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+    mid : array
+        The sums of the midpoints.
+    reach : float
+        What no sum of magnitudes exceeds.
+    count : int
+    roundings : int
+        1 if the terms are products, which may be rounded, else 0.
+    """
+
+    def __init__(self, arithmetic, mid, reach, count, roundings):
+        self.arithmetic, self.mid, self.reach, self.count = arithmetic, mid, reach, count
+        # The radius is itself computed in `count` roundings.
+        self.inflate = 1 + (count + 8) * 4 * _U64
+        # The midpoint is such a sum as well, in float64.
+        self.unit = (arithmetic.unit + 2 * _U64) * self.inflate
+        self.gamma = arithmetic.gamma(count)
+        self.per_magnitude = self.unit * max(0.0, count / 2 - 1 + roundings + count * self.gamma)
+        self.per_radius = self.inflate + self.unit * count / 2
+        self.per_result = self.unit * count / 2
+
+    def magnitude(self):
+        """The sums of the terms' magnitudes."""
+        raise NotImplementedError
+
+    def errors(self):
+        """The sums of ``per_magnitude`` times magnitude and ``per_radius`` times radius."""
+        raise NotImplementedError
+
+    def few(self):
+        """The terms along a last axis, if they are exact and few; else None."""
+        return None
+
+    def anything(self):
+        """Which sums have a term of which nothing is known."""
+        raise NotImplementedError
+
+    def ends(self, where):
+        """The lower and upper ends of the terms of the sums that are marked, [marked, count].
+
+        Both are infinite of a term that may be special or something else.
+        """
+        raise NotImplementedError
+
+    def balls(self):
+        """The sums in the subject's arithmetic."""
+        limit = self.arithmetic.largest * _EDGE
+        reach = self.largest_partial(self.reach)
+        if not reach <= limit:
+            reach = self.largest_partial(_largest(self.magnitude()))
+        result = BoundedArray(self.mid, self.rad(), self.arithmetic, reach)
+        return result if reach <= limit else self.settled(result)
+
+    def largest_partial(self, magnitude):
+        """What no partial sum exceeds as the subject computes it, nor the ball of the sum."""
+        flushed = 2 * self.count * self.arithmetic.smallest
+        return (magnitude + flushed) * (1 + self.gamma) ** 2
 
     def rad(self):
-        """The bound of the sum in any order (Higham, section 3.1; Jeannerod and Rump 2013)."""
-        gamma = self.arithmetic.gamma(self.terms) + 2 * self.terms * _U64
-        underflow = 2 * self.terms * self.arithmetic.smallest
-        return (gamma * self.magnitude + self.spread + underflow) * _INFLATE
+        """The radii."""
+        terms = self.few()
+        if terms is None:
+            error = self.errors() + np.abs(self.mid) * self.per_result
+        else:
+            error = self.error_of(terms)
+        return error + self.largest_partial(0.0) * self.inflate
 
-    def with_bias(self, bias):
-        """The same where the bias is one more term of the sum, at any place in its order."""
-        magnitude = self.magnitude + bias.magnitude()
-        spread = self.spread + bias.rad_as_operand()
-        return _Product(self.terms + 1, magnitude, spread, self.arithmetic)
+    def error_of(self, terms):
+        """The errors of sums of exact terms.
+
+        In whatever order they are added, the j-th largest partial sum has at most
+        ``count - j + 1`` terms, and a partial sum of k terms is at most the sum of the k largest of
+        one sign. Of a sum that is rounded, the power of two below counts (Rump 2012). A zero makes
+        an addition exact.
+        """
+        ordered = np.sort(terms, axis=-1)
+        up = np.add.accumulate(np.maximum(ordered, 0.0)[..., ::-1], axis=-1)
+        down = np.add.accumulate(np.minimum(ordered, 0.0), axis=-1)
+        partial = np.maximum(up, -down)
+        magnitude = up[..., -1] - down[..., -1]
+        # One term alone is no sum; in its place, the last sum of all.
+        partial[..., 0] = np.abs(self.mid)
+        errors = magnitude * (self.gamma * (2 + self.gamma)) + self.largest_partial(0.0)
+        partial += errors[..., None]
+        binades = self.arithmetic.binade(partial)
+        additions = np.add.reduce(binades[..., :-1], axis=-1)
+        additions -= np.add.reduce(terms == 0, axis=-1) * binades[..., -1]
+        products = np.add.reduce(np.abs(terms - terms.astype(self.arithmetic.name)), axis=-1)
+        # In float64 the terms are rounded already.
+        return additions * self.unit + products * self.inflate + magnitude * (2 * _U64)
+
+    def settled(self, result):
+        """Decide sum by sum: by the terms, if something is known of all of them."""
+        arithmetic, largest = self.arithmetic, self.arithmetic.largest
+        known = ~self.anything()
+        clear = known & (self.largest_partial(self.magnitude()) <= largest * _EDGE)
+        nan, up, down = (np.zeros(np.shape(clear), dtype=bool) for _ in range(3))
+        where = known & ~clear
+        low, high = self.ends(where)
+        finite = np.isfinite(low) & np.isfinite(high)
+        positive = np.sum(np.where(finite, np.maximum(high, 0.0), 0.0), axis=-1)
+        negative = np.sum(np.where(finite, np.maximum(-low, 0.0), 0.0), axis=-1)
+        has_nan = np.isnan(low).any(axis=-1)
+        has_infinity, has_minus = (low == np.inf).any(axis=-1), (high == -np.inf).any(axis=-1)
+        unknown = ((low == -np.inf) & (high == np.inf)).any(axis=-1)
+        # Short of overflow, the roundings err by no more than this in all.
+        slack = 2 * self.count * (arithmetic.unit * largest + arithmetic.smallest)
+        room, beyond = largest * _EDGE - slack, largest / _EDGE + slack
+        nan[where] = has_nan | (has_infinity & has_minus)
+        # What overflows for certain to one side must not be able to overflow to the other.
+        others = has_nan | has_minus | unknown | ~(negative <= room)
+        up[where] = (has_infinity | ((result.mid - result.rad)[where] > beyond)) & ~others
+        others = has_nan | has_infinity | unknown | ~(positive <= room)
+        down[where] = (has_minus | ((result.mid + result.rad)[where] < -beyond)) & ~others
+        return _decided(result, clear, nan, up, down)
 
 
-def _dot(a, b):
+class _SumOfProducts(_Sum):
+    """The product of `a` and the matrix `b`, with a bias, if any, at any place of each sum."""
+
+    def __init__(self, a, b, mid, bias=None):
+        self.a, self.b, self.bias = a, b, bias
+        count = b.shape[0]
+        reach = count * a.reach() * b.reach()
+        if bias is not None:
+            mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
+        _Sum.__init__(self, a.arithmetic, mid, reach, count, roundings=1)
+
+    def magnitude(self):
+        magnitude = np.matmul(self.a.magnitude(), self.b.magnitude())
+        return magnitude if self.bias is None else magnitude + self.bias.magnitude()
+
+    def errors(self):
+        rad_a, rad_b = self.a.operand_rad(), self.b.operand_rad()
+        factors = self.a.magnitude() * self.per_magnitude
+        if rad_a is not None:
+            factors = factors + rad_a * self.per_radius
+        errors = np.matmul(factors, self.b.magnitude())
+        if rad_b is not None:
+            errors = errors + np.matmul(np.abs(self.a.mid), rad_b) * self.per_radius
+        if self.bias is not None:
+            errors = errors + self.bias.magnitude() * self.per_magnitude
+            errors = errors + self.bias.rad_as_operand() * self.per_radius
+        return errors
+
+    def few(self):
+        if self.a.operand_rad() is not None or self.b.operand_rad() is not None:
+            return None
+        if not 0 < self.mid.size * self.count <= _FEW:
+            return None
+        terms = self.a.mid[..., None, :] * self.b.mid.T
+        if self.bias is None:
+            return terms
+        return _appended(terms, self.bias.mid) if self.bias.operand_rad() is None else None
+
+    def anything(self):
+        anything = np.isinf(self.a.rad).any(axis=-1)[..., None] | np.isinf(self.b.rad).any(axis=0)
+        return anything if self.bias is None else anything | np.isinf(self.bias.rad)
+
+    def ends(self, where):
+        a, b, index = self.a, self.b, np.nonzero(where)
+        row, column = index[:-1], index[-1]
+        corners = [x[row] * y.T[column] for x in a.ends() for y in b.ends()]
+        low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
+        nan = np.logical_and.reduce([np.isnan(corner) for corner in corners])
+        # A product of finite numbers that overflows even in float64 may be added to, by a fused
+        # multiply-add, before it is rounded.
+        finite = np.isfinite(a.mid)[row] & np.isfinite(b.mid).T[column]
+        known = np.where(finite, np.isfinite(low) & np.isfinite(high), nan | (low == high))
+        low, high = np.where(known, low, -np.inf), np.where(known, high, np.inf)
+        if self.bias is None:
+            return low, high
+        return [_appended(x, end[column]) for x, end in zip((low, high), self.bias.ends())]
+
+
+def _appended(terms, bias):
+    """The terms and one more."""
+    column = np.broadcast_to(bias, terms.shape[:-1])
+    return np.concatenate([terms, column[..., None]], axis=-1)
+
+
+class _SumOfElements(_Sum):
+    """The sums of an array along an axis."""
+
+    def __init__(self, a, axis, keepdims):
+        self.a, self.axis, self.keepdims = a, axis, keepdims
+        count = a.mid.size if axis is None else a.shape[axis]
+        _Sum.__init__(
+            self, a.arithmetic, self.along(a.mid), count * a.reach(), count, roundings=0
+        )
+
+    def along(self, part, reduce=np.add.reduce):
+        return reduce(part, axis=self.axis, keepdims=self.keepdims)
+
+    def magnitude(self):
+        return self.along(self.a.magnitude())
+
+    def errors(self):
+        errors, rad = self.a.magnitude() * self.per_magnitude, self.a.operand_rad()
+        return self.along(errors if rad is None else errors + rad * self.per_radius)
+
+    def anything(self):
+        return self.along(np.isinf(self.a.rad), np.logical_or.reduce)
+
+    def ends(self, where):
+        ends = [x if self.axis is None else np.moveaxis(x, self.axis, -1) for x in self.a.ends()]
+        return [x.reshape(np.shape(self.mid) + (self.count,))[where] for x in ends]
+
+
+class _MatrixProduct(BoundedArray):
+    """A product that is not added up before it is known whether a bias is one of the terms."""
+
+    def __init__(self, a, b):
+        self.operands = a, b, np.matmul(a.mid, b.mid)
+        self.arithmetic = a.arithmetic
+
+    def __getattr__(self, name):
+        # Called for what is missing: at first, what BoundedArray's constructor sets.
+        if name not in ("mid", "_rad", "_reach"):
+            raise AttributeError(name)
+        balls = _SumOfProducts(*self.operands).balls()
+        BoundedArray.__init__(self, balls.mid, balls.rad, balls.arithmetic, balls.reach())
+        return getattr(self, name)
+
+    def plus(self, bias):
+        """The product with a bias, which comes last or, if the arithmetic says so, anywhere."""
+        if self.arithmetic.fused:
+            result = _SumOfProducts(*self.operands, bias=bias).balls()
+        else:
+            result = _plain_add(self, bias)
+        result.is_affine = True
+        return result
+
+
+def _matmul(a, b):
     """``[..., K] @ [K, M]``."""
     if b.ndim != 2 or a.ndim < 1:
         raise TypeError("no bound is known for a product of {} and {}".format(a.shape, b.shape))
-    if a.ndim != 2:
-        rows = _reshape(a, (int(np.prod(a.shape[:-1])), a.shape[-1]))
-        return _reshape(_dot(rows, b), a.shape[:-1] + b.shape[1:])
-    mid = np.dot(a.mid, b.mid)
-    magnitude = np.dot(a.magnitude(), b.magnitude())
-    rad_a, rad_b = a.operand_rad(), b.operand_rad()
-    spread = 0.0
-    if rad_a is not None:
-        spread = np.dot(rad_a, b.magnitude())
-    if rad_b is not None:
-        spread = spread + np.dot(np.abs(a.mid), rad_b)
-    # A zero in a row is a term that no order of summation can feel.
-    terms = np.maximum(np.count_nonzero(a.magnitude(), axis=1)[:, None], 1)
-    product = _Product(terms, magnitude, spread, a.arithmetic)
-    rad = product.rad()
-    if _is_tame(magnitude, rad, a.arithmetic):
-        result = BoundedArray(mid, rad, a.arithmetic)
-    elif _is_anything(a).any() or _is_anything(b).any():
-        known = _dot(_known(a), _known(b))
-        unknown = _is_anything(a).any(axis=1)[:, None] | _is_anything(b).any(axis=0)
-        result = BoundedArray(known.mid, np.where(unknown, np.inf, known.rad), a.arithmetic)
-    else:
-        result = _sum_of_terms(_terms(a, b), mid, rad, a.arithmetic)
-    result._product = product
-    return result
+    return _MatrixProduct(a, b)
 
 
-def _known(a):
-    """The array with zeros where it is anything."""
-    unknown = _is_anything(a)
-    if not unknown.any():
-        return a
-    mid, rad = np.where(unknown, 0.0, a.mid), np.where(unknown, 0.0, a.rad)
-    return BoundedArray(mid, rad, a.arithmetic)
-
-
-class _Terms:
-    """The summands of each element, summed along axis 1, as balls that may be special."""
-
-    def __init__(self, low, high, anything=False):
-        self.low, self.high = low, high
-        self.anything = np.zeros(low.shape, dtype=bool) | anything
-
-
-def _terms(a, b):
-    """The products ``a_ik b_kj`` of a matrix product, not rounded: a fused add may take them so."""
-    (a_low, a_high), (b_low, b_high) = a.ends(), b.ends()
-    corners = [x[:, :, None] * y[None] for x in (a_low, a_high) for y in (b_low, b_high)]
-    low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
-    nans = np.add.reduce([np.isnan(corner) for corner in corners])
-    anything = ((nans > 0) & (nans < len(corners))) | (np.isinf(low) != np.isinf(high))
-    anything = anything | (np.isinf(low) & (low != high))
-    finite = np.isfinite(a.mid)[:, :, None] & np.isfinite(b.mid)[None]
-    anything = anything | (finite & ~np.isfinite(low))
-    return _Terms(low, high, anything)
-
-
-def _sum_of_terms(terms, mid, rad, arithmetic):
-    """Decide what sums with special or huge terms can be, in every order of summation."""
-    low, high = terms.low, terms.high
-    nan = (np.isnan(low) & ~terms.anything).any(axis=1)
-    anything = terms.anything.any(axis=1)
-    up = ((low == np.inf) & ~terms.anything).any(axis=1)
-    down = ((high == -np.inf) & ~terms.anything).any(axis=1)
-    finite = np.isfinite(low) & np.isfinite(high)
-    positive = np.sum(np.where(finite, np.maximum(high, 0), 0), axis=1)
-    negative = np.sum(np.where(finite, np.maximum(-low, 0), 0), axis=1)
-    edge = arithmetic.largest * _EDGE
-    over, under = ~(positive <= edge), ~(negative <= edge)
-    beyond = arithmetic.largest / _EDGE
-    plus = (up & ~under) | (~up & over & ~under & (mid - rad > beyond))
-    minus = (down & ~over) | (~down & under & ~over & (mid + rad < -beyond))
-    nan = nan | (up & down)
-    anything = ~nan & (anything | ((up | down | over | under) & ~plus & ~minus))
-    special = np.where(nan, np.nan, np.where(plus, np.inf, np.where(minus, -np.inf, mid)))
-    certain = nan | ((plus | minus) & ~anything)
-    mid = np.where(certain, special, np.where(np.isfinite(mid), mid, 0.0))
-    rad = np.where(certain, 0.0, np.where(anything | ~np.isfinite(rad), np.inf, rad))
-    return BoundedArray(mid, rad, arithmetic)
-
-
-def _sum(a, axis=None, keepdims=False):
-    arithmetic = a.arithmetic
-    count = a.mid.size if axis is None else a.shape[axis]
-    mid = np.sum(a.mid, axis=axis, keepdims=keepdims)
-    magnitude = np.sum(a.magnitude(), axis=axis, keepdims=keepdims)
-    rad = a.operand_rad()
-    spread = 0.0 if rad is None else np.sum(rad, axis=axis, keepdims=keepdims)
-    rad = _Product(count, magnitude, spread, arithmetic).rad()
-    if _is_tame(magnitude, rad, arithmetic):
-        return BoundedArray(mid, rad, arithmetic)
-    low, high = a.ends()
-    rows = [np.reshape(np.moveaxis(np.atleast_1d(x), -1 if axis is None else axis, -1), (-1, count))
-            for x in (low, high, _is_anything(a))]
-    summed = _sum_of_terms(
-        _Terms(*rows), np.reshape(mid, -1), np.reshape(rad, -1), arithmetic
-    )
-    return _reshape(summed, np.shape(mid))
+def _total(a, axis=None, keepdims=False):
+    return _SumOfElements(a, axis, keepdims).balls()
 
 
 def _mean(a, axis=None):
-    count = a.mid.size if axis is None else a.shape[axis]
-    return _divide(_sum(a, axis), _lift(count, a.arithmetic))
+    total = _SumOfElements(a, axis, False)
+    return _divide(total.balls(), exact(total.count, a.arithmetic))
 
 
 # --- selection and structure: no rounding -----------------------------------------------------
 
 
-def _select(choose, a):
-    """The result of choosing among elements, or between an element and a constant."""
-    if a.exact:
-        return BoundedArray(choose(a.mid), None, a.arithmetic)
-    low, high = choose(a.mid - a.rad), choose(a.mid + a.rad)
-    anything = ~np.isfinite(choose(np.where(_is_anything(a), np.nan, 0.0)))
-    special = (low == high) | (np.isnan(low) & np.isnan(high))
-    mid = np.where(special, low, np.where(anything, 0.0, (low + high) / 2))
-    rad = np.where(special, 0.0, (high - low) / 2 + 2 * _U64 * np.abs(mid)) * _INFLATE
-    rad = np.where(anything | np.isnan(rad), np.inf, rad)
-    return BoundedArray(mid, rad, a.arithmetic)
-
-
 def _max(a, axis=None, keepdims=False):
-    return _select(partial(np.max, axis=axis, keepdims=keepdims), a)
+    # The maximum moves by no more than what moves most; and where subnormals are taken for zeros,
+    # that of numbers below the smallest normal one may be any of them.
+    mid = np.maximum.reduce(a.mid, axis=axis, keepdims=keepdims)
+    if a.exact:
+        rad = np.full(np.shape(mid), a.arithmetic.smallest)
+    else:
+        rad = np.maximum.reduce(a.rad, axis=axis, keepdims=keepdims)
+        rad = (rad + a.arithmetic.smallest) * _INFLATE
+    result = BoundedArray(mid, rad, a.arithmetic, 2 * (a.reach() + a.arithmetic.smallest))
+    return _passed_on(result, ~np.isinf(rad)) if result.reach() == np.inf else result
 
 
 def _clip(a, a_min, a_max):
-    low, high = _lift(a_min, a.arithmetic), _lift(a_max, a.arithmetic)
-    clipped = _select(lambda x: np.clip(x, low.mid, high.mid), a)
-    rad = np.maximum(low.rad, high.rad)
-    if not rad.any():
-        return clipped
-    # The subject's limits are rounded; a limit that moves by so much moves the result no more.
-    return BoundedArray(clipped.mid, clipped.rad + rad, a.arithmetic)
+    least, most = _lift(a_min, a.arithmetic).ends(), _lift(a_max, a.arithmetic).ends()
+    low, high = map(np.clip, a.ends(), least, most)
+    mid = low / 2 + high / 2
+    rad = np.maximum(high - mid, mid - low) * _INFLATE + a.arithmetic.smallest
+    result = BoundedArray(mid, rad, a.arithmetic)
+    return _passed_on(result, ~np.isinf(a.rad)) if a.reach() == np.inf else result
+
+
+def _passed_on(result, known):
+    """The same with the special values among its midpoints, and anything where not `known`."""
+    mid = result.mid
+    nan, up, down = np.isnan(mid), mid == np.inf, mid == -np.inf
+    return _decided(result, known, known & nan, known & up, known & down)
 
 
 def _argmax(a, axis=None):
+    """The arg max of exact numbers, which depends on whether subnormals are flushed."""
     if not a.exact:
         raise TypeError("the arg max of rounded numbers is not one number: follow the subject's")
-    return np.argmax(a.mid, axis=axis)
+    index = np.argmax(a.mid, axis=axis)
+    if a.operand_rad() is None:
+        return index
+    other = np.argmax(a.mid * (a.operand_rad() == 0), axis=axis)
+    return BoundedArray((index + other) / 2, np.abs(index - other) / 2, a.arithmetic)
 
 
 def _reshape(a, shape):
-    return a._structural(lambda part: np.reshape(part, shape))
+    return a._moved(a.mid.reshape(shape), None if a.exact else a.rad.reshape(shape))
 
 
-def _join(function, arrays, **kwargs):
+def _concatenate(arrays, axis=0):
     arithmetic = next(x.arithmetic for x in arrays if isinstance(x, BoundedArray))
-    arrays = [_lift(x, arithmetic) for x in arrays]
-    mid = function([x.mid for x in arrays], **kwargs)
-    if all(x.exact for x in arrays):
-        return BoundedArray(mid, None, arithmetic)
-    return BoundedArray(mid, function([x.rad_as_operand() for x in arrays], **kwargs), arithmetic)
+    parts = [_lift(x, arithmetic) for x in arrays]
+    mid = np.concatenate([x.mid for x in parts], axis=axis)
+    result = BoundedArray(mid, None, arithmetic, max([x.reach() for x in parts]))
+    if all([x.exact for x in parts]):
+        if all([x.operand_rad() is None for x in parts]):
+            result._flushed = None
+    else:
+        result._rad = np.concatenate([x.rad_as_operand() for x in parts], axis=axis)
+    return result
+
+
+def _hstack(arrays):
+    return _concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
+
+
+def _stack(arrays, axis=0):
+    new = (slice(None),) * (axis if axis >= 0 else axis + arrays[0].ndim + 1) + (None,)
+    return _concatenate([x[new] for x in arrays], axis=axis)
 
 
 def _ones_like(a):
-    return BoundedArray(np.ones_like(a.mid), None, a.arithmetic)
+    return exact(np.ones(a.shape), a.arithmetic)
+
+
+def _lifted(operation):
+    def lifted(a, b):
+        arithmetic = (a if isinstance(a, BoundedArray) else b).arithmetic
+        return operation(_lift(a, arithmetic), _lift(b, arithmetic))
+
+    return lifted
 
 
 _UFUNCS = {
@@ -534,28 +751,20 @@ _UFUNCS = {
     np.tanh: _tanh,
     np.exp: _exp,
     np.log: _log,
-    np.matmul: _dot,
+    np.equal: _equal,
+    np.matmul: _matmul,
 }
 
-
-def _lifted(handler):
-    def lifted(a, b):
-        arithmetic = (a if isinstance(a, BoundedArray) else b).arithmetic
-        return handler(_lift(a, arithmetic), _lift(b, arithmetic))
-
-    return lifted
-
-
 _FUNCTIONS = {
-    np.dot: _lifted(_dot),
-    np.sum: _sum,
+    np.dot: _lifted(_matmul),
+    np.sum: _total,
     np.mean: _mean,
     np.max: _max,
     np.clip: _clip,
     np.argmax: _argmax,
     np.reshape: _reshape,
     np.ones_like: _ones_like,
-    np.concatenate: partial(_join, np.concatenate),
-    np.hstack: partial(_join, np.hstack),
-    np.stack: partial(_join, np.stack),
+    np.concatenate: _concatenate,
+    np.hstack: _hstack,
+    np.stack: _stack,
 }

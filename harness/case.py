@@ -1,14 +1,13 @@
 """A case, everything that is needed to compute a model once, and its file."""
 
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
 from harness.errors import UserError
-from harness.files import written_whole
+from harness.files import read_npz, written_whole
 from models import MODELS, Model
 from models.layout import check_arrays
 
@@ -106,17 +105,12 @@ def load(path: str) -> SavedCase:
     UserError
         If the file is missing, damaged, of a later format or not a case at all.
     """
+    arrays = read_npz(path, "a case saved by rnndiff")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
         version = meta["format"]
-    except FileNotFoundError:
-        raise UserError("There is no file {}.".format(path))
-    except OSError as error:
-        raise UserError("Cannot read {}: {}.".format(path, error.strerror or "not a case's file"))
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError("{} is damaged or not a case of rnndiff ({}).".format(path, error))
+    except (KeyError, TypeError, ValueError):
+        raise UserError("{} is an .npz file, but not a case saved by rnndiff.".format(path))
     if version != FORMAT:
         raise UserError(
             "{} has the format {!r}, but this rnndiff reads {}: upgrade rnndiff.".format(
@@ -127,8 +121,9 @@ def load(path: str) -> SavedCase:
         model = MODELS[meta["model"]]
         case = Case(model, model.Config(**meta["config"]), _under("case/", arrays))
         return SavedCase(case, _under("trace/", arrays), dict(meta["notes"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError("{} is not a case that rnndiff can run: {}.".format(path, error))
+    except Exception as error:  # Damage that left valid JSON and arrays can be of any kind.
+        reason = " ".join(str(error).split())
+        raise UserError("{} is not a case that rnndiff can run: {}.".format(path, reason))
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:

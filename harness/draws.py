@@ -1,8 +1,9 @@
 """From bytes to cases: how the numbers of a case are laid out in what is drawn.
 
 The bytes of a small case stand for the largest small case there is; a smaller one takes from each
-array the corner that its sizes leave, block by block. So a byte keeps its place in the network while
-the sizes shrink: dropping a unit drops its row and column everywhere and changes nothing else.
+array the corner that its sizes leave, block by block. So a byte keeps its place in the network
+while the sizes shrink: dropping a unit drops its row and column everywhere and changes nothing
+else.
 """
 
 from dataclasses import asdict, replace
@@ -41,7 +42,7 @@ def length_of(model: Model) -> int:
 
 
 def small_case(model: Model, config: Any, regime: str, scale: float, numbers: bytes) -> Case:
-    """The case that ``length_of(model)`` bytes stand for under `config`, no larger than ``SMALL``."""
+    """The case that ``length_of(model)`` bytes stand for under `config`."""
     drawn = np.frombuffer(numbers, np.uint8)
     arrays = {}
     for field, places in _places(model, config):

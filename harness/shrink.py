@@ -115,7 +115,7 @@ def _smaller(case: Case, name: str) -> Iterator[Case]:
     for kept in sorted({least, 1, size // 2}):
         if least <= kept < size:
             yield from _keep(case, name, list(range(kept)))
-            if kept and size - kept > kept:
+            if kept:
                 yield from _keep(case, name, list(range(size - kept, size)))
     if size > 2:
         for gone in reversed(range(size)):

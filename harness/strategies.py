@@ -1,8 +1,8 @@
 """Hypothesis strategies for cases.
 
 A small case is drawn as its sizes, a scale and *one* byte string, a large one as its sizes, a seed
-and a few edits (``harness.draws``). Cases come in batches that share a config, because a graph costs
-a hundred times what a case costs once it is there.
+and a few edits (``harness.draws``). Cases come in batches that share a config, because a graph
+costs a hundred times what a case costs once it is there.
 """
 
 from typing import Any, Dict, List
@@ -51,8 +51,9 @@ def large_batches(draw: Any, model: Model, regime: str) -> List[Case]:
     scale = draw(st.sampled_from(SCALES), label="scale")
     random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed"))
     case = large_case(random, model, config, regime, scale)
-    edits = st.tuples(st.sampled_from(sorted(case.arrays)), st.integers(0, 2**16), st.integers(0, 255))
-    for name, place, byte in draw(st.lists(edits, max_size=_EDITS), label="edits"):
+    names = st.sampled_from(sorted(case.arrays))
+    edits = st.lists(st.tuples(names, st.integers(0, 2**16), st.integers(0, 255)), max_size=_EDITS)
+    for name, place, byte in draw(edits, label="edits"):
         numbers = case.arrays[name].ravel()
         if name != "labels" and numbers.size:
             numbers[place % numbers.size] = REGIMES[regime][byte]

@@ -169,7 +169,6 @@ def _how_to_install(error: ImportError) -> str:
     if "tf_keras" in str(error) or "TF_USE_LEGACY_KERAS" in str(error):
         return "{}.".format(error)
     return (
-        "This needs TensorFlow ({}): run pip install '.[tensorflow]' in the folder of rnndiff.".format(
-            error
-        )
+        "This needs TensorFlow ({}): "
+        "run pip install '.[tensorflow]' in the folder of rnndiff.".format(error)
     )

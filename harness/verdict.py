@@ -158,8 +158,9 @@ def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -
     subject = {name: held(array) for name, array in trace.items()}
     predictions = _predictions(case, trace)
     with np.errstate(all="ignore"):
-        forced = case.model.teacher_forced(case.config, parameters, *data, trace=subject)
         free = case.model.free_running(case.config, parameters, *data, follow=predictions)
+        _check_shapes(trace, free)
+        forced = case.model.teacher_forced(case.config, parameters, *data, trace=subject)
         arrays = []
         for run, expected in ((TEACHER_FORCED, forced), (FREE_RUNNING, free)):
             for name, array in expected.items():
@@ -174,10 +175,26 @@ def _predictions(case: Case, trace: Mapping[str, np.ndarray]) -> np.ndarray:
 
     Following it is safe: the fed-back row and the arg max are compared as well.
     """
-    if "predictions" not in trace:
-        raise UserError("The subject's trace has no array 'predictions'.")
+    shape = np.shape(case.labels)[:-1]
+    if np.shape(trace.get("predictions")) != shape:
+        raise UserError(
+            "The subject's trace needs 'predictions' of the shape {}.".format(list(shape))
+        )
     predictions = np.asarray(trace["predictions"])
     return np.where((predictions >= 0) & (predictions < case.config.outputs), predictions, 0)
+
+
+def _check_shapes(trace: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> None:
+    for name, array in expected.items():
+        found = list(np.shape(trace[name])) if name in trace else None
+        if found != list(array.shape):
+            raise UserError(
+                "The subject's trace has {} where the oracle has {!r} with the shape {}.".format(
+                    "nothing" if found is None else "the shape {}".format(found),
+                    name,
+                    list(array.shape),
+                )
+            )
 
 
 def _admissible(scores: BoundedArray, predictions: np.ndarray) -> np.ndarray:
@@ -196,15 +213,7 @@ def _compare(
 ) -> ArrayVerdict:
     if not isinstance(expected, BoundedArray):
         expected = exact(expected, arithmetic)
-    actual = np.asarray(trace[name]) if name in trace else None
-    if actual is None or actual.shape != expected.shape:
-        raise UserError(
-            "The subject's trace has {} where the oracle has {!r} with the shape {}.".format(
-                "nothing" if actual is None else "the shape {}".format(list(actual.shape)),
-                name,
-                list(expected.shape),
-            )
-        )
+    actual = np.asarray(trace[name])
     mid, rad = expected.mid, expected.rad
     error = np.abs(actual - mid)
     if expected.exact:

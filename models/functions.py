@@ -9,9 +9,9 @@ def softmax(scores):
     return exponentials / np.sum(exponentials, axis=-1, keepdims=True)
 
 
-def one_hot(indices, depth):
+def one_hot(indices, depth, dtype):
     """Rows of the identity matrix: [...] -> [..., depth]."""
-    return np.eye(depth)[indices]
+    return np.eye(depth, dtype=dtype)[indices]
 
 
 def accuracy(predictions, labels):

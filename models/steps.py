@@ -4,17 +4,17 @@ import numpy as np
 
 
 def stack_steps(steps, shape):
-    """Stack arrays [batch, ...] into [batch, time, ...]; no steps give an empty array of `shape`."""
+    """Stack [batch, ...] into [batch, time, ...]; no steps give an empty array of `shape`."""
     return np.stack(steps, axis=1) if steps else np.zeros(shape)
 
 
 def before(initial, states):
-    """The state in which each step starts: [batch, ...], [batch, time, ...] -> the latter's shape."""
+    """The state in which each step starts: the initial one, then that of the step before."""
     return np.concatenate([initial[:, None], states[:, :-1]], axis=1)
 
 
 def after(states, final):
-    """The state in which each step of a reversed run starts: the next one in time."""
+    """The same for a run that is reversed in time: that of the step after, and at the end `final`."""
     return np.concatenate([states[:, 1:], final[:, None]], axis=1)
 
 

@@ -18,7 +18,7 @@ accuracy, loss                         []
 
 where the encoder takes `time` steps and the decoder `output_time - 1`. `follow` is None, or the
 predictions of a subject whose tokens the decoder shall be fed instead of its own: where two scores
-are closer than rounding errors, either token is right.
+are closer than rounding errors, either token is right. The arithmetic is that of the arrays given.
 """
 
 import numpy as np
@@ -50,14 +50,14 @@ def free_running(config, parameters, inputs, labels, follow=None):
     encoder, projection, decoder = _network(config, parameters)
     encoder_steps, decoder_steps, fed_back, scores, predictions = [], [], [], [], []
 
-    state = encoder.zero_state(config.batch)
+    state = encoder.zero_state(config.batch, inputs.dtype)
     for t in range(config.time):
         encoder_steps.append(encoder.step(inputs[:, t], state))
         state = _state(encoder_steps[-1])
 
     for i in range(config.output_time):
         if i > 0:
-            fed_back.append(one_hot(predictions[-1], config.outputs))
+            fed_back.append(one_hot(predictions[-1], config.outputs, inputs.dtype))
             decoder_steps.append(decoder.step(fed_back[-1], state))
             state = _state(decoder_steps[-1])
         scores.append(projection((encoder_steps + decoder_steps)[-1].output))
@@ -86,7 +86,8 @@ def _state(step):
 
 def _names(side):
     """The names in the trace of the parts of a step."""
-    return ["{}_{}".format(side, {"energy": "energie"}.get(part, part)) + "s" for part in Step._fields]
+    plurals = ("states", "energies", "alignments", "attentions", "windows", "outputs")
+    return ["{}_{}".format(side, plural) for plural in plurals]
 
 
 def _named(side, config, steps):
@@ -125,7 +126,7 @@ def teacher_forced(config, parameters, inputs, labels, trace):
         )
         return {name: as_steps(part, inputs) for name, part in zip(_names(side), rows)}
 
-    forced = one_step("encoder", encoder, inputs, encoder.zero_state(config.batch))
+    forced = one_step("encoder", encoder, inputs, encoder.zero_state(config.batch, inputs.dtype))
     if config.output_time > 1:
         final = [steps[:, -1] for steps in _state(Step(*(trace[n] for n in _names("encoder"))))]
         forced.update(one_step("decoder", decoder, trace["fed_back"], final))
@@ -133,7 +134,7 @@ def teacher_forced(config, parameters, inputs, labels, trace):
         forced.update(_named("decoder", config, []))
     outputs = np.concatenate([trace["encoder_outputs"][:, -1:], trace["decoder_outputs"]], axis=1)
     forced.update(
-        fed_back=one_hot(trace["predictions"][:, :-1], config.outputs),
+        fed_back=one_hot(trace["predictions"][:, :-1], config.outputs, inputs.dtype),
         scores=projection(outputs),
         probabilities=softmax(trace["scores"]),
         predictions=np.argmax(trace["scores"], axis=-1),

@@ -13,7 +13,8 @@ accuracy, loss          []
 ======================  ==============================
 
 `follow` is None, or the predictions of a subject to be taken instead of the oracle's own: where
-two scores are closer than rounding errors, either is right.
+two scores are closer than rounding errors, either is right. The arithmetic is that of the arrays
+given.
 """
 
 import numpy as np
@@ -34,12 +35,12 @@ def free_running(config, parameters, inputs, labels, follow=None):
     forward, backward, projection = _network(config, parameters)
     forward_states, backward_states = [], []
 
-    state = forward.zero_state(config.batch)
+    state = forward.zero_state(config.batch, inputs.dtype)
     for t in range(config.time):
         _, state = forward(inputs[:, t], state)
         forward_states.append(state)
 
-    state = backward.zero_state(config.batch)
+    state = backward.zero_state(config.batch, inputs.dtype)
     for t in reversed(range(config.time)):
         _, state = backward(inputs[:, t], state)
         backward_states.insert(0, state)
@@ -67,7 +68,7 @@ def teacher_forced(config, parameters, inputs, labels, trace):
     forward, backward, projection = _network(config, parameters)
     forward_states = trace["outputs"][:, :, : config.num_units]
     backward_states = trace["outputs"][:, :, config.num_units :]
-    zero_state = forward.zero_state(config.batch)
+    zero_state = forward.zero_state(config.batch, inputs.dtype)
     rows = as_batch(inputs)
     forward_rows, _ = forward(rows, as_batch(before(zero_state, forward_states)))
     backward_rows, _ = backward(rows, as_batch(after(backward_states, zero_state)))

@@ -67,12 +67,12 @@ class AttentionCellWrapper:
         self.output_projection = Linear(w3, b3)
         return self
 
-    def zero_state(self, batch):
-        """([batch, num_units], [batch, attn_size], [batch, attn_length, attn_size]) of zeros."""
+    def zero_state(self, batch_size, dtype):
+        """Zeros: [batch, num_units], [batch, attn_size] and [batch, attn_length, attn_size]."""
         return (
-            self.cell.zero_state(batch),
-            np.zeros((batch, self.attn_size)),
-            np.zeros((batch, self.attn_length, self.attn_size)),
+            self.cell.zero_state(batch_size, dtype),
+            np.zeros((batch_size, self.attn_size), dtype),
+            np.zeros((batch_size, self.attn_length, self.attn_size), dtype),
         )
 
     def __call__(self, inputs, state):

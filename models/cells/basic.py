@@ -25,9 +25,9 @@ class BasicRNNCell:
         self.gate = Linear(*parameters)
         return self
 
-    def zero_state(self, batch):
-        """The initial state, [batch, num_units]."""
-        return np.zeros((batch, self.num_units))
+    def zero_state(self, batch_size, dtype):
+        """The initial state, [batch_size, num_units]."""
+        return np.zeros((batch_size, self.num_units), dtype)
 
     def __call__(self, inputs, state):
         """One step: [batch, inputs], [batch, num_units] -> output, state (the same array)."""

@@ -14,7 +14,8 @@ accuracy, loss      []
 ==================  ====================================
 
 `follow` is None, or the predictions of a subject whose tokens the decoder shall be fed instead of
-its own: where two scores are closer than rounding errors, either token is right.
+its own: where two scores are closer than rounding errors, either token is right. The arithmetic is
+that of the arrays given.
 """
 
 import numpy as np
@@ -38,14 +39,14 @@ def free_running(config, parameters, inputs, labels, follow=None):
     encoder, projection, decoder = _network(config, parameters)
     encoder_states, decoder_states, fed_back, scores, predictions = [], [], [], [], []
 
-    state = encoder.zero_state(config.batch)
+    state = encoder.zero_state(config.batch, inputs.dtype)
     for t in range(config.time):
         output, state = encoder(inputs[:, t], state)
         encoder_states.append(state)
 
     for i in range(config.output_time):
         if i > 0:
-            fed_back.append(one_hot(predictions[-1], config.outputs))
+            fed_back.append(one_hot(predictions[-1], config.outputs, inputs.dtype))
             output, state = decoder(fed_back[-1], state)
             decoder_states.append(state)
         scores.append(projection(output))
@@ -75,13 +76,14 @@ def teacher_forced(config, parameters, inputs, labels, trace):
         output, _ = cell(as_batch(steps), as_batch(before(initial, states)))
         return as_steps(output, steps)
 
+    zero_state = encoder.zero_state(config.batch, inputs.dtype)
     states, decoder_states = trace["encoder_states"], trace["decoder_states"]
     if config.output_time > 1:
         decoder_states = one_step(decoder, trace["fed_back"], states[:, -1], decoder_states)
     return {
-        "encoder_states": one_step(encoder, inputs, encoder.zero_state(config.batch), states),
+        "encoder_states": one_step(encoder, inputs, zero_state, states),
         "decoder_states": decoder_states,
-        "fed_back": one_hot(trace["predictions"][:, :-1], config.outputs),
+        "fed_back": one_hot(trace["predictions"][:, :-1], config.outputs, inputs.dtype),
         "scores": projection(np.concatenate([states[:, -1:], trace["decoder_states"]], axis=1)),
         "probabilities": softmax(trace["scores"]),
         "predictions": np.argmax(trace["scores"], axis=-1),

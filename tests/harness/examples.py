@@ -1,0 +1,58 @@
+"""Small cases and subjects that tests of the harness share."""
+
+import numpy as np
+
+from harness.accuracy import Accuracy
+from harness.arithmetic import arithmetic
+from harness.case import Case
+from harness.subjects import Subject
+from models import MODELS
+
+SIZES = {
+    "seq2seq": dict(batch=2, time=3, output_time=3, inputs=2, outputs=3, num_units=4),
+    "bidirectional": dict(batch=2, time=3, inputs=2, outputs=3, num_units=4),
+    "attention": dict(
+        batch=2, time=3, output_time=3, inputs=2, outputs=3, num_units=4, attn_length=2
+    ),
+}
+FLOAT32 = arithmetic(
+    "float32", dict.fromkeys(("tanh", "affine tanh", "exp", "log"), Accuracy(4, 2.0**-126))
+)
+
+
+def random_case(name, seed=0, gain=1.0, **sizes):
+    """A case with normally distributed numbers."""
+    model = MODELS[name]
+    config = model.Config(**dict(SIZES[name], **sizes))
+    random = np.random.RandomState(seed)
+    arrays = {
+        field.name: (random.standard_normal(field.shape(config)) * gain).astype(np.float32)
+        for field in model.fields(config)
+    }
+    classes = random.randint(config.outputs, size=arrays["labels"].shape[:-1])
+    arrays["labels"] = np.eye(config.outputs, dtype=np.float32)[classes]
+    return Case(model, config, arrays)
+
+
+class Float32Port(Subject):
+    """The oracle itself, run in float32: a right subject that needs no TensorFlow.
+
+    `mistake` is a function of a trace that makes it a wrong one.
+    """
+
+    def __init__(self, mistake=lambda trace: trace):
+        self._mistake = mistake
+
+    def __call__(self, case):
+        def narrowed(array):
+            array = np.asarray(array)
+            return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+        with np.errstate(all="ignore"):
+            trace = case.model.free_running(
+                case.config, case.parameters, case.inputs, case.labels
+            )
+        return self._mistake({name: narrowed(array) for name, array in trace.items()})
+
+    def arithmetic(self, case):
+        return FLOAT32

@@ -1,0 +1,99 @@
+"""A case and its file."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from examples import random_case
+
+from harness.case import load, save
+from harness.errors import UserError
+from models import MODELS
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_saved_case_loads_equal_bit_for_bit(name, tmp_path):
+    case = random_case(name)
+    case.inputs[0, 0, 0] = np.nan
+    path = str(tmp_path / "folder" / "case.npz")
+    save(path, case, {"scores": np.float32([1.5])}, {"verdict": "disagree"})
+    again, trace, notes = load(path)
+    assert (again.model, again.config) == (case.model, case.config)
+    assert list(again.arrays) == list(case.arrays)
+    for array, saved in zip(case.arrays.values(), again.arrays.values()):
+        assert array.dtype == saved.dtype and array.tobytes() == saved.tobytes()
+    assert trace["scores"] == 1.5 and notes == {"verdict": "disagree"}
+
+
+def test_an_array_of_the_wrong_shape_is_named_with_both_shapes():
+    case = random_case("seq2seq")
+    arrays = dict(case.arrays, **{"projection/bias": np.zeros(5, np.float32)})
+    with pytest.raises(ValueError, match=r"'projection/bias' has the shape \[5\].*needs \[3\]"):
+        type(case)(case.model, case.config, arrays)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 10, 100, -40, -1])
+def test_a_truncated_file_is_one_sentence(kept, tmp_path):
+    path = tmp_path / "case.npz"
+    save(str(path), random_case("seq2seq"))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match="case.npz"):
+        load(str(path))
+
+
+def test_two_hundred_mutilated_files_are_two_hundred_sentences_or_valid_cases(tmp_path):
+    path = tmp_path / "case.npz"
+    save(str(path), random_case("bidirectional"))
+    whole = bytearray(path.read_bytes())
+    random = np.random.RandomState(0)
+    for _ in range(200):
+        broken = bytearray(whole)
+        for place in random.randint(0, len(broken), random.randint(1, 20)):
+            broken[place] = random.randint(256)
+        path.write_bytes(bytes(broken))
+        try:
+            load(str(path))
+        except UserError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
+
+
+def test_a_file_of_a_later_format_asks_for_an_upgrade(tmp_path):
+    path = str(tmp_path / "case.npz")
+    save(path, random_case("seq2seq"))
+    with np.load(path) as file:
+        arrays = dict(file)
+    meta = dict(json.loads(str(arrays["meta"])), format=99)
+    np.savez(path, **dict(arrays, meta=np.array(json.dumps(meta))))
+    with pytest.raises(UserError, match="format 99.*upgrade"):
+        load(path)
+
+
+def test_a_foreign_file_and_a_missing_file_are_one_sentence(tmp_path):
+    foreign = str(tmp_path / "foreign.npz")
+    np.savez(foreign, weights=np.zeros(3))
+    for path in (foreign, str(tmp_path / "missing.npz"), str(tmp_path)):
+        with pytest.raises(UserError):
+            load(path)
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    path = str(tmp_path / "pickled.npz")
+    np.savez(path, meta=np.array([{"format": 1}], dtype=object))
+    with pytest.raises(UserError):
+        load(path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = str(tmp_path / "case.npz")
+    save(path, random_case("seq2seq", seed=1))
+    before = open(path, "rb").read()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(UserError, match="No space left"):
+        save(path, random_case("seq2seq", seed=2))
+    assert os.listdir(str(tmp_path)) == ["case.npz"]
+    assert open(path, "rb").read() == before

@@ -1,0 +1,67 @@
+"""What is drawn: every byte keeps its place, and every boundary occurs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.draws import SMALL, length_of, small_case
+from harness.random_cases import random_batch
+from harness.regimes import REGIMES
+from models import MODELS
+
+
+def largest(model):
+    fields = model.Config.__dataclass_fields__
+    return model.Config(**{name: SMALL[name] for name in fields if name in SMALL})
+
+
+@pytest.mark.parametrize("regime", list(REGIMES))
+def test_zero_one_and_minus_one_stand_first_in_every_table(regime):
+    assert REGIMES[regime].dtype == np.float32 and REGIMES[regime].shape == (256,)
+    assert list(REGIMES[regime][:3]) == [0, 1, -1]
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_byte_keeps_its_place_when_a_size_shrinks(name):
+    model = MODELS[name]
+    numbers = np.random.RandomState(0).bytes(length_of(model))
+    whole = small_case(model, largest(model), "ordinary", 1.0, numbers)
+    fewer = replace(whole.config, inputs=whole.config.inputs - 1)
+    cropped = small_case(model, fewer, "ordinary", 1.0, numbers)
+    kernel = [field.name for field in model.parameters(fewer) if field.name.endswith("kernel")][0]
+    rows = np.delete(whole.arrays[kernel], fewer.inputs, axis=0)
+    width = cropped.arrays[kernel].shape[1]
+    assert np.array_equal(cropped.arrays[kernel], rows[:, :width], equal_nan=True) if (
+        np.__version__ >= "1.19"
+    ) else (cropped.arrays[kernel] == rows[:, :width]).all()
+    assert (cropped.labels == whole.labels).all()
+
+
+def test_one_output_step_leaves_the_other_arrays_where_they_were():
+    model = MODELS["seq2seq"]
+    numbers = np.random.RandomState(0).bytes(length_of(model))
+    whole = small_case(model, largest(model), "ordinary", 1.0, numbers)
+    short = small_case(model, replace(whole.config, output_time=1), "ordinary", 1.0, numbers)
+    assert (short.inputs == whole.inputs).all()
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_batch_depends_on_its_seed_and_number_alone(name):
+    once, again, other = (random_batch(name, 7, number) for number in (3, 3, 4))
+    assert once[0].config == again[0].config
+    for left, right in zip(once, again):
+        assert left.inputs.tobytes() == right.inputs.tobytes()
+    assert [c.inputs.tobytes() for c in once] != [c.inputs.tobytes() for c in other]
+
+
+def test_random_batches_reach_every_boundary_size():
+    configs = [random_batch("attention", 0, number)[0].config for number in range(150)]
+    for name in ("time", "output_time", "inputs", "outputs", "num_units", "attn_length"):
+        assert min(getattr(config, name) for config in configs) == 1
+    assert {0, 1, 2, 3} <= {config.batch for config in configs}
+    sizes = [config.sizes() for config in configs]
+    assert any(size["attn_size"] < size["num_units"] for size in sizes)
+    assert any(size["attn_size"] > size["num_units"] for size in sizes)
+    assert any(size["attn_length"] > size["time"] for size in sizes)
+    assert {True, False} == {config.state_is_tuple for config in configs}

@@ -1,0 +1,84 @@
+"""The fuzzer, the tally and the command line."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from examples import Float32Port, random_case
+
+from harness.case import load, save
+from harness.check import Checker, verdict_on
+from harness.fuzz import fuzz
+from harness.tally import Tally
+
+
+def rnndiff(*arguments, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "harness"] + list(arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        **kwargs,
+    )
+
+
+def test_a_failing_case_is_reported_in_words_and_saved(tmp_path):
+    def mistake(trace):
+        trace["scores"] = trace["scores"] + np.float32(0.25)
+        return trace
+
+    tally = Tally()
+    check = Checker(Float32Port(mistake), tally, str(tmp_path))
+    case = random_case("bidirectional")
+    verdict, report = check(case)
+    assert tally.cases["disagree"] == 1
+    for words in ("scores", "teacher-forced", "ULP", "forward/kernel [6, 4] =", "rnndiff replay"):
+        assert words in report
+    saved = load(str(tmp_path / "bidirectional-scores-teacher-forced.npz"))
+    assert verdict_on(Float32Port(mistake), saved.case)[0].status == "disagree"
+    assert saved.notes["numpy"] == np.__version__
+
+
+def test_tallies_of_workers_add_up():
+    whole, parts = Tally(), [Tally(), Tally()]
+    for seed in range(6):
+        case = random_case("seq2seq", seed)
+        verdict, _ = verdict_on(Float32Port(), case)
+        whole.add(case, verdict)
+        parts[seed % 2].add(case, verdict)
+    total = Tally()
+    for part in parts:
+        total.add_dict(json.loads(json.dumps(part.as_dict())))
+    assert total.as_dict() == whole.as_dict()
+
+
+def test_fuzz_judges_as_many_cases_as_asked_in_two_workers(tensorflow, tmp_path):
+    progress = fuzz(("bidirectional",), seed=3, workers=2, cases=200, folder=str(tmp_path))
+    assert progress.cases >= 200 and not progress.failures
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_replay_says_what_is_wrong_with_a_file_in_one_line_and_exits_with_2(tmp_path):
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(b"not a case")
+    for path in (str(damaged), str(tmp_path / "missing.npz"), str(tmp_path / "..")):
+        run = rnndiff("replay", path)
+        assert run.returncode == 2
+        assert len(run.stderr.strip().splitlines()) == 1 and "Traceback" not in run.stderr
+
+
+def test_replay_runs_a_saved_case_and_tells_what_was_seen_before(tensorflow, tmp_path):
+    path = str(tmp_path / "case.npz")
+    save(path, random_case("seq2seq"), notes={"tensorflow": "0.0", "verdict": "it disagreed"})
+    run = rnndiff("replay", path)
+    assert run.returncode == 0, run.stderr
+    assert "agree on TensorFlow" in run.stdout and "it disagreed" in run.stdout
+
+
+@pytest.mark.parametrize("command", ["verify", "fuzz", "replay", "ulp"])
+def test_every_command_explains_itself(command):
+    run = rnndiff(command, "--help")
+    assert run.returncode == 0 and "Usage: rnndiff" in run.stdout
