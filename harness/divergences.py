@@ -47,7 +47,8 @@ class Minimal(NamedTuple):
 class Divergence(NamedTuple):
     """One entry.
 
-    ``arrays`` names the arrays of the trace in which it shows; ``instead(case, trace, name)``
+    It holds in the TensorFlow versions from ``first`` to ``last``, both included, and if
+    ``onednn_only`` only where oneDNN's kernels are used. ``arrays`` names the arrays of the trace in which it shows; ``instead(case, trace, name)``
     returns, for such an array, a mask of the elements that it covers and the values that
     TensorFlow has there.
     """
@@ -59,6 +60,7 @@ class Divergence(NamedTuple):
     arrays: Tuple[str, ...]
     instead: Callable[[Case, Trace, str], Tuple[np.ndarray, np.ndarray]]
     minimal: Minimal
+    onednn_only: bool = False
 
 
 def _argmax_skips_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -92,6 +94,7 @@ class Failure(NamedTuple):
     covers: Callable[[Case], bool]
     error: str
     minimal: Minimal
+    onednn_only: bool = False
 
 
 def _empty_convolution(case: Case) -> bool:
@@ -122,6 +125,7 @@ ENTRIES: Tuple[Entry, ...] = (
         arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
         instead=_softmax_without_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
+        onednn_only=True,
     ),
     Divergence(
         name="zero-window-times-nan",
@@ -141,13 +145,18 @@ ENTRIES: Tuple[Entry, ...] = (
         covers=_empty_convolution,
         error="Incompatible shapes: [0,",
         minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
+        onednn_only=True,
     ),
 )
 
 
-def known_in(version: Version) -> Tuple[Entry, ...]:
-    """The entries that hold in that version of TensorFlow."""
-    return tuple(entry for entry in ENTRIES if entry.first <= version <= entry.last)
+def known_in(version: Version, onednn: bool) -> Tuple[Entry, ...]:
+    """The entries that hold in that version of TensorFlow, with oneDNN's kernels or without."""
+    return tuple(
+        entry
+        for entry in ENTRIES
+        if entry.first <= version <= entry.last and (onednn or not entry.onednn_only)
+    )
 
 
 def excuse_error(case: Case, error: str, known: Tuple[Entry, ...]) -> Verdict:

@@ -73,7 +73,7 @@ class TensorFlow(Subject):
             raise UserError(_how_to_install(error))
         self._tf1 = tf1.tf1
         self.version = tf1.VERSION
-        self.known = known_in(self.version)
+        self.known = known_in(self.version, tf1.ONEDNN)
         self._graphs_kept = graphs_kept
         self._build = build
         self._ready: "OrderedDict[Any, _Ready]" = OrderedDict()

@@ -1,5 +1,6 @@
 """What all three TensorFlow graphs have in common."""
 
+import warnings
 from typing import Any, Dict, List, NamedTuple
 
 from models.layout import Field
@@ -23,7 +24,9 @@ class Graph(NamedTuple):
 def build(config: Any, data: Any, network: Any) -> Graph:
     """Build ``network(config, inputs, labels) -> trace`` in a graph of its own."""
     graph = tf1.Graph()
-    with graph.as_default():
+    with graph.as_default(), warnings.catch_warnings():
+        # TensorFlow 2 says of every BasicRNNCell that it is deprecated: that is why it is here.
+        warnings.filterwarnings("ignore", ".*RNNCell", UserWarning)
         inputs, labels = (_placeholder(field, config) for field in data)
         trace = network(config, inputs, labels)
         parameters = tf1.get_collection(tf1.GraphKeys.GLOBAL_VARIABLES)

@@ -28,6 +28,24 @@ _major, _minor = tensorflow.__version__.split(".")[:2]
 VERSION = (int(_major), int(_minor))
 
 
+def _has_onednn():
+    """Whether oneDNN's kernels stand in for Eigen's.
+
+    From TensorFlow 2.9 on they do by default, on processors that they are made for; the environment
+    variable TF_ENABLE_ONEDNN_OPTS decides otherwise. TensorFlow tells from 2.12 on.
+    """
+    if VERSION < (2, 9):
+        return False
+    if VERSION < (2, 12):
+        return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") not in ("0", "false", "False")
+    from tensorflow.python.util import _pywrap_util_port
+
+    return bool(_pywrap_util_port.IsMklEnabled())
+
+
+ONEDNN = _has_onednn()
+
+
 def _has_tf_keras():
     try:
         import tf_keras  # noqa: F401
