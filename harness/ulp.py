@@ -23,12 +23,13 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 INFINITY = float("inf")
 SMALLEST_NORMAL = 2.0**-126
+LARGEST = (2.0 - 2.0**-23) * 2.0**127
 CHUNK = 1 << 20
 
 # A vector has 4 (SSE, Neon), 8 (AVX) or 16 (AVX-512) lanes: arrays of up to 17 elements meet
 # every split into whole vectors and a remainder.
 SHORT = tuple(range(1, 18))
-PIECES = 1024
+PIECES = 256
 # Below 8 units there is no whole AVX vector, above 16 there is a remainder in AVX-512.
 UNITS = (1, 3, 8, 16, 17)
 ROWS = (2, 3, 8, 17, 40)
@@ -150,9 +151,7 @@ def size(intervals: Intervals) -> int:
 def within(arguments: np.ndarray, intervals: Intervals) -> np.ndarray:
     """Those of the arguments that lie in one of the intervals."""
     patterns = arguments.astype(np.float32).view(np.uint32)
-    inside = [
-        (first <= patterns) & (patterns <= last) for first, last in map(_patterns, intervals)
-    ]
+    inside = [(first <= patterns) & (patterns <= last) for first, last in map(_patterns, intervals)]
     return arguments[np.any(inside, axis=0)]
 
 
@@ -179,7 +178,7 @@ TANH = Function(
     "tanh", np.tanh, domain=_both_signs(0.0, INFINITY), dense=_both_signs(2.0**-14, 16.0)
 )
 # Not beyond the largest float32: infinity times the zeros of the identity matrix is NaN.
-FUSED_TANH = TANH._replace(name="fused tanh", domain=_both_signs(0.0, 3.4e38))
+FUSED_TANH = TANH._replace(name="fused tanh", domain=_both_signs(0.0, LARGEST))
 # Some kernels return infinity from 88.38 on, where exp(x) is still a float32 up to 88.72: that is
 # a divergence rather than an inaccuracy.
 EXP = Function(
@@ -189,17 +188,16 @@ EXP = Function(
     dense=((2.0**-10, 88.0), (-(2.0**-10), -110.0)),
 )
 SOFTMAX_EXP = EXP._replace(domain=((-0.0, -1e4),), dense=((-(2.0**-10), -110.0),))
-# Subnormal arguments, which TensorFlow's threads take for zero, are left out.
-LOG = Function("log", np.log, domain=((SMALLEST_NORMAL, INFINITY),), dense=((0.5, 2.0),))
+# Left out are subnormal arguments, which TensorFlow's threads take for zero, and infinity, whose
+# logarithm is 88.7 in TensorFlow 1.13: divergences too.
+LOG = Function("log", np.log, domain=((SMALLEST_NORMAL, LARGEST),), dense=((0.5, 2.0),))
 SIGMOID = Function(
     "sigmoid",
     _sigmoid,
     domain=_both_signs(0.0, INFINITY),
     dense=((2.0**-10, 20.0), (-(2.0**-10), -110.0)),
 )
-SOFTMAX = Function(
-    "softmax", _sigmoid, domain=((-0.0, -INFINITY),), dense=((-(2.0**-10), -110.0),)
-)
+SOFTMAX = Function("softmax", _sigmoid, domain=((-0.0, -INFINITY),), dense=((-(2.0**-10), -110.0),))
 # Of 1 + exp(x): all mantissas.
 RECIPROCAL = Function(
     "reciprocal", np.reciprocal, domain=((-(2.0**-24), -17.0),), dense=((-(2.0**-6), -17.0),)
@@ -233,9 +231,7 @@ def kernels() -> List[Kernel]:
     inner = _ExpOfSoftmax(softmax)
     found.append(_kernel(SOFTMAX_EXP, op, "its exp", inner, thorough=SOFTMAX_EXP.dense))
     reciprocal = _ReciprocalOfSoftmax(softmax, inner)
-    found.append(
-        Kernel(RECIPROCAL, op, "1 / sum", reciprocal, reciprocal.exact, RECIPROCAL.dense)
-    )
+    found.append(Kernel(RECIPROCAL, op, "1 / sum", reciprocal, reciprocal.exact, RECIPROCAL.dense))
     for length in ROWS:
         rows = _Rows(softmax, length)
         shape = "rows of {}".format(length)
@@ -332,7 +328,10 @@ class _ShortArrays:
 
 
 class _Rows:
-    """Softmax of rows that are arguments and a zero: their maximum is 0, so ``x - max`` is exact."""
+    """Softmax of rows that are arguments and a zero.
+
+    The maximum is that zero, so that its subtraction is exact.
+    """
 
     def __init__(self, softmax: Run, length: int) -> None:
         self.softmax = softmax

@@ -61,9 +61,7 @@ class Row(NamedTuple):
     metavar="FILE",
     help="Write the results as JSON; - is the standard output.",
 )
-def ulp(
-    samples: int, exhaustive: bool, functions: List[str], json_path: Optional[str]
-) -> None:
+def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optional[str]) -> None:
     """Measure how accurate TensorFlow's functions are, and whether the table of rnndiff holds.
 
     The verdicts of rnndiff rest on bounds of rounding errors, and these on the accuracy of tanh,

@@ -12,6 +12,8 @@ from harness.commands import ulp as command
 from harness.errors import UserError
 
 MINOR_VERSIONS = [(1, minor) for minor in (13, 14, 15)] + [(2, minor) for minor in range(22)]
+MEASURED = [(1, 13), (1, 14), (1, 15), (2, 0), (2, 1), (2, 4), (2, 7), (2, 10), (2, 12), (2, 13)]
+MEASURED += [(2, 15), (2, 16), (2, 18), (2, 20), (2, 21)]
 NAMES = {"tanh", "exp", "log", "sigmoid", "softmax", "reciprocal"}
 
 
@@ -23,6 +25,18 @@ NAMES = {"tanh", "exp", "log", "sigmoid", "softmax", "reciprocal"}
 def test_every_version_has_every_function(version, onednn):
     wanted = NAMES | ({"fused tanh"} if version >= (2, 10) and onednn else set())
     assert wanted <= set(accuracies(version, onednn=onednn))
+
+
+@pytest.mark.parametrize("version", sorted(set(MINOR_VERSIONS) - set(MEASURED)))
+@pytest.mark.parametrize("onednn", [True, False])
+def test_an_unmeasured_version_is_trusted_no_more_than_its_neighbours(version, onednn):
+    trusted = accuracies(version, onednn=onednn)
+    before = max(other for other in MEASURED if other < version)
+    after = min(other for other in MEASURED if other > version)
+    for neighbour in (before, after):
+        for function, known in accuracies(neighbour, onednn=onednn).items():
+            assert trusted[function].ulp >= known.ulp
+            assert trusted[function].absolute >= known.absolute
 
 
 def test_there_is_no_fused_tanh_where_nothing_fuses_it():
@@ -170,6 +184,13 @@ def test_exponentials_inside_a_softmax_are_deduced_to_the_last_bit():
     assert (ulp.errors(deduced(arguments), exact) >= ulp.errors(expected, exact)).all()
 
 
+def test_of_several_possible_exponentials_the_worse_one_counts(monkeypatch):
+    deduced = ulp._ExpOfSoftmax(lambda rows: rows)
+    possible = np.array([0.9, 0.99]), np.array([1.01, 1.1])
+    monkeypatch.setattr(deduced, "bounds", lambda x: possible)
+    np.testing.assert_array_equal(deduced(np.zeros(2, dtype=np.float32)), [0.9, 1.1])
+
+
 def test_reciprocals_inside_a_softmax_are_told_from_its_exponentials():
     def inaccurate(x):
         return (1 / x.astype(np.float64) * (1 + 3 * 2.0**-24)).astype(np.float32)
@@ -202,6 +223,18 @@ def test_the_table_holds_for_the_tensorflow_at_hand(kernels):
         chunks = command._arguments(kernel, samples=5000, exhaustive=False)
         *_, measured = ulp.measure(kernel, chunks, bound.absolute)
         assert measured.ulp <= bound.ulp, (kernel.op, kernel.shape, measured)
+
+
+@pytest.mark.parametrize("name, low, high", [("tanh", 1e-38, 5e-36), ("exp", -88, -86)])
+def test_what_is_flushed_to_zero_is_within_the_absolute_error(kernels, name, low, high):
+    from models.tf1 import VERSION
+
+    arguments = np.linspace(low, high, 100000).astype(np.float32)
+    for kernel in kernels:
+        if kernel.function.name == name:
+            bound = accuracy_of(name, kernel.op, VERSION)
+            *_, measured = ulp.measure(kernel, iter([arguments]), bound.absolute)
+            assert measured.ulp <= bound.ulp, (kernel.op, kernel.shape, measured)
 
 
 def test_the_worst_arguments_show_that_no_bound_is_slack(kernels):
