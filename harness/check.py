@@ -1,21 +1,33 @@
-"""Run a case on a subject, judge it, and keep it if it fails."""
+"""Run a case on a subject, judge it, and if it fails, shrink it and keep it."""
 
 import os
-from typing import Any, Optional, Tuple
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+
+import numpy as np
 
 from harness.case import Case, save
 from harness.divergences import excuse, excuse_error
 from harness.errors import SubjectError
 from harness.report import describe
+from harness.shrink import Shrinker
 from harness.subjects import Subject
 from harness.tally import Tally
 from harness.verdict import DISAGREE, Verdict, judge
 from harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
+EVALUATIONS = 500
 
 
-def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Any]:
+class Failure(NamedTuple):
+    """A shrunk case that fails: its way of failing, its file, and a report to be read."""
+
+    way: str
+    path: str
+    report: str
+
+
+def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
     """The verdict on a case, known divergences excused, and the subject's trace."""
     try:
         trace = subject(case)
@@ -25,38 +37,62 @@ def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Any]:
     return excuse(verdict, case, trace, subject.known), trace
 
 
-class Checker:
-    """Checks cases on one subject, counts them, and saves those that fail.
-
-    Parameters
-    ----------
-    subject : Subject
-    tally : Tally
-        Where the cases are counted.
-    folder : str
-        Where failing cases are saved, one file for each way of failing. Hypothesis comes to the
-        shrunk case last, so that is what stays there.
-    """
-
-    def __init__(self, subject: Subject, tally: Tally, folder: str = FAILURES) -> None:
-        self.subject = subject
-        self.tally = tally
-        self.folder = folder
-
-    def __call__(self, case: Case) -> Tuple[Verdict, Optional[str]]:
-        """The verdict, and a report if the case fails."""
-        verdict, trace = verdict_on(self.subject, case)
-        self.tally.add(case, verdict)
-        if verdict.status != DISAGREE:
-            return verdict, None
-        path = os.path.join(self.folder, way_of_failing(case, verdict) + ".npz")
-        save(path, case, trace, dict(versions(), verdict=verdict.summary()))
-        again = "saved as {0}; run it again: rnndiff replay {0}".format(path)
-        return verdict, "{}\n\n{}".format(describe(case, verdict), again)
-
-
 def way_of_failing(case: Case, verdict: Verdict) -> str:
     """One name for each way of failing: model, array and run, or the error's type."""
     wrong = verdict.first_wrong()
     way = "{}-{}".format(wrong.name, wrong.run) if wrong else verdict.error.partition(":")[0]
     return "{}-{}".format(case.model.name, way)
+
+
+class Checker:
+    """Checks cases on one subject, counts them, shrinks and saves those that fail.
+
+    Parameters
+    ----------
+    subject : Subject
+    tally : Tally
+        Where the cases are counted; those that shrinking tries are not.
+    folder : str
+        Where failing cases are saved, one file for each way of failing.
+    evaluations : int
+        How many cases shrinking may try.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        tally: Tally,
+        folder: str = FAILURES,
+        evaluations: int = EVALUATIONS,
+    ) -> None:
+        self._subject = subject
+        self._tally = tally
+        self._folder = folder
+        self._evaluations = evaluations
+        self._seen: Dict[str, Failure] = {}
+
+    def __call__(self, case: Case) -> Tuple[Verdict, Optional[Failure]]:
+        """The verdict, and what it failed by if it is "disagree".
+
+        A second case that fails in the same way before it is shrunk is not shrunk again.
+        """
+        verdict, _ = verdict_on(self._subject, case)
+        self._tally.add(case, verdict)
+        if verdict.status != DISAGREE:
+            return verdict, None
+        way = way_of_failing(case, verdict)
+        if way not in self._seen:
+            self._seen[way] = self._shrunk(case)
+        return verdict, self._seen[way]
+
+    def _shrunk(self, case: Case) -> Failure:
+        smallest = Shrinker(case, self._fails, self._evaluations).run()
+        verdict, trace = verdict_on(self._subject, smallest)
+        way = way_of_failing(smallest, verdict)
+        path = os.path.join(self._folder, way + ".npz")
+        save(path, smallest, trace, dict(versions(), verdict=verdict.summary()))
+        again = "saved as {0}; run it again: rnndiff replay {0}".format(path)
+        return Failure(way, path, "{}\n\n{}".format(describe(smallest, verdict), again))
+
+    def _fails(self, case: Case) -> bool:
+        return verdict_on(self._subject, case)[0].status == DISAGREE

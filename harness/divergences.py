@@ -15,7 +15,8 @@ from harness.case import Case
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
 from models import MODELS
 
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
+LOWEST = float(np.finfo(np.float32).min)
 
 Version = Tuple[int, int]
 Trace = Mapping[str, np.ndarray]
@@ -65,8 +66,17 @@ class Divergence(NamedTuple):
 
 def _argmax_skips_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
     scores = np.asarray(trace["scores"])
-    nans = np.isnan(scores)
-    return nans.any(axis=-1), np.argmax(np.where(nans, -np.inf, scores), axis=-1)
+    return np.isnan(scores).any(axis=-1), _first_above_lowest(scores)
+
+
+def _argmax_skips_lowest(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
+    scores = np.asarray(trace["scores"])
+    return np.max(scores, axis=-1) == LOWEST, _first_above_lowest(scores)
+
+
+def _first_above_lowest(scores: np.ndarray) -> np.ndarray:
+    """What a search finds that starts from place 0 and the lowest finite number."""
+    return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
 
 
 def _softmax_without_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -115,6 +125,17 @@ ENTRIES: Tuple[Entry, ...] = (
         arrays=("predictions",),
         instead=_argmax_skips_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
+    ),
+    Divergence(
+        name="argmax-skips-lowest",
+        what="tf.argmax passes over the lowest finite number, even where the others are -inf",
+        first=(1, 13),
+        last=(99, 0),
+        arrays=("predictions",),
+        instead=_argmax_skips_lowest,
+        minimal=Minimal(
+            "bidirectional", {"outputs": 2}, {"projection/bias": {(0,): -INF, (1,): LOWEST}}
+        ),
     ),
     Divergence(
         name="softmax-zero-beside-nan",

@@ -15,25 +15,13 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from harness.case import Case, save
-from harness.check import FAILURES, Checker, verdict_on, way_of_failing
+from harness.check import FAILURES, Checker, Failure
 from harness.errors import UserError
 from harness.random_cases import random_batch
-from harness.shrink import Shrinker
-from harness.subjects import Subject, TensorFlow
+from harness.subjects import TensorFlow
 from harness.tally import Tally
 from harness.verdict import DISAGREE
 from harness.versions import versions
-
-SHRINK_EVALUATIONS = 500
-
-
-class Failure(NamedTuple):
-    """One way of failing, with the file of its shrunk case."""
-
-    way: str
-    path: str
-    report: str
-
 
 class Progress(NamedTuple):
     """What is known after each batch."""
@@ -193,33 +181,17 @@ def _work(
     except UserError as error:
         connection.send(("unable", str(error)))
         return
-    seen: List[str] = []
+    tally = Tally()
+    check = Checker(subject, tally, folder)
     try:
         while True:
             connection.send(("start", number))
-            tally = Tally()
             for case in _batch(models, seed, number):
-                verdict, _ = verdict_on(subject, case)
-                tally.add(case, verdict)
-                if verdict.status == DISAGREE and way_of_failing(case, verdict) not in seen:
-                    seen.append(way_of_failing(case, verdict))
-                    failure = _shrunk(subject, case, folder)
-                    seen.append(failure.way)
+                _, failure = check(case)
+                if failure:
                     connection.send(("failure", failure))
             connection.send(("tally", tally.as_dict()))
+            tally.clear()
             number += step
     except (BrokenPipeError, ConnectionResetError):
         return
-
-
-def _shrunk(subject: Subject, case: Case, folder: str) -> Failure:
-    """Shrink a failing case to one that fails in any way at all, and save that."""
-
-    def fails(candidate: Case) -> bool:
-        return verdict_on(subject, candidate)[0].status == DISAGREE
-
-    smallest = Shrinker(case, fails, SHRINK_EVALUATIONS).run()
-    verdict, _ = verdict_on(subject, smallest)
-    way = way_of_failing(smallest, verdict)
-    _, message = Checker(subject, Tally(), folder)(smallest)
-    return Failure(way, os.path.join(folder, way + ".npz"), message or "")

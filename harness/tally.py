@@ -15,6 +15,10 @@ class Tally:
     """
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Start again from nothing."""
         self.cases = dict.fromkeys(_COUNTS, 0)
         self.elements = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.undecided = {TEACHER_FORCED: 0, FREE_RUNNING: 0}

@@ -33,11 +33,12 @@ def test_a_failing_case_is_reported_in_words_and_saved(tmp_path):
     tally = Tally()
     check = Checker(Float32Port(mistake), tally, str(tmp_path))
     case = random_case("bidirectional")
-    verdict, report = check(case)
+    verdict, failure = check(case)
     assert tally.cases["disagree"] == 1
-    for words in ("scores", "teacher-forced", "ULP", "forward/kernel [6, 4] =", "rnndiff replay"):
-        assert words in report
-    saved = load(str(tmp_path / "bidirectional-scores-teacher-forced.npz"))
+    for words in ("scores", "teacher-forced", "ULP", "forward/kernel [2, 1] =", "rnndiff replay"):
+        assert words in failure.report
+    saved = load(failure.path)
+    assert os.listdir(str(tmp_path)) == ["bidirectional-scores-teacher-forced.npz"]
     assert verdict_on(Float32Port(mistake), saved.case)[0].status == "disagree"
     assert saved.notes["numpy"] == np.__version__
 
