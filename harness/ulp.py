@@ -112,8 +112,13 @@ def measure(
         ulp = errors(results, exact, absolute)
         i = int(np.argmax(ulp))
         if worst is NOTHING or ulp[i] > worst.ulp:
-            found = (ulp[i], arguments[i], results[i], exact[i])
-            worst = Measurement(*map(float, found), arguments=worst.arguments)
+            worst = Measurement(
+                ulp=float(ulp[i]),
+                at=float(arguments[i]),
+                result=float(results[i]),
+                exact=float(exact[i]),
+                arguments=worst.arguments,
+            )
         worst = worst._replace(arguments=worst.arguments + len(arguments))
         yield worst
 
@@ -239,11 +244,12 @@ def kernels() -> List[Kernel]:
 
     for units in UNITS:
         fused = _FusedTanh(tf1, units)
-        if fused.op():
+        fused_op = fused.op()
+        if fused_op:
             shape = "{} units".format(units)
             # One size for all numbers; the others where the function is interesting.
             thorough = FUSED_TANH.domain if units == 8 else FUSED_TANH.dense
-            found.append(_kernel(FUSED_TANH, fused.op(), shape, fused, thorough))
+            found.append(_kernel(FUSED_TANH, fused_op, shape, fused, thorough))
     return found
 
 
