@@ -1,6 +1,5 @@
 """The arithmetic of a subject: its precision, and how accurate its functions are."""
 
-import math
 from typing import Mapping, NamedTuple
 
 import numpy as np
@@ -26,15 +25,6 @@ class Arithmetic(NamedTuple):
     largest: float
     functions: Mapping[str, Accuracy]
     fused: bool = False
-
-    def gamma(self, n: int) -> float:
-        """What `n` roundings can do to a number, relative to it: ``exp(n u) - 1 >= (1 + u)^n - 1``.
-
-        Unlike its usual bound ``n u / (1 - n u)`` (Higham, lemma 3.1) it holds for ``n u >= 1`` as
-        well, which float16 reaches at 2048 terms.
-        """
-        nu = n * self.unit
-        return math.expm1(nu) if nu < 700 else math.inf
 
     def binade(self, magnitude: np.ndarray) -> np.ndarray:
         """The power of two at or below each number >= 0, but not below ``smallest``.

@@ -133,20 +133,6 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __bool__(self):
         raise TypeError("a BoundedArray is neither true nor false: its radius would be lost")
 
-    def magnitude(self):
-        """The largest absolute value in each ball."""
-        if self._magnitude is None:
-            magnitude = np.abs(self.mid)
-            self._magnitude = magnitude if self._rad is None else magnitude + self._rad
-        return self._magnitude
-
-    def reach(self):
-        """A number that no ball reaches beyond, infinite if an element is no ball."""
-        if self._reach is None:
-            reach = _largest(self.magnitude())
-            self._reach = reach if reach <= np.inf else np.inf
-        return self._reach
-
     def operand_rad(self):
         """The radii with which the balls enter an operation; None if all are 0.
 
@@ -156,11 +142,26 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         if self._rad is not None:
             return self._rad
         if self._flushed is False:
-            self._flushed, small = None, self.magnitude() < self.arithmetic.smallest
+            size, self._flushed = np.abs(self.mid), None
+            small = size < self.arithmetic.smallest
             if np.count_nonzero(small):
-                subnormal = np.where(small, self.magnitude(), 0.0)
+                subnormal = np.where(small, size, 0.0)
                 self._flushed = subnormal if subnormal.any() else None
         return self._flushed
+
+    def magnitude(self):
+        """The largest absolute value in each ball as an operand."""
+        if self._magnitude is None:
+            magnitude, rad = np.abs(self.mid), self.operand_rad()
+            self._magnitude = magnitude if rad is None else magnitude + rad
+        return self._magnitude
+
+    def reach(self):
+        """A number that no ball reaches beyond, infinite if an element is no ball."""
+        if self._reach is None:
+            reach = _largest(self.magnitude())
+            self._reach = reach if reach <= np.inf else np.inf
+        return self._reach
 
     def rad_as_operand(self):
         """Those radii, as an array."""
@@ -263,7 +264,8 @@ def _rounded(mid, rad, reach, function, *operands, roundings=1):
     error = np.abs(mid) * unit + flush
     if rad is not None:
         error = error + rad * ((1 + unit) * _INFLATE)
-    return _settled(mid, error, reach * (1 + 2 * unit) + 2 * flush, function, *operands)
+    reach = reach * ((1 + 2 * unit) * _INFLATE) + 2 * flush
+    return _settled(mid, error, reach, function, *operands)
 
 
 def _rad_sum(a, b):
@@ -341,7 +343,7 @@ def _evaluated(mid, rad, extent, reach, accuracy, function, a):
     error = arithmetic.binade(extent) * relative + absolute
     if rad is not None:
         error = error + rad
-    return _settled(mid, error, reach * (1 + 2 * relative) + 2 * absolute, function, a)
+    return _settled(mid, error, reach * (1 + 4 * relative) + 2 * absolute, function, a)
 
 
 def _tanh(a):
@@ -427,7 +429,8 @@ class _Sum:
         self.inflate = 1 + (count + 8) * 4 * _U64
         # The midpoint is such a sum as well, in float64.
         self.unit = (arithmetic.unit + 2 * _U64) * self.inflate
-        self.gamma = arithmetic.gamma(count)
+        # (1 + u)^n - 1, which is less than Higham's n u / (1 - n u), and finite for n u >= 1 too.
+        self.gamma = math.expm1(count * self.unit) if count * self.unit < 700 else np.inf
         self.per_magnitude = self.unit * max(0.0, count / 2 - 1 + roundings + count * self.gamma)
         self.per_radius = self.inflate + self.unit * count / 2
         self.per_result = self.unit * count / 2
@@ -461,22 +464,22 @@ class _Sum:
         reach = self.largest_partial(self.reach)
         if not reach <= limit:
             reach = self.largest_partial(_largest(self.magnitude()))
-        result = BoundedArray(self.mid, self.rad(), self.arithmetic, reach)
-        return result if reach <= limit else self.settled(result)
+        if reach <= limit:
+            return BoundedArray(self.mid, self.rad(self.few()), self.arithmetic, reach)
+        return self.settled(BoundedArray(self.mid, self.rad(), self.arithmetic))
 
     def largest_partial(self, magnitude):
         """What no partial sum exceeds as the subject computes it, nor the ball of the sum."""
         flushed = 2 * self.count * self.arithmetic.smallest
-        return (magnitude + flushed) * (1 + self.gamma) ** 2
+        return (magnitude + flushed) * ((1 + self.gamma) ** 2 * self.inflate)
 
-    def rad(self):
-        """The radii."""
-        terms = self.few()
+    def rad(self, terms=None):
+        """The radii; narrower ones, if all terms are given."""
         if terms is None:
             error = self.errors() + np.abs(self.mid) * self.per_result
         else:
             error = self.error_of(terms)
-        return error + self.largest_partial(0.0) * self.inflate
+        return error + self.largest_partial(0.0)
 
     def error_of(self, terms):
         """The errors of sums of exact terms.
@@ -598,9 +601,7 @@ class _SumOfElements(_Sum):
     def __init__(self, a, axis, keepdims):
         self.a, self.axis, self.keepdims = a, axis, keepdims
         count = a.mid.size if axis is None else a.shape[axis]
-        _Sum.__init__(
-            self, a.arithmetic, self.along(a.mid), count * a.reach(), count, roundings=0
-        )
+        _Sum.__init__(self, a.arithmetic, self.along(a.mid), count * a.reach(), count, roundings=0)
 
     def along(self, part, reduce=np.add.reduce):
         return reduce(part, axis=self.axis, keepdims=self.keepdims)
@@ -666,14 +667,14 @@ def _mean(a, axis=None):
 
 def _max(a, axis=None, keepdims=False):
     # The maximum moves by no more than what moves most; and where subnormals are taken for zeros,
-    # that of numbers below the smallest normal one may be any of them.
+    # that of numbers between minus and plus the smallest normal one may be any of them.
     mid = np.maximum.reduce(a.mid, axis=axis, keepdims=keepdims)
     if a.exact:
-        rad = np.full(np.shape(mid), a.arithmetic.smallest)
+        rad = np.full(np.shape(mid), 2 * a.arithmetic.smallest)
     else:
         rad = np.maximum.reduce(a.rad, axis=axis, keepdims=keepdims)
-        rad = (rad + a.arithmetic.smallest) * _INFLATE
-    result = BoundedArray(mid, rad, a.arithmetic, 2 * (a.reach() + a.arithmetic.smallest))
+        rad = (rad + 2 * a.arithmetic.smallest) * _INFLATE
+    result = BoundedArray(mid, rad, a.arithmetic, 2 * a.reach() + 4 * a.arithmetic.smallest)
     return _passed_on(result, ~np.isinf(rad)) if result.reach() == np.inf else result
 
 
