@@ -1,0 +1,153 @@
+"""Layout: the parameters of each model are TensorFlow's global variables, in its order."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.draws import SMALL
+from harness.strategies import configs
+from models import MODELS
+
+SEQ2SEQ = [
+    ("encoder/kernel", (140, 128)),
+    ("encoder/bias", (128,)),
+    ("projection/kernel", (128, 12)),
+    ("projection/bias", (12,)),
+    ("decoder/kernel", (140, 128)),
+    ("decoder/bias", (128,)),
+]
+BIDIRECTIONAL = [
+    ("forward/kernel", (156, 128)),
+    ("forward/bias", (128,)),
+    ("backward/kernel", (156, 128)),
+    ("backward/bias", (128,)),
+    ("projection/kernel", (256, 10)),
+    ("projection/bias", (10,)),
+]
+ATTENTION_CELL = [
+    ("/kernel", (140, 12)),
+    ("/bias", (12,)),
+    ("/cell/kernel", (140, 128)),
+    ("/cell/bias", (128,)),
+    ("/attention/attn_w", (1, 1, 128, 128)),
+    ("/attention/attn_v", (128,)),
+    ("/attention/kernel", (128, 128)),
+    ("/attention/bias", (128,)),
+    ("/attn_output_projection/kernel", (256, 128)),
+    ("/attn_output_projection/bias", (128,)),
+]
+ATTENTION = (
+    [("encoder" + name, shape) for name, shape in ATTENTION_CELL]
+    + SEQ2SEQ[2:4]
+    + [("decoder" + name, shape) for name, shape in ATTENTION_CELL]
+)
+ARTICLE = {
+    "seq2seq": (6, SEQ2SEQ, {"inputs": (5, 7, 12), "labels": (5, 4, 12)}),
+    "bidirectional": (6, BIDIRECTIONAL, {"inputs": (5, 28, 28), "labels": (5, 10)}),
+    "attention": (22, ATTENTION, {"inputs": (5, 7, 12), "labels": (5, 4, 12)}),
+}
+
+# The scopes of TensorFlow's names, in the order in which they are to be tried.
+SCOPES = {
+    "seq2seq": [("encoder/", "encoder/basic_rnn_cell/"), ("decoder/", "decoder/basic_rnn_cell/")],
+    "bidirectional": [
+        ("forward/", "bidirectional_rnn/fw/basic_rnn_cell/"),
+        ("backward/", "bidirectional_rnn/bw/basic_rnn_cell/"),
+    ],
+    "attention": [
+        ("encoder/cell/", "encoder/attention_cell_wrapper/basic_rnn_cell/"),
+        ("decoder/cell/", "decoder/attention_cell_wrapper/basic_rnn_cell/"),
+        ("encoder/", "encoder/attention_cell_wrapper/"),
+        ("decoder/", "decoder/attention_cell_wrapper/"),
+    ],
+}
+
+
+def name_in_tensorflow(name, model):
+    for ours, theirs in SCOPES[model.name]:
+        if name.startswith(ours):
+            return theirs + name[len(ours) :]
+    return name
+
+
+def parameters(model, config):
+    return [(field.name, field.shape(config)) for field in model.parameters(config)]
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_article_has_6_6_and_22_parameters_of_these_shapes(name):
+    model, (count, expected, data) = MODELS[name], ARTICLE[name]
+    assert parameters(model, model.article) == expected
+    assert len(expected) == count
+    config = replace(model.article, batch=5)
+    assert {field.name: field.shape(config) for field in model.data} == data
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@given(data=st.data())
+def test_the_graph_creates_these_variables_in_this_order(name, data, tensorflow):
+    model = MODELS[name]
+    config = data.draw(configs(model, SMALL), label="config")
+    graph = model.graph().build(config)
+    found = [(v.op.name, tuple(v.shape.as_list())) for v in graph.parameters]
+    assert found == [
+        (name_in_tensorflow(name, model), shape) for name, shape in parameters(model, config)
+    ]
+    for tensor, field in zip((graph.inputs, graph.labels), model.data):
+        assert tuple(tensor.shape.as_list()) == field.shape(config)
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "attention"])
+def test_with_one_token_there_is_no_decoder_to_have_parameters(name):
+    model = MODELS[name]
+    names = [field.name for field in model.parameters(replace(model.article, output_time=1))]
+    assert not [name for name in names if name.startswith("decoder")]
+    assert [name for name in names if name.startswith("encoder")]
+
+
+@pytest.mark.parametrize(
+    "options, shapes",
+    [
+        ({}, [(2 + 4, 2), (2 + 4, 4), (1, 1, 4, 4), (4, 4), (4 + 4, 4), (4, 3)]),
+        ({"attn_size": 5}, [(2 + 5, 2), (2 + 4, 4), (1, 1, 5, 5), (4, 5), (4 + 5, 5), (5, 3)]),
+        ({"attn_vec_size": 6}, [(2 + 4, 2), (2 + 4, 4), (1, 1, 4, 6), (4, 6), (4 + 4, 4), (4, 3)]),
+        ({"input_size": 7}, [(2 + 4, 7), (7 + 4, 4), (1, 1, 4, 4), (4, 4), (4 + 4, 4), (4, 3)]),
+        ({"state_is_tuple": False}, [(6, 2), (6, 4), (1, 1, 4, 4), (4, 4), (8, 4), (4, 3)]),
+    ],
+)
+def test_an_option_of_the_attention_cell_changes_these_shapes(options, shapes):
+    model = MODELS["attention"]
+    config = model.Config(1, 2, 1, inputs=2, outputs=3, num_units=4, attn_length=2, **options)
+    found = [shape for _, shape in parameters(model, config) if len(shape) > 1]
+    assert found == shapes
+
+
+def fields(model):
+    return set(model.article.sizes()) & set(model.Config.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("size", [-1, 1.5])
+def test_a_size_that_makes_no_sense_is_an_error_of_one_sentence(name, size):
+    for field in fields(MODELS[name]):
+        with pytest.raises(ValueError) as caught:
+            replace(MODELS[name].article, **{field: size})
+        said = r"Config\.{} must be a whole number of at least [01], not {}"
+        assert re.match(said.format(field, size) + "$", str(caught.value))
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("field", ["time", "output_time", "outputs", "attn_length"])
+def test_without_steps_classes_or_slots_there_is_nothing_to_compute(name, field):
+    if field in fields(MODELS[name]):
+        with pytest.raises(ValueError, match="Config.{} must be .* at least 1".format(field)):
+            replace(MODELS[name].article, **{field: 0})
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_no_rows_and_one_of_everything_else_is_a_config(name):
+    ones = dict.fromkeys(fields(MODELS[name]), 1)
+    assert MODELS[name].Config(**dict(ones, batch=0)).batch == 0

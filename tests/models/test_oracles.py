@@ -1,0 +1,371 @@
+"""The oracles: worked out by hand, rows by themselves, and both runs of them the same."""
+
+import os
+import subprocess
+import sys
+import warnings
+from math import exp, log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import models
+from harness.case import Case
+from harness.strategies import small_batches
+from models import MODELS
+from models.cells import AttentionCellWrapper, BasicRNNCell
+
+LN2, LN3, LN4 = log(2), log(3), log(4)
+
+
+def run(model, parameters, inputs, labels, **sizes):
+    """The free-running trace of one row."""
+    model = MODELS[model]
+    config = model.Config(batch=1, time=len(inputs), inputs=1, num_units=1, **sizes)
+    parameters = [np.array(parameter, float) for parameter in parameters]
+    shapes = [field.shape(config) for field in model.parameters(config)]
+    assert [parameter.shape for parameter in parameters] == shapes
+    data = np.array([inputs], float)[..., None], np.array([labels], float)
+    return model.free_running(config, parameters, *data)
+
+
+def assert_close(trace, **expected):
+    for name, values in expected.items():
+        assert trace[name].shape == np.shape(values)
+        assert np.abs(trace[name] - values).max() < 1e-14, name
+
+
+# By hand: tanh(log 2) = 3/5, tanh(log 3) = 4/5, and softmax([0, log 3]) = [1/4, 3/4].
+
+
+def test_seq2seq_by_hand():
+    trace = run(
+        "seq2seq",
+        [
+            # x = 1: (log 2 - 0.1) + 0.1 = log 2. Then x = 0: 0.6 w + 0.1 = log 3.
+            [[LN2 - 0.1], [(LN3 - 0.1) / 0.6]],
+            [0.1],
+            # Scores [1, 1 + log 3], so class 1 is fed back: (log 2 - 1) + 0.8 + 0.2 = log 2.
+            [[0, LN3 / 0.8]],
+            [1, 1],
+            [[99], [LN2 - 1], [1]],
+            [0.2],
+        ],
+        [1, 0],
+        [[1, 0], [0, 1]],
+        output_time=2,
+        outputs=2,
+    )
+    odds = 3**0.75
+    assert_close(
+        trace,
+        encoder_states=[[[0.6], [0.8]]],
+        decoder_states=[[[0.6]]],
+        fed_back=[[[0, 1]]],
+        scores=[[[1, 1 + LN3], [1, 1 + 0.75 * LN3]]],
+        probabilities=[[[0.25, 0.75], [1 / (1 + odds), odds / (1 + odds)]]],
+        predictions=[[1, 1]],
+        accuracy=0.5,
+        loss=(LN4 + log(1 + 1 / odds)) / 2,
+    )
+
+
+def test_bidirectional_by_hand():
+    trace = run(
+        "bidirectional",
+        [
+            # Forward as above.
+            [[LN2 - 0.1], [(LN3 - 0.1) / 0.6]],
+            [0.1],
+            # Backward x = 0 comes first: log 2. Then x = 1: w + 0.5 * 0.6 + log 2 = log 3.
+            [[LN3 - LN2 - 0.3], [0.5]],
+            [LN2],
+            # The last output is [0.8, 0.6]: scores [0.8 - 0.8, 0.8 + log 3 - 0.8].
+            [[1, 1], [0, LN3 / 0.6]],
+            [-0.8, -0.8],
+        ],
+        [1, 0],
+        [1, 0],
+        outputs=2,
+    )
+    assert_close(
+        trace,
+        outputs=[[[0.6, 0.8], [0.8, 0.6]]],
+        forward_final_state=[[0.8]],
+        backward_final_state=[[0.8]],
+        scores=[[0, LN3]],
+        probabilities=[[0.25, 0.75]],
+        predictions=[1],
+        accuracy=0,
+        loss=LN4,
+    )
+
+
+def test_attention_by_hand():
+    trace = run(
+        "attention",
+        [
+            # z = x + a = x. Inner cell: z log 2 + h, that is log 2, then (log 3 - 0.6) + 0.6.
+            [[1], [1]],
+            [0],
+            [[LN2], [1]],
+            [0],
+            # Energies v tanh(M log 2 + h - 0.8): v tanh(-0.2) in both empty slots; then h = 0.8
+            # and M = [0, 1]: v [0, 0.6] = [0, log 3].
+            [[[[LN2]]]],
+            [LN3 / 0.6],
+            [[1]],
+            [-0.8],
+            # y = h + 2 a + 0.4: 0.6 + 0 + 0.4, then 0.8 + 2 * 0.75 + 0.4.
+            [[1], [2]],
+            [0.4],
+            # Scores [0, 2.7 - 2.7 + log 3], so class 1 is fed back.
+            [[0, 1]],
+            [0, LN3 - 2.7],
+            # z = 0.5 + 2 * 0.75 - 1 = 1. Inner cell: (log 3 - 1.6) + 2 * 0.8 = log 3.
+            [[99], [0.5], [2]],
+            [-1],
+            [[LN3 - 1.6], [2]],
+            [0],
+            # M = [1, 2.7] does not count: both energies are 7 tanh(log 3 + 0.8 - 0.8).
+            [[[[0]]]],
+            [7],
+            [[1]],
+            [LN3 - 0.8],
+            # y = 0.8 + 2 * (1 + 2.7) / 2.
+            [[1], [2]],
+            [0],
+        ],
+        [1, (LN3 - 0.6) / LN2],
+        [[0, 1], [1, 0]],
+        output_time=2,
+        outputs=2,
+        attn_length=2,
+        input_size=1,
+    )
+    odds = 3 * exp(4.5 - 2.7)
+    empty = LN3 / 0.6 * np.tanh(-0.2)
+    assert_close(
+        trace,
+        encoder_states=[[[0.6], [0.8]]],
+        encoder_energies=[[[empty, empty], [0, LN3]]],
+        encoder_alignments=[[[0.5, 0.5], [0.25, 0.75]]],
+        encoder_attentions=[[[0], [0.75]]],
+        encoder_outputs=[[[1], [2.7]]],
+        encoder_windows=[[[[0], [1]], [[1], [2.7]]]],
+        decoder_states=[[[0.8]]],
+        decoder_energies=[[[5.6, 5.6]]],
+        decoder_alignments=[[[0.5, 0.5]]],
+        decoder_attentions=[[[1.85]]],
+        decoder_outputs=[[[4.5]]],
+        decoder_windows=[[[[2.7], [4.5]]]],
+        fed_back=[[[0, 1]]],
+        scores=[[[0, LN3], [0, 1.8 + LN3]]],
+        probabilities=[[[0.25, 0.75], [1 / (1 + odds), odds / (1 + odds)]]],
+        predictions=[[1, 1]],
+        accuracy=0.5,
+        loss=(log(4 / 3) + log(1 + odds)) / 2,
+    )
+
+
+def test_the_loss_of_probability_0_is_kept_finite():
+    trace = run(
+        "bidirectional",
+        [[[0], [0]], [0], [[0], [0]], [0], [[0, 0], [0, 0]], [-800, 0]],
+        [1],
+        [1, 0],
+        outputs=2,
+    )
+    assert_close(trace, probabilities=[[0, 1]], loss=10 * log(10))
+
+
+def drawn(data, name):
+    return data.draw(small_batches(MODELS[name], "ordinary", most=1), label="case")[0]
+
+
+def arguments(case, dtype=float):
+    """What both runs of an oracle take."""
+    parameters = [array.astype(dtype) for array in case.parameters]
+    return [case.config, parameters, case.inputs.astype(dtype), case.labels.astype(dtype)]
+
+
+def free_running(case, *changed, **options):
+    # Of no rows accuracy and loss are NaN, which NumPy warns of.
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return case.model.free_running(*(changed or arguments(case)), **options)
+
+
+def teacher_forced(case, trace):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return case.model.teacher_forced(*arguments(case), trace=trace)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@given(data=st.data())
+def test_what_a_row_yields_does_not_depend_on_the_other_rows(name, data):
+    case = drawn(data, name)
+    config, parameters, inputs, labels = arguments(case)
+    trace = free_running(case)
+    for row in range(config.batch):
+        others = (np.arange(config.batch) != row)[:, None, None]
+        alone = free_running(case, config, parameters, np.where(others, np.nan, inputs), labels)
+        for key, array in trace.items():
+            if key not in ("accuracy", "loss"):
+                assert array[row].tobytes() == alone[key][row].tobytes(), key
+
+
+# What is a matrix product rounds differently where it is taken of other numbers of rows.
+PRODUCTS = ("states", "energies", "alignments", "attentions", "outputs", "scores")
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@given(data=st.data())
+def test_teacher_forcing_a_free_running_trace_gives_that_trace_again(name, data):
+    case = drawn(data, name)
+    free = free_running(case)
+    forced = teacher_forced(case, free)
+    assert sorted(forced) == sorted(free)
+    for key, array in free.items():
+        assert forced[key].shape == array.shape
+        if key.endswith(PRODUCTS) and array.size:
+            assert np.abs(forced[key] - array).max() <= 1e-11 * max(1, np.abs(array).max()), key
+        else:
+            assert np.array_equal(forced[key], array) or np.isnan(array).all(), key
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@given(data=st.data())
+def test_teacher_forced_a_recorded_state_counts_in_the_step_beside_it_alone(name, data):
+    case = drawn(data, name)
+    key = "outputs" if name == "bidirectional" else "encoder_states"
+    step = data.draw(st.integers(0, case.config.time - 1), label="step")
+    free = free_running(case)
+    wrong = dict(free, **{key: free[key].copy()})
+    wrong[key][:, step] += 0.125
+    forced, changed = teacher_forced(case, free)[key], teacher_forced(case, wrong)[key]
+    differ = [t for t in range(case.config.time) if (forced[:, t] != changed[:, t]).any()]
+    assert set(differ) <= {step - 1, step + 1}
+
+
+def shapes(name, config):
+    """The shapes that the docstrings of the oracles promise."""
+    rows, classes = config.batch, config.outputs
+    if name == "bidirectional":
+        return {
+            "outputs": (rows, config.time, 2 * config.num_units),
+            "forward_final_state": (rows, config.num_units),
+            "backward_final_state": (rows, config.num_units),
+            "scores": (rows, classes),
+            "probabilities": (rows, classes),
+            "predictions": (rows,),
+            "accuracy": (),
+            "loss": (),
+        }
+    tokens = config.output_time
+    promised = {
+        "fed_back": (rows, tokens - 1, classes),
+        "scores": (rows, tokens, classes),
+        "probabilities": (rows, tokens, classes),
+        "predictions": (rows, tokens),
+        "accuracy": (),
+        "loss": (),
+    }
+    for side, steps in (("encoder", config.time), ("decoder", tokens - 1)):
+        promised[side + "_states"] = (rows, steps, config.num_units)
+        if name == "attention":
+            slots, size = config.attn_length, config.sizes()["attn_size"]
+            promised[side + "_energies"] = (rows, steps, slots)
+            promised[side + "_alignments"] = (rows, steps, slots)
+            promised[side + "_attentions"] = (rows, steps, size)
+            promised[side + "_windows"] = (rows, steps, slots, size)
+            promised[side + "_outputs"] = (rows, steps, size)
+    return promised
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@given(data=st.data())
+def test_every_array_of_the_trace_has_its_shape(name, data):
+    case = drawn(data, name)
+    free = free_running(case)
+    expected = shapes(name, case.config)
+    assert {key: np.shape(array) for key, array in free.items()} == expected
+    forced = teacher_forced(case, free)
+    assert {key: np.shape(array) for key, array in forced.items()} == expected
+
+
+def least(name, **sizes):
+    """A case of ones, with one of everything but `sizes`."""
+    model = MODELS[name]
+    names = set(model.article.sizes()) & set(model.Config.__dataclass_fields__)
+    config = model.Config(**dict(dict.fromkeys(names, 1), **sizes))
+    shapes = {field.name: field.shape(config) for field in model.fields(config)}
+    return Case(model, config, {key: np.ones(shapes[key], np.float32) for key in shapes})
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("batch", [0, 1])
+def test_one_of_everything_is_enough(name, batch):
+    case = least(name, batch=batch)
+    trace = free_running(case)
+    assert {key: np.shape(array) for key, array in trace.items()} == shapes(name, case.config)
+    assert sorted(teacher_forced(case, trace)) == sorted(trace)
+    # One class: whatever the scores are, it is the right one, with probability 1.
+    assert (trace["probabilities"] == 1).all()
+    assert np.isnan(trace["loss"]) if batch == 0 else trace["loss"] == 0
+    assert np.isnan(trace["accuracy"]) if batch == 0 else trace["accuracy"] == 1
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "attention"])
+def test_the_decoder_is_fed_the_tokens_that_it_shall_follow(name):
+    case = least(name, batch=2, output_time=3, outputs=2)
+    follow = np.array([[0, 1, 0], [1, 0, 1]])
+    trace = free_running(case, follow=follow)
+    assert trace["predictions"].tolist() == follow.tolist()
+    assert trace["fed_back"].tolist() == [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_arithmetic_is_that_of_the_arrays_given(name, dtype):
+    case = least(name, batch=2, time=2)
+    trace = free_running(case, *arguments(case, dtype))
+    found = {key: np.asarray(array).dtype for key, array in trace.items() if np.size(array)}
+    assert found.pop("predictions").kind == "i"
+    assert set(found.values()) == {np.dtype(dtype)}
+
+
+def test_a_window_without_slots_is_an_error_as_in_tensorflow():
+    with pytest.raises(ValueError, match="^attn_length should be greater than zero, got 0$"):
+        AttentionCellWrapper(BasicRNNCell(3), 0)
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+for name in ("tensorflow", "keras", "tf_keras"):
+    sys.modules[name] = None  # An import of it raises ImportError.
+
+import models
+import numpy as np
+
+for model in models.MODELS.values():
+    parameters = [np.ones(field.shape(model.article)) for field in model.parameters(model.article)]
+    data = [np.ones(field.shape(model.article)) for field in model.data]
+    trace = model.free_running(model.article, parameters, *data)
+    model.teacher_forced(model.article, parameters, *data, trace=trace)
+    try:
+        model.graph()
+    except ImportError:
+        print(model.name)
+"""
+
+
+def test_the_oracles_work_without_tensorflow():
+    root = os.path.dirname(os.path.dirname(os.path.abspath(models.__file__)))
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW]
+    done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode().split() == list(MODELS)
