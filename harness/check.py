@@ -6,7 +6,7 @@ from typing import Dict, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 
 from harness.case import Case, save
-from harness.divergences import excuse, excuse_error
+from harness.divergences import excuse, excuse_ending, excuse_error, rewrites
 from harness.errors import SubjectError
 from harness.report import describe
 from harness.shrink import Shrinker
@@ -29,12 +29,21 @@ class Failure(NamedTuple):
 
 def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
     """The verdict on a case, known divergences excused, and the subject's trace."""
+    signal = subject.ended_by(case)
+    if signal:
+        return excuse_ending(case, signal, subject.known), {}
     try:
         trace = subject(case)
     except SubjectError as error:
         return excuse_error(case, str(error), subject.known), {}
-    verdict = judge(case, trace, subject.arithmetic(case))
-    return excuse(verdict, case, trace, subject.known), trace
+    arithmetic = subject.arithmetic(case)
+    verdict = excuse(judge(case, trace, arithmetic), case, trace, subject.known)
+    for entry in rewrites(case, subject.known) if verdict.status == DISAGREE else ():
+        other = entry.computes(case)
+        verdict_on_other = excuse(judge(other, trace, arithmetic), other, trace, subject.known)
+        if verdict_on_other.status != DISAGREE:
+            return verdict_on_other._replace(known=verdict_on_other.known + (entry.name,)), trace
+    return verdict, trace
 
 
 def way_of_failing(case: Case, verdict: Verdict) -> str:

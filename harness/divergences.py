@@ -107,6 +107,58 @@ class Failure(NamedTuple):
     onednn_only: bool = False
 
 
+class Rewrite(NamedTuple):
+    """An entry for cases that TensorFlow computes as if they were others.
+
+    ``computes`` gives that other case, which must then agree.
+    """
+
+    name: str
+    what: str
+    first: Version
+    last: Version
+    covers: Callable[[Case], bool]
+    computes: Callable[[Case], Case]
+    minimal: Minimal
+    onednn_only: bool = False
+
+
+class Ending(NamedTuple):
+    """An entry for cases in which TensorFlow ends the process.
+
+    The first such case of a run is computed in a process of its own, to see that it still does;
+    the others are then taken to do the same.
+    """
+
+    name: str
+    what: str
+    first: Version
+    last: Version
+    covers: Callable[[Case], bool]
+    minimal: Minimal
+    onednn_only: bool = False
+
+
+def _has_no_units(case: Case) -> bool:
+    return case.config.num_units == 0
+
+
+def _without_lost_biases(case: Case) -> Case:
+    """The case without the biases that are added to a product over no units at all."""
+    lost = ["projection/bias"]
+    if case.model.name == "attention":
+        lost = ["encoder/attention/bias", "decoder/attention/bias"]
+    zeros = {name: 0 * case.arrays[name] for name in lost if name in case.arrays}
+    return Case(case.model, case.config, dict(case.arrays, **zeros))
+
+
+def _has_empty_product(case: Case) -> bool:
+    """A linear layer, or the cell, has no outputs or no inputs."""
+    sizes = case.config.sizes()
+    widths = ["num_units", "encoder_input_size", "decoder_input_size"]
+    return any(sizes.get(width) == 0 for width in widths)
+
+
 def _empty_convolution(case: Case) -> bool:
     """The convolution's wrong depth is seen by the addition after it unless it broadcasts."""
     sizes = case.config.sizes()
@@ -114,7 +166,7 @@ def _empty_convolution(case: Case) -> bool:
     return sizes["batch"] == 0 and depths[0] != depths[1] and 1 not in depths
 
 
-Entry = Union[Divergence, Failure]
+Entry = Union[Divergence, Failure, Rewrite, Ending]
 
 ENTRIES: Tuple[Entry, ...] = (
     Divergence(
@@ -168,6 +220,24 @@ ENTRIES: Tuple[Entry, ...] = (
         minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
         onednn_only=True,
     ),
+    Rewrite(
+        name="empty-product-loses-bias",
+        what="the bias after a matrix product of inner size 0 is not added",
+        first=(1, 14),
+        last=(99, 0),
+        covers=_has_no_units,
+        computes=_without_lost_biases,
+        minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
+    ),
+    Ending(
+        name="empty-inner-product",
+        what="oneDNN's fused MatMul and BiasAdd ends the process if a size is 0",
+        first=(2, 9),
+        last=(99, 0),
+        covers=_has_empty_product,
+        minimal=Minimal("seq2seq", {"num_units": 0}, {}),
+        onednn_only=True,
+    ),
 )
 
 
@@ -188,6 +258,17 @@ def excuse_error(case: Case, error: str, known: Tuple[Entry, ...]) -> Verdict:
         if isinstance(entry, Failure) and entry.covers(case) and entry.error in error
     ]
     return Verdict([], tuple(met), error)
+
+
+def excuse_ending(case: Case, signal: str, known: Tuple[Entry, ...]) -> Verdict:
+    """The verdict on a case in which the subject ended the process."""
+    met = [entry.name for entry in known if isinstance(entry, Ending) and entry.covers(case)]
+    return Verdict([], tuple(met), "{}: the process was ended".format(signal))
+
+
+def rewrites(case: Case, known: Tuple[Entry, ...]) -> Tuple[Rewrite, ...]:
+    """The entries by which the subject may have computed another case."""
+    return tuple(entry for entry in known if isinstance(entry, Rewrite) and entry.covers(case))
 
 
 def excuse(verdict: Verdict, case: Case, trace: Trace, known: Tuple[Entry, ...]) -> Verdict:

@@ -8,12 +8,11 @@ its cases are run one by one in processes of their own, and the one that ends it
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from multiprocessing.connection import Connection, wait
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from harness.alone import ended_by
 from harness.case import Case, save
 from harness.check import FAILURES, Checker, Failure
 from harness.errors import UserError
@@ -153,17 +152,13 @@ def _batch(models: Tuple[str, ...], seed: int, number: int) -> List[Case]:
 
 def _ends_process(case: Case, folder: str) -> Optional[Failure]:
     """Run a case in a process of its own; a Failure if it does not come back from there."""
+    signal_name = ended_by(case)
+    if signal_name is None:
+        return None
     way = "{}-ends-process".format(case.model.name)
     path = os.path.join(folder, way + ".npz")
-    save(path + ".trying.npz", case, notes=versions())
-    command = [sys.executable, "-m", "harness", "replay", path + ".trying.npz"]
-    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-    if ended >= 0:
-        os.unlink(path + ".trying.npz")
-        return None
-    os.replace(path + ".trying.npz", path)
-    name = signal.Signals(-ended).name
-    return Failure(way, path, "{}: TensorFlow ended the process by {}".format(case, name))
+    save(path, case, notes=dict(versions(), verdict="{} ended the process".format(signal_name)))
+    return Failure(way, path, "{}: {} ended the process; see {}".format(case, signal_name, path))
 
 
 def _work(

@@ -8,11 +8,13 @@ from harness.case import Case
 from harness.draws import SMALL, article_sizes, large_case, length_of, small_case
 from harness.regimes import REGIMES, SCALES
 from models import MODELS, Model
+from models.layout import MAY_BE_ZERO
 
 # A graph costs as much as some hundred cases on it.
 SMALL_BATCH = 128
 LARGE_BATCH = 8
 _LARGE_EVERY = 12
+_ZERO_EVERY = 16
 
 
 def random_batch(name: str, seed: int, number: int) -> List[Case]:
@@ -47,7 +49,9 @@ def random_config(random: Any, model: Model, largest: Any) -> Any:
         elif field.default is None and random.randint(2):
             fields[name] = None
         else:
-            fields[name] = int(random.randint(0 if name == "batch" else 1, largest[name] + 1))
+            fields[name] = int(random.randint(1, largest[name] + 1))
+            if name in MAY_BE_ZERO and random.randint(_ZERO_EVERY) == 0:
+                fields[name] = 0
     return model.Config(**fields)
 
 

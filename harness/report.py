@@ -44,11 +44,11 @@ def _disagreement(wrong: ArrayVerdict) -> Iterator[str]:
 
 
 def ulps(actual: Any, expected: Any) -> str:
-    """The difference in ULP of float32 at the expected value."""
+    """The difference in ULP of float32 at the larger of the two."""
     actual, expected = float(actual), float(expected)
     if not (np.isfinite(actual) and np.isfinite(expected)):
         return "infinitely many"
-    unit = float(np.spacing(np.float32(abs(expected))))
+    unit = float(np.spacing(np.float32(max(abs(actual), abs(expected)))))
     return "{:.6g}".format(abs(actual - expected) / unit)
 
 

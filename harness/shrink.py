@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 import numpy as np
 
 from harness.case import Case
+from models.layout import MAY_BE_ZERO
 
 _OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
 _SIMPLER = (0.0, 1.0, -1.0, 0.5, 2.0, -0.5, -2.0)
@@ -111,8 +112,9 @@ def _smaller(case: Case, name: str) -> Iterator[Case]:
         yield from _with_config(case, **{name: True})
     if size is None or isinstance(size, bool):
         return
-    least = 0 if name == "batch" else 1
-    for kept in sorted({least, 1, size // 2}):
+    least = 0 if name in MAY_BE_ZERO else 1
+    # Nothing at all is smallest, but one of a thing is easier to read.
+    for kept in sorted({1, size // 2}) + [least]:
         if least <= kept < size:
             yield from _keep(case, name, list(range(kept)))
             if kept:

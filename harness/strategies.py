@@ -14,6 +14,7 @@ from harness.case import Case
 from harness.draws import OPTIONAL, SMALL, article_sizes, large_case, length_of, small_case
 from harness.regimes import REGIMES, SCALES
 from models import Model
+from models.layout import MAY_BE_ZERO
 
 # Cases to a config, and edits to a large case.
 BATCH = 12
@@ -21,17 +22,21 @@ _EDITS = 8
 
 
 def configs(model: Model, largest: Dict[str, int]) -> st.SearchStrategy:
-    """Configs of `model` with every size from the least that there is to that in `largest`."""
+    """Configs of `model` with every size from the least that there is to that in `largest`.
+
+    Without rows, inputs or units there is little to compare: 0 is seldom, and not the simplest.
+    """
     fields: Dict[str, Any] = {}
     for name in model.Config.__dataclass_fields__:
         sizes = st.integers(1, largest.get(name, 1))
         if name == "state_is_tuple":
             fields[name] = st.sampled_from([True, False])
         elif name == "batch":
-            # Without a row there is hardly a number to compare: seldom, and not the simplest.
             fields[name] = st.sampled_from([*range(1, largest[name] + 1)] * 3 + [0])
         elif name in OPTIONAL:
             fields[name] = st.one_of(st.none(), sizes)
+        elif name in MAY_BE_ZERO:
+            fields[name] = st.sampled_from([*range(1, largest[name] + 1)] * 6 + [0])
         else:
             fields[name] = sizes
     return st.builds(model.Config, **fields)
@@ -72,5 +77,3 @@ def batches(model: Model, regime: str, large: int = 16) -> st.SearchStrategy:
     """
     kinds = [small_batches(model, regime)] * (large - 1) + [large_batches(model, regime)]
     return st.sampled_from(range(large)).flatmap(kinds.__getitem__)
-
-

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, Mapping, Optio
 import numpy as np
 
 from harness.accuracy import Accuracy, accuracies
+from harness.alone import ended_by
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
-from harness.divergences import Entry, known_in
+from harness.divergences import Ending, Entry, known_in
 from harness.errors import SubjectError, UserError
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Subject:
             If the implementation raises an error instead: that is a disagreement.
         """
         raise NotImplementedError
+
+    def ended_by(self, case: Case) -> Optional[str]:
+        """The signal by which it would end the process in computing `case`; None if it does not."""
+        return None
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which it computes this case."""
@@ -74,6 +79,7 @@ class TensorFlow(Subject):
         self._tf1 = tf1.tf1
         self.version = tf1.VERSION
         self.known = known_in(self.version, tf1.ONEDNN)
+        self._ended_by: Dict[str, Optional[str]] = {}
         self._graphs_kept = graphs_kept
         self._build = build
         self._ready: "OrderedDict[Any, _Ready]" = OrderedDict()
@@ -90,6 +96,15 @@ class TensorFlow(Subject):
             return self._session(case).run(case)
         except self._tf1.errors.OpError as error:
             raise SubjectError("{}: {}".format(type(error).__name__, error.message)) from error
+
+    def ended_by(self, case: Case) -> Optional[str]:
+        """The signal by which a case ends the process, of those known to; None for all others."""
+        for entry in self.known:
+            if isinstance(entry, Ending) and entry.covers(case):
+                if entry.name not in self._ended_by:
+                    self._ended_by[entry.name] = ended_by(case)
+                return self._ended_by[entry.name]
+        return None
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which this TensorFlow computes the graph of the case's config."""

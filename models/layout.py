@@ -11,6 +11,8 @@ import numpy as np
 
 Axis = Tuple[str, ...]
 
+MAY_BE_ZERO = ("batch", "inputs", "num_units")
+
 
 class Field(NamedTuple):
     """A named array of a case: a parameter, the inputs or the labels."""
@@ -25,13 +27,9 @@ class Field(NamedTuple):
 
 
 def check_sizes(config: Any) -> None:
-    """Raise ValueError unless every size is at least 1 (the batch: 0).
-
-    ``inputs`` may be 0 in TensorFlow only for a cell that is never asked for its initial weights
-    (``glorot_uniform`` divides by the fan), so 1 is the least here too.
-    """
+    """Raise ValueError unless every size is at least 1 (batch, inputs and num_units: 0)."""
     for name, size in config.sizes().items():
-        least = 0 if name == "batch" else 1
+        least = 0 if name in MAY_BE_ZERO or name.endswith("_input_size") else 1
         if size != int(size) or size < least:
             raise ValueError(
                 "{}.{} must be a whole number of at least {}, not {!r}".format(

@@ -13,7 +13,7 @@ class Config:
     Parameters
     ----------
     batch : int
-        Rows, 0 and up. All other sizes are 1 and up.
+        Rows. Rows, inputs and units are 0 and up, all other sizes 1 and up.
     time, output_time : int
         Steps that the encoder reads, and tokens that are written. With one token the decoder never
         runs, and TensorFlow never creates its parameters.
