@@ -14,9 +14,10 @@ class Arithmetic(NamedTuple):
 
     ``unit`` is the unit roundoff *u* (half an ULP of 1), ``smallest`` the smallest normal number,
     below which a result may be flushed to zero, ``largest`` the largest finite one. ``functions``
-    gives the accuracy of ``exp``, ``log``, ``tanh``, and of ``affine tanh``: the tanh of a matrix
-    product plus a bias, which some runs compute in one kernel of its own. ``fused`` says whether
-    they may add the bias at any place of the sum.
+    gives the accuracy of ``exp``, ``log``, ``tanh``, of ``affine tanh``: the tanh of a matrix
+    product plus a bias, which some runs compute in one kernel of its own; and of the
+    ``reciprocal`` that a quotient may be computed by (by default it is correctly rounded).
+    ``fused`` says whether the bias may be added at any place of the sum.
     """
 
     name: str

@@ -4,9 +4,9 @@ A :class:`BoundedArray` stands in for a NumPy array in the plain code of the ora
 NEP 18). Every operation obeys one contract, *containment*: if every operand, as the subject reads
 it, lies in its ball, then so does the result of any correct evaluation in the subject's
 arithmetic, as the next operation will read it. Correct is a sum in any order, with or without
-fused multiply-add; a function as accurate as the arithmetic says; a quotient by way of a
-reciprocal that is right to 2 ULP; a number below the smallest normal one flushed to zero where it
-is written or read, or not.
+fused multiply-add; a function as accurate as the arithmetic says; a quotient by way of
+the reciprocal; a number below the smallest normal one flushed to zero where it is written or read,
+or not.
 
 An element is one of
 
@@ -38,6 +38,7 @@ from itertools import product
 
 import numpy as np
 
+from harness.accuracy import Accuracy
 from harness.arithmetic import Arithmetic
 
 _U64 = 2.0**-53
@@ -50,6 +51,7 @@ _INFLATE = 1 + 2.0**-48
 _EDGE = 1 - 2.0**-6
 # Products of no more terms than this in all are bounded term by term.
 _FEW = 2**13
+_CORRECTLY_ROUNDED = Accuracy(0.5, 0.0)
 
 
 class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -277,7 +279,7 @@ def _rad_sum(a, b):
 
 def _add(a, b):
     for terms, bias in ((a, b), (b, a)):
-        if isinstance(terms, _MatrixProduct) and bias.ndim == 1:
+        if isinstance(terms, _MatrixProduct) and terms.takes(bias):
             return terms.plus(bias)
     return _plain_add(a, b)
 
@@ -313,12 +315,15 @@ def _divide(a, b):
         rad = rad / nearest
     lowest = -_largest(-nearest)
     reach = a.reach() / lowest if lowest > 0 else np.inf
+    # A subject may multiply by the reciprocal, which is inaccurate, and may be flushed.
+    ulp, absolute = a.arithmetic.functions.get("reciprocal", _CORRECTLY_ROUNDED)
     if not b.reach() * smallest < 1:
-        # The reciprocal may be flushed to zero.
-        rad = _rad_sum(rad, a.magnitude() * smallest)
-        reach += a.reach() * smallest
-    # A reciprocal that is off by 2 ULP, which is 4 u, makes the product off by 5 u + 4 u^2.
-    return _rounded(mid, rad, reach, _less_than_quotient, a, b, roundings=5 + 4 * unit)
+        absolute += smallest
+    if absolute:
+        rad = _rad_sum(rad, a.magnitude() * absolute)
+        reach += a.reach() * absolute
+    roundings = 2 * ulp * (1 + unit) + 1
+    return _rounded(mid, rad, reach, _less_than_quotient, a, b, roundings=roundings)
 
 
 def _less_than_quotient(a, b):
@@ -586,7 +591,8 @@ class _SumOfProducts(_Sum):
         low, high = np.where(known, low, -np.inf), np.where(known, high, np.inf)
         if self.bias is None:
             return low, high
-        return [_appended(x, end[column]) for x, end in zip((low, high), self.bias.ends())]
+        ends = [np.broadcast_to(end, where.shape)[where] for end in self.bias.ends()]
+        return [_appended(x, end) for x, end in zip((low, high), ends)]
 
 
 def _appended(terms, bias):
@@ -636,13 +642,18 @@ class _MatrixProduct(BoundedArray):
         BoundedArray.__init__(self, balls.mid, balls.rad, balls.arithmetic, balls.reach())
         return getattr(self, name)
 
+    def takes(self, bias):
+        """Whether each sum has one number of `bias`: as in a bias, or a query added to features."""
+        shape = self.operands[2].shape
+        return bias.ndim <= len(shape) and np.broadcast(self.operands[2], bias.mid).shape == shape
+
     def plus(self, bias):
         """The product with a bias, which comes last or, if the arithmetic says so, anywhere."""
         if self.arithmetic.fused:
             result = _SumOfProducts(*self.operands, bias=bias).balls()
         else:
             result = _plain_add(self, bias)
-        result.is_affine = True
+        result.is_affine = bias.ndim == 1
         return result
 
 

@@ -44,13 +44,16 @@ def silence():
 def arithmetics(draw):
     """Of any precision; their functions are not very accurate."""
     precision = draw(st.sampled_from(["float32", "float16", "float64"]))
-    tiny = float(np.finfo(precision).tiny)
+    tiny = float(np.finfo(precision).tiny) * draw(st.booleans())
     functions = {
         "tanh": Accuracy(6.9, 2 * tiny),
         "affine tanh": Accuracy(1.3, tiny),
         "exp": Accuracy(4.8, tiny),
         "log": Accuracy(1.2, 0.0),
+        "reciprocal": Accuracy(2.9, tiny / 8),
     }
+    if not tiny:
+        del functions["reciprocal"]
     return arithmetic(precision, functions, draw(st.booleans()))
 
 
@@ -196,10 +199,14 @@ class Machine:
             return np.true_divide(x, y)
         if self.fuses:
             return self.rounded(Fraction(x) / Fraction(y))
-        # By a reciprocal that is off by up to 2 ULP, half of one from rounding it.
+        accuracy = self.a.functions.get("reciprocal")
         reciprocal = 1 / Fraction(y)
+        if accuracy is None:
+            return self.multiply(x, self.rounded(reciprocal))
         error = Fraction(2) ** exponent_of(reciprocal) * 2 * Fraction(self.a.unit)
-        return self.multiply(x, self.rounded(reciprocal + error * self.at_most(1.5)))
+        error = error * Fraction(accuracy.ulp) + Fraction(accuracy.absolute)
+        reciprocal = self.flushed(reciprocal + error * self.at_most(1))
+        return self.rounded(Fraction(x) * Fraction(reciprocal))
 
     def negative(self, x):
         return -x
@@ -313,6 +320,24 @@ def test_an_elementwise_operation_contains_every_evaluation(ufunc, data, a, rand
             assert_contains(result, evaluation, "computed")
 
 
+def test_a_reciprocal_may_be_flushed():
+    huge = exact([2e38], FLOAT32)
+    assert (huge / huge).rad >= 1
+
+
+def test_in_float64_the_midpoint_errs_as_well():
+    a = arithmetic("float64", {"tanh": Accuracy(1, 0)})
+    x = exact([0.1], a)
+    for result in (
+        x + 0.2,
+        x * 0.2,
+        np.sum(np.stack([x, x])),
+        np.tanh(x),
+        np.matmul(x, x[:, None]),
+    ):
+        assert result.rad >= 1.9 * a.unit * result.mid
+
+
 def test_tanh_of_an_affine_map_has_its_own_accuracy():
     functions = {"tanh": Accuracy(8, 0), "affine tanh": Accuracy(1, 0)}
     a = arithmetic("float32", functions)
@@ -350,11 +375,11 @@ def assert_contains_sums(result, terms_of, a, random, bias=None):
         if bias is None:
             return machine.total(terms)
         if a.fused and random.random() < 0.5:
-            return machine.total(terms + [float(bias[i[-1]])])
-        return machine.add(machine.total(terms), float(bias[i[-1]]))
+            return machine.total(terms + [float(bias[i])])
+        return machine.add(machine.total(terms), float(bias[i]))
 
     def exact_value(i):
-        terms = terms_of(i) + ([] if bias is None else [float(bias[i[-1]])])
+        terms = terms_of(i) + ([] if bias is None else [float(bias[i])])
         return representable(sum_of(terms), a)
 
     assert_contains(result, exact_value, "exact")
@@ -364,9 +389,11 @@ def assert_contains_sums(result, terms_of, a, random, bias=None):
 @thoroughly
 @given(st.data(), arithmetics(), st.randoms(use_true_random=False))
 def test_a_product_contains_every_order_of_summation(data, a, random):
-    count = data.draw(st.integers(1, 6))
+    count = data.draw(st.integers(0, 6))
     x = data.draw(bounded(a, data.draw(st.sampled_from([(count,), (2, count), (1, 2, count)]))))
-    w, b = data.draw(bounded(a, (count, 2))), data.draw(bounded(a, (2,)))
+    # A bias; or what is added to the products of one row of several, such as a query.
+    shape = data.draw(st.sampled_from([(2,), (2,), x.shape[:-2] + (1,) * (x.ndim > 1) + (2,)]))
+    w, b = data.draw(bounded(a, (count, 2))), data.draw(bounded(a, shape))
     result, with_bias = np.matmul(x, w), np.matmul(x, w) + b
     assert result.shape == with_bias.shape == x.shape[:-1] + (2,)
     for same, other in ((result, np.dot(x, w)), (with_bias, b + np.dot(x, w))):
@@ -379,7 +406,8 @@ def test_a_product_contains_every_order_of_summation(data, a, random):
                 return list(zip(x1[i[:-1]].tolist(), w1[:, i[-1]].tolist()))
 
             assert_contains_sums(result, terms_of, a, random)
-            assert_contains_sums(with_bias, terms_of, a, random, b1)
+            bias = np.broadcast_to(b1, with_bias.shape)
+            assert_contains_sums(with_bias, terms_of, a, random, bias)
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])

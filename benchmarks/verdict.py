@@ -1,0 +1,115 @@
+"""How long a verdict takes: both runs of the oracle with bounds, and the comparison.
+
+The subject is the oracle itself in float32, so that no TensorFlow is needed. The ratio to a plain
+float64 run of the oracle depends less on the processor than the times do; it is that of the best
+times, which other processes disturb least. Usage:
+``python benchmarks/verdict.py [--runs N] [--json FILE]``.
+"""
+
+import json
+import os
+from dataclasses import replace
+from statistics import median
+from time import perf_counter
+
+# Before NumPy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from harness.accuracy import accuracies
+from harness.arithmetic import arithmetic
+from harness.case import Case
+from harness.verdict import judge
+from models import MODELS
+
+SMALL = dict(batch=2, time=5, output_time=3, inputs=3, outputs=4, num_units=4, attn_length=2)
+NEWEST = (2, 21)
+GAIN = 0.5
+
+
+def sizes(model):
+    """The configs to be measured, by name."""
+    fields = model.Config.__dataclass_fields__
+    return {
+        "small": model.Config(**{name: size for name, size in SMALL.items() if name in fields}),
+        "article": replace(model.article, batch=8),
+    }
+
+
+def random_case(model, config):
+    """A case with normally distributed weights, neither contractive nor chaotic."""
+    random = np.random.RandomState(0)
+    arrays = {}
+    for field in model.fields(config):
+        shape = field.shape(config)
+        fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
+        arrays[field.name] = (random.standard_normal(shape) * GAIN / np.sqrt(fan_in)).astype("f")
+    classes = random.randint(config.outputs, size=arrays["labels"].shape[:-1])
+    arrays["labels"] = np.eye(config.outputs, dtype=np.float32)[classes]
+    return Case(model, config, arrays)
+
+
+def oracle(case, dtype):
+    """A plain run of the oracle in that precision."""
+    given = [array.astype(dtype) for array in case.parameters + [case.inputs, case.labels]]
+    return case.model.free_running(case.config, given[:-2], *given[-2:])
+
+
+def times(function, runs):
+    """Milliseconds that a call takes, median and best; the first one is not counted."""
+    taken = []
+    for _ in range(runs + 1):
+        start = perf_counter()
+        function()
+        taken.append(1e3 * (perf_counter() - start))
+    return {"median": median(taken[1:]), "best": min(taken[1:])}
+
+
+def measure(model, config, runs):
+    """The figures of one row of the table."""
+    case = random_case(model, config)
+    trace = oracle(case, np.float32)
+    functions = accuracies(NEWEST)
+    functions["affine tanh"] = functions["fused tanh"]
+    a = arithmetic("float32", functions, fused=True)
+    return {
+        "elements": sum(array.size for array in trace.values()),
+        "oracle": times(lambda: oracle(case, np.float64), runs),
+        "verdict": times(lambda: judge(case, trace, a), runs),
+        "status": judge(case, trace, a).status,
+    }
+
+
+@click.command()
+@click.option("--runs", default=100, show_default=True, help="Runs of a small case.")
+@click.option("--json", "json_file", type=click.File("w"))
+def main(runs, json_file):
+    """Print a table of times."""
+    result = {}
+    table = Table("model", "size", "elements", "oracle ms", "verdict ms", "best ms", "ratio", "")
+    for name, model in MODELS.items():
+        for size, config in sizes(model).items():
+            figures = measure(model, config, runs if size == "small" else max(5, runs // 10))
+            result["{}, {}".format(name, size)] = figures
+            plain, verdict = figures["oracle"], figures["verdict"]
+            table.add_row(
+                name,
+                size,
+                str(figures["elements"]),
+                "{:.2f}".format(plain["best"]),
+                "{:.2f}".format(verdict["median"]),
+                "{:.2f}".format(verdict["best"]),
+                "{:.1f}".format(verdict["best"] / plain["best"]),
+                figures["status"],
+            )
+    Console().print(table)
+    if json_file:
+        json.dump(result, json_file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
