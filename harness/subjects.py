@@ -78,6 +78,7 @@ class TensorFlow(Subject):
             raise UserError(_how_to_install(error))
         self._tf1 = tf1.tf1
         self.version = tf1.VERSION
+        self._onednn = tf1.ONEDNN
         self.known = known_in(self.version, tf1.ONEDNN)
         self._ended_by: Dict[str, Optional[str]] = {}
         self._graphs_kept = graphs_kept
@@ -108,7 +109,7 @@ class TensorFlow(Subject):
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which this TensorFlow computes the graph of the case's config."""
-        functions = dict(accuracies(self.version))
+        functions = dict(accuracies(self.version, onednn=self._onednn))
         plain, fused = functions["tanh"], functions.get("fused tanh", functions["tanh"])
         kernels = self._session(case).affine_tanh_kernels()
         affine = [fused if kernel == FUSED else plain for kernel in kernels] or [plain]

@@ -256,9 +256,9 @@ def kernels() -> List[Kernel]:
 def onednn() -> bool:
     """Whether the TensorFlow at hand runs with oneDNN's kernels, as it does from 2.9 on."""
     _tensorflow()
-    from models.tf1 import VERSION
+    from models.tf1 import ONEDNN
 
-    return VERSION >= (2, 9) and os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
+    return ONEDNN
 
 
 def _tensorflow() -> Any:
