@@ -27,7 +27,9 @@ _COMMON = dict(
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 settings.register_profile("quick", max_examples=5, derandomize=True, phases=_PHASES, **_COMMON)
 settings.register_profile("default", max_examples=20, derandomize=True, phases=_PHASES, **_COMMON)
-settings.register_profile("thorough", max_examples=1000, phases=_PHASES + (Phase.target,), **_COMMON)
+settings.register_profile(
+    "thorough", max_examples=1000, phases=_PHASES + (Phase.target,), **_COMMON
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _TALLY = "rnndiff_tally"

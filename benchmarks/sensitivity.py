@@ -130,7 +130,11 @@ def main(cases, json_file):
                 "cases": len(false[name]),
                 "perturbed": len(rates[name][6]),
                 "half detected at": next(
-                    (2.0 ** (p - 24) for p in POWERS if rates[name][p] and np.mean(rates[name][p]) >= 0.5),
+                    (
+                        2.0 ** (p - 24)
+                        for p in POWERS
+                        if rates[name][p] and np.mean(rates[name][p]) >= 0.5
+                    ),
                     None,
                 ),
             }
@@ -145,7 +149,11 @@ def main(cases, json_file):
                 name,
                 "{:.1%}".format(figures["false alarms"]),
                 "{:.1%}".format(figures["detected at 64 u"]),
-                "" if kind == "default small" else "never" if half is None else "{:.1e}".format(half),
+                ""
+                if kind == "default small"
+                else "never"
+                if half is None
+                else "{:.1e}".format(half),
             )
     Console().print(table)
     if json_file:

@@ -127,6 +127,4 @@ def load(path: str) -> SavedCase:
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    return {
-        name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)
-    }
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -6,7 +6,7 @@ from it are no longer the oracle's, so the free-running run of that case is not 
 of it still is, teacher-forced.
 """
 
-from dataclasses import MISSING
+from dataclasses import MISSING, fields
 from typing import Any, Callable, Mapping, NamedTuple, Tuple, Union
 
 import numpy as np
@@ -32,8 +32,7 @@ class Minimal(NamedTuple):
     def case(self) -> Case:
         """The case."""
         model = MODELS[self.model]
-        fields = model.Config.__dataclass_fields__.values()
-        ones = {field.name: 1 for field in fields if field.default is MISSING}
+        ones = {field.name: 1 for field in fields(model.Config) if field.default is MISSING}
         config = model.Config(**dict(ones, **self.sizes))
         arrays = {
             field.name: np.zeros(field.shape(config), np.float32) for field in model.fields(config)
@@ -49,9 +48,9 @@ class Divergence(NamedTuple):
     """One entry.
 
     It holds in the TensorFlow versions from ``first`` to ``last``, both included, and if
-    ``onednn_only`` only where oneDNN's kernels are used. ``arrays`` names the arrays of the trace in which it shows; ``instead(case, trace, name)``
-    returns, for such an array, a mask of the elements that it covers and the values that
-    TensorFlow has there.
+    ``onednn_only`` only where oneDNN's kernels are used. ``arrays`` names the arrays of the trace
+    in which it shows; ``instead(case, trace, name)`` returns, for such an array, a mask of the
+    elements that it covers and the values that TensorFlow has there.
     """
 
     name: str

@@ -22,6 +22,7 @@ from harness.tally import Tally
 from harness.verdict import DISAGREE
 from harness.versions import versions
 
+
 class Progress(NamedTuple):
     """What is known after each batch."""
 
@@ -68,8 +69,8 @@ def fuzz(
     progress = Progress(run.tally, run.failures, 0.0)
     try:
         while crew:
-            for connection in wait(list(crew), timeout=1.0):
-                index = crew[connection]
+            ready = wait(list(crew), timeout=1.0)
+            for connection, index in [(c, i) for c, i in crew.items() if c in ready]:
                 if not run.hear(connection):
                     del crew[connection]
                     crew[run.restart(connection, workers)] = index

@@ -1,6 +1,6 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
-from typing import Any, List
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -34,15 +34,13 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
         numbers = random.randint(0, 256, length).astype(np.uint8)
         # Thin networks out, too: zeros are where structure shows.
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
-        cases.append(
-            small_case(model, config, _regime(random), _scale(random), numbers.tobytes())
-        )
+        cases.append(small_case(model, config, _regime(random), _scale(random), numbers.tobytes()))
     return cases
 
 
 def random_config(random: Any, model: Model, largest: Any) -> Any:
     """A config with every size from the least that there is to that in `largest`."""
-    fields = {}
+    fields: Dict[str, Any] = {}
     for name, field in model.Config.__dataclass_fields__.items():
         if name == "state_is_tuple":
             fields[name] = bool(random.randint(2))

@@ -83,7 +83,7 @@ class TensorFlow(Subject):
         self._ended_by: Dict[str, Optional[str]] = {}
         self._graphs_kept = graphs_kept
         self._build = build
-        self._ready: "OrderedDict[Any, _Ready]" = OrderedDict()
+        self._ready: OrderedDict[Any, _Ready] = OrderedDict()
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
         """Compute every array of the trace, each with the shape of the oracle's.

@@ -11,7 +11,6 @@ The error of a result is counted in units in the last place of the exact value, 
 error that the table allows has been taken off (:func:`errors`).
 """
 
-import os
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np

@@ -8,7 +8,7 @@ import numpy as np
 try:
     from importlib import metadata
 except ImportError:  # Python 3.7
-    import importlib_metadata as metadata
+    import importlib_metadata as metadata  # type: ignore[no-redef]
 
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tensorflow-intel")
 

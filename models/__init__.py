@@ -15,7 +15,7 @@ class Model(NamedTuple):
     """The three rooms of one model."""
 
     name: str
-    Config: Callable
+    Config: Any
     article: Any
     parameters: Callable[[Any], Tuple[Field, ...]]
     data: Tuple[Field, ...]

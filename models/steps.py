@@ -14,7 +14,7 @@ def before(initial, states):
 
 
 def after(states, final):
-    """The same for a run that is reversed in time: that of the step after, and at the end `final`."""
+    """The same for a run that is reversed in time: that of the step after; `final` at the end."""
     return np.concatenate([states[:, 1:], final[:, None]], axis=1)
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from harness.fuzz import Progress, fuzz as run
+from harness.fuzz import Progress
+from harness.fuzz import fuzz as run
 from harness.versions import versions
 from models import MODELS
 
@@ -21,7 +22,9 @@ from models import MODELS
 @click.option("--time", "seconds", type=float, help="Stop after so many seconds.")
 @click.option("--workers", type=int, default=os.cpu_count() or 1, show_default="one for each core")
 @click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
-@click.option("--json", "json_file", type=click.File("w"), help="Write the result as JSON; - is stdout.")
+@click.option(
+    "--json", "json_file", type=click.File("w"), help="Write the result as JSON; - is stdout."
+)
 def fuzz(
     models: Tuple[str, ...],
     cases: Optional[int],
@@ -66,9 +69,7 @@ def _table(progress: Progress, seed: int) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_row("seed", str(seed))
     rate = progress.cases / max(progress.seconds, 1e-9)
-    table.add_row(
-        "speed", "{:.0f} cases a second, {:.0f} s".format(rate, progress.seconds)
-    )
+    table.add_row("speed", "{:.0f} cases a second, {:.0f} s".format(rate, progress.seconds))
     for line in progress.tally.lines():
         table.add_row("", line)
     for failure in progress.failures:

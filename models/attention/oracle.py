@@ -61,9 +61,7 @@ def free_running(config, parameters, inputs, labels, follow=None):
             decoder_steps.append(decoder.step(fed_back[-1], state))
             state = _state(decoder_steps[-1])
         scores.append(projection((encoder_steps + decoder_steps)[-1].output))
-        predictions.append(
-            np.argmax(scores[-1], axis=-1) if follow is None else follow[:, i]
-        )
+        predictions.append(np.argmax(scores[-1], axis=-1) if follow is None else follow[:, i])
 
     scores, predictions = np.stack(scores, axis=1), np.stack(predictions, axis=1)
     probabilities = softmax(scores)

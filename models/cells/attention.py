@@ -48,9 +48,7 @@ class AttentionCellWrapper:
 
     def __init__(self, cell, attn_length, attn_size=None, attn_vec_size=None, input_size=None):
         if attn_length <= 0:
-            raise ValueError(
-                "attn_length should be greater than zero, got {}".format(attn_length)
-            )
+            raise ValueError("attn_length should be greater than zero, got {}".format(attn_length))
         self.cell = cell
         self.attn_length = attn_length
         self.attn_size = cell.num_units if attn_size is None else attn_size

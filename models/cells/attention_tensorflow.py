@@ -13,7 +13,7 @@ from models.tf1 import tf1
 if hasattr(tf1, "nest"):
     nest = tf1.nest
 else:  # TensorFlow 1.13
-    from tensorflow.contrib.framework import nest
+    from tensorflow.contrib.framework import nest  # type: ignore[no-redef]
 
 
 class AttentionCellWrapper(tf1.nn.rnn_cell.RNNCell):

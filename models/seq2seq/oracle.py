@@ -50,9 +50,7 @@ def free_running(config, parameters, inputs, labels, follow=None):
             output, state = decoder(fed_back[-1], state)
             decoder_states.append(state)
         scores.append(projection(output))
-        predictions.append(
-            np.argmax(scores[-1], axis=-1) if follow is None else follow[:, i]
-        )
+        predictions.append(np.argmax(scores[-1], axis=-1) if follow is None else follow[:, i])
 
     scores, predictions = np.stack(scores, axis=1), np.stack(predictions, axis=1)
     probabilities = softmax(scores)

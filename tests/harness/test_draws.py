@@ -32,9 +32,11 @@ def test_a_byte_keeps_its_place_when_a_size_shrinks(name):
     kernel = [field.name for field in model.parameters(fewer) if field.name.endswith("kernel")][0]
     rows = np.delete(whole.arrays[kernel], fewer.inputs, axis=0)
     width = cropped.arrays[kernel].shape[1]
-    assert np.array_equal(cropped.arrays[kernel], rows[:, :width], equal_nan=True) if (
-        np.__version__ >= "1.19"
-    ) else (cropped.arrays[kernel] == rows[:, :width]).all()
+    assert (
+        np.array_equal(cropped.arrays[kernel], rows[:, :width], equal_nan=True)
+        if (np.__version__ >= "1.19")
+        else (cropped.arrays[kernel] == rows[:, :width]).all()
+    )
     assert (cropped.labels == whole.labels).all()
 
 

@@ -18,9 +18,8 @@ from harness.tally import Tally
 def rnndiff(*arguments, **kwargs):
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "harness"] + list(arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
         **kwargs,
     )
 
