@@ -36,6 +36,13 @@ SMALL = {
 OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
 
 
+def config_of(model: Model, sizes: Dict[str, Any]) -> Any:
+    """The config of these sizes; without units, an attention needs a size of its own."""
+    if sizes["num_units"] == 0 and "attn_size" in sizes:
+        sizes = dict(sizes, attn_size=sizes["attn_size"] or 1)
+    return model.Config(**sizes)
+
+
 def length_of(model: Model) -> int:
     """How many bytes a small case of `model` is drawn as."""
     return sum(grid.size for grid in _grids(model).values())

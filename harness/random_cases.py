@@ -5,7 +5,7 @@ from typing import Any, Dict, List
 import numpy as np
 
 from harness.case import Case
-from harness.draws import SMALL, article_sizes, large_case, length_of, small_case
+from harness.draws import SMALL, article_sizes, config_of, large_case, length_of, small_case
 from harness.regimes import REGIMES, SCALES
 from models import MODELS, Model
 from models.layout import MAY_BE_ZERO
@@ -50,7 +50,7 @@ def random_config(random: Any, model: Model, largest: Any) -> Any:
             fields[name] = int(random.randint(1, largest[name] + 1))
             if name in MAY_BE_ZERO and random.randint(_ZERO_EVERY) == 0:
                 fields[name] = 0
-    return model.Config(**fields)
+    return config_of(model, fields)
 
 
 def _regime(random: Any) -> str:

@@ -10,7 +10,6 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 import numpy as np
 
 from harness.case import Case
-from models.layout import MAY_BE_ZERO
 
 _OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
 _SIMPLER = (0.0, 1.0, -1.0, 0.5, 2.0, -0.5, -2.0)
@@ -106,19 +105,19 @@ def _replaced(array: np.ndarray, index: Any, value: float) -> np.ndarray:
 
 
 def _smaller(case: Case, name: str) -> Iterator[Case]:
-    """The case with this size less: the least that there is, half of it, or any one place out."""
+    """The case with this size less: 1, half of it, or any one place out.
+
+    No size becomes 0: a network without rows, inputs or units is of another kind.
+    """
     size = getattr(case.config, name)
     if size is False:
         yield from _with_config(case, **{name: True})
-    if size is None or isinstance(size, bool):
+    if not size or size is True:
         return
-    least = 0 if name in MAY_BE_ZERO else 1
-    # Nothing at all is smallest, but one of a thing is easier to read.
-    for kept in sorted({1, size // 2}) + [least]:
-        if least <= kept < size:
+    for kept in sorted({1, size // 2}):
+        if 1 <= kept < size:
             yield from _keep(case, name, list(range(kept)))
-            if kept:
-                yield from _keep(case, name, list(range(size - kept, size)))
+            yield from _keep(case, name, list(range(size - kept, size)))
     if size > 2:
         for gone in reversed(range(size)):
             yield from _keep(case, name, [i for i in range(size) if i != gone])

@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from harness.case import Case
-from harness.draws import OPTIONAL, SMALL, article_sizes, large_case, length_of, small_case
+from harness.draws import OPTIONAL, SMALL, article_sizes, config_of, large_case, length_of, small_case
 from harness.regimes import REGIMES, SCALES
 from models import Model
 from models.layout import MAY_BE_ZERO
@@ -39,7 +39,7 @@ def configs(model: Model, largest: Dict[str, int]) -> st.SearchStrategy:
             fields[name] = st.sampled_from([*range(1, largest[name] + 1)] * 6 + [0])
         else:
             fields[name] = sizes
-    return st.builds(model.Config, **fields)
+    return st.fixed_dictionaries(fields).map(lambda sizes: config_of(model, sizes))
 
 
 @st.composite

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.draws import SMALL, length_of, small_case
-from harness.random_cases import random_batch
+from harness.random_cases import random_batch, random_config
 from harness.regimes import REGIMES
 from models import MODELS
 
@@ -57,11 +57,13 @@ def test_a_batch_depends_on_its_seed_and_number_alone(name):
     assert [c.inputs.tobytes() for c in once] != [c.inputs.tobytes() for c in other]
 
 
-def test_random_batches_reach_every_boundary_size():
-    configs = [random_batch("attention", 0, number)[0].config for number in range(150)]
-    for name in ("time", "output_time", "inputs", "outputs", "num_units", "attn_length"):
-        assert min(getattr(config, name) for config in configs) == 1
-    assert {0, 1, 2, 3} <= {config.batch for config in configs}
+def test_random_configs_reach_every_boundary_size():
+    model = MODELS["attention"]
+    configs = [random_config(np.random.RandomState(seed), model, SMALL) for seed in range(400)]
+    for name in ("batch", "inputs", "num_units"):
+        assert {0, 1, 2, 3} <= {getattr(config, name) for config in configs}
+    for name in ("time", "output_time", "outputs", "attn_length"):
+        assert {1, 2, 3} <= {getattr(config, name) for config in configs}
     sizes = [config.sizes() for config in configs]
     assert any(size["attn_size"] < size["num_units"] for size in sizes)
     assert any(size["attn_size"] > size["num_units"] for size in sizes)
