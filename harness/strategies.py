@@ -11,7 +11,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from harness.case import Case
-from harness.draws import OPTIONAL, SMALL, article_sizes, config_of, large_case, length_of, small_case
+from harness.draws import (
+    OPTIONAL,
+    SMALL,
+    article_sizes,
+    config_of,
+    large_case,
+    length_of,
+    small_case,
+)
 from harness.regimes import REGIMES, SCALES
 from models import Model
 from models.layout import MAY_BE_ZERO

@@ -104,7 +104,9 @@ def points_of(ball, random, flushes, count=4):
                 point[i] = random.choice([NAN, INF, -INF, 0.0, 1.0, -3.0])
             elif rad > 0:
                 towards = [0.0, 1.0, -1.0, random.uniform(-1, 1)]
-                point[i] = within(point[i], rad, towards[min(number, random.choice([1, 2, 3]))])
+                reached = within(point[i], rad, towards[min(number, random.choice([1, 2, 3]))])
+                # A ball may reach a little beyond the largest number, but nothing is held there.
+                point[i] = min(max(reached, -ball.arithmetic.largest), ball.arithmetic.largest)
         yield point * (np.abs(point) >= ball.arithmetic.smallest) if flushes else point
 
 
