@@ -147,7 +147,7 @@ def _without_lost_biases(case: Case) -> Case:
     lost = ["projection/bias"]
     if case.model.name == "attention":
         lost = ["encoder/attention/bias", "decoder/attention/bias"]
-    zeros = {name: 0 * case.arrays[name] for name in lost if name in case.arrays}
+    zeros = {name: np.zeros_like(case.arrays[name]) for name in lost if name in case.arrays}
     return Case(case.model, case.config, dict(case.arrays, **zeros))
 
 
