@@ -131,6 +131,8 @@ MISTAKES: Tuple[Mistake, ...] = (
         module=_GRAPHS,
         right="tf1.clip_by_value(probabilities, 1e-10, 1.0)",
         wrong="probabilities",
+        # Scores that lie far enough apart may need the steps of an attention cell to get there.
+        steps=3,
     ),
     Mistake(
         name="loss-over-classes",
