@@ -206,7 +206,7 @@ def _lift(value, arithmetic):
     if not (error > 0).any():
         return BoundedArray(mid, None, arithmetic)
     rad = np.where(np.isfinite(mid), error * _INFLATE + arithmetic.smallest, 0.0)
-    return BoundedArray(mid, rad, arithmetic)
+    return BoundedArray(np.where(rad < np.inf, mid, 0.0), rad, arithmetic)
 
 
 # --- elementwise: settling --------------------------------------------------------------------
@@ -246,7 +246,7 @@ def _settled(mid, rad, reach, function, *operands):
 
 
 def _decided(result, clear, nan, up, down):
-    """Balls where `clear`, special values where certain, anything elsewhere."""
+    """Special values where certain, above all NaN; balls where `clear`; anything elsewhere."""
     certain = nan | up | down
     special = np.where(nan, np.nan, np.where(up, np.inf, -np.inf))
     mid = np.where(certain, special, np.where(clear, result.mid, 0.0))
@@ -529,10 +529,10 @@ class _Sum:
         room, beyond = largest * _EDGE - slack, largest / _EDGE + slack
         nan[where] = has_nan | (has_infinity & has_minus)
         # What overflows for certain to one side must not be able to overflow to the other.
-        others = has_nan | has_minus | unknown | ~(negative <= room)
-        up[where] = (has_infinity | ((result.mid - result.rad)[where] > beyond)) & ~others
-        others = has_nan | has_infinity | unknown | ~(positive <= room)
-        down[where] = (has_minus | ((result.mid + result.rad)[where] < -beyond)) & ~others
+        up[where] = has_infinity | ((result.mid - result.rad)[where] > beyond)
+        up[where] &= (negative <= room) & ~unknown
+        down[where] = has_minus | ((result.mid + result.rad)[where] < -beyond)
+        down[where] &= (positive <= room) & ~unknown
         return _decided(result, clear, nan, up, down)
 
 

@@ -65,6 +65,7 @@ def table(kind, a):
         "tame": random.standard_normal(250) * 2.0 ** random.randint(-3, 3, 250),
         "tiny": random.standard_normal(250) * a.smallest * 2.0 ** random.randint(-3, 3, 250),
         "huge": random.standard_normal(250) * a.largest ** random.choice([0.1, 0.5, 0.98], 250),
+        "exponents": random.uniform(-1.1, 1.1, 250) * np.log(a.largest),
         "special": np.resize(special + list(random.standard_normal(8)), 250),
     }[kind]
     numbers = np.append([0.0, 1.0, -1.0, 0.5, -2.0, 3.0], rest)
@@ -73,7 +74,7 @@ def table(kind, a):
 
 # Radii relative to the midpoint, from none to more than the ball's distance from zero.
 RADII = (0.0, 2.0**-20, 2.0**-8, 0.25, 1.0, 3.0)
-KINDS = ("tame", "tiny", "huge", "special")
+KINDS = ("tame", "tiny", "huge", "exponents", "special")
 
 
 @st.composite
@@ -90,7 +91,7 @@ def bounded(draw, a, shape, kinds=KINDS):
     rad = np.where(finite, np.minimum(rad, a.largest - np.abs(mid)), 0.0)
     # What was computed may have been flushed.
     rad = np.where(finite & (np.abs(mid) - rad < a.smallest), rad + a.smallest, rad)
-    anything = (choices == 255) & ("special" in kinds)
+    anything = (choices % 16 == 15) & ("special" in kinds)
     mid, rad = np.where(anything, 0.0, mid), np.where(anything, INF, rad)
     return BoundedArray(mid.reshape(shape), rad.reshape(shape), a)
 
@@ -133,6 +134,7 @@ def assert_contains(ball, values, why):
     radii = np.asarray(ball.rad_as_operand())
     for i, mid in np.ndenumerate(ball.mid):
         value, mid, rad = values(i), float(mid), float(radii[i])
+        assert rad < INF or mid == 0
         if value is not None:
             assert is_in(value, mid, rad), "{}: {} of element {} is not in {} +- {}".format(
                 why, value if isinstance(value, float) else float(value), i, mid, rad
@@ -453,6 +455,32 @@ def test_a_long_product_contains_every_order_of_summation(precision, count):
         assert is_in(float(total), result.mid[0], result.rad[0])
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("count", [3000, 12000])
+def test_the_bound_of_a_sum_can_be_reached(count, fused, sign):
+    # Every addition to 1 rounds up by almost half a ULP: few terms, and more than a few.
+    a = FLOAT32._replace(fused=fused)
+    terms = np.full(count, sign * 2.0**-24 * 1.01, dtype=np.float32)
+    total = np.add.accumulate(np.append(np.float32(sign), terms), dtype=np.float32)[-1]
+    ones = np.ones((count, 1))
+    if fused:
+        result = np.matmul(exact(terms, a), exact(ones, a)) + exact([float(sign)], a)
+    else:
+        terms, ones = np.append(terms, np.float32(sign)), np.append(ones, [[1.0]], axis=0)
+        result = np.matmul(exact(terms, a), exact(ones, a))
+    assert 0.95 < abs(total - result.mid[0]) / result.rad[0] <= 1
+
+
+@pytest.mark.parametrize("count", [100, 12000])
+def test_the_bound_of_a_product_can_be_reached(count):
+    random = np.random.RandomState(0)
+    x, w = np.float32(1 + random.rand(1)), np.float32(1 + random.rand(1, count))
+    result = np.matmul(exact(x, FLOAT32), exact(w, FLOAT32))
+    ratio = np.abs((x * w[0]).astype(np.float64) - result.mid) / result.rad
+    assert 0.9 < np.max(ratio) <= 1
+
+
 @given(st.data(), st.integers(2, 12))
 def test_a_product_of_exact_numbers_is_never_bounded_worse_than_by_gamma(data, count):
     x = data.draw(bounded(FLOAT32, (2, count), ["tame"]).filter(lambda ball: ball.exact))
@@ -654,6 +682,30 @@ def test_what_every_evaluation_agrees_on_is_known(operation, values, expected):
         assert rad == 0 and (mid == expected or (np.isnan(mid) and np.isnan(expected)))
 
 
+def test_a_product_that_overflows_in_float64_too_may_be_added_to_before_it_is_rounded():
+    a = arithmetic("float64", {})
+    assert np.matmul(exact([1e200, 1e200], a), exact([[1e200], [-1e200]], a)).rad == INF
+
+
+def test_where_rounding_decides_on_overflow_in_float64_nothing_is_known():
+    a = arithmetic("float64", {"exp": Accuracy(1, 0), "reciprocal": Accuracy(1, 0)})
+    results = [np.exp(exact([709.7827128933841], a)), exact([a.largest], a) / (1 - 2.0**-53)]
+    for result in results:
+        assert result.rad == INF
+
+
+def test_nothing_is_known_of_infinity_times_a_ball_around_zero():
+    ball = BoundedArray(np.array([[1.0], [0.1]]), np.array([[0.0], [0.2]]), FLOAT32)
+    assert np.matmul(exact([INF, 1.0], FLOAT32), ball).mid == INF
+    assert np.matmul(exact([INF, INF], FLOAT32), ball).rad == INF
+
+
+def test_the_maximum_of_subnormals_may_be_any_of_them():
+    subnormal = 0.9 * FLOAT32.smallest
+    result = np.max(exact([subnormal, -subnormal], FLOAT32))
+    assert abs(result.mid - subnormal) <= result.rad and abs(result.mid + subnormal) <= result.rad
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_bias_may_save_a_sum_from_overflow_only_where_it_is_fused(fused):
     a = FLOAT32._replace(fused=fused)
@@ -786,6 +838,7 @@ def test_an_unknown_ufunc_is_refused(ufunc):
         lambda: float(BALL[0, 0]),
         lambda: bool(BALL),
         lambda: np.add.reduce(BALL),
+        lambda: np.multiply.outer(BALL, BALL),
         lambda: np.add(BALL, BALL, out=np.zeros((1, 2))),
         lambda: np.add(BALL, BALL, where=False),
         lambda: np.sum(BALL, dtype="f4"),
