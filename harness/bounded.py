@@ -202,8 +202,9 @@ def _lift(value, arithmetic):
         return value
     mid = np.asarray(value, dtype=np.float64)
     with np.errstate(all="ignore"):
-        error = np.abs(mid - mid.astype(arithmetic.name))
-    if not (error > 0).any():
+        rounded = mid.astype(arithmetic.name)
+        error = np.abs(mid - rounded)
+    if (rounded == mid).all() or not (error > 0).any():
         return BoundedArray(mid, None, arithmetic)
     rad = np.where(np.isfinite(mid), error * _INFLATE + arithmetic.smallest, 0.0)
     return BoundedArray(np.where(rad < np.inf, mid, 0.0), rad, arithmetic)
@@ -354,13 +355,14 @@ def _evaluated(mid, rad, extent, reach, accuracy, function, a):
 def _tanh(a):
     accuracy = a.arithmetic.functions["affine tanh" if a.is_affine else "tanh"]
     mid, rad = np.tanh(a.mid), a.operand_rad()
-    extent = size = np.abs(mid)
+    extent = np.abs(mid)
     if rad is not None:
         # The derivative, 1 - tanh^2, is largest where the ball is nearest to zero.
         nearest = np.tanh(np.maximum(np.abs(a.mid) - rad, 0.0))
         slope = (1 + 2.0**-40) - nearest * nearest
-        rad = np.minimum(rad * slope, 1 + size)
-        extent = size + rad
+        # No two values of tanh are farther apart than 2.
+        rad = np.minimum(rad * slope, 2.0)
+        extent = extent + rad
     reach = 3.0 if a.reach() < np.inf else np.inf
     # No value of tanh is in the binade of 1.
     extent = np.minimum(extent * (1 + _FUNCTION64), 1 - _U64)
@@ -447,6 +449,13 @@ class _Sum:
     def errors(self):
         """The sums of ``per_magnitude`` times magnitude and ``per_radius`` times radius."""
         raise NotImplementedError
+
+    def error_of_each(self, a):
+        """Of each number, ``per_magnitude`` times magnitude and ``per_radius`` times radius."""
+        rad = a.operand_rad()
+        if rad is None:
+            return a.magnitude() * self.per_magnitude
+        return np.abs(a.mid) * self.per_magnitude + rad * (self.per_magnitude + self.per_radius)
 
     def few(self):
         """The terms along a last axis, if they are exact and few; else None."""
@@ -552,17 +561,10 @@ class _SumOfProducts(_Sum):
         return magnitude if self.bias is None else magnitude + self.bias.magnitude()
 
     def errors(self):
-        rad_a, rad_b = self.a.operand_rad(), self.b.operand_rad()
-        factors = self.a.magnitude() * self.per_magnitude
-        if rad_a is not None:
-            factors = factors + rad_a * self.per_radius
-        errors = np.matmul(factors, self.b.magnitude())
-        if rad_b is not None:
-            errors = errors + np.matmul(np.abs(self.a.mid), rad_b) * self.per_radius
-        if self.bias is not None:
-            errors = errors + self.bias.magnitude() * self.per_magnitude
-            errors = errors + self.bias.rad_as_operand() * self.per_radius
-        return errors
+        errors = np.matmul(self.error_of_each(self.a), self.b.magnitude())
+        if self.b.operand_rad() is not None:
+            errors = errors + np.matmul(np.abs(self.a.mid), self.b.operand_rad()) * self.per_radius
+        return errors if self.bias is None else errors + self.error_of_each(self.bias)
 
     def few(self):
         if self.a.operand_rad() is not None or self.b.operand_rad() is not None:
@@ -616,8 +618,7 @@ class _SumOfElements(_Sum):
         return self.along(self.a.magnitude())
 
     def errors(self):
-        errors, rad = self.a.magnitude() * self.per_magnitude, self.a.operand_rad()
-        return self.along(errors if rad is None else errors + rad * self.per_radius)
+        return self.along(self.error_of_each(self.a))
 
     def anything(self):
         return self.along(np.isinf(self.a.rad), np.logical_or.reduce)
@@ -644,8 +645,10 @@ class _MatrixProduct(BoundedArray):
 
     def takes(self, bias):
         """Whether each sum has one number of `bias`: as in a bias, or a query added to features."""
-        shape = self.operands[2].shape
-        return bias.ndim <= len(shape) and np.broadcast(self.operands[2], bias.mid).shape == shape
+        mid = self.operands[2]
+        if bias.ndim == 1:
+            return bias.shape == mid.shape[-1:]
+        return bias.ndim <= mid.ndim and np.broadcast(mid, bias.mid).shape == mid.shape
 
     def plus(self, bias):
         """The product with a bias, which comes last or, if the arithmetic says so, anywhere."""
