@@ -20,6 +20,9 @@ from harness.subjects import TensorFlow
 from harness.verdict import DISAGREE
 from models import MODELS
 
+# Hypothesis words the example that it found, which nobody reads here.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
 EXAMPLES = settings.get_profile("default").max_examples
 THOROUGH = settings.default.max_examples >= settings.get_profile("thorough").max_examples
 EVERYWHERE = [(mistake, name) for mistake in MISTAKES for name in mistake.models]
