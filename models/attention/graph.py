@@ -27,7 +27,9 @@ def build(config, training=False, wrapper=None):
     wrapper = wrapper or attention_cell_wrapper()
 
     def network(config, inputs, labels):
-        encoder, decoder = _cell(wrapper, config), _cell(wrapper, config)
+        (encoder, encoder_reads), (decoder, decoder_reads) = (
+            _cell(wrapper, config) for _ in range(2)
+        )
         encoder_steps, decoder_steps = [], []
 
         with tf1.variable_scope("encoder"):
@@ -47,44 +49,70 @@ def build(config, training=False, wrapper=None):
         trace = graphs.decoded(config, project, output, step, labels, training)
         operations = tf1.get_default_graph().get_operations()
         softmaxes = [operation for operation in operations if operation.type == "Softmax"]
-        trace.update(_named("encoder", config, encoder_steps, softmaxes))
-        trace.update(_named("decoder", config, decoder_steps, softmaxes[config.time :]))
+        later = softmaxes[config.time :]
+        trace.update(_named("encoder", config, encoder_steps, encoder_reads, softmaxes))
+        trace.update(_named("decoder", config, decoder_steps, decoder_reads, later))
         return trace
 
     return graphs.build(config, DATA, network)
 
 
+class _Recorded:
+    """A cell that keeps in a list what it reads: the wrapper around it does not tell."""
+
+    def __init__(self, cell):
+        self.state_size, self.output_size = cell.state_size, cell.output_size
+        self.zero_state = cell.zero_state
+        self.read = []
+        self._cell = cell
+
+    def __call__(self, inputs, state):
+        self.read.append(inputs)
+        return self._cell(inputs, state)
+
+
 def _cell(wrapper, config):
-    return wrapper(
-        tf1.nn.rnn_cell.BasicRNNCell(config.num_units),
+    """A cell with attention, and the list of what its inner cell will have read."""
+    inner = _Recorded(tf1.nn.rnn_cell.BasicRNNCell(config.num_units))
+    cell = wrapper(
+        inner,
         config.attn_length,
         attn_size=config.attn_size,
         attn_vec_size=config.attn_vec_size,
         input_size=config.input_size,
         state_is_tuple=config.state_is_tuple,
     )
+    return cell, inner.read
 
 
-def _named(side, config, steps, softmaxes):
+def _named(side, config, steps, reads, softmaxes):
     """The parts of every step, stacked, by the names of the trace.
 
     The cell returns neither energies nor alignments; they are what its softmax reads and writes.
     """
-    attn_size = config.sizes()["attn_size"]
+    sizes = config.sizes()
+    attn_size = sizes["attn_size"]
     splits = [config.num_units, attn_size, config.attn_length * attn_size]
     slots = [config.attn_length, attn_size]
-    names = ["states", "energies", "alignments", "attentions", "windows", "outputs"]
-    shapes = [splits[:1], slots[:1], slots[:1], slots[1:], slots, slots[1:]]
+    shapes = {
+        "cell_inputs": [sizes[side + "_input_size"]],
+        "states": splits[:1],
+        "energies": slots[:1],
+        "alignments": slots[:1],
+        "attentions": slots[1:],
+        "windows": slots,
+        "outputs": slots[1:],
+    }
     parts = []
-    for (output, state), softmax in zip(steps, softmaxes):
+    for (output, state), read, softmax in zip(steps, reads, softmaxes):
         if not config.state_is_tuple:
             state = tf1.split(state, splits, axis=1)
         window = tf1.reshape(state[2], [config.batch] + slots)
         energies, alignments = softmax.inputs[0], softmax.outputs[0]
-        parts.append([state[0], energies, alignments, state[1], window, output])
+        parts.append([read, state[0], energies, alignments, state[1], window, output])
     return {
         "{}_{}".format(side, name): graphs.stack_steps(
-            [part[k] for part in parts], [config.batch, 0] + shapes[k]
+            [part[k] for part in parts], [config.batch, 0] + shape
         )
-        for k, name in enumerate(names)
+        for k, (name, shape) in enumerate(shapes.items())
     }

@@ -4,6 +4,7 @@ Both functions take the parameters in TensorFlow's order, inputs [batch, time, i
 [batch, output_time, outputs], and return the trace, a dict of
 
 =====================================  =========================================
+encoder_cell_inputs, decoder_...       [batch, steps, input_size]
 encoder_states, decoder_states         [batch, steps, num_units]
 encoder_energies, decoder_energies     [batch, steps, attn_length]
 encoder_alignments, decoder_...        [batch, steps, attn_length], softmax of the energies
@@ -84,8 +85,8 @@ def _state(step):
 
 def _names(side):
     """The names in the trace of the parts of a step."""
-    plurals = ("states", "energies", "alignments", "attentions", "windows", "outputs")
-    return ["{}_{}".format(side, plural) for plural in plurals]
+    parts = ("cell_inputs", "states", "energies", "alignments", "attentions", "windows", "outputs")
+    return ["{}_{}".format(side, part) for part in parts]
 
 
 def _named(side, config, steps):
@@ -93,7 +94,8 @@ def _named(side, config, steps):
     sizes = config.sizes()
     slot = (sizes["attn_size"],)
     scored = (config.attn_length,)
-    shapes = Step((config.num_units,), scored, scored, slot, scored + slot, slot)
+    read = (sizes[side + "_input_size"],)
+    shapes = Step(read, (config.num_units,), scored, scored, slot, scored + slot, slot)
     return {
         name: stack_steps([step[part] for step in steps], (config.batch, 0) + shapes[part])
         for part, name in enumerate(_names(side))
@@ -103,8 +105,8 @@ def _named(side, config, steps):
 def teacher_forced(config, parameters, inputs, labels, trace):
     """One step from every state of `trace`, all steps of all rows as one batch.
 
-    Each part of a step starts from what is recorded of the part before it, too: the energies from
-    the recorded cell state, the alignment from the recorded energies, and so on.
+    Each part of a step starts from what is recorded of the part before it, too: the cell state from
+    the recorded input of the cell, the energies from that state, and so on.
     """
     encoder, projection, decoder = _network(config, parameters)
 
@@ -115,7 +117,8 @@ def teacher_forced(config, parameters, inputs, labels, trace):
         )
         now = Step(*map(as_batch, recorded))
         rows = Step(
-            cell.step_cell(as_batch(inputs), attention, state),
+            cell.project_input(as_batch(inputs), attention),
+            cell.cell(now.cell_input, state)[1],
             cell.score(now.state, window),
             softmax(now.energy),
             cell.attend(now.alignment, window),

@@ -9,8 +9,9 @@ from models.functions import softmax
 
 
 class Step(NamedTuple):
-    """One step: cell state, how the slots score and weigh, attention, window and output."""
+    """One step: what the cell reads, its state, how the slots score and weigh, and what follows."""
 
+    cell_input: Any
     state: Any
     energy: Any
     alignment: Any
@@ -81,17 +82,18 @@ class AttentionCellWrapper:
     def step(self, inputs, state):
         """The same, with everything that is computed on the way."""
         state, attention, window = state
-        state = self.step_cell(inputs, attention, state)
+        cell_input = self.project_input(inputs, attention)
+        _, state = self.cell(cell_input, state)
         energy = self.score(state, window)
         alignment = softmax(energy)
         attention = self.attend(alignment, window)
         output = self.project_output(state, attention)
-        return Step(state, energy, alignment, attention, self.shift(window, output), output)
+        window = self.shift(window, output)
+        return Step(cell_input, state, energy, alignment, attention, window, output)
 
-    def step_cell(self, inputs, attention, cell_state):
-        """The inner cell reads the input together with the last attention."""
-        _, cell_state = self.cell(self.input_projection(np.hstack([inputs, attention])), cell_state)
-        return cell_state
+    def project_input(self, inputs, attention):
+        """What the inner cell reads is a linear map of the input and the last attention."""
+        return self.input_projection(np.hstack([inputs, attention]))
 
     def score(self, cell_state, window):
         """How well each slot answers the query of the cell's state: [batch, attn_length]."""

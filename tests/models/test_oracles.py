@@ -149,12 +149,14 @@ def test_attention_by_hand():
     empty = LN3 / 0.6 * np.tanh(-0.2)
     assert_close(
         trace,
+        encoder_cell_inputs=[[[1], [(LN3 - 0.6) / LN2]]],
         encoder_states=[[[0.6], [0.8]]],
         encoder_energies=[[[empty, empty], [0, LN3]]],
         encoder_alignments=[[[0.5, 0.5], [0.25, 0.75]]],
         encoder_attentions=[[[0], [0.75]]],
         encoder_outputs=[[[1], [2.7]]],
         encoder_windows=[[[[0], [1]], [[1], [2.7]]]],
+        decoder_cell_inputs=[[[1]]],
         decoder_states=[[[0.8]]],
         decoder_energies=[[[5.6, 5.6]]],
         decoder_alignments=[[[0.5, 0.5]]],
@@ -219,7 +221,7 @@ def test_what_a_row_yields_does_not_depend_on_the_other_rows(name, data):
 
 
 # What is a matrix product rounds differently where it is taken of other numbers of rows.
-PRODUCTS = ("states", "energies", "alignments", "attentions", "outputs", "scores")
+PRODUCTS = ("cell_inputs", "states", "energies", "alignments", "attentions", "outputs", "scores")
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -278,6 +280,8 @@ def shapes(name, config):
         promised[side + "_states"] = (rows, steps, config.num_units)
         if name == "attention":
             slots, size = config.attn_length, config.sizes()["attn_size"]
+            read = config.sizes()[side + "_input_size"]
+            promised[side + "_cell_inputs"] = (rows, steps, read)
             promised[side + "_energies"] = (rows, steps, slots)
             promised[side + "_alignments"] = (rows, steps, slots)
             promised[side + "_attentions"] = (rows, steps, size)
