@@ -358,10 +358,12 @@ def _tanh(a):
     extent = np.abs(mid)
     if rad is not None:
         # The derivative, 1 - tanh^2, is largest where the ball is nearest to zero.
-        nearest = np.tanh(np.maximum(np.abs(a.mid) - rad, 0.0))
+        least = np.maximum(np.abs(a.mid) - rad, 0.0)
+        nearest = np.tanh(least)
         slope = (1 + 2.0**-40) - nearest * nearest
-        # No two values of tanh are farther apart than 2.
-        rad = np.minimum(rad * slope, 2.0)
+        # All values are between that one and 1, or if the ball has a zero in it, -1 and 1.
+        farthest = np.where(least > 0, (1 + _FUNCTION64) - nearest, 2.0)
+        rad = np.minimum(rad * slope, farthest)
         extent = extent + rad
     reach = 3.0 if a.reach() < np.inf else np.inf
     # No value of tanh is in the binade of 1.
@@ -374,7 +376,9 @@ def _exp(a):
     extent = mid = np.exp(a.mid)
     rad = a.operand_rad()
     if rad is not None:
-        rad = mid * (np.expm1(rad) * (1 + 2 * _FUNCTION64))
+        # Of a wide ball the value at the upper end, lest zero be multiplied by infinity.
+        upper = np.exp(a.mid + rad) * (1 + 2.0**-40)
+        rad = np.where(rad < 1, mid * (np.expm1(rad) * (1 + 2 * _FUNCTION64)), upper)
         extent = mid + rad
     extent = extent * (1 + _FUNCTION64)
     reach = math.exp(a.reach()) if a.reach() < 700 else np.inf

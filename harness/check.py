@@ -34,10 +34,10 @@ def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Mapping[str, np.n
         return excuse_ending(case, signal, subject.known), {}
     try:
         trace = subject(case)
+        arithmetic = subject.arithmetic(case)
+        verdict = excuse(judge(case, trace, arithmetic), case, trace, subject.known)
     except SubjectError as error:
         return excuse_error(case, str(error), subject.known), {}
-    arithmetic = subject.arithmetic(case)
-    verdict = excuse(judge(case, trace, arithmetic), case, trace, subject.known)
     for entry in rewrites(case, subject.known) if verdict.status == DISAGREE else ():
         other = entry.computes(case)
         verdict_on_other = excuse(judge(other, trace, arithmetic), other, trace, subject.known)

@@ -7,7 +7,7 @@ of it still is, teacher-forced.
 """
 
 from dataclasses import MISSING, fields
-from typing import Any, Callable, Mapping, NamedTuple, Tuple, Union
+from typing import Callable, Mapping, NamedTuple, Tuple, Union
 
 import numpy as np
 
@@ -277,7 +277,7 @@ def excuse(verdict: Verdict, case: Case, trace: Trace, known: Tuple[Entry, ...])
     for array in verdict.arrays:
         if array.run == TEACHER_FORCED:
             for entry in entries:
-                if array.name in entry.arrays and array.wrong.any():
+                if array.name in entry.arrays and array.worst > 1:
                     array, covered = _excused(array, entry, case, trace)
                     met.extend([entry.name] if covered else [])
         arrays.append(array)
@@ -289,8 +289,8 @@ def excuse(verdict: Verdict, case: Case, trace: Trace, known: Tuple[Entry, ...])
 
 def _excused(
     array: ArrayVerdict, entry: Divergence, case: Case, trace: Trace
-) -> Tuple[ArrayVerdict, Any]:
+) -> Tuple[ArrayVerdict, bool]:
     covered, values = entry.instead(case, trace, array.name)
     same = (array.actual == values) | (np.isnan(array.actual) & np.isnan(values))
     known = array.wrong & covered & same
-    return array._replace(known=array.known | known), known.any()
+    return (array.excused(known), True) if known.any() else (array, False)

@@ -14,7 +14,7 @@ import numpy as np
 from harness.arithmetic import Arithmetic
 from harness.bounded import BoundedArray, exact
 from harness.case import Case
-from harness.errors import UserError
+from harness.errors import SubjectError
 
 AGREE, DISAGREE, UNDECIDED, KNOWN = "agree", "disagree", "undecided", "known"
 TEACHER_FORCED, FREE_RUNNING = "teacher-forced", "free-running"
@@ -29,7 +29,9 @@ class ArrayVerdict(NamedTuple):
 
     ``ratios`` is the error over the bound of every element: at most 1 where subject and oracle
     agree, infinite where a special value or an exact one differs. ``undecided`` marks the elements
-    about which the bound says nothing.
+    about which the bound says nothing, ``doubts`` is their number. ``known`` marks those that known
+    divergences excuse, None if there are none; ``worst`` is the largest ratio of the others, 0 if
+    there are none.
     """
 
     name: str
@@ -39,26 +41,33 @@ class ArrayVerdict(NamedTuple):
     actual: np.ndarray
     ratios: np.ndarray
     undecided: np.ndarray
-    known: np.ndarray = np.bool_(False)
+    worst: float
+    doubts: int
+    known: Optional[np.ndarray] = None
 
     @property
     def wrong(self) -> np.ndarray:
         """The elements outside their bounds, known divergences excepted."""
-        return (self.ratios > 1) & ~self.known
+        return self._judged() > 1
 
     @property
     def status(self) -> str:
         """Of "disagree", "known" and "undecided" the first that any element is; else "agree"."""
-        if self.wrong.any():
+        if self.worst > 1:
             return DISAGREE
-        if self.known.any():
+        if self.known is not None:
             return KNOWN
-        return UNDECIDED if self.undecided.any() else AGREE
+        return UNDECIDED if self.doubts else AGREE
 
-    @property
-    def worst(self) -> float:
-        """The largest ratio of error to bound; 0 if the array is empty."""
-        return float(np.max(np.where(self.known, 0.0, self.ratios), initial=0.0))
+    def excused(self, known: np.ndarray) -> "ArrayVerdict":
+        """The same with these elements excused too."""
+        if self.known is not None:
+            known = known | self.known
+        excused = self._replace(known=known)
+        return excused._replace(worst=float(np.max(excused._judged(), initial=0.0)))
+
+    def _judged(self) -> np.ndarray:
+        return self.ratios if self.known is None else np.where(self.known, 0.0, self.ratios)
 
     def first_wrong(self) -> Tuple[int, ...]:
         """The index of the first element outside its bound."""
@@ -101,7 +110,7 @@ class Verdict(NamedTuple):
 
     def undecided(self, run: str) -> int:
         """How many of them are undecided."""
-        return sum(int(np.count_nonzero(array.undecided)) for array in self._of(run))
+        return sum(array.doubts for array in self._of(run))
 
     def worst(self) -> Optional[ArrayVerdict]:
         """The teacher-forced array with the largest ratio of error to bound; None if there is none.
@@ -145,7 +154,7 @@ def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -
 
     Raises
     ------
-    UserError
+    SubjectError
         If an array of the trace is missing or has another shape than the oracle's.
     """
 
@@ -161,13 +170,13 @@ def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -
         free = case.model.free_running(case.config, parameters, *data, follow=predictions)
         _check_shapes(trace, free)
         forced = case.model.teacher_forced(case.config, parameters, *data, trace=subject)
-        arrays = []
-        for run, expected in ((TEACHER_FORCED, forced), (FREE_RUNNING, free)):
-            for name, array in expected.items():
-                if run == FREE_RUNNING and name == "predictions":
-                    array = _admissible(free["scores"], predictions)
-                arrays.append(_compare(name, run, array, trace, arithmetic))
-    return Verdict(arrays)
+        free = dict(free, predictions=_admissible(free["scores"], predictions))
+        traces = [
+            (run, name, array)
+            for run, expected in ((TEACHER_FORCED, forced), (FREE_RUNNING, free))
+            for name, array in expected.items()
+        ]
+        return Verdict(_compared(traces, trace, arithmetic))
 
 
 def _predictions(case: Case, trace: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -177,8 +186,8 @@ def _predictions(case: Case, trace: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     shape = np.shape(case.labels)[:-1]
     if np.shape(trace.get("predictions")) != shape:
-        raise UserError(
-            "The subject's trace needs 'predictions' of the shape {}.".format(list(shape))
+        raise SubjectError(
+            "WrongTrace: it needs 'predictions' of the shape {}.".format(list(shape))
         )
     predictions = np.asarray(trace["predictions"])
     return np.where((predictions >= 0) & (predictions < case.config.outputs), predictions, 0)
@@ -188,8 +197,8 @@ def _check_shapes(trace: Mapping[str, np.ndarray], expected: Mapping[str, Any]) 
     for name, array in expected.items():
         found = list(np.shape(trace[name])) if name in trace else None
         if found != list(array.shape):
-            raise UserError(
-                "The subject's trace has {} where the oracle has {!r} with the shape {}.".format(
+            raise SubjectError(
+                "WrongTrace: it has {} where the oracle has {!r} with the shape {}.".format(
                     "nothing" if found is None else "the shape {}".format(found),
                     name,
                     list(array.shape),
@@ -208,26 +217,56 @@ def _admissible(scores: BoundedArray, predictions: np.ndarray) -> np.ndarray:
     return np.where(admissible, predictions, np.argmax(scores.mid, axis=-1))
 
 
-def _compare(
-    name: str, run: str, expected: Any, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic
-) -> ArrayVerdict:
-    if not isinstance(expected, BoundedArray):
-        expected = exact(expected, arithmetic)
-    actual = np.asarray(trace[name])
-    mid, rad = expected.mid, expected.rad
-    error = np.abs(actual - mid)
-    if expected.exact:
-        same = (actual == mid) & (np.signbit(actual) == np.signbit(mid))
-        ratios = np.where(same | (np.isnan(actual) & np.isnan(mid)), 0.0, np.inf)
-        undecided = np.zeros(mid.shape, dtype=bool)
-    else:
-        same = (actual == mid) | (np.isnan(actual) & np.isnan(mid))
-        ratios = np.where(same, 0.0, np.where(np.isnan(error), np.inf, error / rad))
-        ratios = np.where(np.isinf(rad), 0.0, ratios)
-        undecided = _too_wide(mid, rad) & ~(ratios > 1)
-    return ArrayVerdict(name, run, mid, rad, actual, ratios, undecided)
+def _compared(
+    traces: List[Tuple[str, str, Any]], actual: Mapping[str, np.ndarray], arithmetic: Arithmetic
+) -> List[ArrayVerdict]:
+    """The verdicts on arrays, each given with its run and its name.
+
+    Small arrays cost what calls of NumPy cost, so all elements of all arrays are compared at once.
+    """
+    held = [x if isinstance(x, BoundedArray) else exact(x, arithmetic) for _, _, x in traces]
+    found = [np.asarray(actual[name]) for _, name, _ in traces]
+    sizes = [array.mid.size for array in held]
+    mid = np.concatenate([array.mid.ravel() for array in held])
+    rad = np.concatenate([array.rad.ravel() for array in held])
+    value = np.concatenate([array.ravel() for array in found]).astype(np.float64)
+    exactly = np.repeat([array.exact for array in held], sizes)
+
+    error = np.abs(value - mid)
+    same = (value == mid) & ~(exactly & (np.signbit(value) != np.signbit(mid)))
+    same |= np.isnan(value) & np.isnan(mid)
+    outside = np.where(exactly | np.isnan(error), np.inf, error / rad)
+    ratios = np.where(same | np.isinf(rad), 0.0, outside)
+    undecided = (rad > WIDE * _range(mid, rad, sizes)) & (ratios <= 1)
+
+    ends = np.cumsum(sizes)[:-1]
+    largest, doubts = _by_array(np.maximum, ratios, sizes), _by_array(np.add, undecided, sizes)
+    return [
+        ArrayVerdict(name, run, x.mid, x.rad, y, r.reshape(y.shape), u.reshape(y.shape), worst, n)
+        for (run, name, _), x, y, r, u, worst, n in zip(
+            traces,
+            held,
+            found,
+            np.split(ratios, ends),
+            np.split(undecided, ends),
+            largest.tolist(),
+            doubts.tolist(),
+        )
+    ]
 
 
-def _too_wide(mid: np.ndarray, rad: np.ndarray) -> np.ndarray:
+def _range(mid: np.ndarray, rad: np.ndarray, sizes: List[int]) -> np.ndarray:
+    """For each element the largest magnitude in its array, or 1."""
     known = np.where(np.isfinite(mid) & np.isfinite(rad), np.abs(mid), 0.0)
-    return rad > WIDE * np.max(known, initial=1.0)
+    return np.repeat(np.maximum(_by_array(np.maximum, known, sizes), 1.0), sizes)
+
+
+def _by_array(reduction: np.ufunc, elements: np.ndarray, sizes: List[int]) -> np.ndarray:
+    """A reduction of the elements of each array; 0 for an empty one."""
+    count = np.asarray(sizes)
+    result = np.zeros(len(sizes), dtype=np.int64 if elements.dtype == bool else np.float64)
+    filled = count > 0
+    if filled.any():
+        starts = (np.cumsum(count) - count)[filled]
+        result[filled] = reduction.reduceat(elements, starts, dtype=result.dtype)
+    return result

@@ -42,6 +42,17 @@ def test_a_failing_case_is_reported_in_words_and_saved(tmp_path):
     assert saved.notes["numpy"] == np.__version__
 
 
+def test_a_trace_of_the_wrong_shape_is_a_failing_case_like_any_other(tmp_path):
+    def mistake(trace):
+        trace["loss"] = np.zeros(3, np.float32)
+        return trace
+
+    _, failure = Checker(Float32Port(mistake), Tally(), str(tmp_path))(random_case("seq2seq"))
+    assert "'loss'" in failure.report
+    assert os.listdir(str(tmp_path)) == ["seq2seq-WrongTrace.npz"]
+    assert load(failure.path).case.config.num_units == 1
+
+
 def test_tallies_of_workers_add_up():
     whole, parts = Tally(), [Tally(), Tally()]
     for seed in range(6):
