@@ -376,12 +376,12 @@ def _exp(a):
     extent = mid = np.exp(a.mid)
     rad = a.operand_rad()
     if rad is not None:
-        # Of a wide ball the value at the upper end, lest zero be multiplied by infinity.
+        # Of a wide ball the way to its upper end, lest zero be multiplied by infinity.
         upper = np.exp(a.mid + rad) * (1 + 2.0**-40)
-        rad = np.where(rad < 1, mid * (np.expm1(rad) * (1 + 2 * _FUNCTION64)), upper)
+        rad = np.where(rad < 1, mid * (np.expm1(rad) * (1 + 2 * _FUNCTION64)), upper - mid)
         extent = mid + rad
     extent = extent * (1 + _FUNCTION64)
-    reach = math.exp(a.reach()) if a.reach() < 700 else np.inf
+    reach = math.exp(a.reach()) * (1 + 2.0**-39) if a.reach() < 700 else np.inf
     return _evaluated(mid, rad, extent, reach, accuracy, _less_than_exp, a)
 
 
@@ -677,7 +677,7 @@ def _total(a, axis=None, keepdims=False):
 
 def _mean(a, axis=None):
     total = _SumOfElements(a, axis, False)
-    return _divide(total.balls(), exact(total.count, a.arithmetic))
+    return _divide(total.balls(), _lift(total.count, a.arithmetic))
 
 
 # --- selection and structure: no rounding -----------------------------------------------------

@@ -31,7 +31,7 @@ class Case:
     Raises
     ------
     ValueError
-        If an array is missing, is unknown or does not have its shape.
+        If an array is missing, is unknown, does not have its shape or is not of float32 numbers.
     """
 
     model: Model
@@ -40,6 +40,9 @@ class Case:
 
     def __post_init__(self) -> None:
         check_arrays(self.arrays, self.model.fields(self.config), self.config)
+        for name, array in self.arrays.items():
+            if getattr(array, "dtype", None) != np.float32:
+                raise ValueError("{!r} is not an array of float32 numbers".format(name))
 
     def __repr__(self) -> str:
         return "{} {}".format(self.model.name, self.config)

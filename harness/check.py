@@ -83,7 +83,8 @@ class Checker:
     def __call__(self, case: Case) -> Tuple[Verdict, Optional[Failure]]:
         """The verdict, and what it failed by if it is "disagree".
 
-        A second case that fails in the same way before it is shrunk is not shrunk again.
+        It is shrunk to the smallest case that fails in the same way, and a second such case is not
+        shrunk again.
         """
         verdict, _ = verdict_on(self._subject, case)
         self._tally.add(case, verdict)
@@ -91,17 +92,23 @@ class Checker:
             return verdict, None
         way = way_of_failing(case, verdict)
         if way not in self._seen:
-            self._seen[way] = self._shrunk(case)
+            self._seen[way] = self._shrunk(way, case)
         return verdict, self._seen[way]
 
-    def _shrunk(self, case: Case) -> Failure:
-        smallest = Shrinker(case, self._fails, self._evaluations).run()
-        verdict, trace = verdict_on(self._subject, smallest)
-        way = way_of_failing(smallest, verdict)
+    def _shrunk(self, way: str, case: Case) -> Failure:
         path = os.path.join(self._folder, way + ".npz")
-        save(path, smallest, trace, dict(versions(), verdict=verdict.summary()))
+        # Shrinking may be killed: what it starts from is kept first.
+        self._saved(path, case)
+        smallest = Shrinker(case, lambda case: self._fails(way, case), self._evaluations).run()
+        verdict = self._saved(path, smallest)
         again = "saved as {0}; run it again: rnndiff replay {0}".format(path)
         return Failure(way, path, "{}\n\n{}".format(describe(smallest, verdict), again))
 
-    def _fails(self, case: Case) -> bool:
-        return verdict_on(self._subject, case)[0].status == DISAGREE
+    def _saved(self, path: str, case: Case) -> Verdict:
+        verdict, trace = verdict_on(self._subject, case)
+        save(path, case, trace, dict(versions(), verdict=verdict.summary()))
+        return verdict
+
+    def _fails(self, way: str, case: Case) -> bool:
+        verdict, _ = verdict_on(self._subject, case)
+        return verdict.status == DISAGREE and way_of_failing(case, verdict) == way

@@ -7,7 +7,7 @@ of it still is, teacher-forced.
 """
 
 from dataclasses import MISSING, fields
-from typing import Callable, Mapping, NamedTuple, Tuple, Union
+from typing import Callable, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -47,8 +47,8 @@ class Minimal(NamedTuple):
 class Divergence(NamedTuple):
     """One entry.
 
-    It holds in the TensorFlow versions from ``first`` to ``last``, both included, and if
-    ``onednn_only`` only where oneDNN's kernels are used. ``arrays`` names the arrays of the trace
+    It holds in the TensorFlow versions from ``first`` to ``last``, both included; ``onednn``
+    says whether only with oneDNN's kernels (True), only without (False) or always (None). ``arrays`` names the arrays of the trace
     in which it shows; ``instead(case, trace, name)`` returns, for such an array, a mask of the
     elements that it covers and the values that TensorFlow has there.
     """
@@ -60,7 +60,7 @@ class Divergence(NamedTuple):
     arrays: Tuple[str, ...]
     instead: Callable[[Case, Trace, str], Tuple[np.ndarray, np.ndarray]]
     minimal: Minimal
-    onednn_only: bool = False
+    onednn: Optional[bool] = None
 
 
 def _argmax_skips_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -103,7 +103,7 @@ class Failure(NamedTuple):
     covers: Callable[[Case], bool]
     error: str
     minimal: Minimal
-    onednn_only: bool = False
+    onednn: Optional[bool] = None
 
 
 class Rewrite(NamedTuple):
@@ -119,7 +119,7 @@ class Rewrite(NamedTuple):
     covers: Callable[[Case], bool]
     computes: Callable[[Case], Case]
     minimal: Minimal
-    onednn_only: bool = False
+    onednn: Optional[bool] = None
 
 
 class Ending(NamedTuple):
@@ -135,7 +135,7 @@ class Ending(NamedTuple):
     last: Version
     covers: Callable[[Case], bool]
     minimal: Minimal
-    onednn_only: bool = False
+    onednn: Optional[bool] = None
 
 
 def _has_no_units(case: Case) -> bool:
@@ -192,19 +192,19 @@ ENTRIES: Tuple[Entry, ...] = (
         name="softmax-zero-beside-nan",
         what="oneDNN's softmax of a row with NaN or +inf has NaN there and 0 elsewhere, "
         "where the formula gives NaN throughout",
-        first=(2, 11),
+        first=(2, 12),
         last=(99, 0),
         arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
         instead=_softmax_without_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
-        onednn_only=True,
+        onednn=True,
     ),
     Divergence(
         name="zero-window-times-nan",
         what="Grappler takes an alignment times the window's initial zeros for zero, "
         "where NaN times zero is NaN",
         first=(1, 13),
-        last=(2, 17),
+        last=(2, 16),
         arrays=("encoder_attentions",),
         instead=_zero_window,
         minimal=Minimal("attention", {}, {"inputs": {(0, 0, 0): NAN}}),
@@ -217,7 +217,7 @@ ENTRIES: Tuple[Entry, ...] = (
         covers=_empty_convolution,
         error="Incompatible shapes: [0,",
         minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
-        onednn_only=True,
+        onednn=True,
     ),
     Rewrite(
         name="empty-product-loses-bias",
@@ -227,6 +227,7 @@ ENTRIES: Tuple[Entry, ...] = (
         covers=_has_no_units,
         computes=_without_lost_biases,
         minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
+        onednn=False,
     ),
     Ending(
         name="empty-inner-product",
@@ -235,7 +236,7 @@ ENTRIES: Tuple[Entry, ...] = (
         last=(99, 0),
         covers=_has_empty_product,
         minimal=Minimal("seq2seq", {"num_units": 0}, {}),
-        onednn_only=True,
+        onednn=True,
     ),
 )
 
@@ -245,7 +246,7 @@ def known_in(version: Version, onednn: bool) -> Tuple[Entry, ...]:
     return tuple(
         entry
         for entry in ENTRIES
-        if entry.first <= version <= entry.last and (onednn or not entry.onednn_only)
+        if entry.first <= version <= entry.last and entry.onednn in (None, onednn)
     )
 
 

@@ -1,7 +1,9 @@
 """Files that are written whole or not at all, and the reading of other people's."""
 
 import contextlib
+import json
 import os
+import sys
 import uuid
 import zipfile
 from typing import IO, Any, Dict, Iterator, Tuple
@@ -41,6 +43,22 @@ def written_whole(path: str) -> Iterator[IO[Any]]:
             raise
     except OSError as error:
         raise UserError("Cannot write {}: {}.".format(path, error.strerror or error))
+
+
+def write_json(path: str, report: Any) -> None:
+    """Write a report as JSON to `path`, whole or not at all; "-" is the standard output.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        with written_whole(path) as file:
+            file.write(text.encode())
 
 
 def read_npz(path: str, what: str) -> Dict[str, np.ndarray]:

@@ -164,8 +164,8 @@ def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -
 
     parameters = [held(array) for array in case.parameters]
     data = held(case.inputs), held(case.labels)
-    subject = {name: held(array) for name, array in trace.items()}
     predictions = _predictions(case, trace)
+    subject = dict({name: held(array) for name, array in trace.items()}, predictions=predictions)
     with np.errstate(all="ignore"):
         free = case.model.free_running(case.config, parameters, *data, follow=predictions)
         _check_shapes(trace, free)
@@ -190,6 +190,8 @@ def _predictions(case: Case, trace: Mapping[str, np.ndarray]) -> np.ndarray:
             "WrongTrace: it needs 'predictions' of the shape {}.".format(list(shape))
         )
     predictions = np.asarray(trace["predictions"])
+    if predictions.dtype.kind not in "iu":
+        raise SubjectError("WrongTrace: its 'predictions' are no integers.")
     return np.where((predictions >= 0) & (predictions < case.config.outputs), predictions, 0)
 
 

@@ -5,6 +5,7 @@ An axis is written as the config fields whose sizes add up to it: the kernel of 
 fewer inputs or units without mixing the rows that belong to ``x`` with those that belong to ``h``.
 """
 
+from numbers import Integral
 from typing import Any, Dict, NamedTuple, Tuple
 
 import numpy as np
@@ -30,7 +31,7 @@ def check_sizes(config: Any) -> None:
     """Raise ValueError unless every size is at least 1 (batch, inputs and num_units: 0)."""
     for name, size in config.sizes().items():
         least = 0 if name in MAY_BE_ZERO or name.endswith("_input_size") else 1
-        if size != int(size) or size < least:
+        if not isinstance(size, Integral) or size < least:
             raise ValueError(
                 "{}.{} must be a whole number of at least {}, not {!r}".format(
                     type(config).__name__, name, least, size

@@ -1,13 +1,26 @@
 """The known divergences: each is still seen, in just the versions that its entry names."""
 
+import copy
+
 import pytest
 
+from harness.alone import ended_by
 from harness.check import verdict_on
-from harness.divergences import ENTRIES
+from harness.divergences import ENTRIES, Ending
+
+
+def is_seen(entry, tensorflow):
+    """Whether this TensorFlow diverges as `entry` says, whatever versions that names."""
+    case = entry.minimal.case()
+    # A case that may end the process is run in one of its own.
+    endings = [other for other in ENTRIES if isinstance(other, Ending)]
+    if any(other.covers(case) for other in endings) and ended_by(case):
+        return entry in endings
+    believer = copy.copy(tensorflow)
+    believer.known = (entry,)
+    return entry.name in verdict_on(believer, case)[0].known
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_known_divergence_is_seen_in_its_versions_and_in_no_other(entry, tensorflow):
-    verdict, _ = verdict_on(tensorflow, entry.minimal.case())
-    seen = entry.name in verdict.known or tensorflow.ended_by(entry.minimal.case()) is not None
-    assert seen == (entry in tensorflow.known), verdict.summary()
+    assert is_seen(entry, tensorflow) == (entry in tensorflow.known)

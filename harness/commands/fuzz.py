@@ -1,15 +1,15 @@
 """``rnndiff fuzz``: random cases until told to stop."""
 
-import json
 import os
 import random
-from typing import Any, Optional, Tuple
+from typing import Optional, Tuple
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from harness.files import write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
 from harness.versions import versions
@@ -23,7 +23,10 @@ from models import MODELS
 @click.option("--workers", type=int, default=os.cpu_count() or 1, show_default="one for each core")
 @click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
 @click.option(
-    "--json", "json_file", type=click.File("w"), help="Write the result as JSON; - is stdout."
+    "--json",
+    "json_path",
+    metavar="FILE",
+    help="Write the result as JSON; - is the standard output.",
 )
 def fuzz(
     models: Tuple[str, ...],
@@ -31,7 +34,7 @@ def fuzz(
     seconds: Optional[float],
     workers: int,
     seed: Optional[int],
-    json_file: Any,
+    json_path: Optional[str],
 ) -> None:
     """Judge random cases of MODEL (all by default), until --cases, --time or Ctrl-C.
 
@@ -52,7 +55,7 @@ def fuzz(
         live.update(_table(progress, seed))
     for failure in progress.failures:
         console.print(failure.report, markup=False, highlight=False)
-    if json_file:
+    if json_path:
         result = dict(
             progress.tally.as_dict(),
             seed=seed,
@@ -60,8 +63,7 @@ def fuzz(
             versions=versions(),
             failures=[{"way": f.way, "path": f.path} for f in progress.failures],
         )
-        json.dump(result, json_file, indent=2)
-        json_file.write("\n")
+        write_json(json_path, result)
     raise SystemExit(1 if progress.failures else 0)
 
 

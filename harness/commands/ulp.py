@@ -1,6 +1,5 @@
 """``rnndiff ulp``: measure the functions of the TensorFlow at hand against the table."""
 
-import json
 import sys
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from harness import ulp as measuring
 from harness.accuracy import Accuracy, accuracy_of, worst_arguments
-from harness.files import written_whole
+from harness.files import write_json
 from harness.ulp import Kernel, Measurement
 
 JSON_FORMAT = 1
@@ -148,12 +147,7 @@ def _write_json(path: str, version: str, rows: List[Row], interrupted: bool) -> 
         "interrupted": interrupted,
         "kernels": [_to_json(row) for row in rows],
     }
-    text = json.dumps(report, indent=2, allow_nan=False)
-    if path == "-":
-        click.echo(text)
-    else:
-        with written_whole(path) as file:
-            file.write((text + "\n").encode())
+    write_json(path, report)
 
 
 def _to_json(row: Row) -> Dict[str, Any]:

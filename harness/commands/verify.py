@@ -1,7 +1,6 @@
 """``rnndiff verify``: train the article's models, and compute them twice."""
 
 import dataclasses
-import json
 import sys
 from typing import Dict, Iterator, List, Optional, Tuple
 
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from harness import data, training
 from harness.errors import UserError
-from harness.files import written_whole
+from harness.files import write_json
 from harness.subjects import TensorFlow
 from harness.training import Weights
 from harness.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
@@ -164,12 +163,7 @@ def _write_json(path: str, verifications: List[Verification]) -> None:
         "format": JSON_FORMAT,
         "models": {verified.model: verified.to_json() for verified in verifications},
     }
-    text = json.dumps(report, indent=2, allow_nan=False)
-    if path == "-":
-        click.echo(text)
-    else:
-        with written_whole(path) as file:
-            file.write((text + "\n").encode())
+    write_json(path, report)
 
 
 def _table(verified: Verification) -> Table:

@@ -613,6 +613,7 @@ def test_ones_like_is_exact():
     assert ones.exact and ones.shape == BALL.shape and (ones.mid == 1).all()
 
 
+@thoroughly
 @given(st.sampled_from([1e-10, 0.1, 1e30, 1e39, -1e-40, 7, True]), arithmetics())
 def test_a_number_of_the_oracle_is_held_as_the_subject_rounds_it(number, a):
     held = np.concatenate([exact([0.0], a), [number]])
@@ -624,6 +625,7 @@ def test_a_number_of_the_oracle_is_held_as_the_subject_rounds_it(number, a):
     assert held.exact == (rounded == number)
 
 
+@thoroughly
 @given(st.data(), arithmetics())
 def test_no_ball_reaches_beyond_the_reach(data, a):
     x, y = data.draw(bounded(a, (3, 3))), data.draw(bounded(a, (3, 3)))

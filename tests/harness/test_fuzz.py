@@ -53,6 +53,40 @@ def test_a_trace_of_the_wrong_shape_is_a_failing_case_like_any_other(tmp_path):
     assert load(failure.path).case.config.num_units == 1
 
 
+def test_shrinking_keeps_to_the_way_of_failing_and_so_finds_every_mistake(tmp_path):
+    def mistake(trace):
+        # One mistake in larger networks, and another one in all.
+        if trace["encoder_states"].shape[-1] > 3:
+            trace["encoder_states"] = trace["encoder_states"] + np.float32(0.25)
+        trace["loss"] = trace["loss"] + np.float32(0.25)
+        return trace
+
+    check = Checker(Float32Port(mistake), Tally(), str(tmp_path))
+    for units in (4, 2):
+        check(random_case("seq2seq", num_units=units))
+    assert sorted(os.listdir(str(tmp_path))) == [
+        "seq2seq-encoder_states-teacher-forced.npz",
+        "seq2seq-loss-teacher-forced.npz",
+    ]
+
+
+def test_a_failing_case_is_on_disk_before_it_is_shrunk(tmp_path):
+    class Killed(BaseException):
+        pass
+
+    runs = []
+
+    def mistake(trace):
+        runs.append(trace)
+        if len(runs) > 4:
+            raise Killed
+        return dict(trace, loss=trace["loss"] + np.float32(0.25))
+
+    with pytest.raises(Killed):
+        Checker(Float32Port(mistake), Tally(), str(tmp_path))(random_case("seq2seq"))
+    assert len(os.listdir(str(tmp_path))) == 1
+
+
 def test_tallies_of_workers_add_up():
     whole, parts = Tally(), [Tally(), Tally()]
     for seed in range(6):

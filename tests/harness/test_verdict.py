@@ -141,14 +141,17 @@ def test_a_trace_without_an_array_or_with_another_shape_is_one_sentence():
         {name: array for name, array in trace.items() if name != "scores"},
         {name: array for name, array in trace.items() if name != "predictions"},
         dict(trace, loss=np.zeros(3)),
+        dict(trace, predictions=trace["predictions"].astype(np.float32)),
     ):
         with pytest.raises(SubjectError):
             judge(case, broken, FLOAT32)
 
 
-def test_a_prediction_that_is_no_class_disagrees():
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("token", [-1, 7])
+def test_a_prediction_that_is_no_class_disagrees(name, token):
     def mistake(trace):
-        trace["predictions"][0] = 7
+        trace["predictions"][0] = token
         return trace
 
-    assert verdict_on(random_case("bidirectional"), mistake).status == DISAGREE
+    assert verdict_on(random_case(name), mistake).status == DISAGREE
