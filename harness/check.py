@@ -1,7 +1,7 @@
 """Run a case on a subject, judge it, and if it fails, shrink it and keep it."""
 
 import os
-from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -65,6 +65,8 @@ class Checker:
         Where failing cases are saved, one file for each way of failing.
     evaluations : int
         How many cases shrinking may try.
+    found : function of a Failure
+        Called with each new failure before it is shrunk.
     """
 
     def __init__(
@@ -73,11 +75,13 @@ class Checker:
         tally: Tally,
         folder: str = FAILURES,
         evaluations: int = EVALUATIONS,
+        found: Callable[[Failure], None] = lambda failure: None,
     ) -> None:
         self._subject = subject
         self._tally = tally
         self._folder = folder
         self._evaluations = evaluations
+        self._found = found
         self._seen: Dict[str, Failure] = {}
 
     def __call__(self, case: Case) -> Tuple[Verdict, Optional[Failure]]:
@@ -98,16 +102,15 @@ class Checker:
     def _shrunk(self, way: str, case: Case) -> Failure:
         path = os.path.join(self._folder, way + ".npz")
         # Shrinking may be killed: what it starts from is kept first.
-        self._saved(path, case)
+        self._found(self._kept(way, path, case))
         smallest = Shrinker(case, lambda case: self._fails(way, case), self._evaluations).run()
-        verdict = self._saved(path, smallest)
-        again = "saved as {0}; run it again: rnndiff replay {0}".format(path)
-        return Failure(way, path, "{}\n\n{}".format(describe(smallest, verdict), again))
+        return self._kept(way, path, smallest)
 
-    def _saved(self, path: str, case: Case) -> Verdict:
+    def _kept(self, way: str, path: str, case: Case) -> Failure:
         verdict, trace = verdict_on(self._subject, case)
         save(path, case, trace, dict(versions(), verdict=verdict.summary()))
-        return verdict
+        again = "saved as {0}; run it again: rnndiff replay {0}".format(path)
+        return Failure(way, path, "{}\n\n{}".format(describe(case, verdict), again))
 
     def _fails(self, way: str, case: Case) -> bool:
         verdict, _ = verdict_on(self._subject, case)

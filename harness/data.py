@@ -138,7 +138,7 @@ def digits(seed: int) -> Data:
     except ImportError as error:
         raise UserError(
             "The handwritten digits come with scikit-learn ({}): "
-            "pip install 'rnndiff[test]', or give --mnist.".format(error)
+            "run pip install '.[test]' in the folder of rnndiff, or give --mnist.".format(error)
         )
     bundled = load_digits()
     order = np.random.RandomState(seed).permutation(len(bundled.target))

@@ -47,10 +47,11 @@ class Minimal(NamedTuple):
 class Divergence(NamedTuple):
     """One entry.
 
-    It holds in the TensorFlow versions from ``first`` to ``last``, both included; ``onednn``
-    says whether only with oneDNN's kernels (True), only without (False) or always (None). ``arrays`` names the arrays of the trace
-    in which it shows; ``instead(case, trace, name)`` returns, for such an array, a mask of the
-    elements that it covers and the values that TensorFlow has there.
+    It holds in the TensorFlow versions from ``first`` to ``last``, both included;
+    ``onednn`` says whether with oneDNN's kernels only (True), without them only (False) or always
+    (None). ``arrays`` names the arrays of the trace in which it shows; ``instead(case, trace,
+    name)`` returns, for such an array, a mask of the elements that it covers and the values that
+    TensorFlow has there.
     """
 
     name: str

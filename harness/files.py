@@ -45,6 +45,25 @@ def written_whole(path: str) -> Iterator[IO[Any]]:
         raise UserError("Cannot write {}: {}.".format(path, error.strerror or error))
 
 
+def check_writable(path: str) -> None:
+    """Say now what would go wrong in writing `path` later; nothing is left behind.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    try:
+        with written_whole(path):
+            raise _OnlyATry
+    except _OnlyATry:
+        pass
+
+
+class _OnlyATry(Exception):
+    pass
+
+
 def write_json(path: str, report: Any) -> None:
     """Write a report as JSON to `path`, whole or not at all; "-" is the standard output.
 

@@ -35,6 +35,11 @@ class Progress(NamedTuple):
         """How many cases were judged."""
         return sum(self.tally.cases.values())
 
+    def is_over(self, cases: Optional[int], seconds: Optional[float]) -> bool:
+        """Whether so many cases or seconds are reached; None is no limit."""
+        reached = cases is not None and self.cases >= cases
+        return reached or (seconds is not None and self.seconds >= seconds)
+
 
 def fuzz(
     models: Tuple[str, ...],
@@ -76,7 +81,7 @@ def fuzz(
                     crew[run.restart(connection, workers)] = index
             progress = Progress(run.tally, run.failures, time.monotonic() - started)
             report(progress)
-            if (cases and progress.cases >= cases) or (seconds and progress.seconds >= seconds):
+            if progress.is_over(cases, seconds):
                 break
     except KeyboardInterrupt:
         pass
@@ -118,9 +123,17 @@ class _Run:
             raise UserError(content)
         elif kind == "tally":
             self.tally.add_dict(content)
-        elif content.way not in [failure.way for failure in self.failures]:
-            self.failures.append(content)
+        else:
+            self._add(content)
         return True
+
+    def _add(self, failure: Failure) -> None:
+        """Add a failure, or put it in the place of a larger case that fails in the same way."""
+        ways = [known.way for known in self.failures]
+        if failure.way in ways:
+            self.failures[ways.index(failure.way)] = failure
+        else:
+            self.failures.append(failure)
 
     def restart(self, connection: Connection, step: int) -> Connection:
         """Find the case that ended a worker's process, and start another after its batch."""
@@ -129,14 +142,19 @@ class _Run:
         if process.exitcode >= 0:
             raise RuntimeError("a worker of the fuzzer failed; its error stands above")
         number = self._in_flight.pop(connection)
-        for case in _batch(self._models, self._seed, number):
-            failure = _ends_process(case, self._folder)
-            if failure:
-                self.tally.cases[DISAGREE] += 1
-                if failure.way not in [known.way for known in self.failures]:
-                    self.failures.append(failure)
-                break
+        cases = _batch(self._models, self._seed, number)
+        failures = (_ends_process(case, self._folder) for case in cases)
+        failure = next((failure for failure in failures if failure), None)
+        self.tally.cases[DISAGREE] += failure is not None
+        self._add(failure or self._unexplained(process.exitcode, number))
         return self.start(number + step, step)
+
+    def _unexplained(self, exitcode: int, number: int) -> Failure:
+        """No case of the batch ends a process by itself: its other verdicts are lost."""
+        way = "worker-ended-by-{}".format(signal.Signals(-exitcode).name)
+        said = "{}: a worker was ended in batch {} of seed {}, by none of its cases run alone; "
+        said += "the batch was not counted"
+        return Failure(way, "", said.format(way, number, self._seed))
 
     def stop(self) -> None:
         """End all workers."""
@@ -158,8 +176,9 @@ def _ends_process(case: Case, folder: str) -> Optional[Failure]:
         return None
     way = "{}-ends-process".format(case.model.name)
     path = os.path.join(folder, way + ".npz")
-    save(path, case, notes=dict(versions(), verdict="{} ended the process".format(signal_name)))
-    return Failure(way, path, "{}: {} ended the process; see {}".format(case, signal_name, path))
+    verdict = "{} ended the process".format(signal_name)
+    save(path, case, notes=dict(versions(), verdict=verdict, ended_by=signal_name))
+    return Failure(way, path, "{}: {}; see {}".format(case, verdict, path))
 
 
 def _work(
@@ -178,16 +197,22 @@ def _work(
         connection.send(("unable", str(error)))
         return
     tally = Tally()
-    check = Checker(subject, tally, folder)
+
+    def found(failure: Failure) -> None:
+        connection.send(("failure", failure))
+
+    check = Checker(subject, tally, folder, found=found)
     try:
         while True:
             connection.send(("start", number))
             for case in _batch(models, seed, number):
                 _, failure = check(case)
                 if failure:
-                    connection.send(("failure", failure))
+                    found(failure)
             connection.send(("tally", tally.as_dict()))
             tally.clear()
             number += step
+    except UserError as error:
+        connection.send(("unable", str(error)))
     except (BrokenPipeError, ConnectionResetError):
         return

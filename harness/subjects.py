@@ -72,10 +72,7 @@ class TensorFlow(Subject):
         graphs_kept: int = GRAPHS_KEPT,
         build: Callable[[Case], Any] = lambda case: case.model.graph().build(case.config),
     ) -> None:
-        try:
-            from models import tf1
-        except ImportError as error:
-            raise UserError(_how_to_install(error))
+        tf1 = tensorflow()
         self._tf1 = tf1.tf1
         self.version = tf1.VERSION
         self._onednn = tf1.ONEDNN
@@ -179,6 +176,21 @@ class _Ready:
                 ([FUSED] if fused else []) + ([PLAIN] if fused < written else [])
             )
         return self._kernels
+
+
+def tensorflow() -> Any:
+    """The module ``models.tf1``.
+
+    Raises
+    ------
+    UserError
+        If TensorFlow cannot be imported.
+    """
+    try:
+        from models import tf1
+    except ImportError as error:
+        raise UserError(_how_to_install(error))
+    return tf1
 
 
 def _how_to_install(error: ImportError) -> str:

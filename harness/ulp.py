@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from harness.errors import UserError
+from harness.subjects import tensorflow
 
 Intervals = Tuple[Tuple[float, float], ...]
 Run = Callable[[np.ndarray], np.ndarray]
@@ -216,7 +216,7 @@ def kernels() -> List[Kernel]:
     UserError
         If TensorFlow cannot be imported.
     """
-    tf1 = _tensorflow()
+    tf1 = tensorflow().tf1
     found = []
     for function, build in (
         (TANH, tf1.tanh),
@@ -254,18 +254,7 @@ def kernels() -> List[Kernel]:
 
 def onednn() -> bool:
     """Whether the TensorFlow at hand runs with oneDNN's kernels, as it does from 2.9 on."""
-    _tensorflow()
-    from models.tf1 import ONEDNN
-
-    return ONEDNN
-
-
-def _tensorflow() -> Any:
-    try:
-        from models.tf1 import tf1
-    except ImportError as error:
-        raise UserError("Measuring needs TensorFlow ({}).".format(error))
-    return tf1
+    return bool(tensorflow().ONEDNN)
 
 
 def _kernel(

@@ -15,12 +15,19 @@ from harness.fuzz import fuzz as run
 from harness.versions import versions
 from models import MODELS
 
+_SECONDS = click.FloatRange(min=0.0)
+
 
 @click.command()
 @click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
-@click.option("--cases", type=int, help="Stop after so many cases.")
-@click.option("--time", "seconds", type=float, help="Stop after so many seconds.")
-@click.option("--workers", type=int, default=os.cpu_count() or 1, show_default="one for each core")
+@click.option("--cases", type=click.IntRange(min=1), help="Stop after so many cases.")
+@click.option("--time", "seconds", type=_SECONDS, help="Stop after so many seconds.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 1,
+    show_default="one for each core",
+)
 @click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
 @click.option(
     "--json",
@@ -47,7 +54,7 @@ def fuzz(
         progress = run(
             models or tuple(MODELS),
             seed,
-            max(workers, 1),
+            workers,
             cases,
             seconds,
             report=lambda progress: live.update(_table(progress, seed)),
@@ -61,7 +68,7 @@ def fuzz(
             seed=seed,
             seconds=progress.seconds,
             versions=versions(),
-            failures=[{"way": f.way, "path": f.path} for f in progress.failures],
+            failures=[{"way": f.way, "path": f.path or None} for f in progress.failures],
         )
         write_json(json_path, result)
     raise SystemExit(1 if progress.failures else 0)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness import data, training
 from harness.errors import UserError
-from harness.files import write_json
+from harness.files import check_writable, write_json
 from harness.subjects import TensorFlow
 from harness.training import Weights
 from harness.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
@@ -96,6 +96,9 @@ def verify(
 
     subject = TensorFlow()
     # All that can be wrong with files comes out before minutes are spent on training.
+    for path in (save, json_path):
+        if path and path != "-":
+            check_writable(path)
     loaded = {name: data.load(name, seed, mnist) for name in names}
     fitted: Dict[str, Weights] = {}
     if weights:
@@ -114,12 +117,12 @@ def verify(
             verifications.append(verify_weights(model, loaded[name], fitted[name], subject))
             progress.advance(task)
 
-    if json_path:
-        _write_json(json_path, verifications)
     console = Console(stderr=json_path == "-")
     for verified in verifications:
         console.print(_table(verified))
         console.print()
+    if json_path:
+        _write_json(json_path, verifications)
     sys.exit(0 if all(verified.status in (AGREE, KNOWN) for verified in verifications) else 1)
 
 

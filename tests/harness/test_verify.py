@@ -260,6 +260,16 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("option", ["--save", "--json"])
+def test_a_path_that_cannot_be_written_is_said_before_anything_is_trained(
+    option, folder, tensorflow, monkeypatch
+):
+    (folder / "file").write_text("")
+    monkeypatch.setattr("harness.training.train", None)
+    result = run("bidirectional", option, os.path.join("file", "below"))
+    assert isinstance(result.exception, UserError) and "Cannot write" in str(result.exception)
+
+
 def test_the_command_trains_saves_and_reports(folder, tensorflow):
     result = run("bidirectional", "--steps", 3, "--save", "w.npz", "--json", "report.json")
     assert result.exit_code == 0, result.output
