@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings, target
 
 from harness.check import Checker
 from harness.errors import UserError
-from harness.tally import Tally
+from harness.tally import WORST, Tally
 from harness.versions import tensorflow_version
 
 _COMMON = dict(
@@ -98,6 +98,7 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.section("differential testing")
         for line in tally.lines():
             terminalreporter.write_line(line)
+        terminalreporter.write_line("its case: {}".format(tally.save_worst(WORST)))
 
 
 def pytest_plugin_registered(plugin, manager):

@@ -1,5 +1,6 @@
 """A case, everything that is needed to compute a model once, and its file."""
 
+import io
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
@@ -88,6 +89,16 @@ def save(
     UserError
         If the file cannot be written.
     """
+    with written_whole(path) as file:
+        file.write(packed(case, trace, notes))
+
+
+def packed(
+    case: Case,
+    trace: Optional[Mapping[str, np.ndarray]] = None,
+    notes: Optional[Mapping[str, Any]] = None,
+) -> bytes:
+    """The bytes that :func:`save` writes."""
     meta = {
         "format": FORMAT,
         "model": case.model.name,
@@ -96,8 +107,9 @@ def save(
     }
     arrays = {"case/" + name: array for name, array in case.arrays.items()}
     arrays.update(("trace/" + name, array) for name, array in (trace or {}).items())
-    with written_whole(path) as file:
-        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+    file = io.BytesIO()
+    np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+    return file.getvalue()
 
 
 def load(path: str) -> SavedCase:

@@ -1,10 +1,14 @@
 """What a run of many cases adds up to."""
 
+import base64
+import os
 from typing import Any, Dict, Optional
 
-from harness.case import Case
+from harness.case import Case, packed
+from harness.files import written_whole
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict
 
+WORST = os.path.join(".rnndiff", "worst.npz")
 _COUNTS = ("agree", "undecided", "known", "disagree")
 
 
@@ -25,7 +29,8 @@ class Tally:
         self.known: Dict[str, int] = {}
         self.worst = 0.0
         self.worst_where = ""
-        self.worst_case: Optional[Case] = None
+        # Bytes of its file, so that it goes from process to process like all the rest.
+        self.worst_case = b""
 
     def add(self, case: Case, verdict: Verdict) -> None:
         """Count one case."""
@@ -40,10 +45,10 @@ class Tally:
             if array is not None and array.worst > self.worst:
                 self.worst = array.worst
                 self.worst_where = "{} ({}) of {}".format(array.name, array.run, case)
-                self.worst_case = case
+                self.worst_case = packed(case)
 
     def as_dict(self) -> Dict[str, Any]:
-        """Everything but the case itself, in JSON's types."""
+        """Everything in JSON's types, the worst case in base 64."""
         return {
             "cases": dict(self.cases),
             "elements": dict(self.elements),
@@ -51,6 +56,7 @@ class Tally:
             "known": dict(self.known),
             "worst": self.worst,
             "worst_where": self.worst_where,
+            "worst_case": base64.b64encode(self.worst_case).decode(),
         }
 
     def add_dict(self, other: Dict[str, Any]) -> None:
@@ -65,6 +71,15 @@ class Tally:
                 mine[key] = mine.get(key, 0) + count
         if other["worst"] > self.worst:
             self.worst, self.worst_where = other["worst"], other["worst_where"]
+            self.worst_case = base64.b64decode(other["worst_case"])
+
+    def save_worst(self, path: str) -> Optional[str]:
+        """Save the case with the largest ratio; its path, or None if there is none."""
+        if not self.worst_case:
+            return None
+        with written_whole(path) as file:
+            file.write(self.worst_case)
+        return path
 
     def lines(self) -> Any:
         """The tally as lines of text."""

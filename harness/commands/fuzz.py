@@ -12,6 +12,7 @@ from rich.table import Table
 from harness.files import write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
+from harness.tally import WORST
 from harness.versions import versions
 from models import MODELS
 
@@ -60,11 +61,15 @@ def fuzz(
             report=lambda progress: live.update(_table(progress, seed)),
         )
         live.update(_table(progress, seed))
+    worst = progress.tally.save_worst(WORST)
+    if worst:
+        console.print("the case of the largest error: {}".format(worst), highlight=False)
     for failure in progress.failures:
         console.print(failure.report, markup=False, highlight=False)
     if json_path:
         result = dict(
             progress.tally.as_dict(),
+            worst_case=worst,
             seed=seed,
             seconds=progress.seconds,
             versions=versions(),

@@ -100,6 +100,16 @@ def test_tallies_of_workers_add_up():
     assert total.as_dict() == whole.as_dict()
 
 
+def test_the_case_with_the_largest_ratio_is_kept(tmp_path):
+    tally, cases = Tally(), [random_case("seq2seq", seed) for seed in range(4)]
+    for case in cases:
+        tally.add(case, verdict_on(Float32Port(), case)[0])
+    kept = load(tally.save_worst(str(tmp_path / "worst.npz"))).case
+    ratios = [verdict_on(Float32Port(), case)[0].worst().worst for case in cases]
+    assert np.array_equal(kept.inputs, cases[int(np.argmax(ratios))].inputs)
+    assert tally.worst == max(ratios)
+
+
 def test_fuzz_judges_as_many_cases_as_asked_in_two_workers(tensorflow, tmp_path):
     progress = fuzz(("bidirectional",), seed=3, workers=2, cases=200, folder=str(tmp_path))
     assert progress.cases >= 200 and not progress.failures
