@@ -5,7 +5,8 @@ from typing import Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from harness.case import Case, save
+from harness.alone import ended_by
+from harness.case import Case, SavedCase, save
 from harness.divergences import excuse, excuse_ending, excuse_error, rewrites
 from harness.errors import SubjectError
 from harness.report import describe
@@ -32,18 +33,32 @@ def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Mapping[str, np.n
     signal = subject.ended_by(case)
     if signal:
         return excuse_ending(case, signal, subject.known), {}
-    try:
-        trace = subject(case)
-        arithmetic = subject.arithmetic(case)
-        verdict = excuse(judge(case, trace, arithmetic), case, trace, subject.known)
-    except SubjectError as error:
-        return excuse_error(case, str(error), subject.known), {}
+    verdict, trace = computed(subject, case)
+    if verdict.error:
+        return excuse_error(case, verdict.error, subject.known), {}
+    verdict = excuse(verdict, case, trace, subject.known)
     for entry in rewrites(case, subject.known) if verdict.status == DISAGREE else ():
         other = entry.computes(case)
+        arithmetic = subject.arithmetic(case)
         verdict_on_other = excuse(judge(other, trace, arithmetic), other, trace, subject.known)
         if verdict_on_other.status != DISAGREE:
             return verdict_on_other._replace(known=verdict_on_other.known + (entry.name,)), trace
     return verdict, trace
+
+
+def ended_again_by(subject: Subject, saved: SavedCase) -> Optional[str]:
+    """The signal by which a saved case ends the process, if it is known to, or did so before."""
+    signal = subject.ended_by(saved.case)
+    return signal or (ended_by(saved.case) if saved.notes.get("ended_by") else None)
+
+
+def computed(subject: Subject, case: Case) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
+    """The verdict on a case with nothing excused, and the subject's trace."""
+    try:
+        trace = subject(case)
+        return judge(case, trace, subject.arithmetic(case)), trace
+    except SubjectError as error:
+        return Verdict([], error=str(error)), {}
 
 
 def way_of_failing(case: Case, verdict: Verdict) -> str:

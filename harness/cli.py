@@ -8,7 +8,7 @@ import click
 
 from harness.errors import UserError
 
-COMMANDS = ("verify", "fuzz", "replay", "ulp")
+COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp")
 
 
 class _Commands(click.Group):

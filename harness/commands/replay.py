@@ -1,18 +1,17 @@
 """``rnndiff replay``: run saved cases again, on the TensorFlow at hand."""
 
 import os
-from typing import Any, Iterator, Mapping, Tuple
+from typing import Iterator, Tuple
 
 import click
 
-from harness.alone import ended_by
-from harness.case import Case, load
-from harness.check import verdict_on
+from harness.case import load
+from harness.check import ended_again_by, verdict_on
 from harness.divergences import excuse_ending
 from harness.errors import UserError
 from harness.report import describe
 from harness.subjects import TensorFlow
-from harness.verdict import DISAGREE, Verdict
+from harness.verdict import DISAGREE
 
 
 @click.command()
@@ -26,8 +25,11 @@ def replay(paths: Tuple[str, ...]) -> None:
     saved = [(path, load(path)) for path in _files(paths)]
     subject = TensorFlow()
     worst = 0
-    for path, (case, _, notes) in saved:
-        verdict = _verdict(subject, case, notes)
+    for path, one in saved:
+        case, notes = one.case, one.notes
+        signal = ended_again_by(subject, one)
+        known = subject.known
+        verdict = excuse_ending(case, signal, known) if signal else verdict_on(subject, case)[0]
         click.echo("{}: {} on TensorFlow {}.{}".format(path, verdict.status, *subject.version))
         click.echo(
             "    saved with TensorFlow {}: {}".format(
@@ -37,14 +39,6 @@ def replay(paths: Tuple[str, ...]) -> None:
         click.echo("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
         worst = max(worst, int(verdict.status == DISAGREE))
     raise SystemExit(worst)
-
-
-def _verdict(subject: TensorFlow, case: Case, notes: Mapping[str, Any]) -> Verdict:
-    if notes.get("ended_by"):
-        signal = ended_by(case)
-        if signal:
-            return excuse_ending(case, signal, subject.known)
-    return verdict_on(subject, case)[0]
 
 
 def _files(paths: Tuple[str, ...]) -> Iterator[str]:

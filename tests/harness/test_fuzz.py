@@ -11,6 +11,7 @@ from examples import Float32Port, random_case
 
 from harness.case import load, save
 from harness.check import Checker, verdict_on
+from harness.cli import COMMANDS
 from harness.fuzz import fuzz
 from harness.tally import Tally
 
@@ -133,7 +134,7 @@ def test_replay_runs_a_saved_case_and_tells_what_was_seen_before(tensorflow, tmp
     assert "agree on TensorFlow" in run.stdout and "it disagreed" in run.stdout
 
 
-@pytest.mark.parametrize("command", ["verify", "fuzz", "replay", "ulp"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
     run = rnndiff(command, "--help")
     assert run.returncode == 0 and "Usage: rnndiff" in run.stdout

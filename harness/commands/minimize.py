@@ -1,0 +1,62 @@
+"""``rnndiff minimize``: the smallest case that fails as a saved one does."""
+
+import os
+from typing import Optional
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from harness.case import Case, load, save
+from harness.check import EVALUATIONS, verdict_on, way_of_failing
+from harness.errors import UserError
+from harness.report import describe
+from harness.shrink import Shrinker
+from harness.subjects import TensorFlow
+from harness.verdict import DISAGREE
+from harness.versions import versions
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path())
+@click.option("--output", metavar="FILE", help="Where to save it.  [default: FILE-minimal.npz]")
+@click.option(
+    "--evaluations",
+    type=click.IntRange(min=1),
+    default=EVALUATIONS,
+    show_default=True,
+    help="How many cases may be tried.",
+)
+def minimize(path: str, output: Optional[str], evaluations: int) -> None:
+    """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
+
+    FILE is a case's .npz file, such as one with trained weights. Ctrl-C keeps the smallest case so
+    far. Exit status: 1 as the smallest case fails, 2 if FILE cannot be read or does not fail.
+    """
+    output = output or os.path.splitext(path)[0] + "-minimal.npz"
+    case, subject = load(path).case, TensorFlow()
+    verdict, _ = verdict_on(subject, case)
+    if verdict.status != DISAGREE:
+        raise UserError("There is nothing to shrink in {}: {}.".format(path, verdict.summary()))
+    way = way_of_failing(case, verdict)
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("shrinking", total=evaluations)
+
+        def fails(candidate: Case) -> bool:
+            progress.advance(task)
+            verdict, _ = verdict_on(subject, candidate)
+            return verdict.status == DISAGREE and way_of_failing(candidate, verdict) == way
+
+        shrinker = Shrinker(case, fails, evaluations)
+        try:
+            shrinker.run()
+        except KeyboardInterrupt:
+            progress.console.print("Ctrl-C: this is the smallest case so far.")
+
+    smallest = shrinker.case
+    verdict, trace = verdict_on(subject, smallest)
+    save(output, smallest, trace, dict(versions(), verdict=verdict.summary()))
+    click.echo(describe(smallest, verdict))
+    click.echo("\n{} cases were tried; saved as {}".format(shrinker.used, output))
+    raise SystemExit(1)

@@ -1,0 +1,48 @@
+"""``rnndiff repro``: a saved case as a script that needs no rnndiff."""
+
+import click
+
+from harness.case import SavedCase, load
+from harness.check import computed, ended_again_by
+from harness.divergences import excuse_ending
+from harness.errors import UserError
+from harness.repro import Finding, issue, script
+from harness.subjects import TensorFlow
+from harness.verdict import DISAGREE, judge
+from harness.versions import versions
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path())
+@click.option("--issue", "as_issue", is_flag=True, help="Print a Markdown issue with the script.")
+def repro(path: str, as_issue: bool) -> None:
+    """Print a saved case as one script that needs NumPy and TensorFlow alone.
+
+    FILE is a case's .npz file. The script builds the same graph with the same weights, prints what
+    TensorFlow computes, what is expected and why, and exits with 1 while the two disagree. What is
+    expected comes from a run on the TensorFlow at hand; should that agree, from what the case's
+    file says that TensorFlow computed when it was saved. Known divergences disagree here, too.
+    """
+    finding = _finding(path, load(path))
+    click.echo((issue if as_issue else script)(finding), nl=False)
+
+
+def _finding(path: str, saved: SavedCase) -> Finding:
+    subject = TensorFlow()
+    signal = ended_again_by(subject, saved)
+    # Nothing is excused: whoever asks for a script wants to report what is known, too.
+    verdict = excuse_ending(saved.case, signal, ()) if signal else computed(subject, saved.case)[0]
+    if verdict.status == DISAGREE:
+        return Finding(saved.case, verdict, versions())
+    if saved.trace:
+        verdict = judge(saved.case, saved.trace, subject.arithmetic(saved.case))
+        if verdict.status == DISAGREE:
+            found_with = {
+                name: str(saved.notes[name]) for name in versions() if name in saved.notes
+            }
+            return Finding(saved.case, verdict, found_with)
+    raise UserError(
+        "Nothing disagrees in {}: neither TensorFlow {}.{} nor what was saved with it.".format(
+            path, *subject.version
+        )
+    )

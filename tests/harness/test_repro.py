@@ -1,0 +1,115 @@
+"""What a user takes away from a failing case: a script, an issue, a smaller case."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from examples import Float32Port, random_case
+
+from harness.case import load, save
+from harness.commands.minimize import minimize
+from harness.commands.repro import repro
+from harness.divergences import ENTRIES
+from harness.errors import UserError
+from models import MODELS
+
+DIVERGENCES = {entry.name: entry for entry in ENTRIES}
+
+
+def printed(*arguments):
+    result = CliRunner().invoke(repro, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.exception
+    return result.output
+
+
+def test_the_script_of_a_disagreement_exits_with_1_without_rnndiff(tensorflow, tmp_path):
+    save(str(tmp_path / "case.npz"), DIVERGENCES["argmax-skips-lowest"].minimal.case())
+    (tmp_path / "repro.py").write_text(printed(tmp_path / "case.npz"))
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "repro.py"],
+        cwd=str(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1, run.stderr
+    assert "predictions as TensorFlow computes it:\n[0.]" in run.stdout
+    assert "as it should be:\n[1.]" in run.stdout
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_script_computes_what_the_subject_does_and_exits_with_0_once_it_is_right(
+    name, tensorflow, tmp_path
+):
+    case = random_case(name)
+    right = tensorflow(case)
+    path = str(tmp_path / "case.npz")
+    save(path, case, dict(right, scores=right["scores"] + np.float32(0.5)))
+    source = printed(path)
+    assert "from harness" not in source and "from models" not in source
+    namespace = {}
+    with pytest.raises(SystemExit) as ended:
+        exec(compile(source, "repro.py", "exec"), namespace)
+    assert ended.value.code == 0
+    assert sorted(namespace["trace"]) == sorted(right)
+    for key, array in right.items():
+        assert namespace["trace"][key].tobytes() == array.tobytes(), key
+
+
+def test_the_issue_names_the_versions_and_holds_the_script(tensorflow, tmp_path):
+    path = str(tmp_path / "case.npz")
+    save(path, DIVERGENCES["argmax-skips-lowest"].minimal.case())
+    text = printed(path, "--issue")
+    assert "'predictions' is wrong in 1 of 1 elements" in text
+    assert "| tensorflow | {}.{}".format(*tensorflow.version) in text
+    assert "```python\n" + printed(path) + "```" in text
+
+
+def test_a_case_in_which_nothing_disagrees_has_no_script(tensorflow, tmp_path):
+    path = str(tmp_path / "case.npz")
+    save(path, random_case("seq2seq"), tensorflow(random_case("seq2seq")))
+    result = CliRunner().invoke(repro, [path])
+    assert isinstance(result.exception, UserError)
+
+
+def minimized(path, monkeypatch, mistake):
+    port = Float32Port(mistake)
+    monkeypatch.setattr("harness.commands.minimize.TensorFlow", lambda: port)
+    return CliRunner().invoke(minimize, [path])
+
+
+def test_minimize_shrinks_a_users_case_to_one_that_fails_the_same_way(tmp_path, monkeypatch):
+    def mistake(trace):
+        return dict(trace, loss=trace["loss"] + np.float32(0.25))
+
+    path = str(tmp_path / "trained.npz")
+    save(path, random_case("attention"))
+    result = minimized(path, monkeypatch, mistake)
+    assert result.exit_code == 1 and "loss" in result.output
+    smallest = load(str(tmp_path / "trained-minimal.npz")).case
+    assert set(smallest.config.sizes().values()) == {1}
+
+
+def test_minimize_keeps_the_smallest_case_so_far_on_ctrl_c(tmp_path, monkeypatch):
+    runs = []
+
+    def mistake(trace):
+        runs.append(trace)
+        if len(runs) == 4:
+            raise KeyboardInterrupt
+        return dict(trace, loss=trace["loss"] + np.float32(0.25))
+
+    path = str(tmp_path / "trained.npz")
+    save(path, random_case("attention"))
+    assert minimized(path, monkeypatch, mistake).exit_code == 1
+    smallest = load(str(tmp_path / "trained-minimal.npz")).case
+    assert smallest.config.batch == 1 and smallest.config.num_units > 1
+
+
+def test_minimize_says_when_there_is_nothing_to_shrink(tmp_path, monkeypatch):
+    path = str(tmp_path / "right.npz")
+    save(path, random_case("seq2seq"))
+    result = minimized(path, monkeypatch, lambda trace: trace)
+    assert isinstance(result.exception, UserError)
+    assert "nothing to shrink" in str(result.exception)
