@@ -1,6 +1,7 @@
 """Profiles, the report's header and summary, and the fixture that checks a case."""
 
 import os
+import zlib
 
 # Before NumPy and TensorFlow are imported: the workers of xdist share the cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -42,6 +43,13 @@ def pytest_report_header(config):
     return "rnndiff: TensorFlow {}, NumPy {}, Hypothesis {}, profile {!r}".format(
         tensorflow_version() or "missing", np.__version__, hypothesis.__version__, profile
     )
+
+
+def pytest_runtest_setup(item):
+    # Parametrized tests are one function to Hypothesis, which would draw the same cases for all.
+    test = getattr(item, "obj", None)
+    if getattr(test, "is_hypothesis_test", False) and settings().derandomize:
+        hypothesis.seed(zlib.crc32(item.nodeid.encode()))(test)
 
 
 def pytest_configure(config):

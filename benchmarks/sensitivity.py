@@ -11,13 +11,13 @@ import json
 
 import click
 import numpy as np
-from hypothesis import Phase, given, seed, settings
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from harness.case import Case
 from harness.errors import SubjectError
+from harness.frequencies import drawn
 from harness.regimes import REGIMES
 from harness.strategies import batches
 from harness.subjects import TensorFlow
@@ -42,24 +42,10 @@ def default_cases(count):
     kinds = [(MODELS[name], regime) for name in sorted(MODELS) for regime in sorted(REGIMES)]
     each, cases = -(-count // len(kinds)), []
     for model, regime in kinds:
-        drawn = _drawn(batches(model, regime), 2 * each)
-        small = [case for case in drawn if case.config.batch and case.config.num_units in SMALL]
+        last = [batch[-1] for batch in drawn(batches(model, regime), 2 * each)]
+        small = [case for case in last if case.config.batch and case.config.num_units in SMALL]
         cases.extend(small[:each])
     return cases
-
-
-def _drawn(strategy, examples):
-    """The last case of each of so many examples: Hypothesis often leaves the first one at zeros."""
-    drawn = []
-
-    @seed(0)
-    @settings(database=None, deadline=None, max_examples=examples, phases=[Phase.generate])
-    @given(strategy)
-    def draw(cases):
-        drawn.append(cases[-1])
-
-    draw()
-    return drawn
 
 
 def cases_of_units(random, units, count):
@@ -134,10 +120,10 @@ def main(cases, json_file):
     kinds = {DEFAULT: default_cases(cases)}
     kinds.update(("{} units".format(u), cases_of_units(random, u, cases)) for u in UNITS)
     result = {}
-    for kind, drawn in kinds.items():
+    for kind, of_kind in kinds.items():
         rates = {name: {power: [] for power in POWERS} for name in (BOUNDS,) + tuple(TOLERANCES)}
         false = {name: [] for name in rates}
-        for case in track(drawn, description=kind, console=Console(stderr=True)):
+        for case in track(of_kind, description=kind, console=Console(stderr=True)):
             if subject.ended_by(case):
                 continue
             try:

@@ -8,7 +8,7 @@ import click
 
 from harness.errors import UserError
 
-COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp")
+COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies")
 
 
 class _Commands(click.Group):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.draws import SMALL, length_of, small_case
+from harness.frequencies import frequencies
 from harness.random_cases import random_batch, random_config
 from harness.regimes import REGIMES
 from models import MODELS
@@ -69,3 +70,10 @@ def test_random_configs_reach_every_boundary_size():
     assert any(size["attn_size"] > size["num_units"] for size in sizes)
     assert any(size["attn_length"] > size["time"] for size in sizes)
     assert {True, False} == {config.state_is_tuple for config in configs}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_regime_and_boundary_occurs_in_a_thousand_default_cases(name):
+    seldom = {trait: share for trait, share in frequencies(MODELS[name], 1000).items() if not share}
+    assert not seldom

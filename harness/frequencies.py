@@ -1,0 +1,109 @@
+"""What the default strategies draw, and how often: a tester that never draws it never tests it."""
+
+import warnings
+from collections import Counter
+from typing import Callable, Dict, List, Mapping
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from harness.case import Case
+from harness.regimes import REGIMES
+from harness.strategies import batches
+from models import Model
+
+# Of a state of tanh: where one more doubling of what it is computed from changes 1 in 1,000.
+SATURATED = 0.999
+# Of the difference between a float32 and a float64 run: a rounding error has grown a hundredfold.
+CHAOTIC = 100 * 2.0**-24
+
+Trace = Mapping[str, np.ndarray]
+
+
+def drawn(strategy: st.SearchStrategy, examples: int, of_seed: int = 0) -> List[List[Case]]:
+    """As many draws of a strategy for batches, always the same."""
+    found: List[List[Case]] = []
+
+    @seed(of_seed)
+    @settings(
+        database=None,
+        deadline=None,
+        max_examples=examples,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(strategy)
+    def draw(cases: List[Case]) -> None:
+        found.append(cases)
+
+    draw()
+    return found
+
+
+def frequencies(model: Model, count: int) -> Dict[str, float]:
+    """In which share of `count` cases of the default strategies each regime and trait occurs.
+
+    Every regime is drawn alike, as the differential tests do.
+    """
+    seen = dict.fromkeys(["regime " + regime for regime in REGIMES] + list(_of(model)), 0)
+    counter = Counter(seen)
+    each, total = -(-count // len(REGIMES)), 0
+    for number, regime in enumerate(REGIMES):
+        # The cases of a batch share their sizes; its last one is seldom all zeros.
+        for *_, case in drawn(batches(model, regime), each, number):
+            total += 1
+            counter["regime " + regime] += 1
+            counter.update(traits(case))
+    return {name: counter[name] / total for name in counter}
+
+
+def traits(case: Case) -> List[str]:
+    """The boundaries that a case is at, and what its network does."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # Of no rows accuracy and loss are NaN, which NumPy warns of.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        single, double = (_run(case, dtype) for dtype in (np.float32, np.float64))
+        return [name for name, has in _of(case.model).items() if has(case, single, double)]
+
+
+def _run(case: Case, dtype: type) -> Trace:
+    arrays = [array.astype(dtype) for array in case.parameters + [case.inputs, case.labels]]
+    return case.model.free_running(case.config, arrays[:-2], *arrays[-2:])
+
+
+def _size(name: str, size: int) -> Callable[[Case, Trace, Trace], bool]:
+    return lambda case, single, double: case.config.sizes()[name] == size
+
+
+def _states(trace: Trace) -> np.ndarray:
+    return trace["outputs"] if "outputs" in trace else trace["encoder_states"]
+
+
+def _saturates(case: Case, single: Trace, double: Trace) -> bool:
+    return bool((np.abs(_states(double)) > SATURATED).any())
+
+
+def _is_chaotic(case: Case, single: Trace, double: Trace) -> bool:
+    """Whether rounding errors grow along the steps."""
+    return bool((np.abs(_states(single) - _states(double)) > CHAOTIC).any())
+
+
+def _ties(case: Case, single: Trace, double: Trace) -> bool:
+    ordered = np.sort(single["scores"], axis=-1)
+    return bool(ordered.shape[-1] > 1 and (ordered[..., -1] == ordered[..., -2]).any())
+
+
+def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
+    """The traits that cases of a model can have."""
+    sizes = model.article.sizes()
+    boundaries = [("batch", 0), ("inputs", 0), ("num_units", 0)]
+    boundaries += [("batch", 1), ("time", 1), ("output_time", 1), ("num_units", 1)]
+    boundaries += [("outputs", 1), ("attn_length", 1)]
+    found = {"{} {}".format(*b): _size(*b) for b in boundaries if b[0] in sizes}
+    if "attn_size" in sizes:
+        found["attn_size is not num_units"] = lambda case, single, double: (
+            case.config.sizes()["attn_size"] != case.config.num_units
+        )
+    found.update({"saturation": _saturates, "chaos": _is_chaotic, "exact ties": _ties})
+    return found
