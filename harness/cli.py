@@ -8,7 +8,7 @@ import click
 
 from harness.errors import UserError
 
-COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies")
+COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies", "bench")
 
 
 class _Commands(click.Group):

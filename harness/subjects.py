@@ -1,7 +1,8 @@
 """Implementations under test: a subject takes a case and returns its trace."""
 
+import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -115,6 +116,11 @@ class TensorFlow(Subject):
         )
         return arithmetic("float32", functions, fused=FUSED in kernels)
 
+    def seconds_of_a_run(self, case: Case, runs: int) -> List[float]:
+        """What ``session.run`` takes of the graph of `case`, its weights assigned before."""
+        self(case)
+        return self._session(case).seconds(case, runs)
+
     def _session(self, case: Case) -> "_Ready":
         key = (case.model.name, case.config)
         if key in self._ready:
@@ -146,6 +152,15 @@ class _Ready:
         self.session.run(self.assign, dict(zip(self.values, case.parameters)))
         feed = {self.graph.inputs: case.inputs, self.graph.labels: case.labels}
         return self.session.run(self.graph.trace, feed)
+
+    def seconds(self, case: Case, runs: int) -> List[float]:
+        feed = {self.graph.inputs: case.inputs, self.graph.labels: case.labels}
+        taken = []
+        for _ in range(runs):
+            started = time.perf_counter()
+            self.session.run(self.graph.trace, feed)
+            taken.append(time.perf_counter() - started)
+        return taken
 
     def affine_tanh_kernels(self) -> FrozenSet[str]:
         """Which kernels compute ``tanh(matrix product + bias)`` in the graph as it is run.

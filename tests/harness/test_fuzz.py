@@ -138,3 +138,15 @@ def test_replay_runs_a_saved_case_and_tells_what_was_seen_before(tensorflow, tmp
 def test_every_command_explains_itself(command):
     run = rnndiff(command, "--help")
     assert run.returncode == 0 and "Usage: rnndiff" in run.stdout
+
+
+@pytest.mark.slow
+def test_bench_tells_what_the_naive_way_costs_and_what_ours_does(tensorflow, tmp_path):
+    path = tmp_path / "bench.json"
+    run = rnndiff("bench", "bidirectional", "--time", "8", "--runs", "1", "--json", str(path))
+    assert run.returncode == 0, run.stderr
+    figures = json.loads(path.read_text())["models"]["bidirectional"]
+    rate, spent = figures["per second"], figures["phases"]
+    assert rate["one worker"] > 3 * rate["naive"] > 0
+    assert spent["steady"] > figures["floor"] > 0
+    assert spent["steady"] == pytest.approx(sum(spent.values()) - spent["steady"] - spent["build"])

@@ -1,0 +1,122 @@
+"""``rnndiff bench``: how fast cases are judged, and what stands in the way."""
+
+import tempfile
+from typing import Any, Dict, Optional, Tuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from harness.bench import PHASES, UNITS
+from harness.bench import bench as measure
+from harness.errors import UserError
+from harness.files import check_writable, write_json, written_whole
+from harness.versions import versions
+from models import MODELS
+
+
+@click.command()
+@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@click.option(
+    "--time",
+    "seconds",
+    type=click.FloatRange(min=1.0),
+    default=60.0,
+    show_default=True,
+    help="Seconds of each way in each run.",
+)
+@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--json", "json_path", metavar="FILE", help="Write the figures; - is stdout.")
+@click.option("--plot", metavar="FILE", help="Draw them (.png, .svg, .pdf; needs matplotlib).")
+def bench(
+    models: Tuple[str, ...],
+    seconds: float,
+    runs: int,
+    json_path: Optional[str],
+    plot: Optional[str],
+) -> None:
+    """Measure how many cases of MODEL (all by default) are judged in a second.
+
+    The naive way (a graph for each case, numbers drawn one by one) and rnndiff's, from a cold start
+    in one process and in two; what a case costs on graphs that are ready, by phases; and the floor,
+    session.run alone. With the defaults it takes about 12 minutes a model.
+    """
+    pyplot = _pyplot() if plot else None
+    for path in (json_path, plot):
+        if path and path != "-":
+            check_writable(path)
+    console = Console(stderr=True)
+    with console.status("") as status, tempfile.TemporaryDirectory() as folder:
+        names = list(dict.fromkeys(models)) or list(MODELS)
+        found = measure(names, seconds, runs, folder, status.update)
+    for table in (_rates(found), _phases(found), _scaling(found)):
+        Console(stderr=json_path == "-").print(table)
+    if plot:
+        _draw(pyplot, found, plot)
+    if json_path:
+        report = {"seconds": seconds, "runs": runs, "versions": versions(), "models": found}
+        write_json(json_path, report)
+
+
+def _rates(found: Dict[str, Any]) -> Table:
+    table = Table("cases a second", "naive", "one worker", "two", "two / one", "one / naive", "MiB")
+    for name, figures in found.items():
+        rate = figures["per second"]
+        table.add_row(
+            name,
+            *["{:.1f}".format(rate[way]) for way in ("naive", "one worker", "two workers")],
+            "{:.2f}".format(rate["two workers"] / max(rate["one worker"], 1e-9)),
+            "{:.0f}".format(rate["one worker"] / max(rate["naive"], 1e-9)),
+            "{:.0f}".format(figures["memory"]),
+        )
+    return table
+
+
+def _phases(found: Dict[str, Any]) -> Table:
+    table = Table("ms a case", *PHASES, "all but build", "floor", "steady / floor")
+    for name, figures in found.items():
+        spent, floor = figures["phases"], figures["floor"]
+        cells = [spent[phase] for phase in PHASES] + [spent["steady"], floor]
+        ratio = "{:.1f}".format(spent["steady"] / floor)
+        table.add_row(name, *["{:.2f}".format(cell) for cell in cells], ratio)
+    return table
+
+
+def _scaling(found: Dict[str, Any]) -> Table:
+    table = Table("ms a case of the article's size", *["{} units".format(u) for u in UNITS])
+    for name, figures in found.items():
+        table.add_row(name, *["{:.1f}".format(figures["scaling"][units]) for units in UNITS])
+    return table
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UserError("The plot needs matplotlib ({}): pip install matplotlib.".format(error))
+    matplotlib.use("Agg")
+    import matplotlib.pyplot
+
+    return matplotlib.pyplot
+
+
+def _draw(pyplot: Any, found: Dict[str, Any], path: str) -> None:
+    """Phases of a case as stacked bars beside the floor, and the time over units."""
+    figure, (bars, lines) = pyplot.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    names, bottom = list(found), [0.0] * len(found)
+    for phase in PHASES:
+        heights = [found[name]["phases"][phase] for name in names]
+        bars.bar(names, heights, bottom=bottom, label=phase)
+        bottom = [low + height for low, height in zip(bottom, heights)]
+    floors = [found[name]["floor"] for name in names]
+    bars.plot(names, floors, "k_", markersize=40, label="floor: session.run")
+    bars.set_ylabel("ms a case")
+    bars.legend()
+    for name in names:
+        lines.loglog(UNITS, [found[name]["scaling"][u] for u in UNITS], "o-", label=name)
+    lines.set_xlabel("units")
+    lines.set_ylabel("ms a case of the article's size")
+    lines.legend()
+    with written_whole(path) as file:
+        figure.savefig(file, format=path.rpartition(".")[2])
+    pyplot.close(figure)
