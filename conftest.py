@@ -1,5 +1,6 @@
 """Profiles, the report's header and summary, and the fixture that checks a case."""
 
+import glob
 import os
 import zlib
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings, target
 
+from harness import journal
 from harness.check import Checker
 from harness.errors import UserError
 from harness.tally import WORST, Tally
@@ -54,6 +56,7 @@ def pytest_runtest_setup(item):
 
 def pytest_configure(config):
     config.rnndiff_tally = Tally()
+    config.rnndiff_kept = []
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +73,8 @@ def tensorflow():
 @pytest.fixture(scope="session")
 def check(tensorflow, pytestconfig):
     """A function that fails unless TensorFlow agrees with the oracle on each of some cases."""
-    checker = Checker(tensorflow, pytestconfig.rnndiff_tally)
+    journaled = journal.Journaled(tensorflow, _in_flight(pytestconfig))
+    checker = Checker(journaled, pytestconfig.rnndiff_tally)
 
     def check_cases(cases):
         __tracebackhide__ = True
@@ -87,7 +91,26 @@ def check(tensorflow, pytestconfig):
     return check_cases
 
 
+def _in_flight(config):
+    worker = getattr(config, "workerinput", {}).get("workerid", "main")
+    return os.path.join(".rnndiff", "in-flight", worker + ".npz")
+
+
+def _keep(config, path):
+    kept = journal.keep(path)
+    if kept:
+        config.rnndiff_kept.append(kept)
+
+
+def pytest_sessionstart(session):
+    # Of a run that was killed together with its controller.
+    if not hasattr(session.config, "workerinput"):
+        for path in glob.glob(os.path.join(".rnndiff", "in-flight", "*.npz")):
+            _keep(session.config, path)
+
+
 def pytest_sessionfinish(session):
+    journal.close(_in_flight(session.config))
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[_TALLY] = session.config.rnndiff_tally.as_dict()
 
@@ -98,9 +121,16 @@ class _Workers:
         tally = getattr(node, "workeroutput", {}).get(_TALLY)
         if tally:
             node.config.rnndiff_tally.add_dict(tally)
+        else:
+            path = os.path.join(".rnndiff", "in-flight", node.gateway.id + ".npz")
+            _keep(node.config, path)
 
 
 def pytest_terminal_summary(terminalreporter, config):
+    for path in config.rnndiff_kept:
+        terminalreporter.write_line(
+            "in flight when a process was ended: {0}; run it again: rnndiff replay {0}".format(path)
+        )
     tally = config.rnndiff_tally
     if sum(tally.cases.values()):
         terminalreporter.section("differential testing")

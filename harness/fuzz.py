@@ -2,7 +2,7 @@
 
 Batch number k of a seed is the same on every machine and for any number of workers, so what is in
 flight need not be written down: should TensorFlow end a worker's process, the batch is made again,
-its cases are run one by one in processes of their own, and the one that ends its process is saved.
+its cases are run in a process of their own, and the one that ends that is saved.
 """
 
 import multiprocessing
@@ -12,7 +12,7 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from harness.alone import ended_by
+from harness.alone import first_ending
 from harness.case import Case, save
 from harness.check import FAILURES, Checker, Failure
 from harness.errors import UserError
@@ -143,8 +143,7 @@ class _Run:
             raise RuntimeError("a worker of the fuzzer failed; its error stands above")
         number = self._in_flight.pop(connection)
         cases = _batch(self._models, self._seed, number)
-        failures = (_ends_process(case, self._folder) for case in cases)
-        failure = next((failure for failure in failures if failure), None)
+        failure = _ending(cases, self._folder)
         self.tally.cases[DISAGREE] += failure is not None
         self._add(failure or self._unexplained(process.exitcode, number))
         return self.start(number + step, step)
@@ -169,16 +168,16 @@ def _batch(models: Tuple[str, ...], seed: int, number: int) -> List[Case]:
     return random_batch(models[number % len(models)], seed, number)
 
 
-def _ends_process(case: Case, folder: str) -> Optional[Failure]:
-    """Run a case in a process of its own; a Failure if it does not come back from there."""
-    signal_name = ended_by(case)
-    if signal_name is None:
+def _ending(cases: List[Case], folder: str) -> Optional[Failure]:
+    """Run cases in a process of their own; a Failure if it is ended, with the case that did it."""
+    ending = first_ending(cases)
+    if ending is None:
         return None
-    way = "{}-ends-process".format(case.model.name)
+    way = "{}-ends-process".format(ending.case.model.name)
     path = os.path.join(folder, way + ".npz")
-    verdict = "{} ended the process".format(signal_name)
-    save(path, case, notes=dict(versions(), verdict=verdict, ended_by=signal_name))
-    return Failure(way, path, "{}: {}; see {}".format(case, verdict, path))
+    verdict = "{} ended the process".format(ending.signal)
+    save(path, ending.case, notes=dict(versions(), verdict=verdict, ended_by=ending.signal))
+    return Failure(way, path, "{}: {}; see {}".format(ending.case, verdict, path))
 
 
 def _work(
