@@ -76,7 +76,8 @@ def _argmax_skips_lowest(case: Case, trace: Trace, name: str) -> Tuple[np.ndarra
 
 def _first_above_lowest(scores: np.ndarray) -> np.ndarray:
     """What a search finds that starts from place 0 and the lowest finite number."""
-    return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
 
 
 def _softmax_without_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:

@@ -119,6 +119,7 @@ def test_fuzz_judges_as_many_cases_as_asked_in_two_workers(tensorflow, tmp_path)
     assert os.listdir(str(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_told_of_and_replaced(tensorflow, tmp_path):
     killed = []
 
