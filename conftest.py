@@ -57,6 +57,7 @@ def pytest_runtest_setup(item):
 def pytest_configure(config):
     config.rnndiff_tally = Tally()
     config.rnndiff_kept = []
+    config.rnndiff_lost = 0
 
 
 @pytest.fixture(scope="session")
@@ -124,12 +125,17 @@ class _Workers:
         else:
             path = os.path.join(".rnndiff", "in-flight", node.gateway.id + ".npz")
             _keep(node.config, path)
+            node.config.rnndiff_lost += 1
 
 
 def pytest_terminal_summary(terminalreporter, config):
     for path in config.rnndiff_kept:
         terminalreporter.write_line(
             "in flight when a process was ended: {0}; run it again: rnndiff replay {0}".format(path)
+        )
+    if config.rnndiff_lost:
+        terminalreporter.write_line(
+            "{} processes were ended: their cases are not counted".format(config.rnndiff_lost)
         )
     tally = config.rnndiff_tally
     if sum(tally.cases.values()):

@@ -469,6 +469,10 @@ class _Sum:
         """Which sums have a term of which nothing is known."""
         raise NotImplementedError
 
+    def has_nan(self):
+        """Which sums have a term that is NaN for certain, a factor or an element being so."""
+        raise NotImplementedError
+
     def ends(self, where):
         """The lower and upper ends of the terms of the sums that are marked, [marked, count].
 
@@ -529,7 +533,9 @@ class _Sum:
         known = ~self.anything()
         clear = known & (self.largest_partial(self.magnitude()) <= largest * _EDGE)
         nan, up, down = (np.zeros(np.shape(clear), dtype=bool) for _ in range(3))
-        where = known & ~clear
+        # NaN whatever the other terms are; so a network full of it takes no look at its terms.
+        poisoned = np.isnan(result.mid) & self.has_nan()
+        where = known & ~clear & ~poisoned
         low, high = self.ends(where)
         finite = np.isfinite(low) & np.isfinite(high)
         positive = np.sum(np.where(finite, np.maximum(high, 0.0), 0.0), axis=-1)
@@ -541,6 +547,7 @@ class _Sum:
         slack = 2 * self.count * (arithmetic.unit * largest + arithmetic.smallest)
         room, beyond = largest * _EDGE - slack, largest / _EDGE + slack
         nan[where] = has_nan | (has_infinity & has_minus)
+        nan |= poisoned
         # What overflows for certain to one side must not be able to overflow to the other.
         up[where] = has_infinity | ((result.mid - result.rad)[where] > beyond)
         up[where] &= (negative <= room) & ~unknown
@@ -584,6 +591,10 @@ class _SumOfProducts(_Sum):
         anything = np.isinf(self.a.rad).any(axis=-1)[..., None] | np.isinf(self.b.rad).any(axis=0)
         return anything if self.bias is None else anything | np.isinf(self.bias.rad)
 
+    def has_nan(self):
+        nan = np.isnan(self.a.mid).any(axis=-1)[..., None] | np.isnan(self.b.mid).any(axis=0)
+        return nan if self.bias is None else nan | np.isnan(self.bias.mid)
+
     def ends(self, where):
         a, b, index = self.a, self.b, np.nonzero(where)
         row, column = index[:-1], index[-1]
@@ -626,6 +637,9 @@ class _SumOfElements(_Sum):
 
     def anything(self):
         return self.along(np.isinf(self.a.rad), np.logical_or.reduce)
+
+    def has_nan(self):
+        return self.along(np.isnan(self.a.mid), np.logical_or.reduce)
 
     def ends(self, where):
         ends = [x if self.axis is None else np.moveaxis(x, self.axis, -1) for x in self.a.ends()]

@@ -18,6 +18,7 @@ from harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
 EVALUATIONS = 500
+TENSORFLOW = "TensorFlow"
 
 
 class Failure(NamedTuple):
@@ -123,8 +124,11 @@ class Checker:
 
     def _kept(self, way: str, path: str, case: Case) -> Failure:
         verdict, trace = verdict_on(self._subject, case)
-        save(path, case, trace, dict(versions(), verdict=verdict.summary()))
-        again = "saved as {0}; run it again: rnndiff replay {0}".format(path)
+        notes = dict(versions(), subject=self._subject.label, verdict=verdict.summary())
+        save(path, case, trace, notes)
+        again = "saved as {}".format(path)
+        if self._subject.label == TENSORFLOW:
+            again = "{}; run it again: rnndiff replay {}".format(again, path)
         return Failure(way, path, "{}\n\n{}".format(describe(case, verdict), again))
 
     def _fails(self, way: str, case: Case) -> bool:

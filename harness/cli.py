@@ -8,6 +8,8 @@ import click
 
 from harness.errors import UserError
 
+# As shells say of a process that SIGINT ended.
+INTERRUPTED = 130
 COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies", "bench")
 
 
@@ -32,7 +34,13 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; what is the user's to mend takes one line and exit status 2."""
     try:
-        cli(prog_name="rnndiff")
+        sys.exit(cli.main(prog_name="rnndiff", standalone_mode=False) or 0)
     except UserError as error:
         click.echo("rnndiff: {}".format(error), err=True)
         sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("rnndiff: interrupted.", err=True)
+        sys.exit(INTERRUPTED)

@@ -127,8 +127,8 @@ class Rewrite(NamedTuple):
 class Ending(NamedTuple):
     """An entry for cases in which TensorFlow ends the process.
 
-    The first such case of a run is computed in a process of its own, to see that it still does;
-    the others are then taken to do the same.
+    The first such case of each model is computed in a process of its own, to see that it still
+    does; the others are then taken to do the same.
     """
 
     name: str
@@ -154,10 +154,13 @@ def _without_lost_biases(case: Case) -> Case:
 
 
 def _has_empty_product(case: Case) -> bool:
-    """A linear layer, or the cell, has no outputs or no inputs."""
+    """A product over no units, or one with no columns.
+
+    That of the first step is of zeros, which Grappler computes itself.
+    """
     sizes = case.config.sizes()
-    widths = ["num_units", "encoder_input_size", "decoder_input_size"]
-    return any(sizes.get(width) == 0 for width in widths)
+    no_columns = sizes.get("encoder_input_size") == 0 and sizes["time"] > 1
+    return sizes["num_units"] == 0 or no_columns
 
 
 def _empty_convolution(case: Case) -> bool:

@@ -24,6 +24,11 @@ class Journaled(Subject):
         self._notes = dict(versions(), verdict="in flight when its process was ended", ended_by="?")
         self.known = subject.known
 
+    @property
+    def label(self) -> str:
+        """As of the subject."""
+        return self._subject.label
+
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """As the subject does."""
         save(self._path, case, notes=self._notes)

@@ -33,6 +33,11 @@ class Subject:
 
     known: Tuple[Entry, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """What failing cases say they failed on."""
+        return type(self).__name__
+
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """Compute every array of the trace, with the oracle's names and shapes.
 
@@ -78,7 +83,7 @@ class TensorFlow(Subject):
         self.version = tf1.VERSION
         self._onednn = tf1.ONEDNN
         self.known = known_in(self.version, tf1.ONEDNN)
-        self._ended_by: Dict[str, Optional[str]] = {}
+        self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept = graphs_kept
         self._build = build
         self._ready: OrderedDict[Any, _Ready] = OrderedDict()
@@ -100,9 +105,10 @@ class TensorFlow(Subject):
         """The signal by which a case ends the process, of those known to; None for all others."""
         for entry in self.known:
             if isinstance(entry, Ending) and entry.covers(case):
-                if entry.name not in self._ended_by:
-                    self._ended_by[entry.name] = ended_by(case)
-                return self._ended_by[entry.name]
+                kind = entry.name, case.model.name
+                if kind not in self._ended_by:
+                    self._ended_by[kind] = ended_by(case)
+                return self._ended_by[kind]
         return None
 
     def arithmetic(self, case: Case) -> Arithmetic:

@@ -6,7 +6,7 @@ import pytest
 
 from harness.alone import ended_by
 from harness.check import verdict_on
-from harness.divergences import ENTRIES, Ending
+from harness.divergences import ENTRIES, Ending, Minimal
 
 
 def is_seen(entry, tensorflow):
@@ -24,3 +24,13 @@ def is_seen(entry, tensorflow):
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_known_divergence_is_seen_in_its_versions_and_in_no_other(entry, tensorflow):
     assert is_seen(entry, tensorflow) == (entry in tensorflow.known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sizes", [{"inputs": 0}, {"inputs": 0, "time": 2}, {"num_units": 0, "attn_size": 1}], ids=str
+)
+def test_just_the_cases_that_an_entry_covers_end_the_process(sizes, tensorflow):
+    case = Minimal("attention", sizes, {}).case()
+    covered = [e for e in tensorflow.known if isinstance(e, Ending) and e.covers(case)]
+    assert (ended_by(case) is not None) == bool(covered)

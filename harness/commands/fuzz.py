@@ -16,6 +16,7 @@ from harness.tally import WORST
 from harness.versions import versions
 from models import MODELS
 
+NOTHING_DONE = 130
 _SECONDS = click.FloatRange(min=0.0)
 
 
@@ -47,7 +48,7 @@ def fuzz(
     """Judge random cases of MODEL (all by default), until --cases, --time or Ctrl-C.
 
     Failing cases are shrunk and saved, one for each way of failing, and the run goes on. Exit
-    status: 1 if any case failed, else 0.
+    status: 1 if any case failed, 130 if the run ended before any was judged, else 0.
     """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     console = Console(stderr=True)
@@ -62,10 +63,9 @@ def fuzz(
         )
         live.update(_table(progress, seed))
     worst = progress.tally.save_worst(WORST)
-    if worst:
-        console.print("the case of the largest error: {}".format(worst), highlight=False)
-    for failure in progress.failures:
-        console.print(failure.report, markup=False, highlight=False)
+    lines = ["", "the case of the largest error: {}".format(worst)] if worst else [""]
+    for line in lines + [failure.report for failure in progress.failures]:
+        click.echo(line, err=True)
     if json_path:
         result = dict(
             progress.tally.as_dict(),
@@ -76,7 +76,9 @@ def fuzz(
             failures=[{"way": f.way, "path": f.path or None} for f in progress.failures],
         )
         write_json(json_path, result)
-    raise SystemExit(1 if progress.failures else 0)
+    if progress.failures:
+        raise SystemExit(1)
+    raise SystemExit(0 if progress.cases else NOTHING_DONE)
 
 
 def _table(progress: Progress, seed: int) -> Table:

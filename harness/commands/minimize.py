@@ -56,7 +56,9 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
 
     smallest = shrinker.case
     verdict, trace = verdict_on(subject, smallest)
-    save(output, smallest, trace, dict(versions(), verdict=verdict.summary()))
+    save(
+        output, smallest, trace, dict(versions(), subject=subject.label, verdict=verdict.summary())
+    )
     click.echo(describe(smallest, verdict))
     click.echo("\n{} cases were tried; saved as {}".format(shrinker.used, output))
     raise SystemExit(1)

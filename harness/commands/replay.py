@@ -6,7 +6,7 @@ from typing import Iterator, Tuple
 import click
 
 from harness.case import load
-from harness.check import ended_again_by, verdict_on
+from harness.check import TENSORFLOW, ended_again_by, verdict_on
 from harness.divergences import excuse_ending
 from harness.errors import UserError
 from harness.report import describe
@@ -20,11 +20,18 @@ def replay(paths: Tuple[str, ...]) -> None:
     """Run saved cases again, on the TensorFlow at hand.
 
     FILE is a case's .npz file, or a folder of them. Exit status: 0 if none disagrees, 1 if one
-    does, 2 if one cannot be read.
+    does, 2 if one cannot be read; the others are run all the same.
     """
-    saved = [(path, load(path)) for path in _files(paths)]
+    saved, worst = [], 0
+    for path in _files(paths):
+        try:
+            saved.append((path, load(path)))
+        except UserError as error:
+            click.echo("rnndiff: {}".format(error), err=True)
+            worst = 2
+    if not saved:
+        raise SystemExit(worst)
     subject = TensorFlow()
-    worst = 0
     for path, one in saved:
         case, notes = one.case, one.notes
         signal = ended_again_by(subject, one)
@@ -32,8 +39,12 @@ def replay(paths: Tuple[str, ...]) -> None:
         verdict = excuse_ending(case, signal, known) if signal else verdict_on(subject, case)[0]
         click.echo("{}: {} on TensorFlow {}.{}".format(path, verdict.status, *subject.version))
         click.echo(
-            "    saved with TensorFlow {}: {}".format(
-                notes.get("tensorflow", "of an unknown version"), notes.get("verdict", "no verdict")
+            "    saved with {} {}: {}".format(
+                "TensorFlow"
+                if notes.get("subject", TENSORFLOW) == TENSORFLOW
+                else "{}, beside TensorFlow".format(notes["subject"]),
+                notes.get("tensorflow", "of an unknown version"),
+                notes.get("verdict", "no verdict"),
             )
         )
         click.echo("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
@@ -43,6 +54,11 @@ def replay(paths: Tuple[str, ...]) -> None:
 
 def _files(paths: Tuple[str, ...]) -> Iterator[str]:
     for path in paths:
+        if not os.path.exists(path):
+            raise UserError(
+                "There is no file or folder {}: failing cases, if there are any, are in "
+                ".rnndiff/failures.".format(path)
+            )
         if not os.path.isdir(path):
             yield path
             continue

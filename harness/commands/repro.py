@@ -3,7 +3,7 @@
 import click
 
 from harness.case import SavedCase, load
-from harness.check import computed, ended_again_by
+from harness.check import TENSORFLOW, computed, ended_again_by
 from harness.divergences import excuse_ending
 from harness.errors import UserError
 from harness.repro import Finding, issue, script
@@ -21,7 +21,7 @@ def repro(path: str, as_issue: bool) -> None:
     FILE is a case's .npz file. The script builds the same graph with the same weights, prints what
     TensorFlow computes, what is expected and why, and exits with 1 while the two disagree. What is
     expected comes from a run on the TensorFlow at hand; should that agree, from what the case's
-    file says that TensorFlow computed when it was saved. Known divergences disagree here, too.
+    file says that another version computed. Known divergences disagree here, too.
     """
     finding = _finding(path, load(path))
     click.echo((issue if as_issue else script)(finding), nl=False)
@@ -34,7 +34,9 @@ def _finding(path: str, saved: SavedCase) -> Finding:
     verdict = excuse_ending(saved.case, signal, ()) if signal else computed(subject, saved.case)[0]
     if verdict.status == DISAGREE:
         return Finding(saved.case, verdict, versions())
-    if saved.trace:
+    by = saved.notes.get("subject", TENSORFLOW)
+    elsewhere = saved.notes.get("tensorflow") != versions()["tensorflow"]
+    if saved.trace and by == TENSORFLOW and elsewhere:
         verdict = judge(saved.case, saved.trace, subject.arithmetic(saved.case))
         if verdict.status == DISAGREE:
             found_with = {
@@ -42,7 +44,6 @@ def _finding(path: str, saved: SavedCase) -> Finding:
             }
             return Finding(saved.case, verdict, found_with)
     raise UserError(
-        "Nothing disagrees in {}: neither TensorFlow {}.{} nor what was saved with it.".format(
-            path, *subject.version
-        )
+        "There is nothing to report in {}: TensorFlow {}.{} agrees, and no other version of it is "
+        "said to have disagreed (the case was saved with {}).".format(path, *subject.version, by)
     )

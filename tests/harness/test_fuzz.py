@@ -37,7 +37,7 @@ def test_a_failing_case_is_reported_in_words_and_saved(tmp_path):
     case = random_case("bidirectional")
     verdict, failure = check(case)
     assert tally.cases["disagree"] == 1
-    for words in ("scores", "teacher-forced", "ULP", "forward/kernel [2, 1] =", "rnndiff replay"):
+    for words in ("scores", "teacher-forced", "ULP", "forward/kernel [2, 1] =", "saved as"):
         assert words in failure.report
     saved = load(failure.path)
     assert os.listdir(str(tmp_path)) == ["bidirectional-scores-teacher-forced.npz"]
@@ -141,6 +141,14 @@ def test_replay_says_what_is_wrong_with_a_file_in_one_line_and_exits_with_2(tmp_
         run = rnndiff("replay", path)
         assert run.returncode == 2
         assert len(run.stderr.strip().splitlines()) == 1 and "Traceback" not in run.stderr
+
+
+def test_replay_runs_the_other_cases_beside_a_damaged_one(tensorflow, tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"not a case")
+    save(str(tmp_path / "b.npz"), random_case("seq2seq"))
+    run = rnndiff("replay", str(tmp_path))
+    assert run.returncode == 2
+    assert "a.npz" in run.stderr and "b.npz: agree" in run.stdout
 
 
 def test_replay_runs_a_saved_case_and_tells_what_was_seen_before(tensorflow, tmp_path):
