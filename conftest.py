@@ -93,8 +93,7 @@ def check(tensorflow, pytestconfig):
 
 
 def _in_flight(config):
-    worker = getattr(config, "workerinput", {}).get("workerid", "main")
-    return os.path.join(".rnndiff", "in-flight", worker + ".npz")
+    return journal.path_of(getattr(config, "workerinput", {}).get("workerid", "main"))
 
 
 def _keep(config, path):
@@ -106,7 +105,7 @@ def _keep(config, path):
 def pytest_sessionstart(session):
     # Of a run that was killed together with its controller.
     if not hasattr(session.config, "workerinput"):
-        for path in glob.glob(os.path.join(".rnndiff", "in-flight", "*.npz")):
+        for path in glob.glob(journal.path_of("*")):
             _keep(session.config, path)
 
 
@@ -123,8 +122,7 @@ class _Workers:
         if tally:
             node.config.rnndiff_tally.add_dict(tally)
         else:
-            path = os.path.join(".rnndiff", "in-flight", node.gateway.id + ".npz")
-            _keep(node.config, path)
+            _keep(node.config, journal.path_of(node.gateway.id))
             node.config.rnndiff_lost += 1
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
@@ -62,6 +63,14 @@ class Case:
     def labels(self) -> np.ndarray:
         """[batch, ..., outputs]."""
         return self.arrays["labels"]
+
+    def oracle(self, dtype: Any, follow: Optional[np.ndarray] = None) -> Dict[str, np.ndarray]:
+        """The trace of the oracle, free-running, in plain arrays of `dtype`."""
+        arrays = [array.astype(dtype) for array in self.parameters + [self.inputs, self.labels]]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            # Of no rows accuracy and loss are NaN, which NumPy warns of.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return self.model.free_running(self.config, arrays[:-2], *arrays[-2:], follow=follow)
 
 
 class SavedCase(NamedTuple):

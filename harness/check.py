@@ -69,6 +69,12 @@ def way_of_failing(case: Case, verdict: Verdict) -> str:
     return "{}-{}".format(case.model.name, way)
 
 
+def fails(subject: Subject, way: str, case: Case) -> bool:
+    """Whether the subject fails on a case, and in that way."""
+    verdict, _ = verdict_on(subject, case)
+    return verdict.status == DISAGREE and way_of_failing(case, verdict) == way
+
+
 class Checker:
     """Checks cases on one subject, counts them, shrinks and saves those that fail.
 
@@ -119,7 +125,9 @@ class Checker:
         path = os.path.join(self._folder, way + ".npz")
         # Shrinking may be killed: what it starts from is kept first.
         self._found(self._kept(way, path, case))
-        smallest = Shrinker(case, lambda case: self._fails(way, case), self._evaluations).run()
+        smallest = Shrinker(
+            case, lambda case: fails(self._subject, way, case), self._evaluations
+        ).run()
         return self._kept(way, path, smallest)
 
     def _kept(self, way: str, path: str, case: Case) -> Failure:
@@ -130,7 +138,3 @@ class Checker:
         if self._subject.label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)
         return Failure(way, path, "{}\n\n{}".format(describe(case, verdict), again))
-
-    def _fails(self, way: str, case: Case) -> bool:
-        verdict, _ = verdict_on(self._subject, case)
-        return verdict.status == DISAGREE and way_of_failing(case, verdict) == way

@@ -6,10 +6,8 @@ from typing import Any, List, Optional
 
 import click
 
-from harness.errors import UserError
+from harness.errors import INTERRUPTED, UserError
 
-# As shells say of a process that SIGINT ended.
-INTERRUPTED = 130
 COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies", "bench")
 
 

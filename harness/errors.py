@@ -1,5 +1,8 @@
 """Errors that are the user's to mend, and errors of a subject."""
 
+# The exit status of what Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
+
 
 class UserError(Exception):
     """One sentence that says what is wrong and what to do; the command line exits with 2."""

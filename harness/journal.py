@@ -15,6 +15,13 @@ from harness.check import FAILURES
 from harness.subjects import Subject
 from harness.versions import versions
 
+_FOLDER = os.path.join(".rnndiff", "in-flight")
+
+
+def path_of(worker: str) -> str:
+    """The file of a process."""
+    return os.path.join(_FOLDER, worker + ".npz")
+
 
 class Journaled(Subject):
     """A subject that writes every case to the file `path` before it computes it."""

@@ -165,16 +165,7 @@ def _expected(case: Case, follow: np.ndarray) -> Dict[str, np.ndarray]:
     The predictions and the accuracy are its own nevertheless, not those that it was told to
     follow. The accuracy is rounded to float32, where it can be equal to a subject's.
     """
-    with np.errstate(all="ignore"):
-        trace = dict(
-            case.model.free_running(
-                case.config,
-                [np.asarray(array, np.float64) for array in case.parameters],
-                np.asarray(case.inputs, np.float64),
-                np.asarray(case.labels, np.float64),
-                follow=follow,
-            )
-        )
+    trace = case.oracle(np.float64, follow)
     trace["predictions"] = np.argmax(trace["scores"], axis=-1)
     trace["accuracy"] = np.float32(accuracy(trace["predictions"], case.labels))
     return trace

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from harness.errors import INTERRUPTED
 from harness.files import write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
@@ -16,7 +17,6 @@ from harness.tally import WORST
 from harness.versions import versions
 from models import MODELS
 
-NOTHING_DONE = 130
 _SECONDS = click.FloatRange(min=0.0)
 
 
@@ -78,7 +78,7 @@ def fuzz(
         write_json(json_path, result)
     if progress.failures:
         raise SystemExit(1)
-    raise SystemExit(0 if progress.cases else NOTHING_DONE)
+    raise SystemExit(0 if progress.cases else INTERRUPTED)
 
 
 def _table(progress: Progress, seed: int) -> Table:

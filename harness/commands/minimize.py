@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from harness.case import Case, load, save
-from harness.check import EVALUATIONS, verdict_on, way_of_failing
+from harness.check import EVALUATIONS, fails, verdict_on, way_of_failing
 from harness.errors import UserError
 from harness.report import describe
 from harness.shrink import Shrinker
@@ -43,12 +43,11 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("shrinking", total=evaluations)
 
-        def fails(candidate: Case) -> bool:
+        def still_fails(candidate: Case) -> bool:
             progress.advance(task)
-            verdict, _ = verdict_on(subject, candidate)
-            return verdict.status == DISAGREE and way_of_failing(candidate, verdict) == way
+            return fails(subject, way, candidate)
 
-        shrinker = Shrinker(case, fails, evaluations)
+        shrinker = Shrinker(case, still_fails, evaluations)
         try:
             shrinker.run()
         except KeyboardInterrupt:

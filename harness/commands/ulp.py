@@ -13,11 +13,11 @@ from rich.text import Text
 
 from harness import ulp as measuring
 from harness.accuracy import Accuracy, accuracy_of, worst_arguments
+from harness.errors import INTERRUPTED
 from harness.files import write_json
 from harness.ulp import Kernel, Measurement
 
 JSON_FORMAT = 1
-INTERRUPTED = 130
 
 
 class Row(NamedTuple):
