@@ -71,6 +71,10 @@ def test_shrinking_keeps_to_the_way_of_failing_and_so_finds_every_mistake(tmp_pa
         "seq2seq-encoder_states-teacher-forced.npz",
         "seq2seq-loss-teacher-forced.npz",
     ]
+    # The first mistake is not lost to the second, which smaller networks have, too.
+    kept = load(str(tmp_path / "seq2seq-encoder_states-teacher-forced.npz"))
+    assert kept.case.config.num_units == 4
+    assert "encoder_states" in kept.notes["verdict"]
 
 
 def test_a_failing_case_is_on_disk_before_it_is_shrunk(tmp_path):
