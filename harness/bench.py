@@ -159,8 +159,7 @@ def phases(model: Model, seconds: float, subject: TensorFlow, folder: str) -> Di
             continue
         timed.build(batch[0])
         before, checking = spent["run"] + spent["oracle"], time.perf_counter()
-        for case in batch:
-            check(timed.watched(case))
+        check([timed.watched(case) for case in batch])
         inner = spent["run"] + spent["oracle"] - before
         spent["verdict"] += time.perf_counter() - checking - inner
         cases += len(batch)
@@ -200,11 +199,11 @@ def scaling(model: Model, subject: TensorFlow, folder: str, runs: int = 5) -> Di
     for units in UNITS:
         config = replace(model.article, num_units=units)
         cases = [large_case(random, model, config, "ordinary", 1.0) for _ in range(runs + 1)]
-        check(cases[0])
+        check(cases[:1])
         times = []
         for case in cases[1:]:
             started = time.perf_counter()
-            check(case)
+            check([case])
             times.append(1e3 * (time.perf_counter() - started))
         taken[units] = median(times)
     return taken

@@ -21,6 +21,9 @@ arrays. That it applies is known without a look at the elements: an array carrie
 number that no ball in it reaches beyond. Where the reach of a result comes near overflow, every
 element is settled by itself, by what the operation makes of the ends of the balls.
 
+A *stack* holds the same array of many cases, along a first axis that is hidden from the code that
+computes with it: small arrays cost what calls of NumPy cost, and a stack needs no more of them.
+
 The midpoints are float64 values, the oracle's own; the errors of computing them, and the radii,
 are in the radius too.
 
@@ -72,6 +75,8 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     # Whether this is a matrix product plus a bias.
     is_affine = False
+    # Whether the first axis of the midpoints is that of a stack.
+    stacked = False
     # What is looked up once: the magnitudes; and the radii of exact numbers that may be flushed,
     # None if there are none, False if nobody has looked.
     _magnitude = None
@@ -91,12 +96,12 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def rad(self):
         """The radii, as an array."""
-        return np.zeros(self.shape) if self._rad is None else self._rad
+        return np.zeros(self.mid.shape) if self._rad is None else self._rad
 
     @property
     def shape(self):
-        """As of the midpoints."""
-        return self.mid.shape
+        """As of the midpoints; of a stack, that of each of its arrays."""
+        return self.mid.shape[1:] if self.stacked else self.mid.shape
 
     @property
     def dtype(self):
@@ -105,23 +110,30 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def ndim(self):
-        """As of the midpoints."""
-        return self.mid.ndim
+        """How many axes there are in the shape."""
+        return len(self.shape)
 
     def __len__(self):
-        return len(self.mid)
+        return self.shape[0]
 
     def __repr__(self):
         return "BoundedArray({!r}, {!r}, {})".format(self.mid, self.rad, self.arithmetic.name)
 
     def __getitem__(self, index):
+        if self.stacked:
+            index = (slice(None),) + (index if isinstance(index, tuple) else (index,))
         return self._moved(self.mid[index], None if self._rad is None else self._rad[index])
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         handler = _UFUNCS.get(ufunc)
         if handler is None or method != "__call__" or kwargs:
             raise TypeError("no bound is known for {}.{}".format(ufunc.__name__, method))
-        return handler(*[_lift(x, self.arithmetic) for x in inputs])
+        operands = [_lift(x, self.arithmetic) for x in inputs]
+        if any([x.stacked for x in operands]):
+            result = handler(*[x.as_stack() for x in operands])
+            result.stacked = True
+            return result
+        return handler(*operands)
 
     def __array_function__(self, function, types, args, kwargs):
         handler = _FUNCTIONS.get(function)
@@ -168,7 +180,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
     def rad_as_operand(self):
         """Those radii, as an array."""
         rad = self.operand_rad()
-        return np.zeros(self.shape) if rad is None else rad
+        return np.zeros(self.mid.shape) if rad is None else rad
 
     def ends(self):
         """The lower and the upper ends of the balls as operands, rounded outwards."""
@@ -178,9 +190,29 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         rad = np.where(rad > 0, rad * _INFLATE + np.abs(self.mid) * (2 * _U64), 0.0)
         return self.mid - rad, self.mid + rad
 
+    def as_stack(self):
+        """A stack; of an array that is none, a stack of this one, which broadcasts."""
+        if self.stacked:
+            return self
+        result = self._moved(self.mid[None], None if self._rad is None else self._rad[None])
+        result.stacked = True
+        return result
+
+    def with_axes(self, ndim):
+        """The same with axes of size 1 in front, as NumPy adds them to the shorter shape."""
+        missing = ndim - self.ndim
+        return self[(None,) * missing] if self.stacked and missing > 0 else self
+
+    def axes(self, axis):
+        """The axis or axes of the midpoints that `axis` (None: all of them) is in the shape."""
+        if axis is None:
+            return tuple(range(self.mid.ndim - self.ndim, self.mid.ndim))
+        return axis + 1 if self.stacked and axis >= 0 else axis
+
     def _moved(self, mid, rad):
         """Some of the elements, elsewhere. What is known of the whole array holds for them."""
         result = BoundedArray(mid, rad, self.arithmetic, self.reach())
+        result.stacked = self.stacked
         if rad is None and self.operand_rad() is None:
             result._flushed = None
         return result
@@ -194,6 +226,29 @@ def _largest(magnitudes):
 def exact(array, arithmetic):
     """The array as the subject holds it, exactly."""
     return BoundedArray(np.asarray(array, dtype=np.float64), None, arithmetic)
+
+
+def exact_stack(arrays, arithmetic):
+    """The same array of many cases, as the subject holds it, along the first axis of `arrays`."""
+    result = exact(arrays, arithmetic)
+    result.stacked = True
+    return result
+
+
+def _like(result, a):
+    """`result`, a stack if `a` is one."""
+    result.stacked = a.stacked
+    return result
+
+
+def _broadcasting(operation):
+    """The operation on two arrays, a shorter shape filled up as NumPy does, stacks or not."""
+
+    def broadcasting(a, b):
+        ndim = max(a.ndim, b.ndim)
+        return operation(a.with_axes(ndim), b.with_axes(ndim))
+
+    return broadcasting
 
 
 def _lift(value, arithmetic):
@@ -285,16 +340,19 @@ def _add(a, b):
     return _plain_add(a, b)
 
 
+@_broadcasting
 def _plain_add(a, b):
     rad = _rad_sum(a.operand_rad(), b.operand_rad())
     return _rounded(a.mid + b.mid, rad, a.reach() + b.reach(), np.add, a, b)
 
 
+@_broadcasting
 def _subtract(a, b):
     rad = _rad_sum(a.operand_rad(), b.operand_rad())
     return _rounded(a.mid - b.mid, rad, a.reach() + b.reach(), np.subtract, a, b)
 
 
+@_broadcasting
 def _multiply(a, b):
     rad_a, rad_b = a.operand_rad(), b.operand_rad()
     rad = _rad_sum(
@@ -304,6 +362,7 @@ def _multiply(a, b):
     return _rounded(a.mid * b.mid, rad, a.reach() * b.reach(), np.multiply, a, b)
 
 
+@_broadcasting
 def _divide(a, b):
     unit, smallest = a.arithmetic.unit, a.arithmetic.smallest
     mid = a.mid / b.mid
@@ -401,10 +460,13 @@ def _log(a):
     return _evaluated(mid, rad, extent, np.inf, accuracy, np.log, a)
 
 
+@_broadcasting
 def _equal(a, b):
     rad = a.rad_as_operand() + b.rad_as_operand()
     possible = (a.mid == b.mid) | (np.abs(a.mid - b.mid) <= rad)
     doubt = 0.5 * (possible & (rad > 0))
+    if not doubt.any():
+        return exact(possible, a.arithmetic)
     return BoundedArray(possible - doubt, doubt, a.arithmetic)
 
 
@@ -561,7 +623,7 @@ class _SumOfProducts(_Sum):
 
     def __init__(self, a, b, mid, bias=None):
         self.a, self.b, self.bias = a, b, bias
-        count = b.shape[0]
+        count = b.mid.shape[-2]
         reach = count * a.reach() * b.reach()
         if bias is not None:
             mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
@@ -580,36 +642,52 @@ class _SumOfProducts(_Sum):
     def few(self):
         if self.a.operand_rad() is not None or self.b.operand_rad() is not None:
             return None
-        if not 0 < self.mid.size * self.count <= _FEW:
+        of_each = self.mid[0] if self.a.stacked and len(self.mid) else self.mid
+        if not 0 < of_each.size * self.count <= _FEW:
             return None
-        terms = self.a.mid[..., None, :] * self.b.mid.T
+        terms = np.multiply(*_factors(self.a.mid, self.b.mid))
         if self.bias is None:
             return terms
         return _appended(terms, self.bias.mid) if self.bias.operand_rad() is None else None
 
     def anything(self):
-        anything = np.isinf(self.a.rad).any(axis=-1)[..., None] | np.isinf(self.b.rad).any(axis=0)
+        anything = _any_factor(np.isinf(self.a.rad), np.isinf(self.b.rad))
         return anything if self.bias is None else anything | np.isinf(self.bias.rad)
 
     def has_nan(self):
-        nan = np.isnan(self.a.mid).any(axis=-1)[..., None] | np.isnan(self.b.mid).any(axis=0)
+        nan = _any_factor(np.isnan(self.a.mid), np.isnan(self.b.mid))
         return nan if self.bias is None else nan | np.isnan(self.bias.mid)
 
     def ends(self, where):
-        a, b, index = self.a, self.b, np.nonzero(where)
-        row, column = index[:-1], index[-1]
-        corners = [x[row] * y.T[column] for x in a.ends() for y in b.ends()]
+        def factors(a, b):
+            shape = where.shape + (a.shape[-1],)
+            return [np.broadcast_to(x, shape)[where] for x in _factors(a, b)]
+
+        a, b = self.a, self.b
+        corners = [np.multiply(*factors(x, y)) for x in a.ends() for y in b.ends()]
         low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
         nan = np.logical_and.reduce([np.isnan(corner) for corner in corners])
         # A product of finite numbers that overflows even in float64 may be added to, by a fused
         # multiply-add, before it is rounded.
-        finite = np.isfinite(a.mid)[row] & np.isfinite(b.mid).T[column]
+        finite = np.logical_and(*factors(np.isfinite(a.mid), np.isfinite(b.mid)))
         known = np.where(finite, np.isfinite(low) & np.isfinite(high), nan | (low == high))
         low, high = np.where(known, low, -np.inf), np.where(known, high, np.inf)
         if self.bias is None:
             return low, high
         ends = [np.broadcast_to(end, where.shape)[where] for end in self.bias.ends()]
         return [_appended(x, end) for x, end in zip((low, high), ends)]
+
+
+def _factors(a, b):
+    """What is multiplied in ``a @ b``: ``[..., 1, K]`` and ``[..., M, K]``."""
+    columns = np.swapaxes(b, -1, -2)
+    return a[..., None, :], columns if a.ndim == 1 else columns[..., None, :, :]
+
+
+def _any_factor(a, b):
+    """Which sums of ``a @ b`` have a factor that is marked."""
+    columns = b.any(axis=-2)
+    return a.any(axis=-1)[..., None] | (columns if a.ndim == 1 else columns[..., None, :])
 
 
 def _appended(terms, bias):
@@ -622,8 +700,8 @@ class _SumOfElements(_Sum):
     """The sums of an array along an axis."""
 
     def __init__(self, a, axis, keepdims):
-        self.a, self.axis, self.keepdims = a, axis, keepdims
-        count = a.mid.size if axis is None else a.shape[axis]
+        self.a, self.axis, self.keepdims = a, a.axes(axis), keepdims
+        count = int(np.prod(a.shape)) if axis is None else a.shape[axis]
         _Sum.__init__(self, a.arithmetic, self.along(a.mid), count * a.reach(), count, roundings=0)
 
     def along(self, part, reduce=np.add.reduce):
@@ -642,7 +720,8 @@ class _SumOfElements(_Sum):
         return self.along(np.isnan(self.a.mid), np.logical_or.reduce)
 
     def ends(self, where):
-        ends = [x if self.axis is None else np.moveaxis(x, self.axis, -1) for x in self.a.ends()]
+        whole = isinstance(self.axis, tuple)
+        ends = [x if whole else np.moveaxis(x, self.axis, -1) for x in self.a.ends()]
         return [x.reshape(np.shape(self.mid) + (self.count,))[where] for x in ends]
 
 
@@ -666,32 +745,37 @@ class _MatrixProduct(BoundedArray):
         mid = self.operands[2]
         if bias.ndim == 1:
             return bias.shape == mid.shape[-1:]
-        return bias.ndim <= mid.ndim and np.broadcast(mid, bias.mid).shape == mid.shape
+        ndim = self.operands[0].ndim
+        if bias.ndim > ndim:
+            return False
+        return np.broadcast(mid, bias.with_axes(ndim).mid).shape == mid.shape
 
     def plus(self, bias):
         """The product with a bias, which comes last or, if the arithmetic says so, anywhere."""
+        is_affine = bias.ndim == 1
         if self.arithmetic.fused:
+            bias = bias.with_axes(self.operands[0].ndim)
             result = _SumOfProducts(*self.operands, bias=bias).balls()
         else:
             result = _plain_add(self, bias)
-        result.is_affine = bias.ndim == 1
+        result.is_affine = is_affine
         return result
 
 
 def _matmul(a, b):
     """``[..., K] @ [K, M]``."""
-    if b.ndim != 2 or a.ndim < 1:
+    if b.ndim != 2 or a.ndim < 1 + a.stacked:
         raise TypeError("no bound is known for a product of {} and {}".format(a.shape, b.shape))
-    return _MatrixProduct(a, b)
+    return _MatrixProduct(a, b.with_axes(a.ndim))
 
 
 def _total(a, axis=None, keepdims=False):
-    return _SumOfElements(a, axis, keepdims).balls()
+    return _like(_SumOfElements(a, axis, keepdims).balls(), a)
 
 
 def _mean(a, axis=None):
     total = _SumOfElements(a, axis, False)
-    return _divide(total.balls(), _lift(total.count, a.arithmetic))
+    return _like(_divide(total.balls(), _lift(total.count, a.arithmetic)), a)
 
 
 # --- selection and structure: no rounding -----------------------------------------------------
@@ -700,6 +784,7 @@ def _mean(a, axis=None):
 def _max(a, axis=None, keepdims=False):
     # The maximum moves by no more than what moves most; and where subnormals are taken for zeros,
     # that of numbers between minus and plus the smallest normal one may be any of them.
+    axis = a.axes(axis)
     mid = np.maximum.reduce(a.mid, axis=axis, keepdims=keepdims)
     if a.exact:
         rad = np.full(np.shape(mid), 2 * a.arithmetic.smallest)
@@ -707,7 +792,8 @@ def _max(a, axis=None, keepdims=False):
         rad = np.maximum.reduce(a.rad, axis=axis, keepdims=keepdims)
         rad = (rad + 2 * a.arithmetic.smallest) * _INFLATE
     result = BoundedArray(mid, rad, a.arithmetic, 2 * a.reach() + 4 * a.arithmetic.smallest)
-    return _passed_on(result, ~np.isinf(rad)) if result.reach() == np.inf else result
+    result = _passed_on(result, ~np.isinf(rad)) if result.reach() == np.inf else result
+    return _like(result, a)
 
 
 def _clip(a, a_min, a_max):
@@ -716,7 +802,8 @@ def _clip(a, a_min, a_max):
     mid = low / 2 + high / 2
     rad = np.maximum(high - mid, mid - low) * _INFLATE + a.arithmetic.smallest
     result = BoundedArray(mid, rad, a.arithmetic)
-    return _passed_on(result, ~np.isinf(a.rad)) if a.reach() == np.inf else result
+    result = _passed_on(result, ~np.isinf(a.rad)) if a.reach() == np.inf else result
+    return _like(result, a)
 
 
 def _passed_on(result, known):
@@ -726,32 +813,52 @@ def _passed_on(result, known):
     return _decided(result, known, known & nan, known & up, known & down)
 
 
-def _argmax(a, axis=None):
+def _argmax(a, axis):
     """The arg max of exact numbers, which depends on whether subnormals are flushed."""
     if not a.exact:
         raise TypeError("the arg max of rounded numbers is not one number: follow the subject's")
+    axis = a.axes(axis)
     index = np.argmax(a.mid, axis=axis)
     if a.operand_rad() is None:
-        return index
+        return _like(exact(index, a.arithmetic), a)
     other = np.argmax(a.mid * (a.operand_rad() == 0), axis=axis)
-    return BoundedArray((index + other) / 2, np.abs(index - other) / 2, a.arithmetic)
+    return _like(BoundedArray((index + other) / 2, np.abs(index - other) / 2, a.arithmetic), a)
+
+
+def _where(condition, x, y):
+    """The plain number `x` where an exact condition holds, elsewhere `y`."""
+    if not getattr(condition, "exact", False) or np.ndim(x) or np.ndim(y):
+        raise TypeError("no bound is known for a choice between arrays, or one that is uncertain")
+    return _like(exact(np.where(condition.mid, x, y), condition.arithmetic), condition)
 
 
 def _reshape(a, shape):
+    if a.stacked:
+        shape = (len(a.mid),) + shape
     return a._moved(a.mid.reshape(shape), None if a.exact else a.rad.reshape(shape))
 
 
 def _concatenate(arrays, axis=0):
     arithmetic = next(x.arithmetic for x in arrays if isinstance(x, BoundedArray))
     parts = [_lift(x, arithmetic) for x in arrays]
-    mid = np.concatenate([x.mid for x in parts], axis=axis)
+    if any([x.stacked for x in parts]):
+        parts = [x.as_stack() for x in parts]
+    mid = _joined(parts, [x.mid for x in parts], axis)
     result = BoundedArray(mid, None, arithmetic, max([x.reach() for x in parts]))
     if all([x.exact for x in parts]):
         if all([x.operand_rad() is None for x in parts]):
             result._flushed = None
     else:
-        result._rad = np.concatenate([x.rad_as_operand() for x in parts], axis=axis)
-    return result
+        result._rad = _joined(parts, [x.rad_as_operand() for x in parts], axis)
+    return _like(result, parts[0])
+
+
+def _joined(parts, arrays, axis):
+    """The midpoints or the radii of parts; what is the same in all cases of a stack is repeated."""
+    if parts[0].stacked:
+        cases = max([len(x) for x in arrays], key=lambda count: count != 1)
+        arrays = [np.broadcast_to(x, (cases,) + x.shape[1:]) for x in arrays]
+    return np.concatenate(arrays, axis=parts[0].axes(axis))
 
 
 def _hstack(arrays):
@@ -765,14 +872,6 @@ def _stack(arrays, axis=0):
 
 def _ones_like(a):
     return exact(np.ones(a.shape), a.arithmetic)
-
-
-def _lifted(operation):
-    def lifted(a, b):
-        arithmetic = (a if isinstance(a, BoundedArray) else b).arithmetic
-        return operation(_lift(a, arithmetic), _lift(b, arithmetic))
-
-    return lifted
 
 
 _UFUNCS = {
@@ -789,12 +888,13 @@ _UFUNCS = {
 }
 
 _FUNCTIONS = {
-    np.dot: _lifted(_matmul),
+    np.dot: lambda a, b: np.matmul(a, b),
     np.sum: _total,
     np.mean: _mean,
     np.max: _max,
     np.clip: _clip,
     np.argmax: _argmax,
+    np.where: _where,
     np.reshape: _reshape,
     np.ones_like: _ones_like,
     np.concatenate: _concatenate,

@@ -204,10 +204,8 @@ def _work(
     try:
         while True:
             connection.send(("start", number))
-            for case in _batch(models, seed, number):
-                _, failure = check(case)
-                if failure:
-                    found(failure)
+            for failure in check(_batch(models, seed, number)).failures:
+                found(failure)
             connection.send(("tally", tally.as_dict()))
             tally.clear()
             number += step

@@ -5,12 +5,23 @@ import math
 import os
 from typing import Any, Dict, Optional
 
+import numpy as np
+
 from harness.case import Case, packed
 from harness.files import written_whole
-from harness.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict
+from harness.verdict import (
+    AGREE,
+    DISAGREE,
+    FREE_RUNNING,
+    KNOWN,
+    TEACHER_FORCED,
+    UNDECIDED,
+    StackVerdict,
+    Verdict,
+)
 
 WORST = os.path.join(".rnndiff", "worst.npz")
-_COUNTS = ("agree", "undecided", "known", "disagree")
+_COUNTS = (AGREE, UNDECIDED, KNOWN, DISAGREE)
 
 
 class Tally:
@@ -41,12 +52,29 @@ class Tally:
             self.undecided[run] += verdict.undecided(run)
         for name in verdict.known:
             self.known[name] = self.known.get(name, 0) + 1
-        if verdict.status != "disagree":
-            array = verdict.worst()
-            if array is not None and array.worst > self.worst:
-                self.worst = array.worst
-                self.worst_where = "{} ({}) of {}".format(array.name, array.run, case)
-                self.worst_case = packed(case)
+        array = verdict.worst() if verdict.status != DISAGREE else None
+        if array is not None:
+            self._add_worst(array.worst, array.name, case)
+
+    def add_stack(self, stack: StackVerdict) -> None:
+        """Count cases of which none disagrees."""
+        doubtful = int(np.count_nonzero(stack.doubtful()))
+        self.cases[UNDECIDED] += doubtful
+        self.cases[AGREE] += len(stack.cases) - doubtful
+        for run in self.elements:
+            mine = stack.of(run)
+            self.elements[run] += len(stack.cases) * int(stack.sizes()[mine].sum())
+            self.undecided[run] += int(stack.doubts[:, mine].sum())
+        worst = np.where(stack.of(TEACHER_FORCED), stack.worst, 0.0)
+        if worst.size:
+            place, k = np.unravel_index(np.argmax(worst), worst.shape)
+            self._add_worst(float(worst[place, k]), stack.arrays[k][1], stack.cases[place])
+
+    def _add_worst(self, worst: float, name: str, case: Case) -> None:
+        if worst > self.worst:
+            self.worst = worst
+            self.worst_where = "{} ({}) of {}".format(name, TEACHER_FORCED, case)
+            self.worst_case = packed(case)
 
     def as_dict(self) -> Dict[str, Any]:
         """Everything in JSON's types, the worst case in base 64."""

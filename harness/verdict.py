@@ -7,12 +7,23 @@ bit for bit. *Free-running*, it goes its own way from the initial state to the e
 say more than an end-to-end comparison: by induction every step is right, whatever the weights.
 """
 
-from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
 from harness.arithmetic import Arithmetic
-from harness.bounded import BoundedArray, exact
+from harness.bounded import BoundedArray, exact, exact_stack
 from harness.case import Case
 from harness.errors import SubjectError
 
@@ -22,6 +33,9 @@ TEACHER_FORCED, FREE_RUNNING = "teacher-forced", "free-running"
 # An element is undecided if its bound is wider than this fraction of the range of its array: of the
 # largest magnitude in it or of 1, the range of a state and of a probability, whichever is larger.
 WIDE = 2.0**-6
+
+# Cases with no number beyond this are judged in one stack: it takes many steps to overflow.
+TAME = 2.0**20
 
 
 class ArrayVerdict(NamedTuple):
@@ -141,6 +155,74 @@ class Verdict(NamedTuple):
         return (array for array in self.arrays if array.run == run)
 
 
+class StackVerdict(NamedTuple):
+    """The verdicts on many cases of one config; the elements of all arrays lie side by side.
+
+    ``arrays`` names the run and the array of each stretch of elements, ``actual`` holds the arrays
+    [cases, ...] of the subject's traces. ``expected``, ``bound``, ``ratios`` and ``undecided`` are
+    [cases, elements], ``worst`` and ``doubts`` [cases, arrays]; see :class:`ArrayVerdict`.
+    """
+
+    cases: List[Case]
+    arrays: List[Tuple[str, str]]
+    actual: Mapping[str, np.ndarray]
+    expected: np.ndarray
+    bound: np.ndarray
+    ratios: np.ndarray
+    undecided: np.ndarray
+    worst: np.ndarray
+    doubts: np.ndarray
+
+    def verdict(self, row: int) -> Verdict:
+        """The verdict on one of the cases."""
+        verdicts, end = [], 0
+        for k, (run, name) in enumerate(self.arrays):
+            actual = self.actual[name][row]
+            start, end = end, end + actual.size
+            parts = (
+                elements[row, start:end].reshape(actual.shape)
+                for elements in (self.expected, self.bound, self.ratios, self.undecided)
+            )
+            expected, bound, ratios, undecided = parts
+            worst, doubts = float(self.worst[row, k]), int(self.doubts[row, k])
+            verdicts.append(
+                ArrayVerdict(name, run, expected, bound, actual, ratios, undecided, worst, doubts)
+            )
+        return Verdict(verdicts)
+
+    def trace(self, row: int) -> Dict[str, np.ndarray]:
+        """The subject's trace of one of the cases."""
+        return {name: array[row] for name, array in self.actual.items()}
+
+    def disagree(self) -> np.ndarray:
+        """Which cases disagree, [cases]."""
+        return (self.worst > 1).any(axis=1)
+
+    def only(self, places: np.ndarray) -> "StackVerdict":
+        """The verdicts on some of the cases, marked or by their places."""
+        parts = (self.expected, self.bound, self.ratios, self.undecided, self.worst, self.doubts)
+        return StackVerdict(
+            [self.cases[place] for place in np.arange(len(self.cases))[places]],
+            self.arrays,
+            _rows(self.actual, places),
+            *[part[places] for part in parts],
+        )
+
+    def doubtful(self) -> np.ndarray:
+        """Which cases have an element that is undecided teacher-forced, [cases]."""
+        return self.doubts[:, self.of(TEACHER_FORCED)].any(axis=1)
+
+    def of(self, run: str) -> np.ndarray:
+        """Which arrays are of that run, [arrays]."""
+        return np.array([run == each for each, _ in self.arrays])
+
+    def sizes(self) -> np.ndarray:
+        """How many elements each array of a case has, [arrays]."""
+        return np.array(
+            [np.prod(self.actual[name].shape[1:], dtype=int) for _, name in self.arrays]
+        )
+
+
 def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> Verdict:
     """Compare a subject's trace with the oracle's, element by element.
 
@@ -157,47 +239,100 @@ def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -
     SubjectError
         If an array of the trace is missing or has another shape than the oracle's.
     """
+    return judge_stacks([case], [trace], arithmetic)[0].verdict(0)
 
-    def held(array: Any) -> Any:
-        array = np.asarray(array)
-        return exact(array, arithmetic) if array.dtype.kind == "f" else array
 
-    parameters = [held(array) for array in case.parameters]
-    data = held(case.inputs), held(case.labels)
-    predictions = _predictions(case, trace)
-    subject = dict({name: held(array) for name, array in trace.items()}, predictions=predictions)
+def judge_stacks(
+    cases: Sequence[Case], traces: Sequence[Mapping[str, np.ndarray]], arithmetic: Arithmetic
+) -> List[StackVerdict]:
+    """The same for at least one case, all of one config, at little more than the cost of one.
+
+    Where numbers overflow, every element of a stack is looked at: cases with huge or special
+    numbers make a stack of their own.
+    """
+    case = cases[0]
+    arrays = {name: np.stack([each.arrays[name] for each in cases]) for name in case.arrays}
+    actual = _stacked(traces)
+    largest = np.max([_largest(array) for array in arrays.values()], axis=0)
+    tame = largest <= TAME
+    stacks = [places for places in (np.flatnonzero(tame), np.flatnonzero(~tame)) if len(places)]
+    return [
+        _judged(
+            [cases[place] for place in places],
+            _rows(arrays, places),
+            _rows(actual, places),
+            arithmetic,
+        )
+        for places in stacks
+    ]
+
+
+def _largest(array: np.ndarray) -> np.ndarray:
+    """The largest magnitude in the array of each case, or NaN; 0 if it is empty."""
+    return np.max(np.abs(array), axis=tuple(range(1, array.ndim)), initial=0.0)
+
+
+def _rows(arrays: Mapping[str, np.ndarray], places: np.ndarray) -> Dict[str, np.ndarray]:
+    return {name: array[places] for name, array in arrays.items()}
+
+
+def _judged(
+    cases: List[Case],
+    arrays: Mapping[str, np.ndarray],
+    actual: Mapping[str, np.ndarray],
+    arithmetic: Arithmetic,
+) -> StackVerdict:
+    model, config = cases[0].model, cases[0].config
+
+    def held(array: np.ndarray) -> BoundedArray:
+        return exact_stack(array, arithmetic)
+
+    chosen = _predictions(config, actual, arrays["labels"].shape[1:-1])
+    predictions = held(chosen)
+    subject = dict({name: held(array) for name, array in actual.items()}, predictions=predictions)
+    parameters = [held(arrays[field.name]) for field in model.parameters(config)]
+    data = held(arrays["inputs"]), held(arrays["labels"])
     with np.errstate(all="ignore"):
-        free = case.model.free_running(case.config, parameters, *data, follow=predictions)
-        _check_shapes(trace, free)
-        forced = case.model.teacher_forced(case.config, parameters, *data, trace=subject)
-        free = dict(free, predictions=_admissible(free["scores"], predictions))
-        traces = [
+        free = model.free_running(config, parameters, *data, follow=predictions)
+        _check_shapes(actual, free)
+        forced = model.teacher_forced(config, parameters, *data, trace=subject)
+        free = dict(free, predictions=held(_admissible(free["scores"], chosen)))
+        expected = [
             (run, name, array)
-            for run, expected in ((TEACHER_FORCED, forced), (FREE_RUNNING, free))
-            for name, array in expected.items()
+            for run, trace in ((TEACHER_FORCED, forced), (FREE_RUNNING, free))
+            for name, array in trace.items()
         ]
-        return Verdict(_compared(traces, trace, arithmetic))
+        return _compared(cases, expected, actual, arithmetic)
 
 
-def _predictions(case: Case, trace: Mapping[str, np.ndarray]) -> np.ndarray:
+def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
+    """The arrays of traces, [cases, ...]."""
+    try:
+        return {name: np.stack([trace[name] for trace in traces]) for name in traces[0]}
+    except (KeyError, ValueError):
+        raise SubjectError("WrongTrace: the traces of one config are not alike.")
+
+
+def _predictions(
+    config: Any, actual: Mapping[str, np.ndarray], shape: Tuple[int, ...]
+) -> np.ndarray:
     """The subject's predictions, to be followed; one that is no class at all counts as class 0.
 
     Following it is safe: the fed-back row and the arg max are compared as well.
     """
-    shape = np.shape(case.labels)[:-1]
-    if np.shape(trace.get("predictions")) != shape:
+    predictions = actual.get("predictions")
+    if predictions is None or predictions.shape[1:] != shape:
         raise SubjectError(
             "WrongTrace: it needs 'predictions' of the shape {}.".format(list(shape))
         )
-    predictions = np.asarray(trace["predictions"])
     if predictions.dtype.kind not in "iu":
         raise SubjectError("WrongTrace: its 'predictions' are no integers.")
-    return np.where((predictions >= 0) & (predictions < case.config.outputs), predictions, 0)
+    return np.where((predictions >= 0) & (predictions < config.outputs), predictions, 0)
 
 
-def _check_shapes(trace: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> None:
+def _check_shapes(actual: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> None:
     for name, array in expected.items():
-        found = list(np.shape(trace[name])) if name in trace else None
+        found = list(actual[name].shape[1:]) if name in actual else None
         if found != list(array.shape):
             raise SubjectError(
                 "WrongTrace: it has {} where the oracle has {!r} with the shape {}.".format(
@@ -220,18 +355,28 @@ def _admissible(scores: BoundedArray, predictions: np.ndarray) -> np.ndarray:
 
 
 def _compared(
-    traces: List[Tuple[str, str, Any]], actual: Mapping[str, np.ndarray], arithmetic: Arithmetic
-) -> List[ArrayVerdict]:
+    cases: List[Case],
+    expected: List[Tuple[str, str, Any]],
+    actual: Mapping[str, np.ndarray],
+    arithmetic: Arithmetic,
+) -> StackVerdict:
     """The verdicts on arrays, each given with its run and its name.
 
     Small arrays cost what calls of NumPy cost, so all elements of all arrays are compared at once.
     """
-    held = [x if isinstance(x, BoundedArray) else exact(x, arithmetic) for _, _, x in traces]
-    found = [np.asarray(actual[name]) for _, name, _ in traces]
-    sizes = [array.mid.size for array in held]
-    mid = np.concatenate([array.mid.ravel() for array in held])
-    rad = np.concatenate([array.rad.ravel() for array in held])
-    value = np.concatenate([array.ravel() for array in found]).astype(np.float64)
+    found = [actual[name] for _, name, _ in expected]
+    held = [
+        (x if isinstance(x, BoundedArray) else exact(x, arithmetic)).as_stack()
+        for _, _, x in expected
+    ]
+
+    def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
+        rows = [np.broadcast_to(x, y.shape).reshape(len(y), -1) for x, y in zip(arrays, found)]
+        return np.concatenate(rows, axis=1).astype(np.float64, copy=False)
+
+    sizes = np.array([array[0].size for array in found])
+    mid, rad = (side_by_side(getattr(x, part) for x in held) for part in ("mid", "rad"))
+    value = side_by_side(found)
     exactly = np.repeat([array.exact for array in held], sizes)
 
     error = np.abs(value - mid)
@@ -240,35 +385,31 @@ def _compared(
     outside = np.where(exactly | np.isnan(error), np.inf, error / rad)
     ratios = np.where(same | np.isinf(rad), 0.0, outside)
     undecided = (rad > WIDE * _range(mid, rad, sizes)) & (ratios <= 1)
-
-    ends = np.cumsum(sizes)[:-1]
-    largest, doubts = _by_array(np.maximum, ratios, sizes), _by_array(np.add, undecided, sizes)
-    return [
-        ArrayVerdict(name, run, x.mid, x.rad, y, r.reshape(y.shape), u.reshape(y.shape), worst, n)
-        for (run, name, _), x, y, r, u, worst, n in zip(
-            traces,
-            held,
-            found,
-            np.split(ratios, ends),
-            np.split(undecided, ends),
-            largest.tolist(),
-            doubts.tolist(),
-        )
-    ]
+    return StackVerdict(
+        cases,
+        [(run, name) for run, name, _ in expected],
+        actual,
+        mid,
+        rad,
+        ratios,
+        undecided,
+        worst=_by_array(np.maximum, ratios, sizes),
+        doubts=_by_array(np.add, undecided, sizes),
+    )
 
 
-def _range(mid: np.ndarray, rad: np.ndarray, sizes: List[int]) -> np.ndarray:
+def _range(mid: np.ndarray, rad: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """For each element the largest magnitude in its array, or 1."""
     known = np.where(np.isfinite(mid) & np.isfinite(rad), np.abs(mid), 0.0)
-    return np.repeat(np.maximum(_by_array(np.maximum, known, sizes), 1.0), sizes)
+    return np.repeat(np.maximum(_by_array(np.maximum, known, sizes), 1.0), sizes, axis=1)
 
 
-def _by_array(reduction: np.ufunc, elements: np.ndarray, sizes: List[int]) -> np.ndarray:
-    """A reduction of the elements of each array; 0 for an empty one."""
-    count = np.asarray(sizes)
-    result = np.zeros(len(sizes), dtype=np.int64 if elements.dtype == bool else np.float64)
-    filled = count > 0
+def _by_array(reduction: np.ufunc, elements: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """A reduction of the elements of each array, [cases, arrays]; 0 for an empty one."""
+    dtype = np.int64 if elements.dtype == bool else np.float64
+    result = np.zeros((len(elements), len(sizes)), dtype)
+    filled = sizes > 0
     if filled.any():
-        starts = (np.cumsum(count) - count)[filled]
-        result[filled] = reduction.reduceat(elements, starts, dtype=result.dtype)
+        starts = (np.cumsum(sizes) - sizes)[filled]
+        result[:, filled] = reduction.reduceat(elements, starts, axis=1, dtype=dtype)
     return result

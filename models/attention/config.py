@@ -1,6 +1,6 @@
 """Sizes and parameter layout of the encoder-decoder with attention."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
 from models.layout import Field, attention_cell, check_sizes, linear
@@ -47,7 +47,7 @@ class Config:
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis, defaults filled in."""
-        sizes = asdict(self)
+        sizes = dict(vars(self))
         del sizes["state_is_tuple"]
         sizes["attn_size"] = self.num_units if self.attn_size is None else self.attn_size
         if self.attn_vec_size is None:

@@ -1,6 +1,6 @@
 """Sizes and parameter layout of the bidirectional RNN."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Dict, Tuple
 
 from models.layout import Field, check_sizes, linear, rnn_cell
@@ -33,7 +33,7 @@ class Config:
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 ARTICLE = Config(batch=1, time=28, inputs=28, outputs=10, num_units=128)

@@ -1,6 +1,6 @@
 """Sizes and parameter layout of the encoder-decoder."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Dict, Tuple
 
 from models.layout import Field, check_sizes, linear, rnn_cell
@@ -37,7 +37,7 @@ class Config:
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 ARTICLE = Config(batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128)

@@ -820,6 +820,94 @@ def test_an_oracle_contains_its_ports_to_float32(name, data, flushes, random):
             assert_contains(ball, lambda i, values=values: float(values[i]), part)
 
 
+# --- stacks -----------------------------------------------------------------------------------
+
+
+ON_STACKS = {
+    "x + b": (lambda x, b: x + b, (2, 3), (3,)),
+    "b - x": (lambda x, b: b - x, (2, 3), (3,)),
+    "x * y": (lambda x, y: x * y, (2, 3), (1, 3)),
+    "x * 3": (lambda x: 3.0 * x, (2, 3)),
+    "x / y": (lambda x, y: x / y, (2, 3), (2, 1)),
+    "-x": (lambda x: -x, (2, 3)),
+    "tanh": (np.tanh, (2, 3)),
+    "exp": (np.exp, (2, 3)),
+    "log": (np.log, (2, 3)),
+    "x == y": (np.equal, (2, 3), (3,)),
+    "x @ w": (np.matmul, (2, 3), (3, 4)),
+    "dot": (np.dot, (2, 3), (3, 4)),
+    "x @ w + b": (lambda x, w, b: x @ w + b, (2, 3), (3, 4), (4,)),
+    "tanh(x @ w + b)": (lambda x, w, b: np.tanh(x @ w + b), (2, 3), (3, 4), (4,)),
+    "zeros @ w + b": (lambda w, b: np.zeros((2, 3)) @ w + b, (3, 4), (4,)),
+    "window @ w + query": (lambda x, w, q: x @ w + q[:, None], (2, 3, 2), (2, 4), (2, 4)),
+    "w @ constants": (lambda x: x @ np.ones((3, 2)), (2, 3)),
+    "sum": (lambda x: np.sum(x), (2, 3)),
+    "sum over an axis": (lambda x: np.sum(x, axis=1), (2, 3, 2)),
+    "sum over the last axis": (lambda x: np.sum(x, axis=-1, keepdims=True), (2, 3)),
+    "mean": (lambda x: np.mean(x), (2, 3)),
+    "mean over an axis": (lambda x: np.mean(x, axis=0), (2, 3)),
+    "max": (lambda x: np.max(x, axis=-1, keepdims=True), (2, 3)),
+    "max over an axis": (lambda x: np.max(x, axis=0), (2, 3)),
+    "clip": (lambda x: np.clip(x, 1e-10, 1.0), (2, 3)),
+    "ones_like": (lambda x: np.ones_like(x) * x, (2, 3)),
+    "reshape": (lambda x: np.reshape(x, (3, 2)), (2, 3)),
+    "concatenate": (lambda x, y: np.concatenate([x, y], axis=1), (2, 3), (2, 1)),
+    "concatenate with zeros": (lambda x: np.concatenate([np.zeros((1, 3)), x], axis=0), (2, 3)),
+    "concatenate last": (lambda x, y: np.concatenate([x, y], axis=-1), (2, 3), (2, 1)),
+    "hstack": (lambda x, y: np.hstack([x, y]), (2, 3), (2, 1)),
+    "stack": (lambda x, y: np.stack([x, y], axis=1), (2, 3), (2, 3)),
+    "stack last": (lambda x, y: np.stack([x, y], axis=-1), (2, 3), (2, 3)),
+    "a row": (lambda x: x[0], (2, 3)),
+    "a column": (lambda x: x[:, 1], (2, 3)),
+    "new axes": (lambda x: x[..., None] + x[:, None, :], (2, 3)),
+}
+ON_EXACT_STACKS = {
+    "arg max": (lambda x: np.argmax(x, axis=-1), (2, 3)),
+    "arg max over an axis": (lambda x: np.argmax(x, axis=0), (2, 3)),
+    "where": (lambda x: np.where(np.argmax(x, axis=-1)[..., None] == np.arange(3), 1, 0), (2, 3)),
+}
+
+
+def stack_of(balls):
+    """What holds the arrays of three cases."""
+    rad = None if all(x.exact for x in balls) else np.stack([x.rad_as_operand() for x in balls])
+    stack = BoundedArray(np.stack([x.mid for x in balls]), rad, balls[0].arithmetic)
+    stack.stacked = True
+    return stack
+
+
+@pytest.mark.parametrize("name", sorted(ON_STACKS) + sorted(ON_EXACT_STACKS))
+@settings(deadline=None, max_examples=10)
+@given(st.data(), arithmetics())
+def test_an_operation_on_a_stack_is_what_it_is_on_each_of_its_arrays(name, data, a):
+    operation, *shapes = dict(ON_STACKS, **ON_EXACT_STACKS)[name]
+    kinds = ("tame",) if name == "where" or data.draw(st.booleans()) else KINDS
+    cases = [[data.draw(bounded(a, shape, kinds)) for shape in shapes] for _ in range(3)]
+    if name in ON_EXACT_STACKS or data.draw(st.booleans()):
+        cases = [[exact(x.mid, a) for x in case] for case in cases]
+    else:
+        cases = [[BoundedArray(x.mid, x.rad_as_operand(), a) for x in case] for case in cases]
+    result = operation(*[stack_of(arrays) for arrays in zip(*cases)])
+    for k, case in enumerate(cases):
+        alone = operation(*case)
+        assert result.shape == alone.shape
+        # What is uncertain in one case makes radii of zero in the others.
+        assert alone.exact or not result.exact
+        mid, rad = result.mid[k], result.rad[k]
+        if kinds == ("tame",):
+            np.testing.assert_array_equal(mid, alone.mid)
+            np.testing.assert_allclose(rad, alone.rad, rtol=1e-12)
+        else:
+            # What is known of both is the same, or one of them is wrong.
+            both = np.isfinite(rad) & np.isfinite(alone.rad)
+            np.testing.assert_array_equal(mid[both], alone.mid[both])
+
+
+def test_a_row_times_a_matrix_is_refused_in_stacks():
+    with pytest.raises(TypeError):
+        np.matmul(stack_of([BALL[0]] * 3), np.ones((2, 2)))
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 
@@ -870,6 +958,6 @@ def test_a_list_of_balls_does_not_become_an_array_of_numbers():
 def test_every_operation_is_known_to_a_test():
     tested = set(ROUNDED) | set(FUNCTIONS) | {np.matmul, np.equal}
     assert set(_UFUNCS) == tested
-    others = [np.dot, np.sum, np.mean, np.max, np.clip, np.argmax, np.ones_like]
+    others = [np.dot, np.sum, np.mean, np.max, np.clip, np.argmax, np.where, np.ones_like]
     moving = [np.reshape, np.concatenate, np.hstack, np.stack]
     assert set(_FUNCTIONS) == set(others + moving)

@@ -35,7 +35,7 @@ def test_a_failing_case_is_reported_in_words_and_saved(tmp_path):
     tally = Tally()
     check = Checker(Float32Port(mistake), tally, str(tmp_path))
     case = random_case("bidirectional")
-    verdict, failure = check(case)
+    (failure,) = check([case]).failures
     assert tally.cases["disagree"] == 1
     for words in ("scores", "teacher-forced", "ULP", "forward/kernel [2, 1] =", "saved as"):
         assert words in failure.report
@@ -50,7 +50,8 @@ def test_a_trace_of_the_wrong_shape_is_a_failing_case_like_any_other(tmp_path):
         trace["loss"] = np.zeros(3, np.float32)
         return trace
 
-    _, failure = Checker(Float32Port(mistake), Tally(), str(tmp_path))(random_case("seq2seq"))
+    check = Checker(Float32Port(mistake), Tally(), str(tmp_path))
+    (failure,) = check([random_case("seq2seq")]).failures
     assert "'loss'" in failure.report
     assert os.listdir(str(tmp_path)) == ["seq2seq-WrongTrace.npz"]
     assert load(failure.path).case.config.num_units == 1
@@ -66,7 +67,7 @@ def test_shrinking_keeps_to_the_way_of_failing_and_so_finds_every_mistake(tmp_pa
 
     check = Checker(Float32Port(mistake), Tally(), str(tmp_path))
     for units in (4, 2):
-        check(random_case("seq2seq", num_units=units))
+        check([random_case("seq2seq", num_units=units)])
     assert sorted(os.listdir(str(tmp_path))) == [
         "seq2seq-encoder_states-teacher-forced.npz",
         "seq2seq-loss-teacher-forced.npz",
@@ -90,7 +91,7 @@ def test_a_failing_case_is_on_disk_before_it_is_shrunk(tmp_path):
         return dict(trace, loss=trace["loss"] + np.float32(0.25))
 
     with pytest.raises(Killed):
-        Checker(Float32Port(mistake), Tally(), str(tmp_path))(random_case("seq2seq"))
+        Checker(Float32Port(mistake), Tally(), str(tmp_path))([random_case("seq2seq")])
     assert len(os.listdir(str(tmp_path))) == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 from examples import FLOAT32, Float32Port, random_case
 
 from harness.errors import SubjectError
+from harness.random_cases import random_batch
 from harness.verdict import (
     AGREE,
     DISAGREE,
@@ -14,6 +15,7 @@ from harness.verdict import (
     TEACHER_FORCED,
     UNDECIDED,
     judge,
+    judge_stacks,
 )
 from models import MODELS
 
@@ -155,3 +157,30 @@ def test_a_prediction_that_is_no_class_disagrees(name, token):
         return trace
 
     assert verdict_on(random_case(name), mistake).status == DISAGREE
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_case_is_judged_in_a_stack_as_it_is_alone(name):
+    def mistake(trace):
+        # Wrong in some cases only.
+        trace["scores"] = np.where(trace["scores"] > 2, trace["scores"] * 1.01, trace["scores"])
+        return trace
+
+    subject, seen = Float32Port(mistake), set()
+    for number in range(4):
+        cases = random_batch(name, 7, number)[:24]
+        stacks = judge_stacks(cases, [subject(case) for case in cases], FLOAT32)
+        assert sorted(id(case) for stack in stacks for case in stack.cases) == sorted(
+            map(id, cases)
+        )
+        for stack in stacks:
+            for place, case in enumerate(stack.cases):
+                alone, verdict = judge(case, subject(case), FLOAT32), stack.verdict(place)
+                assert verdict.status == alone.status
+                assert (verdict.status == DISAGREE) == stack.disagree()[place]
+                assert (verdict.status == UNDECIDED) <= stack.doubtful()[place]
+                for one, other in zip(verdict.arrays, alone.arrays):
+                    assert (one.name, one.run, one.status) == (other.name, other.run, other.status)
+                    np.testing.assert_array_equal(one.actual, other.actual)
+                seen.add(verdict.status)
+    assert {AGREE, DISAGREE} <= seen
