@@ -23,12 +23,13 @@ from rich.table import Table
 from harness.accuracy import accuracies
 from harness.arithmetic import arithmetic
 from harness.case import Case
-from harness.verdict import judge
+from harness.verdict import judge, judge_stacks
 from models import MODELS
 
 SMALL = dict(batch=2, time=5, output_time=3, inputs=3, outputs=4, num_units=4, attn_length=2)
 NEWEST = (2, 21)
 GAIN = 0.5
+STACK = 16
 
 
 def sizes(model):
@@ -53,12 +54,6 @@ def random_case(model, config):
     return Case(model, config, arrays)
 
 
-def oracle(case, dtype):
-    """A plain run of the oracle in that precision."""
-    given = [array.astype(dtype) for array in case.parameters + [case.inputs, case.labels]]
-    return case.model.free_running(case.config, given[:-2], *given[-2:])
-
-
 def times(function, runs):
     """Milliseconds that a call takes, median and best; the first one is not counted."""
     taken = []
@@ -72,14 +67,15 @@ def times(function, runs):
 def measure(model, config, runs):
     """The figures of one row of the table."""
     case = random_case(model, config)
-    trace = oracle(case, np.float32)
+    trace = case.oracle(np.float32)
     functions = accuracies(NEWEST)
     functions["affine tanh"] = functions["fused tanh"]
     a = arithmetic("float32", functions, fused=True)
     return {
         "elements": sum(array.size for array in trace.values()),
-        "oracle": times(lambda: oracle(case, np.float64), runs),
+        "oracle": times(lambda: case.oracle(np.float64), runs),
         "verdict": times(lambda: judge(case, trace, a), runs),
+        "stacked": times(lambda: judge_stacks([case] * STACK, [trace] * STACK, a), runs // 5),
         "status": judge(case, trace, a).status,
     }
 
@@ -90,7 +86,17 @@ def measure(model, config, runs):
 def main(runs, json_file):
     """Print a table of times."""
     result = {}
-    table = Table("model", "size", "elements", "oracle ms", "verdict ms", "best ms", "ratio", "")
+    table = Table(
+        "model",
+        "size",
+        "elements",
+        "oracle ms",
+        "verdict ms",
+        "best ms",
+        "ratio",
+        "in a stack of {}".format(STACK),
+        "",
+    )
     for name, model in MODELS.items():
         for size, config in sizes(model).items():
             figures = measure(model, config, runs if size == "small" else max(5, runs // 10))
@@ -104,6 +110,7 @@ def main(runs, json_file):
                 "{:.2f}".format(verdict["median"]),
                 "{:.2f}".format(verdict["best"]),
                 "{:.1f}".format(verdict["best"] / plain["best"]),
+                "{:.2f}".format(figures["stacked"]["median"] / STACK),
                 figures["status"],
             )
     Console().print(table)

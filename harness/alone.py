@@ -1,11 +1,11 @@
-"""Run cases in a process of their own, which they may end."""
+"""A process of its own for cases that may end it."""
 
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from typing import List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional
 
 from harness.case import Case, load, save
 
@@ -17,6 +17,54 @@ class Ending(NamedTuple):
     signal: str
 
 
+class Alone:
+    """A process that computes cases on TensorFlow, and is replaced when one of them ends it.
+
+    A context manager: the process ends with it.
+    """
+
+    def __init__(self) -> None:
+        self._process: Any = None
+
+    def __enter__(self) -> "Alone":
+        self._folder = tempfile.TemporaryDirectory()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+        self._folder.cleanup()
+
+    def ended_by(self, case: Case) -> Optional[str]:
+        """The signal by which TensorFlow ends the process in computing `case`, or None."""
+        path = os.path.join(self._folder.name, "case.npz")
+        save(path, case)
+        process = self._process = self._process or _start()
+        process.stdin.write((path + "\n").encode())
+        process.stdin.flush()
+        if process.stdout.readline():
+            return None
+        self._process = None
+        process.communicate()
+        if process.returncode >= 0:
+            raise RuntimeError(
+                "harness.alone failed with exit status {}".format(process.returncode)
+            )
+        return signal.Signals(-process.returncode).name
+
+
+def _start() -> Any:
+    # In a session of its own, Ctrl-C does not reach it.
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness.alone"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 def ended_by(case: Case) -> Optional[str]:
     """The signal by which TensorFlow ends the process that it computes `case` in, or None."""
     ending = first_ending([case])
@@ -25,35 +73,26 @@ def ended_by(case: Case) -> Optional[str]:
 
 def first_ending(cases: List[Case]) -> Optional[Ending]:
     """The first of some cases by which TensorFlow ends the process that computes them in turn."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [os.path.join(folder, "{}.npz".format(number)) for number in range(len(cases))]
-        for path, case in zip(paths, cases):
-            save(path, case)
-        command = [sys.executable, "-m", "harness.alone"] + paths
-        run = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-    if run.returncode > 0:
-        raise RuntimeError("harness.alone failed with exit status {}".format(run.returncode))
-    if run.returncode == 0:
-        return None
-    # A line for each case that was computed: the next one was in flight.
-    in_flight = min(run.stdout.count(b"\n"), len(cases) - 1)
-    return Ending(cases[in_flight], signal.Signals(-run.returncode).name)
+    with Alone() as alone:
+        for case in cases:
+            name = alone.ended_by(case)
+            if name:
+                return Ending(case, name)
+    return None
 
 
-def _main(paths: List[str]) -> None:
+def _main() -> None:
     from harness.errors import SubjectError
     from harness.subjects import TensorFlow
 
     subject = TensorFlow()
-    for path in paths:
+    for line in sys.stdin:
         try:
-            subject(load(path).case)
+            subject(load(line.rstrip("\n")).case)
         except SubjectError:
             pass
         print("computed", flush=True)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main()

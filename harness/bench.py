@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from statistics import median
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
@@ -22,7 +22,7 @@ from harness.check import Checker
 from harness.draws import SMALL, large_case
 from harness.errors import SubjectError
 from harness.fuzz import fuzz
-from harness.random_cases import random_batch
+from harness.random_cases import LARGE_BATCH, random_batch
 from harness.strategies import configs
 from harness.subjects import TensorFlow
 from harness.tally import Tally
@@ -31,6 +31,7 @@ from models import MODELS, Model
 PHASES = ("draw", "build", "run", "oracle", "verdict")
 UNITS = (4, 16, 64, 128)
 _SEED = 1
+_RUNS = 9
 
 
 class Rate(NamedTuple):
@@ -116,12 +117,13 @@ class _Timed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._subject, name)
 
-    def build(self, case: Case) -> None:
-        """Get the graph of a config ready."""
+    def build(self, case: Case) -> bool:
+        """Get the graph of a config ready; False if TensorFlow cannot run it."""
         try:
             self._measured("build", lambda: (self._subject(case), self._subject.arithmetic(case)))
         except SubjectError:
-            pass
+            return False
+        return True
 
     def watched(self, case: Case) -> Case:
         """The case with an oracle whose time is measured."""
@@ -145,67 +147,46 @@ class _Timed:
 
 
 def phases(model: Model, seconds: float, subject: TensorFlow, folder: str) -> Dict[str, float]:
-    """Milliseconds a case of every phase, and their sum "steady": all but "build"."""
-    spent = dict.fromkeys(PHASES, 0.0)
+    """Milliseconds a case of every phase, their sum "steady": all but "build", and the "floor".
+
+    The floor is ``session.run`` alone of the same graphs, as often.
+    """
+    spent = dict.fromkeys(PHASES + ("floor",), 0.0)
     timed = _Timed(subject, spent)
     check, cases = Checker(timed, Tally(), folder), 0  # type: ignore[arg-type]
     started, number = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
         drawing = time.perf_counter()
         batch = random_batch(model.name, _SEED, number)
-        spent["draw"] += time.perf_counter() - drawing
+        drawn = time.perf_counter() - drawing
         number += 1
-        if subject.ended_by(batch[0]):
+        if subject.ended_by(batch[0]) or not timed.build(batch[0]):
             continue
-        timed.build(batch[0])
+        spent["draw"] += drawn
         before, checking = spent["run"] + spent["oracle"], time.perf_counter()
         check([timed.watched(case) for case in batch])
         inner = spent["run"] + spent["oracle"] - before
         spent["verdict"] += time.perf_counter() - checking - inner
+        spent["floor"] += median(subject.seconds_of_a_run(batch[0], _RUNS)) * len(batch)
         cases += len(batch)
     each = {phase: 1e3 * total / max(cases, 1) for phase, total in spent.items()}
-    return dict(each, steady=sum(each.values()) - each["build"])
-
-
-def floor(model: Model, subject: TensorFlow, graphs: int = 12, runs: int = 40) -> float:
-    """Milliseconds of ``session.run`` alone on a small case, median over ready graphs."""
-    found: List[float] = []
-    for batch in _small_batches(model):
-        case = batch[0]
-        if subject.ended_by(case) is not None:
-            continue
-        try:
-            found.append(median(subject.seconds_of_a_run(case, runs)))
-        except SubjectError:
-            continue
-        if len(found) == graphs:
-            break
-    return 1e3 * median(found)
-
-
-def _small_batches(model: Model) -> Iterator[List[Case]]:
-    number = 0
-    while True:
-        batch = random_batch(model.name, _SEED, number)
-        number += 1
-        if max(batch[0].config.num_units, batch[0].config.time) <= SMALL["num_units"]:
-            yield batch
+    return dict(each, steady=sum(each[phase] for phase in PHASES) - each["build"])
 
 
 def scaling(model: Model, subject: TensorFlow, folder: str, runs: int = 5) -> Dict[int, float]:
-    """Milliseconds that a whole check takes on a ready graph at so many units, medians."""
+    """Milliseconds that a case takes on a ready graph at so many units, medians."""
     random = np.random.RandomState(_SEED)
     check, taken = Checker(subject, Tally(), folder), {}
     for units in UNITS:
         config = replace(model.article, num_units=units)
-        cases = [large_case(random, model, config, "ordinary", 1.0) for _ in range(runs + 1)]
-        check(cases[:1])
         times = []
-        for case in cases[1:]:
+        for _ in range(runs + 1):
+            cases = [large_case(random, model, config, "ordinary", 1.0) for _ in range(LARGE_BATCH)]
             started = time.perf_counter()
-            check([case])
-            times.append(1e3 * (time.perf_counter() - started))
-        taken[units] = median(times)
+            check(cases)
+            times.append(1e3 * (time.perf_counter() - started) / len(cases))
+        # The first run builds the graph.
+        taken[units] = median(times[1:])
     return taken
 
 
@@ -235,7 +216,6 @@ def bench(names: List[str], seconds: float, runs: int, folder: str, tell: Any) -
         result[name] = {
             "per second": {way: median(found) for way, found in rates.items()},
             "phases": {phase: median(run[phase] for run in steady) for phase in steady[0]},
-            "floor": floor(model, subject),
             "scaling": scaling(model, subject, folder),
             "memory": peak_memory(),
         }

@@ -9,7 +9,7 @@ import numpy as np
 from harness.alone import ended_by
 from harness.case import Case, SavedCase, save
 from harness.divergences import excuse, excuse_ending, excuse_error, rewrites
-from harness.errors import SubjectError
+from harness.errors import SubjectError, UserError
 from harness.report import describe
 from harness.shrink import Shrinker
 from harness.subjects import Subject
@@ -23,7 +23,10 @@ TENSORFLOW = "TensorFlow"
 
 
 class Failure(NamedTuple):
-    """A shrunk case that fails: its way of failing, its file, and a report to be read."""
+    """A shrunk case that fails: its way of failing, its file, and a report to be read.
+
+    The path is empty if the file could not be written.
+    """
 
     way: str
     path: str
@@ -186,8 +189,12 @@ class Checker:
     def _kept(self, way: str, path: str, case: Case) -> Failure:
         verdict, trace = verdict_on(self._subject, case)
         notes = dict(versions(), subject=self._subject.label, verdict=verdict.summary())
-        save(path, case, trace, notes)
         again = "saved as {}".format(path)
         if self._subject.label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)
+        try:
+            save(path, case, trace, notes)
+        except UserError as error:
+            # A full disk is no reason to lose what stands in the report.
+            path, again = "", "not saved: {}".format(error)
         return Failure(way, path, "{}\n\n{}".format(describe(case, verdict), again))

@@ -1,8 +1,8 @@
 """Many random cases, in worker processes, until a count or a time is reached.
 
 Batch number k of a seed is the same on every machine and for any number of workers, so what is in
-flight need not be written down: should TensorFlow end a worker's process, the batch is made again,
-its cases are run in a process of their own, and the one that ends that is saved.
+flight need not be written down: should a worker's process be ended, the batch is made again, its
+cases are run in a process of their own, the one that ends that is saved, and all others are judged.
 """
 
 import multiprocessing
@@ -12,7 +12,7 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from harness.alone import first_ending
+from harness.alone import Ending, first_ending
 from harness.case import Case, save
 from harness.check import FAILURES, Checker, Failure
 from harness.errors import UserError
@@ -100,11 +100,14 @@ class _Run:
         self._context = multiprocessing.get_context("spawn")
         self._processes: Dict[Connection, Any] = {}
         self._in_flight: Dict[Connection, int] = {}
+        # Of batches in which a worker was ended, the places of the cases that did it.
+        self._endings: Dict[int, List[int]] = {}
 
     def start(self, first: int, step: int) -> Connection:
         """Start a worker on the batches first, first + step, ..."""
         mine, theirs = self._context.Pipe()
-        arguments = (theirs, self._models, self._seed, first, step, self._folder)
+        skip = self._endings.get(first, [])
+        arguments = (theirs, self._models, self._seed, first, step, skip, self._folder)
         process = self._context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -136,24 +139,23 @@ class _Run:
             self.failures.append(failure)
 
     def restart(self, connection: Connection, step: int) -> Connection:
-        """Find the case that ended a worker's process, and start another after its batch."""
+        """Find the case that ended a worker's process, and start another on the same batch."""
         process = self._processes.pop(connection)
         process.join()
         if process.exitcode >= 0:
             raise RuntimeError("a worker of the fuzzer failed; its error stands above")
         number = self._in_flight.pop(connection)
+        again = number in self._endings
+        skip = self._endings.setdefault(number, [])
         cases = _batch(self._models, self._seed, number)
-        failure = _ending(cases, self._folder)
-        self.tally.cases[DISAGREE] += failure is not None
-        self._add(failure or self._unexplained(process.exitcode, number))
-        return self.start(number + step, step)
-
-    def _unexplained(self, exitcode: int, number: int) -> Failure:
-        """No case of the batch ends a process by itself: its other verdicts are lost."""
-        way = "worker-ended-by-{}".format(signal.Signals(-exitcode).name)
-        said = "{}: a worker was ended in batch {} of seed {}, by none of its cases run alone; "
-        said += "the batch was not counted"
-        return Failure(way, "", said.format(way, number, self._seed))
+        ending = first_ending([case for k, case in enumerate(cases) if k not in skip])
+        if ending:
+            skip.extend(k for k, case in enumerate(cases) if case is ending.case)
+            self.tally.cases[DISAGREE] += 1
+            self._add(_kept(ending, self._folder))
+        else:
+            self._add(_unexplained(process.exitcode, number, self._seed, again))
+        return self.start(number + step if again and not ending else number, step)
 
     def stop(self) -> None:
         """End all workers."""
@@ -168,16 +170,22 @@ def _batch(models: Tuple[str, ...], seed: int, number: int) -> List[Case]:
     return random_batch(models[number % len(models)], seed, number)
 
 
-def _ending(cases: List[Case], folder: str) -> Optional[Failure]:
-    """Run cases in a process of their own; a Failure if it is ended, with the case that did it."""
-    ending = first_ending(cases)
-    if ending is None:
-        return None
+def _kept(ending: Ending, folder: str) -> Failure:
+    """The case that ended a process, saved."""
     way = "{}-ends-process".format(ending.case.model.name)
     path = os.path.join(folder, way + ".npz")
     verdict = "{} ended the process".format(ending.signal)
     save(path, ending.case, notes=dict(versions(), verdict=verdict, ended_by=ending.signal))
-    return Failure(way, path, "{}: {}; see {}".format(ending.case, verdict, path))
+    said = "{}: {}; saved as {}; shrink it: rnndiff minimize {}"
+    return Failure(way, path, said.format(ending.case, verdict, path, path))
+
+
+def _unexplained(exitcode: int, number: int, seed: int, again: bool) -> Failure:
+    """No case of the batch ends a process by itself: the worker was ended from without."""
+    way = "worker-ended-by-{}".format(signal.Signals(-exitcode).name)
+    said = "{}: a worker was ended in batch {} of seed {}, by none of its cases run alone; {}"
+    then = "ended again, the batch was not counted" if again else "the batch is judged again"
+    return Failure(way, "", said.format(way, number, seed, then))
 
 
 def _work(
@@ -186,9 +194,13 @@ def _work(
     seed: int,
     number: int,
     step: int,
+    skip: List[int],
     folder: str,
 ) -> None:
-    """A worker: judge batch after batch until the parent closes the connection."""
+    """A worker: judge batch after batch until the parent closes the connection.
+
+    Of the first batch the cases in the places `skip` are left out.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         subject = TensorFlow()
@@ -204,11 +216,12 @@ def _work(
     try:
         while True:
             connection.send(("start", number))
-            for failure in check(_batch(models, seed, number)).failures:
+            cases = _batch(models, seed, number)
+            for failure in check([c for k, c in enumerate(cases) if k not in skip]).failures:
                 found(failure)
             connection.send(("tally", tally.as_dict()))
             tally.clear()
-            number += step
+            number, skip = number + step, []
     except UserError as error:
         connection.send(("unable", str(error)))
     except (BrokenPipeError, ConnectionResetError):

@@ -1,6 +1,7 @@
 """A failing case in words and small matrices."""
 
-from typing import Any, Iterator
+from itertools import zip_longest
+from typing import Any, Iterator, Mapping
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from harness.case import Case
 from harness.verdict import ArrayVerdict, Verdict
 
 _ROWS = 12
+_WIDTH = 132
 
 
 def describe(case: Case, verdict: Verdict) -> str:
@@ -38,9 +40,28 @@ def _disagreement(wrong: ArrayVerdict) -> Iterator[str]:
     yield "    difference {:.3g}, {} ULP".format(
         abs(float(actual) - float(expected)), ulps(actual, expected)
     )
-    for title, array in (("subject", wrong.actual), ("oracle", wrong.expected)):
-        yield "{} of the {} {} =".format(wrong.name, title, list(array.shape))
-        yield matrix(array)
+    yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
+    yield _side_by_side(
+        {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)}
+    )
+
+
+def _marks(wrong: ArrayVerdict) -> np.ndarray:
+    return np.where(wrong.wrong, "x", ".")
+
+
+def _side_by_side(arrays: Mapping[str, np.ndarray]) -> str:
+    """Arrays of one shape as columns under their titles; wide ones one below the other."""
+    blocks = []
+    for title, array in arrays.items():
+        lines = ["    " + title] + matrix(array).replace("'", "").splitlines()
+        width = max(map(len, lines))
+        blocks.append([line.ljust(width) for line in lines])
+    if sum(len(block[0]) for block in blocks) > _WIDTH:
+        return "\n".join(line.rstrip() for block in blocks for line in block)
+    # Numbers of many digits may break a row in one column and not in another.
+    rows = zip_longest(*blocks, fillvalue="")
+    return "\n".join("".join(row).rstrip() for row in rows)
 
 
 def ulps(actual: Any, expected: Any) -> str:

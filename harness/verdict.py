@@ -254,7 +254,8 @@ def judge_stacks(
     arrays = {name: np.stack([each.arrays[name] for each in cases]) for name in case.arrays}
     actual = _stacked(traces)
     largest = np.max([_largest(array) for array in arrays.values()], axis=0)
-    tame = largest <= TAME
+    with np.errstate(invalid="ignore"):
+        tame = largest <= TAME
     stacks = [places for places in (np.flatnonzero(tame), np.flatnonzero(~tame)) if len(places)]
     return [
         _judged(

@@ -39,7 +39,7 @@ def bench(
 
     The naive way (a graph for each case, numbers drawn one by one) and rnndiff's, from a cold start
     in one process and in two; what a case costs on graphs that are ready, by phases; and the floor,
-    session.run alone. With the defaults it takes about 12 minutes a model.
+    session.run alone of the same graphs. With the defaults it takes about 12 minutes a model.
     """
     pyplot = _pyplot() if plot else None
     for path in (json_path, plot):
@@ -75,9 +75,9 @@ def _rates(found: Dict[str, Any]) -> Table:
 def _phases(found: Dict[str, Any]) -> Table:
     table = Table("ms a case", *PHASES, "all but build", "floor", "steady / floor")
     for name, figures in found.items():
-        spent, floor = figures["phases"], figures["floor"]
-        cells = [spent[phase] for phase in PHASES] + [spent["steady"], floor]
-        ratio = "{:.1f}".format(spent["steady"] / floor)
+        spent = figures["phases"]
+        cells = [spent[phase] for phase in PHASES + ("steady", "floor")]
+        ratio = "{:.1f}".format(spent["steady"] / spent["floor"])
         table.add_row(name, *["{:.2f}".format(cell) for cell in cells], ratio)
     return table
 
@@ -108,10 +108,12 @@ def _draw(pyplot: Any, found: Dict[str, Any], path: str) -> None:
         heights = [found[name]["phases"][phase] for name in names]
         bars.bar(names, heights, bottom=bottom, label=phase)
         bottom = [low + height for low, height in zip(bottom, heights)]
-    floors = [found[name]["floor"] for name in names]
+    floors = [found[name]["phases"]["floor"] for name in names]
     bars.plot(names, floors, "k_", markersize=40, label="floor: session.run")
     bars.set_ylabel("ms a case")
-    bars.legend()
+    # Beside the bars, over which it would lie otherwise.
+    bars.set_xlim(-0.6, len(names) + 0.4)
+    bars.legend(loc="center right")
     for name in names:
         lines.loglog(UNITS, [found[name]["scaling"][u] for u in UNITS], "o-", label=name)
     lines.set_xlabel("units")

@@ -7,8 +7,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from harness.alone import Alone
 from harness.case import Case, load, save
-from harness.check import EVALUATIONS, fails, verdict_on, way_of_failing
+from harness.check import EVALUATIONS, ended_again_by, fails, verdict_on, way_of_failing
+from harness.divergences import excuse_ending
 from harness.errors import UserError
 from harness.report import describe
 from harness.shrink import Shrinker
@@ -30,21 +32,25 @@ from harness.versions import versions
 def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
 
-    FILE is a case's .npz file, such as one with trained weights. Ctrl-C keeps the smallest case so
-    far. Exit status: 1 as the smallest case fails, 2 if FILE cannot be read or does not fail.
+    FILE is a case's .npz file, such as one with trained weights. A case that ends the process is
+    tried in processes of its own. Ctrl-C keeps the smallest case so far. Exit status: 1 as the
+    smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
-    case, subject = load(path).case, TensorFlow()
-    verdict, _ = verdict_on(subject, case)
+    saved, subject = load(path), TensorFlow()
+    case, signal = saved.case, ended_again_by(subject, saved)
+    verdict = excuse_ending(case, signal, ()) if signal else verdict_on(subject, case)[0]
     if verdict.status != DISAGREE:
         raise UserError("There is nothing to shrink in {}: {}.".format(path, verdict.summary()))
     way = way_of_failing(case, verdict)
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Alone() as alone, Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("shrinking", total=evaluations)
 
         def still_fails(candidate: Case) -> bool:
             progress.advance(task)
+            if signal:
+                return alone.ended_by(candidate) == signal
             return fails(subject, way, candidate)
 
         shrinker = Shrinker(case, still_fails, evaluations)
@@ -54,10 +60,9 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
             progress.console.print("Ctrl-C: this is the smallest case so far.")
 
     smallest = shrinker.case
-    verdict, trace = verdict_on(subject, smallest)
-    save(
-        output, smallest, trace, dict(versions(), subject=subject.label, verdict=verdict.summary())
-    )
+    verdict, trace = (verdict, {}) if signal else verdict_on(subject, smallest)
+    notes = dict(versions(), subject=subject.label, verdict=verdict.summary())
+    save(output, smallest, trace, dict(notes, ended_by=signal) if signal else notes)
     click.echo(describe(smallest, verdict))
     click.echo("\n{} cases were tried; saved as {}".format(shrinker.used, output))
     raise SystemExit(1)
