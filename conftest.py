@@ -30,8 +30,9 @@ _COMMON = dict(
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 settings.register_profile("quick", max_examples=5, derandomize=True, phases=_PHASES, **_COMMON)
 settings.register_profile("default", max_examples=20, derandomize=True, phases=_PHASES, **_COMMON)
+# A profile inherits what it does not say from the one before.
 settings.register_profile(
-    "thorough", max_examples=1000, phases=_PHASES + (Phase.target,), **_COMMON
+    "thorough", max_examples=1000, derandomize=False, phases=_PHASES + (Phase.target,), **_COMMON
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

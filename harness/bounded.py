@@ -111,7 +111,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def ndim(self):
         """How many axes there are in the shape."""
-        return len(self.shape)
+        return self.mid.ndim - self.stacked
 
     def __len__(self):
         return self.shape[0]
@@ -200,8 +200,9 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def with_axes(self, ndim):
         """The same with axes of size 1 in front, as NumPy adds them to the shorter shape."""
-        missing = ndim - self.ndim
-        return self[(None,) * missing] if self.stacked and missing > 0 else self
+        if not self.stacked or ndim <= self.ndim:
+            return self
+        return self[(None,) * (ndim - self.ndim)]
 
     def axes(self, axis):
         """The axis or axes of the midpoints that `axis` (None: all of them) is in the shape."""
@@ -245,8 +246,10 @@ def _broadcasting(operation):
     """The operation on two arrays, a shorter shape filled up as NumPy does, stacks or not."""
 
     def broadcasting(a, b):
-        ndim = max(a.ndim, b.ndim)
-        return operation(a.with_axes(ndim), b.with_axes(ndim))
+        if a.stacked and a.mid.ndim != b.mid.ndim:
+            ndim = max(a.ndim, b.ndim)
+            a, b = a.with_axes(ndim), b.with_axes(ndim)
+        return operation(a, b)
 
     return broadcasting
 

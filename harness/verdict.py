@@ -286,7 +286,8 @@ def _judged(
     model, config = cases[0].model, cases[0].config
 
     def held(array: np.ndarray) -> BoundedArray:
-        return exact_stack(array, arithmetic)
+        # A stack of one would be right, too, and slower.
+        return exact_stack(array, arithmetic) if len(cases) > 1 else exact(array[0], arithmetic)
 
     chosen = _predictions(config, actual, arrays["labels"].shape[1:-1])
     predictions = held(chosen)
@@ -297,7 +298,7 @@ def _judged(
         free = model.free_running(config, parameters, *data, follow=predictions)
         _check_shapes(actual, free)
         forced = model.teacher_forced(config, parameters, *data, trace=subject)
-        free = dict(free, predictions=held(_admissible(free["scores"], chosen)))
+        free = dict(free, predictions=held(_admissible(free["scores"].as_stack(), chosen)))
         expected = [
             (run, name, array)
             for run, trace in ((TEACHER_FORCED, forced), (FREE_RUNNING, free))
@@ -372,7 +373,11 @@ def _compared(
     ]
 
     def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
-        rows = [np.broadcast_to(x, y.shape).reshape(len(y), -1) for x, y in zip(arrays, found)]
+        # What is the same in all cases, such as no steps at all, is held once.
+        repeated = (
+            x if len(x) == len(y) else np.broadcast_to(x, y.shape) for x, y in zip(arrays, found)
+        )
+        rows = [x.reshape(len(x), -1) for x in repeated]
         return np.concatenate(rows, axis=1).astype(np.float64, copy=False)
 
     sizes = np.array([array[0].size for array in found])
