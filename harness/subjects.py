@@ -183,6 +183,9 @@ class _Ready:
                 tensor: np.zeros(tensor.shape.as_list(), np.float32)
                 for tensor in (graph.inputs, graph.labels)
             }
+            # No kernel depends on the weights, but before they have values nothing runs.
+            zeros = {value: np.zeros(value.shape.as_list(), np.float32) for value in self.values}
+            self.session.run(self.assign, zeros)
             self.session.run(graph.trace, feed, options=options, run_metadata=seen)
             fused = sum(
                 node.op.endswith("FusedMatMul") and b"Tanh" in node.attr["fused_ops"].list.s

@@ -3,7 +3,9 @@
 import base64
 import math
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
+
+import numpy as np
 
 from harness.case import Case, packed
 from harness.files import written_whole
@@ -11,10 +13,16 @@ from harness.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict
 
 WORST = os.path.join(".rnndiff", "worst.npz")
 _COUNTS = ("agree", "undecided", "known", "disagree")
+# The upper ends, each included, of the bins in which ratios of error to bound are counted; one more
+# bin holds what is larger. The first holds what equals the oracle bit for bit, or says nothing.
+EDGES = np.concatenate([[0.0], 2.0 ** np.arange(-12, 4)])
 
 
 class Tally:
     """Counts of cases and elements, and the largest ratio of error to bound.
+
+    ``ratios`` is, for each model, how many teacher-forced elements have a ratio in each bin of
+    ``EDGES``, those that known divergences excuse left out.
 
     A tally turns into a dict for another process or a JSON file, and such dicts add up again.
     """
@@ -28,6 +36,7 @@ class Tally:
         self.elements = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.undecided = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.known: Dict[str, int] = {}
+        self.ratios: Dict[str, List[int]] = {}
         self.worst = 0.0
         self.worst_where = ""
         # Bytes of its file, so that it goes from process to process like all the rest.
@@ -41,6 +50,7 @@ class Tally:
             self.undecided[run] += verdict.undecided(run)
         for name in verdict.known:
             self.known[name] = self.known.get(name, 0) + 1
+        self._add_ratios(case.model.name, _binned(verdict))
         if verdict.status != "disagree":
             array = verdict.worst()
             if array is not None and array.worst > self.worst:
@@ -55,6 +65,7 @@ class Tally:
             "elements": dict(self.elements),
             "undecided": dict(self.undecided),
             "known": dict(self.known),
+            "ratios": {name: list(counts) for name, counts in self.ratios.items()},
             "worst": self.worst,
             "worst_where": self.worst_where,
             "worst_case": base64.b64encode(self.worst_case).decode(),
@@ -70,9 +81,15 @@ class Tally:
         ):
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
+        for name, counts in other["ratios"].items():
+            self._add_ratios(name, counts)
         if other["worst"] > self.worst:
             self.worst, self.worst_where = other["worst"], other["worst_where"]
             self.worst_case = base64.b64decode(other["worst_case"])
+
+    def _add_ratios(self, name: str, counts: List[int]) -> None:
+        mine = self.ratios.get(name, [0] * len(counts))
+        self.ratios[name] = [a + b for a, b in zip(mine, counts)]
 
     def save_worst(self, path: str) -> Optional[str]:
         """Save the case with the largest ratio; its path, or None if there is none."""
@@ -99,3 +116,11 @@ class Tally:
             # Rounded down: an error that is just inside its bound is not at it.
             worst = math.floor(1000 * self.worst) / 1000
             yield "largest error {:.3f} of its bound: {}".format(worst, self.worst_where)
+
+
+def _binned(verdict: Verdict) -> List[int]:
+    """How many teacher-forced elements of a verdict are in each bin."""
+    arrays = [array for array in verdict.arrays if array.run == TEACHER_FORCED]
+    ratios = [a.ratios.ravel() if a.known is None else a.ratios[~a.known] for a in arrays]
+    bins = np.searchsorted(EDGES, np.concatenate(ratios)) if ratios else []
+    return np.bincount(np.asarray(bins, int), minlength=EDGES.size + 1).tolist()
