@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings, target
 
-from harness import journal
-from harness.check import Checker
+from harness import journal, page
+from harness.check import Checker, Failure
 from harness.errors import UserError
+from harness.exhibits import exhibits
+from harness.growth import sampled
+from harness.subjects import TensorFlow
 from harness.tally import WORST, Tally
 from harness.versions import tensorflow_version
 
@@ -36,14 +39,23 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _TALLY = "rnndiff_tally"
+_FAILURES = "rnndiff_failures"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--report", metavar="FILE", help="Write a page of HTML on what was judged, with figures."
+    )
+
+
+def _profile(config):
+    chosen = config.getoption("--hypothesis-profile")
+    return chosen or os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 
 def pytest_report_header(config):
-    profile = config.getoption("--hypothesis-profile") or os.environ.get(
-        "HYPOTHESIS_PROFILE", "default"
-    )
     return "rnndiff: TensorFlow {}, NumPy {}, Hypothesis {}, profile {!r}".format(
-        tensorflow_version() or "missing", np.__version__, hypothesis.__version__, profile
+        tensorflow_version() or "missing", np.__version__, hypothesis.__version__, _profile(config)
     )
 
 
@@ -56,15 +68,19 @@ def pytest_runtest_setup(item):
 
 def pytest_configure(config):
     config.rnndiff_tally = Tally()
+    config.rnndiff_failures = {}
     config.rnndiff_kept = []
     config.rnndiff_lost = 0
+    if config.getoption("--report") and not hasattr(config, "workerinput"):
+        try:
+            page.check(config.getoption("--report"))
+        except UserError as error:
+            pytest.exit(str(error), returncode=2)
 
 
 @pytest.fixture(scope="session")
 def tensorflow():
     """The subject; tests that need it are skipped where TensorFlow is missing."""
-    from harness.subjects import TensorFlow
-
     try:
         return TensorFlow()
     except UserError as error:
@@ -83,6 +99,7 @@ def check(tensorflow, pytestconfig):
         for case in cases:
             verdict, failure = checker(case)
             if failure:
+                pytestconfig.rnndiff_failures[failure.way] = failure
                 pytest.fail(failure.report, pytrace=False)
             worst = verdict.worst()
             largest = max(largest, worst.worst if worst else 0.0)
@@ -113,6 +130,8 @@ def pytest_sessionfinish(session):
     journal.close(_in_flight(session.config))
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[_TALLY] = session.config.rnndiff_tally.as_dict()
+        failures = session.config.rnndiff_failures.values()
+        session.config.workeroutput[_FAILURES] = [list(failure) for failure in failures]
 
 
 class _Workers:
@@ -121,6 +140,8 @@ class _Workers:
         tally = getattr(node, "workeroutput", {}).get(_TALLY)
         if tally:
             node.config.rnndiff_tally.add_dict(tally)
+            for failure in map(Failure._make, node.workeroutput[_FAILURES]):
+                node.config.rnndiff_failures[failure.way] = failure
         else:
             _keep(node.config, journal.path_of(node.gateway.id))
             node.config.rnndiff_lost += 1
@@ -141,6 +162,29 @@ def pytest_terminal_summary(terminalreporter, config):
         for line in tally.lines():
             terminalreporter.write_line(line)
         terminalreporter.write_line("its case: {}".format(tally.save_worst(WORST)))
+    if config.getoption("--report"):
+        try:
+            _write_page(config.getoption("--report"), config)
+        except UserError as error:
+            terminalreporter.write_line(str(error), red=True)
+        else:
+            terminalreporter.write_line("report: {}".format(config.getoption("--report")))
+
+
+def _write_page(path, config):
+    failures = list(config.rnndiff_failures.values())
+    for kept in config.rnndiff_kept:
+        way = os.path.basename(kept)
+        failures.append(Failure(way, kept, "{} was in flight when a process was ended".format(way)))
+    try:
+        # Not the fixture: under xdist, this process has had no TensorFlow so far.
+        subject = TensorFlow()
+    except UserError:
+        subject = None
+    tally = config.rnndiff_tally
+    growths = sampled(subject, tally.ratios) if subject else []
+    found = page.Report("pytest", tally, growths, exhibits(failures, subject))
+    page.write(path, found._replace(environment={"profile": _profile(config)}))
 
 
 def pytest_plugin_registered(plugin, manager):

@@ -29,8 +29,8 @@ class Exhibit(NamedTuple):
 
     way: str
     summary: str
-    path: str
-    text: str
+    path: str = ""
+    text: str = ""
     where: str = ""
     first: Dict[str, str] = {}
     compared: List[HeatMap] = []

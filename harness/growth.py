@@ -40,8 +40,11 @@ class Judged(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """What is to be said about each step: of the largest error of any unit the median and the
-    largest of all rows, and of the largest bound of any unit the median. Absolute, [steps]."""
+    """Errors and bounds at each step, absolute, [steps].
+
+    Of the largest error of any unit, ``median`` and ``largest`` of all rows; ``bound`` is the
+    median of the largest bound of any unit.
+    """
 
     median: np.ndarray
     largest: np.ndarray

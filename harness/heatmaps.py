@@ -1,6 +1,6 @@
 """Arrays as heat maps: small ones with their numbers in the cells, larger ones as pictures."""
 
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -68,21 +68,28 @@ def heat_map(
     shown = [place for place in places if np.any(wrong[place])]
     shown = (shown if shown and len(places) > _SLICES else places)[:_SLICES]
     in_numbers = array.shape[-1:] <= (_COLUMNS,) and array.size <= _CELLS
-    slices = [_slice(place, array[place], scale, wrong[place], in_numbers) for place in shown]
+    slices = [
+        _slice(
+            "[{}]".format(", ".join(map(str, place))) if len(places) > 1 else "",
+            array[place],
+            scale,
+            wrong[place],
+            in_numbers,
+        )
+        for place in shown
+    ]
     return HeatMap(title, list(array.shape), slices, len(places) - len(shown))
 
 
 def _slice(
-    place: Tuple[int, ...], array: np.ndarray, scale: float, wrong: np.ndarray, in_numbers: bool
+    place: str, array: np.ndarray, scale: float, wrong: np.ndarray, in_numbers: bool
 ) -> Slice:
     array, wrong = np.atleast_2d(array), np.atleast_2d(wrong)
-    # Where axes of size 1 are all there is, there is nothing to tell apart.
-    words = "[{}]".format(", ".join(map(str, place))) if any(place) or len(place) == 1 else ""
     colors = _colors(array, scale)
     if in_numbers:
         rows = [list(_cells(*row)) for row in zip(array, colors, wrong)]
-        return Slice(words, rows, "", 0)
-    return Slice(words, [], picture(colors), min(6 * array.shape[1], 760))
+        return Slice(place, rows, "", 0)
+    return Slice(place, [], picture(colors), min(6 * array.shape[1], 760))
 
 
 def _cells(numbers: np.ndarray, colors: np.ndarray, wrong: np.ndarray) -> Iterator[Cell]:

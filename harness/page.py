@@ -13,7 +13,10 @@ from harness.exhibits import Exhibit
 from harness.files import check_writable, written_whole
 from harness.growth import Growth
 from harness.tally import Tally
+from harness.verdict import AGREE, KNOWN
 from harness.versions import versions
+
+_RIGHT = (AGREE, KNOWN)
 
 
 class Table(NamedTuple):
@@ -95,7 +98,7 @@ def render(report: Report) -> str:
         samples=list(dict.fromkeys(growth.sample for growth in report.growths)),
         # Rounded down: an error that is just inside its bound is not at it.
         worst="{:.3f}".format(math.floor(1000 * report.tally.worst) / 1000),
-        failed=bool(report.failures),
+        failed=report.failures or any(table.status not in _RIGHT for table in report.tables),
         headline=_headline(report),
         environment=dict(_environment(), **report.environment),
     )
@@ -103,6 +106,10 @@ def render(report: Report) -> str:
 
 def _headline(report: Report) -> str:
     cases, ways = sum(report.tally.cases.values()), len(report.failures)
+    if report.tables:
+        agree = sum(table.status in _RIGHT for table in report.tables)
+        said = "TensorFlow and the oracle agree on {} of {} models"
+        return said.format(agree, len(report.tables))
     if ways:
         return "{} {} of failing in {:,} cases".format(ways, "way" if ways == 1 else "ways", cases)
     return "None of {:,} cases disagrees".format(cases) if cases else "No case was judged"

@@ -127,7 +127,8 @@ def _svg(figure: Any, label: str) -> str:
     with matplotlib.rc_context(_STYLE):
         figure.savefig(file, format="svg", transparent=True)
     text = file.getvalue()
-    box, content = re.search(r'(viewBox="[^"]*").*?</metadata>(.*)', text, re.DOTALL).groups()
+    start, _, content = text.partition("</metadata>")
+    box = re.findall(r'viewBox="[^"]*"', start)[0]
     used = set(re.findall(r"#([-\w]+)", content))
     content = re.sub(r' id="([-.\w]+)"', lambda m: m.group() if m.group(1) in used else "", content)
     for color, variable in _COLORS.items():
