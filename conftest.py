@@ -21,6 +21,7 @@ from harness.growth import sampled
 from harness.subjects import TensorFlow
 from harness.tally import WORST, Tally
 from harness.versions import tensorflow_version
+from models import MODELS
 
 _COMMON = dict(
     deadline=None,
@@ -37,9 +38,6 @@ settings.register_profile(
     "thorough", max_examples=1000, phases=_PHASES + (Phase.target,), **_COMMON
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-
-_TALLY = "rnndiff_tally"
-_FAILURES = "rnndiff_failures"
 
 
 def pytest_addoption(parser):
@@ -71,7 +69,10 @@ def pytest_configure(config):
     config.rnndiff_failures = {}
     config.rnndiff_kept = []
     config.rnndiff_lost = 0
-    if config.getoption("--report") and not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(_Workers(config), "rnndiff-workers")
+    if config.getoption("--report"):
         try:
             page.check(config.getoption("--report"))
         except UserError as error:
@@ -128,23 +129,38 @@ def pytest_sessionstart(session):
 
 def pytest_sessionfinish(session):
     journal.close(_in_flight(session.config))
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput[_TALLY] = session.config.rnndiff_tally.as_dict()
-        failures = session.config.rnndiff_failures.values()
-        session.config.workeroutput[_FAILURES] = [list(failure) for failure in failures]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    # With each test, not at the end of the session: after Ctrl-C nobody listens to a worker's end.
+    outcome = yield
+    config = item.config
+    if call.when == "teardown" and hasattr(config, "workerinput"):
+        report = outcome.get_result()
+        report.rnndiff_tally = config.rnndiff_tally.as_dict()
+        report.rnndiff_failures = [list(failure) for failure in config.rnndiff_failures.values()]
+        config.rnndiff_tally.clear()
+        config.rnndiff_failures.clear()
 
 
 class _Workers:
+    """What the controller of xdist hears of its workers."""
+
+    def __init__(self, config):
+        self._config = config
+
+    def pytest_runtest_logreport(self, report):
+        if hasattr(report, "rnndiff_tally"):
+            self._config.rnndiff_tally.add_dict(report.rnndiff_tally)
+            for failure in map(Failure._make, report.rnndiff_failures):
+                self._config.rnndiff_failures[failure.way] = failure
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node, error):
-        tally = getattr(node, "workeroutput", {}).get(_TALLY)
-        if tally:
-            node.config.rnndiff_tally.add_dict(tally)
-            for failure in map(Failure._make, node.workeroutput[_FAILURES]):
-                node.config.rnndiff_failures[failure.way] = failure
-        else:
-            _keep(node.config, journal.path_of(node.gateway.id))
-            node.config.rnndiff_lost += 1
+        if not hasattr(node, "workeroutput"):
+            _keep(self._config, journal.path_of(node.gateway.id))
+            self._config.rnndiff_lost += 1
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -154,7 +170,8 @@ def pytest_terminal_summary(terminalreporter, config):
         )
     if config.rnndiff_lost:
         terminalreporter.write_line(
-            "{} processes were ended: their cases are not counted".format(config.rnndiff_lost)
+            "{} processes were ended: the cases of the tests that they were at are not "
+            "counted".format(config.rnndiff_lost)
         )
     tally = config.rnndiff_tally
     if sum(tally.cases.values()):
@@ -182,11 +199,6 @@ def _write_page(path, config):
     except UserError:
         subject = None
     tally = config.rnndiff_tally
-    growths = sampled(subject, tally.ratios) if subject else []
+    growths = sampled(subject, [name for name in MODELS if name in tally.ratios]) if subject else []
     found = page.Report("pytest", tally, growths, exhibits(failures, subject))
     page.write(path, found._replace(environment={"profile": _profile(config)}))
-
-
-def pytest_plugin_registered(plugin, manager):
-    if not manager.has_plugin("rnndiff-workers"):
-        manager.register(_Workers(), "rnndiff-workers")

@@ -70,17 +70,16 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
         verdict = judge(case, trace, subject.arithmetic(case))
         verdict = excuse(verdict, case, trace, subject.known)
     found_with = {name: str(notes[name]) for name in versions() if name in notes}
-    exhibit = drawn(exhibit, Finding(case, verdict, found_with))
-    by = notes.get("subject", TENSORFLOW)
-    return exhibit if by == TENSORFLOW else exhibit._replace(script="")
-
-
-def drawn(exhibit: Exhibit, finding: Finding) -> Exhibit:
-    """The exhibit with heat maps and, unless the case is large, with the script."""
-    case, wrong = finding.case, finding.verdict.first_wrong()
+    exhibit = drawn(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
-    if numbers <= _NUMBERS and (wrong is not None or finding.verdict.error):
-        exhibit = exhibit._replace(script=script(finding))
+    if numbers <= _NUMBERS and notes.get("subject", TENSORFLOW) == TENSORFLOW:
+        exhibit = exhibit._replace(script=script(Finding(case, verdict, found_with)))
+    return exhibit
+
+
+def drawn(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
+    """The exhibit with heat maps."""
+    wrong = verdict.first_wrong()
     if wrong is not None:
         exhibit = exhibit._replace(
             where="{}{}, {}".format(wrong.name, list(wrong.first_wrong()), wrong.run),

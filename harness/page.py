@@ -15,6 +15,7 @@ from harness.growth import Growth
 from harness.tally import Tally
 from harness.verdict import AGREE, KNOWN
 from harness.versions import versions
+from models import MODELS
 
 _RIGHT = (AGREE, KNOWN)
 
@@ -87,7 +88,7 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    ratios = report.tally.ratios
+    ratios = {name: report.tally.ratios[name] for name in MODELS if name in report.tally.ratios}
     most = max((max(counts) for counts in ratios.values()), default=0)
     return environment.get_template("page.html.j2").render(
         report=report,

@@ -16,14 +16,12 @@ from harness.errors import UserError
 from harness.exhibits import Exhibit, drawn
 from harness.files import check_writable, write_json
 from harness.growth import Growth, Judged, growth
-from harness.repro import Finding
 from harness.subjects import TensorFlow
 from harness.tally import Tally
 from harness.training import Weights
 from harness.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
 from harness.verify import Difference, Verification
 from harness.verify import verify as verify_weights
-from harness.versions import versions
 from models import MODELS, Model
 
 JSON_FORMAT = 1
@@ -206,7 +204,7 @@ class _Seen:
         self.growths.append(growth("the validation rows of the trained models", [judged]))
         if verdict.status == DISAGREE:
             exhibit = Exhibit(way_of_failing(case, verdict), verdict.summary())
-            self.exhibits.append(drawn(exhibit, Finding(case, verdict, versions())))
+            self.exhibits.append(drawn(exhibit, case, verdict))
 
 
 def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verification]) -> None:
