@@ -199,6 +199,8 @@ def test_a_browser_shows_the_page_from_a_file_without_an_error_or_a_request(brow
         "[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().height)"
     )
     assert len(plots) == 4 and min(plots) > 100
+    browser.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    root = "document.documentElement"
     for scheme in ("light", "dark"):
         browser(
             "Emulation.setEmulatedMedia",
@@ -206,8 +208,9 @@ def test_a_browser_shows_the_page_from_a_file_without_an_error_or_a_request(brow
         )
         for width in (1280, 400):
             browser.size(width)
-            inside = "[document.documentElement.scrollWidth, window.innerWidth]"
-            assert browser.evaluate(inside) == [width, width], scheme
+            assert browser.evaluate("window.innerWidth") == width
+            beside = browser.evaluate("(e => e.scrollWidth - e.clientWidth)({})".format(root))
+            assert beside == 0, (scheme, width)
     requested = [
         event["params"]["request"]["url"]
         for event in browser.events
@@ -240,10 +243,6 @@ def test_a_click_copies_the_script(browser, large_page):
     path, script = large_page
     browser.open(path)
     browser.click("button")
-    assert browser.evaluate(
-        "new Promise(done => setTimeout(() => "
-        "done(document.querySelector('button').textContent), 500))"
-    ) in ("Copied",)
     assert browser.pasted() == script
 
 
