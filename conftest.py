@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings, target
 
-from harness import journal
-from harness.check import Checker
+from harness import journal, page
+from harness.check import Checker, Failure
 from harness.errors import UserError
+from harness.exhibits import exhibits
+from harness.growth import sampled
+from harness.subjects import TensorFlow
 from harness.tally import WORST, Tally
 from harness.versions import tensorflow_version
+from models import MODELS
 
 _COMMON = dict(
     deadline=None,
@@ -36,15 +40,21 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-_TALLY = "rnndiff_tally"
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--report", metavar="FILE", help="Write a page of HTML on what was judged, with figures."
+    )
+
+
+def _profile(config):
+    chosen = config.getoption("--hypothesis-profile")
+    return chosen or os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 
 def pytest_report_header(config):
-    profile = config.getoption("--hypothesis-profile") or os.environ.get(
-        "HYPOTHESIS_PROFILE", "default"
-    )
     return "rnndiff: TensorFlow {}, NumPy {}, Hypothesis {}, profile {!r}".format(
-        tensorflow_version() or "missing", np.__version__, hypothesis.__version__, profile
+        tensorflow_version() or "missing", np.__version__, hypothesis.__version__, _profile(config)
     )
 
 
@@ -57,15 +67,22 @@ def pytest_runtest_setup(item):
 
 def pytest_configure(config):
     config.rnndiff_tally = Tally()
+    config.rnndiff_failures = {}
     config.rnndiff_kept = []
     config.rnndiff_lost = 0
+    if hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(_Workers(config), "rnndiff-workers")
+    if config.getoption("--report"):
+        try:
+            page.check(config.getoption("--report"))
+        except UserError as error:
+            pytest.exit(str(error), returncode=2)
 
 
 @pytest.fixture(scope="session")
 def tensorflow():
     """The subject; tests that need it are skipped where TensorFlow is missing."""
-    from harness.subjects import TensorFlow
-
     try:
         return TensorFlow()
     except UserError as error:
@@ -81,6 +98,8 @@ def check(tensorflow, pytestconfig):
     def check_cases(cases):
         __tracebackhide__ = True
         checked = checker(cases)
+        for failure in checked.failures:
+            pytestconfig.rnndiff_failures[failure.way] = failure
         for failure in checked.failures[:1]:
             pytest.fail(failure.report, pytrace=False)
         if Phase.target in settings().phases:
@@ -108,19 +127,38 @@ def pytest_sessionstart(session):
 
 def pytest_sessionfinish(session):
     journal.close(_in_flight(session.config))
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput[_TALLY] = session.config.rnndiff_tally.as_dict()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    # With each test, not at the end of the session: after Ctrl-C nobody listens to a worker's end.
+    outcome = yield
+    config = item.config
+    if call.when == "teardown" and hasattr(config, "workerinput"):
+        report = outcome.get_result()
+        report.rnndiff_tally = config.rnndiff_tally.as_dict()
+        report.rnndiff_failures = [list(failure) for failure in config.rnndiff_failures.values()]
+        config.rnndiff_tally.clear()
+        config.rnndiff_failures.clear()
 
 
 class _Workers:
+    """What the controller of xdist hears of its workers."""
+
+    def __init__(self, config):
+        self._config = config
+
+    def pytest_runtest_logreport(self, report):
+        if hasattr(report, "rnndiff_tally"):
+            self._config.rnndiff_tally.add_dict(report.rnndiff_tally)
+            for failure in map(Failure._make, report.rnndiff_failures):
+                self._config.rnndiff_failures[failure.way] = failure
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node, error):
-        tally = getattr(node, "workeroutput", {}).get(_TALLY)
-        if tally:
-            node.config.rnndiff_tally.add_dict(tally)
-        else:
-            _keep(node.config, journal.path_of(node.gateway.id))
-            node.config.rnndiff_lost += 1
+        if not hasattr(node, "workeroutput"):
+            _keep(self._config, journal.path_of(node.gateway.id))
+            self._config.rnndiff_lost += 1
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -130,7 +168,8 @@ def pytest_terminal_summary(terminalreporter, config):
         )
     if config.rnndiff_lost:
         terminalreporter.write_line(
-            "{} processes were ended: their cases are not counted".format(config.rnndiff_lost)
+            "{} processes were ended: the cases of the tests that they were at are not "
+            "counted".format(config.rnndiff_lost)
         )
     tally = config.rnndiff_tally
     if sum(tally.cases.values()):
@@ -138,8 +177,26 @@ def pytest_terminal_summary(terminalreporter, config):
         for line in tally.lines():
             terminalreporter.write_line(line)
         terminalreporter.write_line("its case: {}".format(tally.save_worst(WORST)))
+    if config.getoption("--report"):
+        try:
+            _write_page(config.getoption("--report"), config)
+        except UserError as error:
+            terminalreporter.write_line(str(error), red=True)
+        else:
+            terminalreporter.write_line("report: {}".format(config.getoption("--report")))
 
 
-def pytest_plugin_registered(plugin, manager):
-    if not manager.has_plugin("rnndiff-workers"):
-        manager.register(_Workers(), "rnndiff-workers")
+def _write_page(path, config):
+    failures = list(config.rnndiff_failures.values())
+    for kept in config.rnndiff_kept:
+        way = os.path.basename(kept)
+        failures.append(Failure(way, kept, "{} was in flight when a process was ended".format(way)))
+    try:
+        # Not the fixture: under xdist, this process has had no TensorFlow so far.
+        subject = TensorFlow()
+    except UserError:
+        subject = None
+    tally = config.rnndiff_tally
+    growths = sampled(subject, [name for name in MODELS if name in tally.ratios]) if subject else []
+    found = page.Report("pytest", tally, growths, exhibits(failures, subject))
+    page.write(path, found._replace(environment={"profile": _profile(config)}))

@@ -162,7 +162,8 @@ class _Ready:
         graph.graph.finalize()
         self.graph = graph
         operations = len(graph.graph.get_operations())
-        self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
+        self._numbers = sum(sizes)
+        self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * self._numbers
         options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         self.session = tf1.Session(graph=graph.graph, config=options)
         self._assign = ready_to_run(self.session, [values], [assign])
@@ -199,6 +200,8 @@ class _Ready:
                 tensor: np.zeros(tensor.shape.as_list(), np.float32)
                 for tensor in (graph.inputs, graph.labels)
             }
+            # No kernel depends on the weights, but before they have values nothing runs.
+            self._assign(np.zeros(self._numbers, np.float32))
             self.session.run(graph.trace, feed, options=options, run_metadata=seen)
             fused = sum(
                 node.op.endswith("FusedMatMul") and b"Tanh" in node.attr["fused_ops"].list.s

@@ -3,7 +3,7 @@
 import base64
 import math
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
@@ -22,10 +22,16 @@ from harness.verdict import (
 
 WORST = os.path.join(".rnndiff", "worst.npz")
 _COUNTS = (AGREE, UNDECIDED, KNOWN, DISAGREE)
+# The upper ends, each included, of the bins in which ratios of error to bound are counted; one more
+# bin holds what is larger. The first holds what equals the oracle bit for bit, or says nothing.
+EDGES = np.concatenate([[0.0], 2.0 ** np.arange(-12, 4)])
 
 
 class Tally:
     """Counts of cases and elements, and the largest ratio of error to bound.
+
+    ``ratios`` is, for each model, how many teacher-forced elements have a ratio in each bin of
+    ``EDGES``, those that known divergences excuse left out.
 
     A tally turns into a dict for another process or a JSON file, and such dicts add up again.
     """
@@ -39,6 +45,7 @@ class Tally:
         self.elements = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.undecided = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.known: Dict[str, int] = {}
+        self.ratios: Dict[str, List[int]] = {}
         self.worst = 0.0
         self.worst_where = ""
         # Bytes of its file, so that it goes from process to process like all the rest.
@@ -52,6 +59,7 @@ class Tally:
             self.undecided[run] += verdict.undecided(run)
         for name in verdict.known:
             self.known[name] = self.known.get(name, 0) + 1
+        self._add_ratios(case.model.name, _binned(_ratios(verdict)))
         array = verdict.worst() if verdict.status != DISAGREE else None
         if array is not None:
             self._add_worst(array.worst, array.name, case)
@@ -65,6 +73,9 @@ class Tally:
             mine = stack.of(run)
             self.elements[run] += len(stack.cases) * int(stack.sizes()[mine].sum())
             self.undecided[run] += int(stack.doubts[:, mine].sum())
+        forced = np.repeat(stack.of(TEACHER_FORCED), stack.sizes())
+        if stack.cases:
+            self._add_ratios(stack.cases[0].model.name, _binned(stack.ratios[:, forced].ravel()))
         worst = np.where(stack.of(TEACHER_FORCED), stack.worst, 0.0)
         if worst.size:
             place, k = np.unravel_index(np.argmax(worst), worst.shape)
@@ -83,6 +94,7 @@ class Tally:
             "elements": dict(self.elements),
             "undecided": dict(self.undecided),
             "known": dict(self.known),
+            "ratios": {name: list(counts) for name, counts in self.ratios.items()},
             "worst": self.worst,
             "worst_where": self.worst_where,
             "worst_case": base64.b64encode(self.worst_case).decode(),
@@ -98,9 +110,15 @@ class Tally:
         ):
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
+        for name, counts in other["ratios"].items():
+            self._add_ratios(name, counts)
         if other["worst"] > self.worst:
             self.worst, self.worst_where = other["worst"], other["worst_where"]
             self.worst_case = base64.b64decode(other["worst_case"])
+
+    def _add_ratios(self, name: str, counts: List[int]) -> None:
+        mine = self.ratios.get(name, [0] * len(counts))
+        self.ratios[name] = [a + b for a, b in zip(mine, counts)]
 
     def save_worst(self, path: str) -> Optional[str]:
         """Save the case with the largest ratio; its path, or None if there is none."""
@@ -127,3 +145,15 @@ class Tally:
             # Rounded down: an error that is just inside its bound is not at it.
             worst = math.floor(1000 * self.worst) / 1000
             yield "largest error {:.3f} of its bound: {}".format(worst, self.worst_where)
+
+
+def _ratios(verdict: Verdict) -> np.ndarray:
+    """Those of the teacher-forced elements that no known divergence excuses."""
+    arrays = [array for array in verdict.arrays if array.run == TEACHER_FORCED]
+    ratios = [a.ratios.ravel() if a.known is None else a.ratios[~a.known] for a in arrays]
+    return np.concatenate(ratios) if ratios else np.zeros(0)
+
+
+def _binned(ratios: np.ndarray) -> List[int]:
+    """How many ratios are in each bin."""
+    return np.bincount(np.searchsorted(EDGES, ratios), minlength=EDGES.size + 1).tolist()

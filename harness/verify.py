@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from typing import Any, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from harness.case import Case
 from harness.check import verdict_on
 from harness.data import Data
 from harness.errors import UserError
+from harness.growth import Judged
 from harness.subjects import Subject
 from harness.training import Weights
 from harness.ulp import ulp_of
@@ -117,7 +118,13 @@ class Verification:
         return _plain(fields)
 
 
-def verify(model: Model, data: Data, weights: Weights, subject: Subject) -> Verification:
+def verify(
+    model: Model,
+    data: Data,
+    weights: Weights,
+    subject: Subject,
+    judged: Optional[Callable[[Judged], None]] = None,
+) -> Verification:
     """Compute the validation rows with the subject and with the oracle, and compare.
 
     Parameters
@@ -127,6 +134,8 @@ def verify(model: Model, data: Data, weights: Weights, subject: Subject) -> Veri
     weights : Weights
     subject : Subject
         Such as ``harness.subjects.TensorFlow()``.
+    judged : function of a Judged, optional
+        Called with the case, what was computed and the verdict, which are too large to be kept.
 
     Raises
     ------
@@ -140,6 +149,8 @@ def verify(model: Model, data: Data, weights: Weights, subject: Subject) -> Veri
     verdict, trace = verdict_on(subject, case)
     if not trace:
         raise UserError("TensorFlow cannot compute {}: {}.".format(model.name, verdict.error))
+    if judged:
+        judged(Judged(case, trace, verdict))
     expected = _expected(case, trace["predictions"])
     return Verification(
         model=model.name,

@@ -93,7 +93,9 @@ def _pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise UserError("The plot needs matplotlib ({}): pip install matplotlib.".format(error))
+        raise UserError(
+            "The plot needs Matplotlib ({}): run pip install '.[report]'.".format(error)
+        )
     matplotlib.use("Agg")
     import matplotlib.pyplot
 

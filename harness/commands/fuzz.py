@@ -9,10 +9,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from harness import page
 from harness.errors import INTERRUPTED
+from harness.exhibits import exhibits
 from harness.files import write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
+from harness.growth import sampled
+from harness.subjects import TensorFlow
 from harness.tally import WORST
 from harness.versions import versions
 from models import MODELS
@@ -37,6 +41,12 @@ _SECONDS = click.FloatRange(min=0.0)
     metavar="FILE",
     help="Write the result as JSON; - is the standard output.",
 )
+@click.option(
+    "--report",
+    "report_path",
+    metavar="FILE",
+    help="Write a page of HTML, with figures (needs the extra [report]).",
+)
 def fuzz(
     models: Tuple[str, ...],
     cases: Optional[int],
@@ -44,17 +54,21 @@ def fuzz(
     workers: int,
     seed: Optional[int],
     json_path: Optional[str],
+    report_path: Optional[str],
 ) -> None:
     """Judge random cases of MODEL (all by default), until --cases, --time or Ctrl-C.
 
     Failing cases are shrunk and saved, one for each way of failing, and the run goes on. Exit
     status: 1 if any case failed, 130 if the run ended before any was judged, else 0.
     """
+    if report_path:
+        page.check(report_path)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    names = models or tuple(MODELS)
     console = Console(stderr=True)
     with Live(console=console, refresh_per_second=2) as live:
         progress = run(
-            models or tuple(MODELS),
+            names,
             seed,
             workers,
             cases,
@@ -76,6 +90,12 @@ def fuzz(
             failures=[{"way": f.way, "path": f.path or None} for f in progress.failures],
         )
         write_json(json_path, result)
+    if report_path:
+        notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
+        subject = TensorFlow()
+        shown = exhibits(progress.failures, subject)
+        found = page.Report("fuzz", progress.tally, sampled(subject, names), shown)
+        page.write(report_path, found._replace(environment=notes))
     if progress.failures:
         raise SystemExit(1)
     raise SystemExit(0 if progress.cases else INTERRUPTED)

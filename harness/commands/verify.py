@@ -10,10 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness import data, training
+from harness import data, page, training
+from harness.check import way_of_failing
 from harness.errors import UserError
+from harness.exhibits import Exhibit, drawn
 from harness.files import check_writable, write_json
+from harness.growth import Growth, Judged, growth
 from harness.subjects import TensorFlow
+from harness.tally import Tally
 from harness.training import Weights
 from harness.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
 from harness.verify import Difference, Verification
@@ -61,6 +65,12 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
     metavar="FILE",
     help="Write the results as JSON; - is the standard output.",
 )
+@click.option(
+    "--report",
+    "report_path",
+    metavar="FILE",
+    help="Write a page of HTML, with figures (needs the extra [report]).",
+)
 def verify(
     models: Tuple[str, ...],
     mnist: Optional[str],
@@ -69,6 +79,7 @@ def verify(
     save: Optional[str],
     weights: Optional[str],
     json_path: Optional[str],
+    report_path: Optional[str],
 ) -> None:
     """Compute trained models with TensorFlow and with the NumPy oracle, side by side.
 
@@ -94,6 +105,8 @@ def verify(
     if mnist and "bidirectional" not in names:
         raise click.UsageError("--mnist is data for bidirectional, which is not among the models")
 
+    if report_path:
+        page.check(report_path)
     subject = TensorFlow()
     # All that can be wrong with files comes out before minutes are spent on training.
     for path in (save, json_path):
@@ -106,16 +119,24 @@ def verify(
             fitted[name] = training.fit_weights(weights, arrays, MODELS[name], loaded[name])
 
     verifications: List[Verification] = []
-    with _progress() as progress:
-        for name in names:
-            model = MODELS[name]
-            if name not in fitted:
-                fitted[name] = _train(model, loaded[name], steps, seed, progress)
-                if save:
-                    training.save_weights(save, fitted)
-            task = progress.add_task("verifying {}".format(name), total=1, note="")
-            verifications.append(verify_weights(model, loaded[name], fitted[name], subject))
-            progress.advance(task)
+    seen = _Seen() if report_path else None
+    try:
+        with _progress() as progress:
+            for name in names:
+                model = MODELS[name]
+                if name not in fitted:
+                    fitted[name] = _train(model, loaded[name], steps, seed, progress)
+                    if save:
+                        training.save_weights(save, fitted)
+                task = progress.add_task("verifying {}".format(name), total=1, note="")
+                verifications.append(
+                    verify_weights(model, loaded[name], fitted[name], subject, seen)
+                )
+                progress.advance(task)
+    finally:
+        # Ctrl-C, too, leaves what was found until then.
+        if report_path and seen:
+            _write_page(report_path, seed, seen, verifications)
 
     console = Console(stderr=json_path == "-")
     for verified in verifications:
@@ -169,25 +190,65 @@ def _write_json(path: str, verifications: List[Verification]) -> None:
     write_json(path, report)
 
 
+class _Seen:
+    """What a page shows of the cases that were judged."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.growths: List[Growth] = []
+        self.exhibits: List[Exhibit] = []
+
+    def __call__(self, judged: Judged) -> None:
+        case, _, verdict = judged
+        self.tally.add(case, verdict)
+        self.growths.append(growth("the validation rows of the trained models", [judged]))
+        if verdict.status == DISAGREE:
+            exhibit = Exhibit(way_of_failing(case, verdict), verdict.summary())
+            self.exhibits.append(drawn(exhibit, case, verdict))
+
+
+def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verification]) -> None:
+    tables = [
+        page.Table(
+            heading=list(_heading(verified)),
+            names=_columns(verified),
+            rows=list(_rows(verified)),
+            verdict=verified.summary,
+            status=verified.status,
+        )
+        for verified in verifications
+    ]
+    found = page.Report("verify", seen.tally, seen.growths, seen.exhibits, tables)
+    page.write(path, found._replace(environment={"seed": seed}))
+
+
 def _table(verified: Verification) -> Table:
-    subject, oracle = verified.subject, verified.oracle
     table = Table(
         title=Text("\n".join(_heading(verified))),
         title_justify="left",
         caption=Text("verdict: " + verified.summary, COLORS[verified.status]),
         caption_justify="left",
     )
-    table.add_column()
-    table.add_column("TensorFlow {}".format(verified.versions["tensorflow"]), justify="right")
-    table.add_column("NumPy oracle", justify="right")
-    table.add_column("largest difference", justify="right")
-    table.add_column("in ULP", justify="right")
-    for name, form in (("accuracy", "{:.4f}"), ("loss", "{:.9g}")):
-        sides = (form.format(getattr(side, name)) for side in (subject, oracle))
-        table.add_row(name, *sides, *_cells(verified.differences[name]))
-    table.add_row("states", "", "", *_cells(verified.states()))
-    table.add_row("scores", "", "", *_cells(verified.scores()))
+    first, *others = _columns(verified)
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    for row in _rows(verified):
+        table.add_row(*row)
     return table
+
+
+def _columns(verified: Verification) -> List[str]:
+    subject = "TensorFlow {}".format(verified.versions["tensorflow"])
+    return ["", subject, "NumPy oracle", "largest difference", "in ULP"]
+
+
+def _rows(verified: Verification) -> Iterator[List[str]]:
+    for name, form in (("accuracy", "{:.4f}"), ("loss", "{:.9g}")):
+        sides = (form.format(getattr(side, name)) for side in (verified.subject, verified.oracle))
+        yield [name, *sides, *_cells(verified.differences[name])]
+    yield ["states", "", "", *_cells(verified.states())]
+    yield ["scores", "", "", *_cells(verified.scores())]
 
 
 def _cells(difference: Difference) -> Tuple[str, str]:
