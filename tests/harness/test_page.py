@@ -26,6 +26,14 @@ from harness.verdict import FREE_RUNNING, TEACHER_FORCED
 from models import MODELS
 
 
+# A browser may take its time; how much, its driver says.
+COPIED = """new Promise(resolve => {
+  const button = document.querySelector("button");
+  const look = () => button.textContent === "Copied" ? resolve(true) : setTimeout(look, 10);
+  look();
+})"""
+
+
 def wrong_scores(trace):
     return dict(trace, scores=trace["scores"] + np.float32(0.25))
 
@@ -234,7 +242,7 @@ def test_a_click_copies_the_script_where_the_browser_has_no_clipboard_for_files(
     )
     browser.open(path)
     browser.click("button")
-    assert browser.evaluate("document.querySelector('button').textContent") == "Copied"
+    assert browser.evaluate(COPIED)
     assert browser.pasted() == script
 
 
@@ -243,6 +251,7 @@ def test_a_click_copies_the_script(browser, large_page):
     path, script = large_page
     browser.open(path)
     browser.click("button")
+    assert browser.evaluate(COPIED)
     assert browser.pasted() == script
 
 
