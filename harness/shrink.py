@@ -95,7 +95,7 @@ class Shrinker:
 
     def _blocks(self) -> Iterator[Iterable[Case]]:
         """Whole arrays zero, then rows and columns of them."""
-        for name, array in _numbers(self.case):
+        for name, array in _but_labels(self.case):
             yield [_with(self.case, name, ..., 0.0)]
             for axis, size in enumerate(array.shape):
                 for place in range(size if array.ndim > 1 else 0):
@@ -103,7 +103,7 @@ class Shrinker:
 
     def _numbers(self) -> Iterator[Iterable[Case]]:
         """Each number as simple as it gets by itself, then all that are equal together."""
-        for name, array in _numbers(self.case):
+        for name, array in _but_labels(self.case):
             for index in np.ndindex(*array.shape):
                 yield (_with(self.case, name, index, x) for x in _simpler_than(array[index]))
         for value in np.unique(_flat(self.case)):
@@ -115,7 +115,7 @@ class Shrinker:
             yield [_with(self.case, "labels", index, np.eye(self.case.config.outputs)[0])]
         for name in asdict(self.case.config):
             yield _swapped(self.case, name)
-        for name, _ in _numbers(self.case):
+        for name, _ in _but_labels(self.case):
             yield _moved(self.case, name)
 
 
@@ -130,10 +130,11 @@ def simpler(case: Case, than: Case) -> bool:
     if sizes != others:
         return sizes < others
     numbers, other = _flat(case), _flat(than)
-    filled, fuller = np.count_nonzero(numbers), np.count_nonzero(other)
+    bits, other_bits = numbers.view(np.int32), other.view(np.int32)
+    filled, fuller = np.count_nonzero(bits), np.count_nonzero(other_bits)
     if filled != fuller:
         return bool(filled < fuller)
-    different = np.flatnonzero(numbers.view(np.int32) != other.view(np.int32))
+    different = np.flatnonzero(bits != other_bits)
     return bool(len(different)) and _rank(numbers[different[0]]) < _rank(other[different[0]])
 
 
@@ -154,9 +155,9 @@ def _sizes_of(case: Case) -> Tuple[Any, ...]:
 
 
 def _rank(value: Any) -> Tuple[float, ...]:
-    """The simple numbers, then whole ones, ones with a decimal, others, the infinite, NaN, 0."""
+    """The simple numbers, then whole ones, ones with a decimal, others, the special ones, 0."""
     if value == 0:
-        return 5, not np.signbit(value)
+        return (5,) if not np.signbit(value) else (4, -1)
     if value in SIMPLE:
         return 0, SIMPLE.index(value)
     if not np.isfinite(value):
@@ -177,7 +178,7 @@ def _rounded(value: Any, decimals: int) -> float:
     return float(np.float32(np.round(value, decimals)))
 
 
-def _numbers(case: Case) -> Iterator[Tuple[str, np.ndarray]]:
+def _but_labels(case: Case) -> Iterator[Tuple[str, np.ndarray]]:
     """All arrays but the labels."""
     return ((name, array) for name, array in case.arrays.items() if name != "labels")
 
@@ -272,6 +273,7 @@ def _with(case: Case, name: str, index: Any, value: Any) -> Case:
 def _with_instead(case: Case, value: float, other: float) -> Case:
     """The case with all numbers of this value replaced."""
     changed = {
-        name: np.where(array == value, np.float32(other), array) for name, array in _numbers(case)
+        name: np.where(array == value, np.float32(other), array)
+        for name, array in _but_labels(case)
     }
     return Case(case.model, case.config, dict(case.arrays, **changed))
