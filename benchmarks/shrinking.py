@@ -24,7 +24,8 @@ from rich.table import Table
 from harness.check import EVALUATIONS, fails, verdict_on, way_of_failing
 from harness.mistakes import MISTAKES
 from harness.random_cases import random_batch
-from harness.shrink import Shrinker, fingerprint
+from harness.shrink import Shrinker
+from harness.simplicity import fingerprint
 from harness.subjects import TensorFlow
 from harness.verdict import DISAGREE
 
@@ -124,30 +125,23 @@ def main(seeds, json_file):
         if any(of_seeds):
             result[label] = dict(summary(of_seeds), seeds=of_seeds)
     table = Table(
-        "mistake",
-        "found",
-        "ways",
-        "cases",
-        "evaluations",
-        "seconds",
-        "steps, rows, units",
-        "0 or 1",
-        "the commonest",
+        "mistake", "ways", "cases", "evaluations", "seconds", "steps, rows, units", "0 or 1"
     )
     for label, figures in result.items():
         middle, largest = figures["median"], figures["largest"]
         table.add_row(
-            label,
-            "{} of {}".format(figures["found"], seeds),
+            "{}, {} of {}".format(label, figures["found"], seeds),
             str(figures["ways"]),
             str(figures["different"]),
             "{:.0f}, {}".format(middle["evaluations"], largest["evaluations"]),
             "{:.1f}, {:.1f}".format(middle["seconds"], largest["seconds"]),
             "{steps}, {rows}, {units}".format(**largest),
             "{:.1%}".format(figures["simple"]),
-            "{} times: {}".format(figures["commonest"], figures["words"]),
         )
     Console().print(table)
+    for label, figures in result.items():
+        line = "{}, {} times: {}".format(label, figures["commonest"], figures["words"])
+        Console().print(line, soft_wrap=True)
     if result:
         different = median(figures["different"] for figures in result.values())
         Console().print("cases, median over the mistakes: {:g}".format(different))

@@ -5,16 +5,16 @@ down in an order of cases until nothing simpler fails. They would end in many pl
 where they start; so they start, if they can, from a small case that is the same for everybody.
 """
 
-import hashlib
 from dataclasses import asdict, replace
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
 
 from harness.case import Case
-from harness.smallest import SIMPLE, random_cases, smallest
+from harness.draws import OPTIONAL
+from harness.simplicity import fingerprint, numbers_of, simpler, simpler_than
+from harness.smallest import random_cases, smallest
 
-_OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
 _ZERO = -1
 
 
@@ -52,7 +52,7 @@ class Shrinker:
             # A new size needs a new graph, new numbers do not: settle the sizes first.
             self._repeat(self._sizes)
             self._try(random_cases(given.model, self.case.config))
-        passes = self._blocks, self._sizes, self._numbers, self._places
+        passes = self._blocks, self._sizes, self._numbers, self._places, self._others
         self._repeat(*passes)
         if simpler(given, self.case):
             self.case = given
@@ -105,9 +105,9 @@ class Shrinker:
         """Each number as simple as it gets by itself, then all that are equal together."""
         for name, array in _but_labels(self.case):
             for index in np.ndindex(*array.shape):
-                yield (_with(self.case, name, index, x) for x in _simpler_than(array[index]))
-        for value in np.unique(_flat(self.case)):
-            yield (_with_instead(self.case, value, x) for x in _simpler_than(value))
+                yield (_with(self.case, name, index, x) for x in simpler_than(array[index]))
+        for value in np.unique(numbers_of(self.case)):
+            yield (_with_instead(self.case, value, x) for x in simpler_than(value))
 
     def _places(self) -> Iterator[Iterable[Case]]:
         """Rows, steps, inputs, units, classes in another order, and numbers in other places."""
@@ -118,64 +118,12 @@ class Shrinker:
         for name, _ in _but_labels(self.case):
             yield _moved(self.case, name)
 
-
-def simpler(case: Case, than: Case) -> bool:
-    """Whether one case comes before another in the order in which shrinking goes down.
-
-    First come few sizes of 0 (a network without rows, inputs or units is of another kind), then
-    small sizes, defaults, few numbers that are not 0. Of two cases that have all this in common,
-    the first number in which they differ decides: one that is not 0 is best in an early place.
-    """
-    sizes, others = _sizes_of(case), _sizes_of(than)
-    if sizes != others:
-        return sizes < others
-    numbers, other = _flat(case), _flat(than)
-    bits, other_bits = numbers.view(np.int32), other.view(np.int32)
-    filled, fuller = np.count_nonzero(bits), np.count_nonzero(other_bits)
-    if filled != fuller:
-        return bool(filled < fuller)
-    different = np.flatnonzero(bits != other_bits)
-    return bool(len(different)) and _rank(numbers[different[0]]) < _rank(other[different[0]])
-
-
-def fingerprint(case: Case) -> bytes:
-    """The same for two cases just if config and arrays are the same, bit for bit."""
-    return hashlib.sha256(repr(case).encode() + _flat(case).tobytes()).digest()
-
-
-def _flat(case: Case) -> np.ndarray:
-    return np.concatenate([case.arrays[f.name].ravel() for f in case.model.fields(case.config)])
-
-
-def _sizes_of(case: Case) -> Tuple[Any, ...]:
-    sizes = tuple(case.config.sizes().values())
-    chosen = tuple(getattr(case.config, name, None) is not None for name in _OPTIONAL)
-    tuples = getattr(case.config, "state_is_tuple", True)
-    return sizes.count(0), sum(sizes), sizes, chosen, not tuples
-
-
-def _rank(value: Any) -> Tuple[float, ...]:
-    """The simple numbers, then whole ones, ones with a decimal, others, the special ones, 0."""
-    if value == 0:
-        return (5,) if not np.signbit(value) else (4, -1)
-    if value in SIMPLE:
-        return 0, SIMPLE.index(value)
-    if not np.isfinite(value):
-        return 4, np.isnan(value), value < 0
-    kind = 3 - sum(value == _rounded(value, decimals) for decimals in (0, 1))
-    return kind, abs(value), value < 0
-
-
-def _simpler_than(value: Any) -> Tuple[float, ...]:
-    """Values to try instead, the simplest first."""
-    if value == 0:
-        return (0.0,) if np.signbit(value) else ()
-    rounded = tuple(_rounded(value, decimals) for decimals in (0, 1) if np.isfinite(value))
-    return tuple(x for x in SIMPLE + rounded if x == 0 or _rank(x) < _rank(value))
-
-
-def _rounded(value: Any, decimals: int) -> float:
-    return float(np.float32(np.round(value, decimals)))
+    def _others(self) -> Iterator[Iterable[Case]]:
+        """Each size less by one, with other numbers: on graphs that are there already."""
+        for name, size in asdict(self.case.config).items():
+            if (size or 0) > 1:
+                config = replace(self.case.config, **{name: size - 1})
+                yield random_cases(self.case.model, config)
 
 
 def _but_labels(case: Case) -> Iterator[Tuple[str, np.ndarray]]:
@@ -199,7 +147,7 @@ def _smaller(case: Case, name: str) -> Iterator[Case]:
     if size > 2:
         for gone in reversed(range(size)):
             yield from _keep(case, name, [i for i in range(size) if i != gone])
-    if name in _OPTIONAL:
+    if name in OPTIONAL:
         yield from _with_config(case, **{name: None})
 
 

@@ -10,7 +10,8 @@ from harness.case import Case
 from harness.check import fails, verdict_on, way_of_failing
 from harness.mistakes import MISTAKES
 from harness.random_cases import random_batch
-from harness.shrink import Shrinker, fingerprint, simpler
+from harness.shrink import Shrinker
+from harness.simplicity import fingerprint, simpler
 from harness.subjects import TensorFlow
 from harness.verdict import DISAGREE
 from models import MODELS
@@ -172,6 +173,15 @@ def test_sizes_that_must_go_down_and_up_together_end_alike():
 
     cases = [random_case("seq2seq", batch=2, outputs=1), random_case("seq2seq", batch=1, outputs=2)]
     assert len({fingerprint(Shrinker(case, two_scores).run()) for case in cases}) == 1
+
+
+def test_a_size_that_only_goes_down_with_other_numbers_goes_down():
+    def biased_or_large(case):
+        biased = case.arrays["encoder/bias"].any()
+        return case.config.inputs == 3 and (case.config.num_units == 2) != biased
+
+    case = with_numbers(random_case("seq2seq", inputs=3, num_units=2))
+    assert Shrinker(case, biased_or_large).run().config.num_units == 1
 
 
 def test_numbers_that_must_go_down_and_up_together_end_alike():
