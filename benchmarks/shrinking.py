@@ -119,18 +119,25 @@ def main(seeds, json_file):
     mistakes = {mistake.name: mistake for mistake in MISTAKES}
     result = {}
     for name, model in PLANTED:
-        label = "{}, {}".format(name, model)
-        each = track(range(seeds), description=label, console=Console(stderr=True))
+        each = track(range(seeds), description=name, console=Console(stderr=True))
         of_seeds = [shrunk(mistakes[name], model, seed) for seed in each]
         if any(of_seeds):
-            result[label] = dict(summary(of_seeds), seeds=of_seeds)
+            result[name] = dict(summary(of_seeds), model=model, seeds=of_seeds)
     table = Table(
-        "mistake", "ways", "cases", "evaluations", "seconds", "steps, rows, units", "0 or 1"
+        "mistake",
+        "found",
+        "ways",
+        "cases",
+        "evaluations",
+        "seconds",
+        "steps, rows, units",
+        "0 or 1",
     )
-    for label, figures in result.items():
+    for name, figures in result.items():
         middle, largest = figures["median"], figures["largest"]
         table.add_row(
-            "{}, {} of {}".format(label, figures["found"], seeds),
+            name,
+            str(figures["found"]),
             str(figures["ways"]),
             str(figures["different"]),
             "{:.0f}, {}".format(middle["evaluations"], largest["evaluations"]),
@@ -139,8 +146,8 @@ def main(seeds, json_file):
             "{:.1%}".format(figures["simple"]),
         )
     Console().print(table)
-    for label, figures in result.items():
-        line = "{}, {} times: {}".format(label, figures["commonest"], figures["words"])
+    for name, figures in result.items():
+        line = "{}, {} times: {}".format(name, figures["commonest"], figures["words"])
         Console().print(line, soft_wrap=True)
     if result:
         different = median(figures["different"] for figures in result.values())
