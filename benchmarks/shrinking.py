@@ -6,7 +6,9 @@ a fuzzer's worker shrinks it, its evaluations and seconds are counted from there
 many different cases the seeds' failures shrink. Two cases are the same if model, config and arrays
 are, bit for bit: -0.0 is not 0.0. A mistake may show in more than one way of failing (such as in
 the encoder's states or the decoder's), which shrinking keeps to: "ways" is how many the seeds met,
-and no fewer cases can be left. Each seed starts with no graph but that of what it found. Usage:
+and no fewer cases can be left. Each seed starts with no graph but that of what it found. Of
+evaluations ("tried") and seconds the table has the median and the largest, of sizes the largest
+number of steps, rows and units. Usage:
 ``python benchmarks/shrinking.py [--seeds N] [--json FILE]``.
 """
 
@@ -19,7 +21,7 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from harness.check import EVALUATIONS, fails, verdict_on, way_of_failing
 from harness.mistakes import MISTAKES
@@ -123,16 +125,9 @@ def main(seeds, json_file):
         of_seeds = [shrunk(mistakes[name], model, seed) for seed in each]
         if any(of_seeds):
             result[name] = dict(summary(of_seeds), model=model, seeds=of_seeds)
-    table = Table(
-        "mistake",
-        "found",
-        "ways",
-        "cases",
-        "evaluations",
-        "seconds",
-        "steps, rows, units",
-        "0 or 1",
-    )
+    figures_of = ("found", "ways", "cases", "tried", "seconds", "sizes", "0 or 1")
+    columns = [Column(title, no_wrap=True) for title in figures_of]
+    table = Table(Column("mistake", overflow="fold"), *columns)
     for name, figures in result.items():
         middle, largest = figures["median"], figures["largest"]
         table.add_row(
