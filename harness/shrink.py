@@ -1,7 +1,8 @@
-"""Shrink a failing case: fewer rows, steps and units, and numbers that are zeros and ones.
+"""Shrink a failing case to a normal form: few rows, steps and units, and zeros and ones.
 
-Works on cases alone, wherever they come from: a fuzzer, a file, a user's trained weights. A size is
-dropped consistently: taking a unit away takes its row and its column out of every array.
+Works on cases alone, wherever they come from: a fuzzer, a file, a user's trained weights. Passes go
+down in an order of cases until nothing simpler fails. They would end in many places, depending on
+where they start; so they start, if they can, from a small case that is the same for everybody.
 """
 
 from dataclasses import asdict, replace
@@ -10,13 +11,15 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 import numpy as np
 
 from harness.case import Case
+from harness.draws import OPTIONAL
+from harness.simplicity import fingerprint, numbers_of, simpler, simpler_than
+from harness.smallest import random_cases, smallest
 
-_OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
-_SIMPLER = (0.0, 1.0, -1.0, 0.5, 2.0, -0.5, -2.0)
+_ZERO = -1
 
 
 class Shrinker:
-    """Takes a failing case to a smaller one that fails in the same way.
+    """Takes a failing case to a simpler one that fails in the same way.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ class Shrinker:
     Attributes
     ----------
     case : Case
-        The smallest case so far; there is always one, however early shrinking is stopped.
+        What has become of it so far; it fails, however early shrinking is stopped.
     used : int
         How often `fails` was called.
     """
@@ -40,80 +43,103 @@ class Shrinker:
         self.used = 0
         self._fails = fails
         self._evaluations = evaluations
+        self._known: Dict[bytes, bool] = {}
 
     def run(self) -> Case:
-        """Shrink until nothing smaller fails, or the evaluations are used up."""
-        # A new size needs a new graph, new numbers do not: settle the sizes first, and again once
-        # zeros have shown what does not matter.
-        for sweep in (self._sizes, self._blocks, self._sizes, self._numbers):
-            while sweep() and self.used < self._evaluations:
-                pass
+        """Shrink until no pass finds anything simpler, or the evaluations are used up."""
+        given = self.case
+        if not self._try(smallest(given.model)):
+            # A new size needs a new graph, new numbers do not: settle the sizes first.
+            self._repeat(self._sizes)
+            self._try(random_cases(given.model, self.case.config))
+        passes = self._blocks, self._sizes, self._numbers, self._places, self._others
+        self._repeat(*passes)
+        if simpler(given, self.case):
+            self.case = given
+            self._repeat(*passes)
         return self.case
+
+    def _repeat(self, *passes: Callable[[], Iterator[Iterable[Case]]]) -> None:
+        """Make these passes in turn until none of them gains anything."""
+        gained = True
+        while gained:
+            gained = False
+            for candidates in (candidates for sweep in passes for candidates in sweep()):
+                if self.used >= self._evaluations:
+                    return
+                gained = self._descend(candidates) or gained
+
+    def _descend(self, candidates: Iterable[Case]) -> bool:
+        """Go over to the first candidate that is simpler and fails, if there is one."""
+        case = self.case
+        return self._try(candidate for candidate in candidates if simpler(candidate, case))
 
     def _try(self, candidates: Iterable[Case]) -> bool:
         """Go over to the first candidate that fails, if there is one."""
         for candidate in candidates:
-            if self.used >= self._evaluations:
-                return False
-            self.used += 1
-            if self._fails(candidate):
+            key = fingerprint(candidate)
+            if key not in self._known:
+                if self.used >= self._evaluations:
+                    return False
+                self.used += 1
+                self._known[key] = self._fails(candidate)
+            if self._known[key]:
                 self.case = candidate
                 return True
         return False
 
-    def _sizes(self) -> bool:
-        """Make every size as small as it goes by itself; whether anything was gained."""
-        gained = False
+    def _sizes(self) -> Iterator[Iterable[Case]]:
+        """Each size less."""
         for name in asdict(self.case.config):
-            while self._try(_smaller(self.case, name)):
-                gained = True
-        return gained
+            yield _smaller(self.case, name)
 
-    def _blocks(self) -> bool:
-        """Make whole arrays, then rows and columns of them, zero; once over is enough."""
-        for name, array in self.case.arrays.items():
-            if name == "labels" or self._set(name, ..., (0.0,)):
-                continue
+    def _blocks(self) -> Iterator[Iterable[Case]]:
+        """Whole arrays zero, then rows and columns of them."""
+        for name, array in _but_labels(self.case):
+            yield [_with(self.case, name, ..., 0.0)]
             for axis, size in enumerate(array.shape):
-                for place in range(size):
-                    self._set(name, (slice(None),) * axis + (place,), (0.0,))
-        return False
+                for place in range(size if array.ndim > 1 else 0):
+                    yield [_with(self.case, name, (slice(None),) * axis + (place,), 0.0)]
 
-    def _numbers(self) -> bool:
-        """Make every number as simple as it gets by itself; whether anything was gained."""
-        gained = False
-        for name, array in self.case.arrays.items():
-            if name != "labels":
-                for index in np.ndindex(*array.shape):
-                    values = _simpler_than(array[index])
-                    gained = self._set(name, index, values) or gained
-        return gained
+    def _numbers(self) -> Iterator[Iterable[Case]]:
+        """Each number as simple as it gets by itself, then all that are equal together."""
+        for name, array in _but_labels(self.case):
+            for index in np.ndindex(*array.shape):
+                yield (_with(self.case, name, index, x) for x in simpler_than(array[index]))
+        for value in np.unique(numbers_of(self.case)):
+            yield (_with_instead(self.case, value, x) for x in simpler_than(value))
 
-    def _set(self, name: str, index: Any, values: Iterable[float]) -> bool:
-        array = self.case.arrays[name]
-        return self._try(
-            _with(self.case, name, _replaced(array, index, value))
-            for value in values
-            if not np.all(array[index] == value)
-        )
+    def _places(self) -> Iterator[Iterable[Case]]:
+        """Rows, steps, inputs, units, classes in another order, and numbers in other places."""
+        for index in np.ndindex(*self.case.labels.shape[:-1]):
+            yield [_with(self.case, "labels", index, np.eye(self.case.config.outputs)[0])]
+        for name in asdict(self.case.config):
+            yield _swapped(self.case, name)
+        for name, _ in _but_labels(self.case):
+            yield _moved(self.case, name)
+
+    def _others(self) -> Iterator[Iterable[Case]]:
+        """Each size less by one, with other numbers: on graphs that are there already."""
+        for name, size in asdict(self.case.config).items():
+            if (size or 0) > 1:
+                config = replace(self.case.config, **{name: size - 1})
+                yield random_cases(self.case.model, config)
 
 
-def _replaced(array: np.ndarray, index: Any, value: float) -> np.ndarray:
-    array = array.copy()
-    array[index] = value
-    return array
+def _but_labels(case: Case) -> Iterator[Tuple[str, np.ndarray]]:
+    """All arrays but the labels."""
+    return ((name, array) for name, array in case.arrays.items() if name != "labels")
 
 
 def _smaller(case: Case, name: str) -> Iterator[Case]:
-    """The case with this size less: 1, half of it, or any one place out.
-
-    No size becomes 0: a network without rows, inputs or units is of another kind.
-    """
+    """The case with this size less: 1, half of it, or any one place out; 1 is less than 0."""
     size = getattr(case.config, name)
     if size is False:
         yield from _with_config(case, **{name: True})
-    if not size or size is True:
+    if size is None or isinstance(size, bool):
         return
+    if size == 0:
+        yield from _keep(case, name, [_ZERO])
     for kept in sorted({1, size // 2}):
         if 1 <= kept < size:
             yield from _keep(case, name, list(range(kept)))
@@ -121,8 +147,25 @@ def _smaller(case: Case, name: str) -> Iterator[Case]:
     if size > 2:
         for gone in reversed(range(size)):
             yield from _keep(case, name, [i for i in range(size) if i != gone])
-    if name in _OPTIONAL:
+    if name in OPTIONAL:
         yield from _with_config(case, **{name: None})
+
+
+def _swapped(case: Case, name: str) -> Iterator[Case]:
+    """The case with two neighbours in each other's place along every axis of the size `name`."""
+    size = getattr(case.config, name) or 0
+    for i in range(size - 1):
+        yield from _keep(case, name, [*range(i), i + 1, i, *range(i + 2, size)])
+
+
+def _moved(case: Case, name: str) -> Iterator[Case]:
+    """The case with one number of this array in the place of an earlier 0."""
+    array = case.arrays[name]
+    places = [tuple(place) for place in np.argwhere(np.ones_like(array))]
+    for after, source in enumerate(places):
+        for target in places[: after if array[source] else 0]:
+            if not array[target]:
+                yield _with(_with(case, name, target, array[source]), name, source, 0.0)
 
 
 def _with_config(case: Case, **changes: Any) -> Iterator[Case]:
@@ -134,12 +177,15 @@ def _with_config(case: Case, **changes: Any) -> Iterator[Case]:
 
 
 def _keep(case: Case, name: str, places: List[int]) -> Iterator[Case]:
-    """The case with only these places along every axis that belongs to the size `name`."""
+    """The case with just these places, in this order, along every axis of the size `name`.
+
+    The place _ZERO is a new one, of zeros.
+    """
     config = replace(case.config, **{name: len(places)})
     before, after = case.config.sizes(), config.sizes()
     arrays: Dict[str, np.ndarray] = {}
     for field in case.model.fields(config):
-        array = case.arrays[field.name]
+        array = np.pad(case.arrays[field.name], [(0, 1)] * len(field.axes), mode="constant")
         for axis, parts in enumerate(field.axes):
             kept, start = [], 0
             for part in parts:
@@ -147,10 +193,9 @@ def _keep(case: Case, name: str, places: List[int]) -> Iterator[Case]:
                 mine = places if part == name else list(range(after[part]))
                 if before[part] != after[part] and part != name:
                     mine = places
-                kept.extend(start + place for place in mine)
+                kept.extend(_ZERO if place == _ZERO else start + place for place in mine)
                 start += before[part]
-            if parts:
-                array = np.take(array, kept, axis=axis)
+            array = np.take(array, kept if parts else [0], axis=axis)
         arrays[field.name] = array
     arrays["labels"] = _one_hot_again(arrays["labels"])
     try:
@@ -167,15 +212,16 @@ def _one_hot_again(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _simpler_than(value: Any) -> Tuple[float, ...]:
-    """Values to try instead: 0, 1, -1, ... up to the value itself, then a rounded one."""
-    if value in _SIMPLER:
-        return _SIMPLER[: _SIMPLER.index(value)]
-    if not np.isfinite(value):
-        return _SIMPLER
-    rounded = tuple(x for x in (np.round(value), np.round(value, 1)) if x != value)
-    return _SIMPLER + tuple(float(np.float32(x)) for x in rounded if x not in _SIMPLER)
-
-
-def _with(case: Case, name: str, array: np.ndarray) -> Case:
+def _with(case: Case, name: str, index: Any, value: Any) -> Case:
+    array = case.arrays[name].copy()
+    array[index] = value
     return Case(case.model, case.config, dict(case.arrays, **{name: array}))
+
+
+def _with_instead(case: Case, value: float, other: float) -> Case:
+    """The case with all numbers of this value replaced."""
+    changed = {
+        name: np.where(array == value, np.float32(other), array)
+        for name, array in _but_labels(case)
+    }
+    return Case(case.model, case.config, dict(case.arrays, **changed))

@@ -90,6 +90,9 @@ def test_a_failing_case_is_on_disk_before_it_is_shrunk(tmp_path):
     runs = []
 
     def mistake(trace):
+        # Not in the smallest cases: shrinking would be over at once.
+        if trace["encoder_states"].shape[-1] < 4:
+            return trace
         runs.append(trace)
         if len(runs) > 4:
             raise Killed

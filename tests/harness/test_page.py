@@ -25,7 +25,6 @@ from harness.tally import EDGES, Tally
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED
 from models import MODELS
 
-
 # A browser may take its time; how much, its driver says.
 COPIED = """new Promise(resolve => {
   const button = document.querySelector("button");

@@ -1,11 +1,45 @@
 """Shrinking works on cases, wherever they come from."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from examples import random_case
 
+from harness.case import Case
+from harness.check import fails, verdict_on, way_of_failing
+from harness.mistakes import MISTAKES
+from harness.random_cases import random_batch
 from harness.shrink import Shrinker
+from harness.simplicity import fingerprint, simpler
+from harness.subjects import TensorFlow
+from harness.verdict import DISAGREE
 from models import MODELS
+
+
+def with_numbers(case, **arrays):
+    """The case with zeros for numbers but for these arrays; "__" in a name stands for "/"."""
+    changed = {name: np.zeros_like(array) for name, array in case.arrays.items()}
+    changed["labels"] = case.labels
+    for name, numbers in arrays.items():
+        name = name.replace("__", "/")
+        changed[name] = np.reshape(np.array(numbers, np.float32), changed[name].shape)
+    return Case(case.model, case.config, changed)
+
+
+def has_three_units(case):
+    """None of the smallest cases has."""
+    return case.config.num_units == 3
+
+
+def has_a_seven(case):
+    """No case has that shrinking begins with: what it stands in is left to the passes."""
+    return 7 in case.inputs
+
+
+def at_random(case, salt):
+    """A predicate without any sense, true of one case in four, and always the same."""
+    return (fingerprint(case)[0] + salt) % 4 == 0
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -52,3 +86,196 @@ def test_every_candidate_is_a_whole_case_with_one_hot_labels(name):
         return candidate.config.batch > 1
 
     assert Shrinker(random_case(name, batch=3), fails).run().config.batch == 2
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("also", [lambda case: True, has_three_units])
+def test_where_shrinking_starts_does_not_matter(name, also):
+    def predicate(case):
+        return also(case) and abs(case.inputs).sum() > 2
+
+    starts = [random_case(name, seed, gain=9.0, num_units=3) for seed in range(2)]
+    assert len({fingerprint(Shrinker(case, predicate).run()) for case in starts}) == 1
+
+
+def test_a_size_of_0_becomes_1():
+    assert (
+        Shrinker(random_case("seq2seq", num_units=3, inputs=0), has_three_units).run().inputs.size
+    )
+    never = Shrinker(random_case("seq2seq", inputs=0), lambda case: case.config.inputs == 0).run()
+    assert never.config.inputs == 0
+
+
+def test_equal_numbers_are_lowered_together():
+    def all_equal(case):
+        bias = case.arrays["encoder/bias"]
+        return has_a_seven(case) and len(bias) == 2 and bias[0] == bias[1] != 0
+
+    case = random_case("seq2seq", batch=1, time=1, inputs=1, num_units=2)
+    case = with_numbers(case, inputs=7, encoder__bias=[5, 5])
+    assert Shrinker(case, all_equal).run().arrays["encoder/bias"].tolist() == [1, 1]
+
+
+def test_a_class_is_moved_in_labels_and_weights_at_once():
+    def label_is_biased(case):
+        bias, label = case.arrays["projection/bias"], np.argmax(case.labels[0])
+        return has_a_seven(case) and len(bias) > 1 and np.flatnonzero(bias).tolist() == [label]
+
+    case = random_case("bidirectional", batch=1, time=1, inputs=1)
+    case = with_numbers(case, inputs=7, projection__bias=[0, 0, 5])
+    case.labels[:] = [0, 0, 1]
+    smallest = Shrinker(case, label_is_biased).run()
+    assert smallest.labels.tolist() == [[1, 0]]
+    assert smallest.arrays["projection/bias"].tolist() == [1, 0]
+
+
+def test_labels_that_do_not_matter_are_the_first_class():
+    def has_two_rows(case):
+        return has_a_seven(case) and case.config.batch == case.config.outputs == 2
+
+    case = random_case("bidirectional", time=1, inputs=1, outputs=2)
+    case = with_numbers(case, inputs=[7, 0])
+    case.labels[:] = [[1, 0], [0, 1]]
+    assert Shrinker(case, has_two_rows).run().labels.tolist() == [[1, 0], [1, 0]]
+
+
+def test_a_number_that_may_stand_anywhere_stands_first():
+    def has_a_number(case):
+        return has_a_seven(case) and case.arrays["encoder/kernel"].any()
+
+    case = random_case("seq2seq", batch=1, time=1, inputs=1, num_units=1)
+    case = with_numbers(case, inputs=7, encoder__kernel=[0, 5])
+    assert Shrinker(case, has_a_number).run().arrays["encoder/kernel"].tolist() == [[1], [0]]
+
+
+def test_a_zero_has_a_sign_only_where_that_matters():
+    def biased(case):
+        return has_a_seven(case) and case.arrays["encoder/bias"][:-1].any()
+
+    case = random_case("seq2seq", batch=1, time=1, inputs=1, num_units=2)
+    case = with_numbers(case, inputs=7, encoder__bias=[5, -0.0])
+    smallest = Shrinker(case, biased).run()
+    assert not any(np.signbit(array).any() for array in smallest.arrays.values())
+
+
+def test_a_way_that_leads_to_something_less_simple_is_left():
+    given = random_case("bidirectional", batch=1, time=1, inputs=1, outputs=1, num_units=1)
+
+    def predicate(case):
+        return case.config.num_units == 2 or fingerprint(case) == fingerprint(given)
+
+    assert Shrinker(given, predicate).run() is given
+
+
+def test_sizes_that_must_go_down_and_up_together_end_alike():
+    def two_scores(case):
+        return case.config.batch + case.config.outputs > 2
+
+    cases = [random_case("seq2seq", batch=2, outputs=1), random_case("seq2seq", batch=1, outputs=2)]
+    assert len({fingerprint(Shrinker(case, two_scores).run()) for case in cases}) == 1
+
+
+def test_a_size_that_only_goes_down_with_other_numbers_goes_down():
+    def biased_or_large(case):
+        biased = case.arrays["encoder/bias"].any()
+        return case.config.inputs == 3 and (case.config.num_units == 2) != biased
+
+    case = with_numbers(random_case("seq2seq", inputs=3, num_units=2))
+    assert Shrinker(case, biased_or_large).run().config.num_units == 1
+
+
+def test_numbers_that_must_go_down_and_up_together_end_alike():
+    def biased(case):
+        biases = case.arrays["encoder/bias"], case.arrays["projection/bias"]
+        return has_three_units(case) and any(bias.any() for bias in biases)
+
+    case = random_case("seq2seq", num_units=3)
+    cases = [
+        with_numbers(case, encoder__bias=[0, 1, 0]),
+        with_numbers(case, projection__bias=[0, 1, 0]),
+    ]
+    assert len({fingerprint(Shrinker(case, biased).run()) for case in cases}) == 1
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("salt", range(4))
+def test_whatever_fails_the_end_fails_and_is_no_less_simple(name, salt):
+    case = random_case(name, seed=salt)
+    shrinker = Shrinker(case, lambda candidate: at_random(candidate, salt), 200)
+    smallest = shrinker.run()
+    assert smallest is case or at_random(smallest, salt)
+    assert not simpler(case, smallest)
+    assert shrinker.used <= 200
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_shrinking_is_deterministic_and_asks_of_no_case_twice(name):
+    asked = []
+
+    def predicate(case):
+        asked.append(fingerprint(case))
+        return at_random(case, 1)
+
+    Shrinker(random_case(name), predicate).run()
+    first = list(asked)
+    asked.clear()
+    Shrinker(random_case(name), predicate).run()
+    assert asked == first
+    assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_what_was_shrunk_does_not_shrink_further(name):
+    def predicate(case):
+        return has_three_units(case) and abs(case.inputs).sum() > 2
+
+    once = Shrinker(random_case(name, gain=9.0, num_units=3), predicate).run()
+    assert fingerprint(Shrinker(once, predicate).run()) == fingerprint(once)
+
+
+def test_cases_have_an_order():
+    def case(outputs=1, batch=1, **arrays):
+        return with_numbers(
+            random_case("bidirectional", batch=batch, time=1, inputs=2, outputs=outputs), **arrays
+        )
+
+    ascending = [
+        case(),
+        case(inputs=[1, 0]),
+        case(inputs=[-1, 0]),
+        case(inputs=[-2, 0]),
+        case(inputs=[3, 0]),
+        case(inputs=[-3, 0]),
+        case(inputs=[2.5, 0]),
+        case(inputs=[2.25, 0]),
+        case(inputs=[-0.0, 0]),
+        case(inputs=[np.inf, 0]),
+        case(inputs=[np.nan, 0]),
+        case(inputs=[0, 1]),
+        case(inputs=[1, 1]),
+        case(inputs=[1, -0.0]),
+        case(outputs=2),
+        case(batch=2),
+        case(batch=2, outputs=2),
+        case(batch=0),
+    ]
+    for i, earlier in enumerate(ascending):
+        for j, later in enumerate(ascending):
+            assert simpler(earlier, later) == (i < j), (i, j)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, model", [("bias-left-out", "seq2seq"), ("backward-not-reversed-back", "bidirectional")]
+)
+def test_a_mistake_that_ten_seeds_find_shrinks_to_at_most_three_cases(name, model, tensorflow):
+    mistake = next(mistake for mistake in MISTAKES if mistake.name == name)
+    subject = TensorFlow(build=mistake.build)
+    ends = set()
+    for seed in range(10):
+        cases = (case for number in range(30) for case in random_batch(model, seed, number))
+        verdicts = ((case, verdict_on(subject, case)[0]) for case in cases)
+        case, verdict = next(pair for pair in verdicts if pair[1].status == DISAGREE)
+        failing = partial(fails, subject, way_of_failing(case, verdict))
+        ends.add(fingerprint(Shrinker(case, failing).run()))
+    assert len(ends) <= 3
