@@ -530,6 +530,10 @@ class _Sum:
         """The terms along a last axis, if they are exact and few; else None."""
         return None
 
+    def flushed(self):
+        """Which sums of such terms may have one that is flushed to zero; None for none of them."""
+        return None
+
     def anything(self):
         """Which sums have a term of which nothing is known."""
         raise NotImplementedError
@@ -562,10 +566,12 @@ class _Sum:
 
     def rad(self, terms=None):
         """The radii; narrower ones, if all terms are given."""
-        if terms is None:
+        flushed = None if terms is None else self.flushed()
+        if terms is None or flushed is not None:
             error = self.errors() + np.abs(self.mid) * self.per_result
-        else:
-            error = self.error_of(terms)
+        if terms is not None:
+            narrow = self.error_of(terms)
+            error = narrow if flushed is None else np.where(flushed, error, narrow)
         return error + self.largest_partial(0.0)
 
     def error_of(self, terms):
@@ -597,6 +603,10 @@ class _Sum:
         arithmetic, largest = self.arithmetic, self.arithmetic.largest
         known = ~self.anything()
         clear = known & (self.largest_partial(self.magnitude()) <= largest * _EDGE)
+        terms = self.few()
+        if terms is not None:
+            rad = np.where(clear, self.rad(terms), result.rad)
+            result = BoundedArray(result.mid, rad, arithmetic)
         nan, up, down = (np.zeros(np.shape(clear), dtype=bool) for _ in range(3))
         # NaN whatever the other terms are; so a network full of it takes no look at its terms.
         poisoned = np.isnan(result.mid) & self.has_nan()
@@ -643,15 +653,21 @@ class _SumOfProducts(_Sum):
         return errors if self.bias is None else errors + self.error_of_each(self.bias)
 
     def few(self):
-        if self.a.operand_rad() is not None or self.b.operand_rad() is not None:
+        exact = self.a.exact and self.b.exact and (self.bias is None or self.bias.exact)
+        if not exact:
             return None
         of_each = self.mid[0] if self.a.stacked and len(self.mid) else self.mid
         if not 0 < of_each.size * self.count <= _FEW:
             return None
         terms = np.multiply(*_factors(self.a.mid, self.b.mid))
-        if self.bias is None:
-            return terms
-        return _appended(terms, self.bias.mid) if self.bias.operand_rad() is None else None
+        return terms if self.bias is None else _appended(terms, self.bias.mid)
+
+    def flushed(self):
+        parts = [x for x in (self.a, self.b, self.bias) if x is not None]
+        if all([x.operand_rad() is None for x in parts]):
+            return None
+        flushed = _any_factor(self.a.rad_as_operand() > 0, self.b.rad_as_operand() > 0)
+        return flushed if self.bias is None else flushed | (self.bias.rad_as_operand() > 0)
 
     def anything(self):
         anything = _any_factor(np.isinf(self.a.rad), np.isinf(self.b.rad))
@@ -742,6 +758,14 @@ class _MatrixProduct(BoundedArray):
         balls = _SumOfProducts(*self.operands).balls()
         BoundedArray.__init__(self, balls.mid, balls.rad, balls.arithmetic, balls.reach())
         return getattr(self, name)
+
+    def as_stack(self):
+        if self.stacked:
+            return self
+        a, b, _ = self.operands
+        result = _MatrixProduct(a.as_stack(), b.as_stack())
+        result.stacked = True
+        return result
 
     def takes(self, bias):
         """Whether each sum has one number of `bias`: as in a bias, or a query added to features."""

@@ -840,6 +840,10 @@ ON_STACKS = {
     "tanh(x @ w + b)": (lambda x, w, b: np.tanh(x @ w + b), (2, 3), (3, 4), (4,)),
     "zeros @ w + b": (lambda w, b: np.zeros((2, 3)) @ w + b, (3, 4), (4,)),
     "window @ w + query": (lambda x, w, q: x @ w + q[:, None], (2, 3, 2), (2, 4), (2, 4)),
+    "ones @ ones + b": (
+        lambda b: b - b + exact(np.ones((2, 3)), b.arithmetic) @ np.ones((3, 4)) + b,
+        (4,),
+    ),
     "w @ constants": (lambda x: x @ np.ones((3, 2)), (2, 3)),
     "sum": (lambda x: np.sum(x), (2, 3)),
     "sum over an axis": (lambda x: np.sum(x, axis=1), (2, 3, 2)),

@@ -159,6 +159,18 @@ def test_a_prediction_that_is_no_class_disagrees(name, token):
     assert verdict_on(random_case(name), mistake).status == DISAGREE
 
 
+def test_a_subnormal_in_one_case_of_a_stack_widens_no_bound_of_the_others():
+    cases = [random_case("seq2seq", seed) for seed in range(2)]
+    cases[0].arrays["inputs"][0, 0, 0] = 1e-40
+    traces = [Float32Port()(case) for case in cases]
+    (stack,) = judge_stacks(cases, traces, FLOAT32)
+    for place, case in enumerate(cases):
+        for one, other in zip(
+            stack.verdict(place).arrays, judge(case, traces[place], FLOAT32).arrays
+        ):
+            np.testing.assert_allclose(one.bound, other.bound, rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_case_is_judged_in_a_stack_as_it_is_alone(name):
     def mistake(trace):
@@ -184,5 +196,6 @@ def test_a_case_is_judged_in_a_stack_as_it_is_alone(name):
                 for one, other in zip(verdict.arrays, alone.arrays):
                     assert (one.name, one.run, one.status) == (other.name, other.run, other.status)
                     np.testing.assert_array_equal(one.actual, other.actual)
+                    np.testing.assert_allclose(one.bound, other.bound, rtol=1e-9)
                 seen.add(verdict.status)
     assert {AGREE, DISAGREE} <= seen
