@@ -1,5 +1,6 @@
 """A process of its own for cases that may end it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import tempfile
 from typing import Any, List, NamedTuple, Optional
 
 from harness.case import Case, load, save
+
+_COMPUTED = b"computed\n"
 
 
 class Ending(NamedTuple):
@@ -41,9 +44,11 @@ class Alone:
         path = os.path.join(self._folder.name, "case.npz")
         save(path, case)
         process = self._process = self._process or _start()
-        process.stdin.write((path + "\n").encode())
-        process.stdin.flush()
-        if process.stdout.readline():
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write((path + "\n").encode())
+            process.stdin.flush()
+        # What a library may have printed is no answer.
+        if any(line == _COMPUTED for line in iter(process.stdout.readline, b"")):
             return None
         self._process = None
         process.communicate()
@@ -91,7 +96,7 @@ def _main() -> None:
             subject(load(line.rstrip("\n")).case)
         except SubjectError:
             pass
-        print("computed", flush=True)
+        print(_COMPUTED.decode(), end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How fast cases are judged: the naive way, ours, and the floor below which nothing can go.
+"""How fast cases are judged: the naive way, ours, and what TensorFlow alone takes.
 
 *Naive* is the article's code in a loop: numbers drawn one by one, a graph built for each case, the
 scores compared with a float64 run. *Ours* is what the fuzzer does. The *floor* is ``session.run``
-alone, on graphs that are ready.
+alone, on graphs that are ready; a callable made ready, which ours uses, takes less.
 """
 
 import resource

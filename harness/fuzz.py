@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from multiprocessing.connection import Connection, wait
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from harness.alone import Ending, first_ending
 from harness.case import Case, save
@@ -102,6 +102,7 @@ class _Run:
         self._in_flight: Dict[Connection, int] = {}
         # Of batches in which a worker was ended, the places of the cases that did it.
         self._endings: Dict[int, List[int]] = {}
+        self._unexplained: Set[int] = set()
 
     def start(self, first: int, step: int) -> Connection:
         """Start a worker on the batches first, first + step, ..."""
@@ -120,18 +121,17 @@ class _Run:
             kind, content = connection.recv()
         except (EOFError, ConnectionResetError):
             return False
-        if kind == "start":
-            self._in_flight[connection] = content
-        elif kind == "unable":
+        if kind == "unable":
             raise UserError(content)
-        elif kind == "tally":
-            self.tally.add_dict(content)
-        else:
+        if kind == "tally":
+            tally, self._in_flight[connection] = content
+            self.tally.add_dict(tally)
+        elif kind == "shrunk" or content.way not in [known.way for known in self.failures]:
             self._add(content)
         return True
 
     def _add(self, failure: Failure) -> None:
-        """Add a failure, or put it in the place of a larger case that fails in the same way."""
+        """Add a failure, or put it in the place of one that fails in the same way."""
         ways = [known.way for known in self.failures]
         if failure.way in ways:
             self.failures[ways.index(failure.way)] = failure
@@ -145,7 +145,6 @@ class _Run:
         if process.exitcode >= 0:
             raise RuntimeError("a worker of the fuzzer failed; its error stands above")
         number = self._in_flight.pop(connection)
-        again = number in self._endings
         skip = self._endings.setdefault(number, [])
         cases = _batch(self._models, self._seed, number)
         ending = first_ending([case for k, case in enumerate(cases) if k not in skip])
@@ -154,8 +153,11 @@ class _Run:
             self.tally.cases[DISAGREE] += 1
             self._add(_kept(ending, self._folder))
         else:
+            again = number in self._unexplained
+            self._unexplained.add(number)
             self._add(_unexplained(process.exitcode, number, self._seed, again))
-        return self.start(number + step if again and not ending else number, step)
+            number += step if again else 0
+        return self.start(number, step)
 
     def stop(self) -> None:
         """End all workers."""
@@ -210,18 +212,17 @@ def _work(
     tally = Tally()
 
     def found(failure: Failure) -> None:
-        connection.send(("failure", failure))
+        connection.send(("found", failure))
 
     check = Checker(subject, tally, folder, found=found)
     try:
         while True:
-            connection.send(("start", number))
             cases = _batch(models, seed, number)
             for failure in check([c for k, c in enumerate(cases) if k not in skip]).failures:
-                found(failure)
-            connection.send(("tally", tally.as_dict()))
-            tally.clear()
+                connection.send(("shrunk", failure))
             number, skip = number + step, []
+            connection.send(("tally", (tally.as_dict(), number)))
+            tally.clear()
     except UserError as error:
         connection.send(("unable", str(error)))
     except (BrokenPipeError, ConnectionResetError):

@@ -6,6 +6,7 @@ where they start; so they start, if they can, from a small case that is the same
 """
 
 from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
@@ -48,7 +49,16 @@ class Shrinker:
     def run(self) -> Case:
         """Shrink until no pass finds anything simpler, or the evaluations are used up."""
         given = self.case
-        if not self._try(smallest(given.model)):
+        try:
+            self._run(given)
+        finally:
+            # Stopped early, it may be on its way from a small case that is not yet simpler.
+            if simpler(given, self.case):
+                self.case = given
+        return self.case
+
+    def _run(self, given: Case) -> None:
+        if not self._try(islice(smallest(given.model), self._evaluations // 2)):
             # A new size needs a new graph, new numbers do not: settle the sizes first.
             self._repeat(self._sizes)
             self._try(random_cases(given.model, self.case.config))
@@ -57,7 +67,6 @@ class Shrinker:
         if simpler(given, self.case):
             self.case = given
             self._repeat(*passes)
-        return self.case
 
     def _repeat(self, *passes: Callable[[], Iterator[Iterable[Case]]]) -> None:
         """Make these passes in turn until none of them gains anything."""
@@ -161,11 +170,12 @@ def _swapped(case: Case, name: str) -> Iterator[Case]:
 def _moved(case: Case, name: str) -> Iterator[Case]:
     """The case with one number of this array in the place of an earlier 0."""
     array = case.arrays[name]
-    places = [tuple(place) for place in np.argwhere(np.ones_like(array))]
-    for after, source in enumerate(places):
-        for target in places[: after if array[source] else 0]:
-            if not array[target]:
-                yield _with(_with(case, name, target, array[source]), name, source, 0.0)
+    zeros = [tuple(place) for place in np.argwhere(array == 0)]
+    for source in map(tuple, np.argwhere(array)):
+        for target in zeros:
+            if target > source:
+                break
+            yield _with(_with(case, name, target, array[source]), name, source, 0.0)
 
 
 def _with_config(case: Case, **changes: Any) -> Iterator[Case]:

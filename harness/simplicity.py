@@ -69,4 +69,5 @@ def simpler_than(value: Any) -> Tuple[float, ...]:
 
 
 def _rounded(value: Any, decimals: int) -> float:
-    return float(np.float32(np.round(value, decimals)))
+    with np.errstate(over="ignore"):
+        return float(np.float32(np.round(value, decimals)))

@@ -57,7 +57,7 @@ class Subject:
         return None
 
     def arithmetic(self, case: Case) -> Arithmetic:
-        """The arithmetic in which it computes this case."""
+        """The arithmetic in which it computes this case: the same for all cases of a config."""
         raise NotImplementedError
 
 

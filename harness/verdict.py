@@ -212,6 +212,10 @@ class StackVerdict(NamedTuple):
         """Which cases have an element that is undecided teacher-forced, [cases]."""
         return self.doubts[:, self.of(TEACHER_FORCED)].any(axis=1)
 
+    def largest(self) -> float:
+        """The largest ratio of error to bound teacher-forced; see :meth:`Verdict.worst`."""
+        return float(np.max(self.worst[:, self.of(TEACHER_FORCED)], initial=0.0))
+
     def of(self, run: str) -> np.ndarray:
         """Which arrays are of that run, [arrays]."""
         return np.array([run == each for each, _ in self.arrays])

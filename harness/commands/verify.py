@@ -19,7 +19,7 @@ from harness.growth import Growth, Judged, growth
 from harness.subjects import TensorFlow
 from harness.tally import Tally
 from harness.training import Weights
-from harness.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
+from harness.verdict import AGREE, DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, UNDECIDED
 from harness.verify import Difference, Verification
 from harness.verify import verify as verify_weights
 from models import MODELS, Model
@@ -201,7 +201,9 @@ class _Seen:
     def __call__(self, judged: Judged) -> None:
         case, _, verdict = judged
         self.tally.add(case, verdict)
-        self.growths.append(growth("the validation rows of the trained models", [judged]))
+        if {array.run for array in verdict.arrays} == {TEACHER_FORCED, FREE_RUNNING}:
+            # Beside a known divergence nothing is judged free-running.
+            self.growths.append(growth("the validation rows of the trained models", [judged]))
         if verdict.status == DISAGREE:
             exhibit = Exhibit(way_of_failing(case, verdict), verdict.summary())
             self.exhibits.append(drawn(exhibit, case, verdict))

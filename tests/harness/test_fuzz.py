@@ -17,6 +17,7 @@ from harness.case import Case, load, save
 from harness.check import Checker, verdict_on
 from harness.cli import COMMANDS
 from harness.divergences import Ending as KnownEnding
+from harness.errors import SubjectError
 from harness.fuzz import fuzz
 from harness.random_cases import random_batch
 from harness.report import describe
@@ -101,6 +102,33 @@ def test_a_failing_case_is_on_disk_before_it_is_shrunk(tmp_path):
     with pytest.raises(Killed):
         Checker(Float32Port(mistake), Tally(), str(tmp_path))([random_case("seq2seq")])
     assert len(os.listdir(str(tmp_path))) == 1
+
+
+def test_a_port_may_write_every_trace_into_the_same_arrays(tmp_path):
+    kept = {}
+
+    def into_the_same(trace):
+        for name, array in trace.items():
+            kept.setdefault(name, np.array(array))[...] = array
+        return kept
+
+    check = Checker(Float32Port(into_the_same), Tally(), str(tmp_path))
+    assert not check([random_case("seq2seq", seed) for seed in range(5)]).failures
+
+
+def test_an_error_that_is_raised_only_once_is_a_failure(tmp_path):
+    raised = []
+
+    def mistake(trace):
+        if not raised:
+            raised.append(True)
+            raise SubjectError("Broken: once")
+        return trace
+
+    tally = Tally()
+    check = Checker(Float32Port(mistake), tally, str(tmp_path))
+    check([random_case("seq2seq", seed) for seed in range(3)])
+    assert tally.cases["disagree"] == 1 and tally.cases["agree"] == 2
 
 
 def test_the_arrays_that_disagree_stand_side_by_side_if_there_is_room():

@@ -16,13 +16,13 @@ from examples import Float32Port, random_case
 from harness import page
 from harness.check import Checker, Failure, verdict_on
 from harness.commands.fuzz import fuzz
-from harness.commands.verify import verify
+from harness.commands.verify import _Seen, verify
 from harness.errors import UserError
 from harness.exhibits import exhibits
-from harness.growth import sampled
+from harness.growth import Judged, sampled
 from harness.heatmaps import heat_map
 from harness.tally import EDGES, Tally
-from harness.verdict import FREE_RUNNING, TEACHER_FORCED
+from harness.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
 from models import MODELS
 
 # A browser may take its time; how much, its driver says.
@@ -290,3 +290,15 @@ def wrong(self):
 
 subjects.TensorFlow.__init__ = wrong
 """
+
+
+def test_a_known_divergence_has_no_growth_but_is_counted():
+    case, port = random_case("seq2seq"), Float32Port()
+    trace = port(case)
+    verdict = judge(case, trace, port.arithmetic(case))
+    forced = [array for array in verdict.arrays if array.run == TEACHER_FORCED]
+    seen = _Seen()
+    seen(Judged(case, trace, Verdict(forced, known=("one",))))
+    assert seen.growths == [] and seen.tally.cases["known"] == 1
+    seen(Judged(case, trace, verdict))
+    assert len(seen.growths) == 1

@@ -98,6 +98,29 @@ def test_where_shrinking_starts_does_not_matter(name, also):
     assert len({fingerprint(Shrinker(case, predicate).run()) for case in starts}) == 1
 
 
+@pytest.mark.parametrize("stopped_after", [1, 60, 70, 80])
+def test_stopped_early_it_has_nothing_less_simple_than_it_was_given(stopped_after):
+    given = with_numbers(random_case("seq2seq", batch=1, time=1, output_time=1, num_units=1))
+    asked = []
+
+    def fails_in_two_units_or_as_given(case):
+        asked.append(case)
+        if len(asked) > stopped_after:
+            raise KeyboardInterrupt
+        return case.config.num_units == 2
+
+    shrinker = Shrinker(given, fails_in_two_units_or_as_given)
+    with pytest.raises(KeyboardInterrupt):
+        shrinker.run()
+    assert not simpler(given, shrinker.case)
+
+
+def test_few_evaluations_are_not_all_spent_on_the_smallest_cases():
+    case = random_case("seq2seq", num_units=6)
+    shrinker = Shrinker(case, lambda case: 7 in case.inputs or case.config.num_units > 2, 20)
+    assert shrinker.run().config.num_units == 3
+
+
 def test_a_size_of_0_becomes_1():
     assert (
         Shrinker(random_case("seq2seq", num_units=3, inputs=0), has_three_units).run().inputs.size
