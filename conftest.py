@@ -18,7 +18,7 @@ from harness.check import Checker, Failure
 from harness.errors import UserError
 from harness.exhibits import exhibits
 from harness.growth import sampled
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.tally import WORST, Tally
 from harness.versions import tensorflow_version
 from models import MODELS

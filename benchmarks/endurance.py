@@ -23,7 +23,7 @@ from rich.table import Table
 from harness.check import Checker
 from harness.files import write_json
 from harness.random_cases import random_batch
-from harness.subjects import GRAPHS_KEPT, TensorFlow
+from harness.subjects.tensorflow import GRAPHS_KEPT, TensorFlow
 from harness.tally import Tally
 from models import MODELS
 

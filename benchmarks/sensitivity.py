@@ -21,7 +21,7 @@ from harness.check import verdict_on
 from harness.frequencies import drawn
 from harness.regimes import REGIMES
 from harness.strategies import batches
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from models import MODELS
 

@@ -88,7 +88,7 @@ def first_ending(cases: List[Case]) -> Optional[Ending]:
 
 def _main() -> None:
     from harness.errors import SubjectError
-    from harness.subjects import TensorFlow
+    from harness.subjects.tensorflow import TensorFlow
 
     subject = TensorFlow()
     for line in sys.stdin:

@@ -17,7 +17,7 @@ class Arithmetic(NamedTuple):
     gives the accuracy of ``exp``, ``log``, ``tanh``, of ``affine tanh``: the tanh of a matrix
     product plus a bias, which some runs compute in one kernel of its own; and of the
     ``reciprocal`` that a quotient may be computed by (by default it is correctly rounded).
-    ``fused`` says whether the bias may be added at any place of the sum.
+    ``bias_anywhere`` is False of a subject that adds the bias last, after the sum of the products.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Arithmetic(NamedTuple):
     smallest: float
     largest: float
     functions: Mapping[str, Accuracy]
-    fused: bool = False
+    bias_anywhere: bool = True
 
     def binade(self, magnitude: np.ndarray) -> np.ndarray:
         """The power of two at or below each number >= 0, but not below ``smallest``.
@@ -37,7 +37,9 @@ class Arithmetic(NamedTuple):
         return np.maximum(exponent.view(np.float64), self.smallest)
 
 
-def arithmetic(dtype: str, functions: Mapping[str, Accuracy], fused: bool = False) -> Arithmetic:
+def arithmetic(
+    dtype: str, functions: Mapping[str, Accuracy], bias_anywhere: bool = True
+) -> Arithmetic:
     """The IEEE arithmetic of "float16", "float32" or "float64" with these functions.
 
     References
@@ -52,5 +54,5 @@ def arithmetic(dtype: str, functions: Mapping[str, Accuracy], fused: bool = Fals
         smallest=float(limits.tiny),
         largest=float(limits.max),
         functions=functions,
-        fused=fused,
+        bias_anywhere=bias_anywhere,
     )

@@ -24,7 +24,7 @@ from harness.errors import SubjectError
 from harness.fuzz import fuzz
 from harness.random_cases import LARGE_BATCH, random_batch
 from harness.strategies import configs
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.tally import Tally
 from models import MODELS, Model
 

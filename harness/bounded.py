@@ -780,7 +780,7 @@ class _MatrixProduct(BoundedArray):
     def plus(self, bias):
         """The product with a bias, which comes last or, if the arithmetic says so, anywhere."""
         is_affine = bias.ndim == 1
-        if self.arithmetic.fused:
+        if self.arithmetic.bias_anywhere:
             bias = bias.with_axes(self.operands[0].ndim)
             result = _SumOfProducts(*self.operands, bias=bias).balls()
         else:

@@ -17,7 +17,7 @@ from harness.case import Case, save
 from harness.check import FAILURES, Checker, Failure
 from harness.errors import UserError
 from harness.random_cases import random_batch
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.tally import Tally
 from harness.verdict import DISAGREE
 from harness.versions import versions

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from harness.subjects import tensorflow
+from harness.subjects.tensorflow import tensorflow
 
 Intervals = Tuple[Tuple[float, float], ...]
 Run = Callable[[np.ndarray], np.ndarray]

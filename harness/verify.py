@@ -133,7 +133,7 @@ def verify(
     data : Data
     weights : Weights
     subject : Subject
-        Such as ``harness.subjects.TensorFlow()``.
+        Such as ``harness.subjects.tensorflow.TensorFlow()``.
     judged : function of a Judged, optional
         Called with the case, what was computed and the verdict, which are too large to be kept.
 

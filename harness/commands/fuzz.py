@@ -16,7 +16,7 @@ from harness.files import write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
 from harness.growth import sampled
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.tally import WORST
 from harness.versions import versions
 from models import MODELS

@@ -14,7 +14,7 @@ from harness.divergences import excuse_ending
 from harness.errors import UserError
 from harness.report import describe
 from harness.shrink import Shrinker
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE
 from harness.versions import versions
 

@@ -10,7 +10,7 @@ from harness.check import TENSORFLOW, ended_again_by, verdict_on
 from harness.divergences import excuse_ending
 from harness.errors import UserError
 from harness.report import describe
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE
 
 

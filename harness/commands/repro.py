@@ -7,7 +7,7 @@ from harness.check import TENSORFLOW, computed, ended_again_by
 from harness.divergences import excuse_ending
 from harness.errors import UserError
 from harness.repro import Finding, issue, script
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE, judge
 from harness.versions import versions
 

@@ -16,7 +16,7 @@ from harness.errors import UserError
 from harness.exhibits import Exhibit, drawn
 from harness.files import check_writable, write_json
 from harness.growth import Growth, Judged, growth
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.tally import Tally
 from harness.training import Weights
 from harness.verdict import AGREE, DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, UNDECIDED

@@ -378,13 +378,13 @@ def assert_contains_sums(result, terms_of, a, random, bias=None):
         terms = terms_of(i)
         if bias is None:
             return machine.total(terms)
-        if a.fused and random.random() < 0.5:
+        if a.bias_anywhere and random.random() < 0.5:
             return machine.total(terms + [float(bias[i])])
         return machine.add(machine.total(terms), float(bias[i]))
 
     def exact_value(i):
         total = representable(sum_of(terms_of(i)), a)
-        if bias is None or (not a.fused and total in (INF, -INF)):
+        if bias is None or (not a.bias_anywhere and total in (INF, -INF)):
             # Without fusion, a product that overflows has done so before the bias is added.
             return total
         return representable(sum_of(terms_of(i) + [float(bias[i])]), a)
@@ -459,15 +459,15 @@ def test_a_long_product_contains_every_order_of_summation(precision, count):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("bias_anywhere", [False, True])
 @pytest.mark.parametrize("count", [3000, 12000])
-def test_the_bound_of_a_sum_can_be_reached(count, fused, sign):
+def test_the_bound_of_a_sum_can_be_reached(count, bias_anywhere, sign):
     # Every addition to 1 rounds up by almost half a ULP: few terms, and more than a few.
-    a = FLOAT32._replace(fused=fused)
+    a = FLOAT32._replace(bias_anywhere=bias_anywhere)
     terms = np.full(count, sign * 2.0**-24 * 1.01, dtype=np.float32)
     total = np.add.accumulate(np.append(np.float32(sign), terms), dtype=np.float32)[-1]
     ones = np.ones((count, 1))
-    if fused:
+    if bias_anywhere:
         result = np.matmul(exact(terms, a), exact(ones, a)) + exact([float(sign)], a)
     else:
         terms, ones = np.append(terms, np.float32(sign)), np.append(ones, [[1.0]], axis=0)
@@ -711,13 +711,13 @@ def test_the_maximum_of_subnormals_may_be_any_of_them():
     assert abs(result.mid - subnormal) <= result.rad and abs(result.mid + subnormal) <= result.rad
 
 
-@pytest.mark.parametrize("fused", [False, True])
-def test_a_bias_may_save_a_sum_from_overflow_only_where_it_is_fused(fused):
-    a = FLOAT32._replace(fused=fused)
+@pytest.mark.parametrize("bias_anywhere", [False, True])
+def test_a_bias_may_save_a_sum_from_overflow_only_where_it_is_not_last(bias_anywhere):
+    a = FLOAT32._replace(bias_anywhere=bias_anywhere)
     x, w, b = exact([[3e38, 1e38]], a), exact([[1.0], [1.0]], a), exact([-3e38], a)
     result = np.matmul(x, w) + b
-    assert (result.rad == INF) == fused
-    assert fused or result.mid == INF
+    assert (result.rad == INF) == bias_anywhere
+    assert bias_anywhere or result.mid == INF
 
 
 # --- whole oracles ----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from harness.mistakes import MISTAKES, Mistake
 from harness.regimes import REGIMES
 from harness.shrink import Shrinker
 from harness.strategies import batches
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE
 from models import MODELS
 

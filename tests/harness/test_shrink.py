@@ -12,7 +12,7 @@ from harness.mistakes import MISTAKES
 from harness.random_cases import random_batch
 from harness.shrink import Shrinker
 from harness.simplicity import fingerprint, simpler
-from harness.subjects import TensorFlow
+from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE
 from models import MODELS
 

@@ -1,8 +1,8 @@
-"""Implementations under test: a subject takes a case and returns its trace."""
+"""The TensorFlow at hand, as a subject."""
 
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Optional, Tuple
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from harness.accuracy import Accuracy, accuracies
 from harness.alone import ended_by
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
-from harness.divergences import Ending, Entry, known_in
+from harness.divergences import Ending, known_in
 from harness.errors import SubjectError, UserError
+from harness.subjects.subject import Subject
 
 if TYPE_CHECKING:
     from models.graphs import Graph
@@ -22,43 +23,6 @@ BYTES_KEPT = 2**28
 # on the graphs of random configs, up to the article's sizes, on TensorFlow 1.15 and 2.21.
 _BYTES_OF_AN_OPERATION = 2**14
 PLAIN, FUSED = "plain", "fused"
-
-
-class Subject:
-    """An implementation under test.
-
-    Derive from it to test your own: say how to compute a case, and in which arithmetic.
-
-    Attributes
-    ----------
-    known : tuple of entries of ``harness.divergences``
-        Where it is known to be wrong.
-    """
-
-    known: Tuple[Entry, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """What failing cases say they failed on."""
-        return type(self).__name__
-
-    def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
-        """Compute every array of the trace, with the oracle's names and shapes.
-
-        Raises
-        ------
-        SubjectError
-            If the implementation raises an error instead: that is a disagreement.
-        """
-        raise NotImplementedError
-
-    def ended_by(self, case: Case) -> Optional[str]:
-        """The signal by which it would end the process in computing `case`; None if it does not."""
-        return None
-
-    def arithmetic(self, case: Case) -> Arithmetic:
-        """The arithmetic in which it computes this case: the same for all cases of a config."""
-        raise NotImplementedError
 
 
 class TensorFlow(Subject):
@@ -126,7 +90,7 @@ class TensorFlow(Subject):
         functions["affine tanh"] = Accuracy(
             max(accuracy.ulp for accuracy in affine), max(accuracy.absolute for accuracy in affine)
         )
-        return arithmetic("float32", functions, fused=FUSED in kernels)
+        return arithmetic("float32", functions, bias_anywhere=FUSED in kernels)
 
     def seconds_of_a_run(self, case: Case, runs: int) -> List[float]:
         """What ``session.run`` takes of the graph of `case`, its weights assigned before."""
