@@ -55,7 +55,12 @@ class Alone:
             process.stdin.write((path + "\n").encode())
             process.stdin.flush()
         hung = threading.Event()
-        clock = threading.Timer(self._timeout, lambda: (hung.set(), process.kill()))
+
+        def end() -> None:
+            hung.set()
+            process.kill()
+
+        clock = threading.Timer(self._timeout, end)
         clock.daemon = True
         clock.start()
         try:

@@ -45,8 +45,8 @@ class ArrayVerdict(NamedTuple):
     agree, infinite where a special value or an exact one differs. ``undecided`` marks the elements
     about which the bound says nothing, ``doubts`` is their number. ``known`` marks those that known
     divergences excuse, None if there are none; ``worst`` is the largest ratio of the others, 0 if
-    there are none. ``exact`` says whether the array is compared bit for bit: there the two zeros are
-    different, too.
+    there are none. ``exact`` says whether the array is compared bit for bit: there the two zeros
+    are different, too.
     """
 
     name: str
@@ -214,13 +214,15 @@ class StackVerdict(NamedTuple):
 
     def only(self, places: np.ndarray) -> "StackVerdict":
         """The verdicts on some of the cases, marked or by their places."""
-        parts = (self.expected, self.bound, self.ratios, self.undecided, self.worst, self.doubts)
-        return StackVerdict(
-            [self.cases[place] for place in np.arange(len(self.cases))[places]],
-            self.arrays,
-            _rows(self.actual, places),
-            *[part[places] for part in parts],
-            exact=self.exact,
+        return self._replace(
+            cases=[self.cases[place] for place in np.arange(len(self.cases))[places]],
+            actual=_rows(self.actual, places),
+            expected=self.expected[places],
+            bound=self.bound[places],
+            ratios=self.ratios[places],
+            undecided=self.undecided[places],
+            worst=self.worst[places],
+            doubts=self.doubts[places],
         )
 
     def doubtful(self) -> np.ndarray:
