@@ -121,7 +121,7 @@ class _Run:
         """Start a worker on the batches first, first + step, ..."""
         mine, theirs = self._context.Pipe()
         skip = self._endings.get(first, [])
-        begun = self._context.RawValue("Q", 0)
+        begun = self._context.RawValue("L", 0)
         job = _Job(self._models, self._seed, first, step, skip, self._folder, self._timeout)
         process = self._context.Process(target=_work, args=(theirs, begun, job), daemon=True)
         process.start()

@@ -58,8 +58,8 @@ def script(finding: Finding) -> str:
             name=wrong.name,
             run=wrong.run,
             of=_OF_RUN[wrong.run],
-            expected=_literal(wrong.expected),
-            bound=_literal(wrong.bound),
+            expected=literal(wrong.expected),
+            bound=literal(wrong.bound),
             signs=_SIGNS if wrong.exact else "",
         )
         parts.append(_RUN + expected)
@@ -107,14 +107,14 @@ def _case(case: Case) -> str:
     lines.append("\n\n# The weights, in the order in which TensorFlow creates its variables.")
     lines.append("parameters = [")
     for field in case.model.parameters(case.config):
-        lines.append("    {},  # {}".format(_literal(case.arrays[field.name]), field.name))
+        lines.append("    {},  # {}".format(literal(case.arrays[field.name]), field.name))
     lines.append("]")
-    lines.extend("{} = {}".format(name, _literal(case.arrays[name])) for name in _DATA)
+    lines.extend("{} = {}".format(name, literal(case.arrays[name])) for name in _DATA)
     return "\n".join(lines)
 
 
-def _literal(array: Any) -> str:
-    """The array in Python's words, every number in full."""
+def literal(array: Any) -> str:
+    """The array in Python's words, every number in full, zeros with their signs."""
     array = np.asarray(array)
     dtype = "np.float32" if array.dtype == np.float32 else "np.float64"
     if array.size and array.tobytes() != array.size * array.flat[0].tobytes() and array.ndim:
