@@ -358,7 +358,12 @@ def _are_numbers(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arith
 
 
 def _is_number(name: str, array: np.ndarray, arithmetic: Arithmetic) -> bool:
-    """Whether an array is of the subject's numbers; predictions are of whole ones, of any width."""
+    """Whether an array is of the subject's numbers; predictions are of whole ones, of any width.
+
+    An array without numbers, as of no steps, may be of any.
+    """
+    if not array.size and array.dtype.kind in "biuf":
+        return True
     if name == "predictions":
         return array.dtype.kind in "iu"
     return array.dtype.newbyteorder("=") == arithmetic.name
