@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from examples import Float32Port, random_case
 
-from harness.alone import Ending
+from harness.alone import Alone, Ending
 from harness.case import Case, load, save
 from harness.check import Checker, verdict_on
 from harness.cli import COMMANDS
@@ -22,6 +23,8 @@ from harness.fuzz import fuzz
 from harness.random_cases import random_batch
 from harness.report import describe
 from harness.tally import Tally
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def rnndiff(*arguments, **kwargs):
@@ -225,7 +228,9 @@ def test_a_case_that_ends_a_worker_is_saved_and_all_others_are_judged(
             os.kill(killed[0].pid, signal.SIGSEGV)
 
     # No case does it but those that are known to, which no worker computes.
-    monkeypatch.setattr("harness.fuzz.first_ending", lambda cases: Ending(cases[17], "SIGSEGV"))
+    monkeypatch.setattr(
+        "harness.fuzz.first_ending", lambda cases, timeout: Ending(cases[17], "SIGSEGV")
+    )
     progress = run(kill_once)
     assert [failure.way for failure in progress.failures] == ["seq2seq-ends-process"]
     assert progress.tally.cases["disagree"] == 1
@@ -233,6 +238,66 @@ def test_a_case_that_ends_a_worker_is_saved_and_all_others_are_judged(
     saved = load(progress.failures[0].path)
     assert saved.notes["ended_by"] == "SIGSEGV"
     assert np.array_equal(saved.case.inputs, random_batch("seq2seq", 3, 0)[17].inputs)
+
+
+# Imported by every Python that starts: on one case, TensorFlow does not come back.
+HANGS = """
+import collections
+import itertools
+import os
+import zlib
+
+from harness.subjects.tensorflow import TensorFlow
+
+call = TensorFlow.__call__
+
+
+def hangs(self, case):
+    if zlib.crc32(case.inputs.tobytes()) == int(os.environ["RNNDIFF_TEST_HANGS"]):
+        collections.deque(itertools.repeat(0), maxlen=0)
+    return call(self, case)
+
+
+TensorFlow.__call__ = hangs
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path, monkeypatch):
+    """A case on which TensorFlow, in any process that starts from now on, does not come back."""
+    case = random_batch("seq2seq", 3, 0)[17]
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(HANGS)
+    paths = [str(tmp_path / "site"), ROOT, os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("RNNDIFF_TEST_HANGS", str(zlib.crc32(case.inputs.tobytes())))
+    return case
+
+
+@pytest.mark.slow
+def test_a_case_on_which_a_worker_hangs_is_saved_and_all_others_are_judged(
+    tensorflow, tmp_path, monkeypatch, hanging
+):
+    monkeypatch.setattr("harness.fuzz.GRACE", 1.0)
+    folder = str(tmp_path / "failures")
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=200, folder=folder, timeout=10.0)
+    assert [failure.way for failure in progress.failures] == ["seq2seq-Hang"]
+    assert "Hang: no result after 10 s" in progress.failures[0].report
+    assert progress.tally.cases["disagree"] == 1 and progress.cases == 256
+    saved = load(progress.failures[0].path)
+    assert saved.notes["ended_by"] == "Hang"
+    assert np.array_equal(saved.case.inputs, hanging.inputs)
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_ended_and_the_next_case_gets_another(tensorflow, hanging):
+    others = random_batch("seq2seq", 3, 0)[:2]
+    with Alone(timeout=10.0) as alone:
+        assert [alone.ended_by(case) for case in (others[0], hanging, others[1])] == [
+            None,
+            "Hang",
+            None,
+        ]
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from harness.commands.minimize import minimize
 from harness.commands.repro import repro
 from harness.divergences import ENTRIES
 from harness.errors import UserError
+from harness.repro import Finding, literal, script
+from harness.verdict import judge
 from models import MODELS
 
 DIVERGENCES = {entry.name: entry for entry in ENTRIES}
@@ -55,6 +57,56 @@ def test_the_script_computes_what_the_subject_does_and_exits_with_0_once_it_is_r
     assert sorted(namespace["trace"]) == sorted(right)
     for key, array in right.items():
         assert namespace["trace"][key].tobytes() == array.tobytes(), key
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "attention"])
+def test_the_script_sees_a_zero_of_the_wrong_sign_where_the_verdict_does(name, tensorflow):
+    case = random_case(name)
+    right = tensorflow(case)
+    wrong = np.where(right["fed_back"] == 0, np.float32(-0.0), right["fed_back"])
+    verdict = judge(case, dict(right, fed_back=wrong), tensorflow.arithmetic(case))
+    assert verdict.first_wrong().name == "fed_back"
+    source = script(Finding(case, verdict, {}))
+    computed = "np.asarray(trace['fed_back'], np.float64)"
+    assert source.count(computed) == 1
+    planted = source.replace(computed, "np.where({0} == 0, -0.0, {0})".format(computed))
+    for text, status in ((source, 0), (planted, 1)):
+        with pytest.raises(SystemExit) as ended:
+            exec(compile(text, "repro.py", "exec"), {})
+        assert ended.value.code == status
+
+
+def test_the_script_leaves_the_sign_of_a_zero_open_where_it_is_rounded(tensorflow):
+    case = random_case("bidirectional")
+    for array in case.parameters:
+        array[:] = 0
+    right = tensorflow(case)
+    verdict = judge(case, dict(right, scores=right["scores"] + 1), tensorflow.arithmetic(case))
+    source = script(Finding(case, verdict, {}))
+    computed = "np.asarray(trace['scores'], np.float64)"
+    with pytest.raises(SystemExit) as ended:
+        exec(compile(source.replace(computed, "-" + computed), "repro.py", "exec"), {})
+    assert ended.value.code == 0
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [0.0, -0.0],
+        [-0.0, 0.0],
+        [-0.0, -0.0],
+        [0.0, 0.0],
+        [1.5, 1.5],
+        [np.nan, np.nan],
+        [],
+        [np.inf],
+    ],
+    ids=str,
+)
+def test_a_number_of_the_script_reads_back_as_itself_zeros_with_their_signs(numbers):
+    array = np.array(numbers, np.float32)
+    names = {"np": np, "nan": np.nan, "inf": np.inf}
+    assert eval(literal(array), names).tobytes() == array.tobytes()
 
 
 def test_the_issue_names_the_versions_and_holds_the_script(tensorflow, tmp_path):

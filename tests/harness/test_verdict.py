@@ -1,6 +1,7 @@
 """Verdicts on traces that are right, wrong, or beyond deciding."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -199,3 +200,225 @@ def test_a_case_is_judged_in_a_stack_as_it_is_alone(name):
                     np.testing.assert_allclose(one.bound, other.bound, rtol=1e-9)
                 seen.add(verdict.status)
     assert {AGREE, DISAGREE} <= seen
+
+
+# --- errors that are planted --------------------------------------------------------------------
+
+RUNS = (TEACHER_FORCED, FREE_RUNNING)
+SEEDS = (0, 1, 2)
+
+
+def arrays_of(name):
+    """The names of all arrays of a model's trace."""
+    return list(Float32Port()(random_case(name)))
+
+
+EVERY_ARRAY = [(name, array) for name in MODELS for array in arrays_of(name)]
+# The predictions are classes, and have a test of their own.
+OF_NUMBERS = [(name, array) for name, array in EVERY_ARRAY if array != "predictions"]
+
+
+class Stack:
+    """Three cases and their right traces; errors are planted into that in the middle.
+
+    The other two are what they were, and so is what is expected of the case: no array's own numbers
+    are among those that it is computed from, but for those of other steps.
+    """
+
+    def __init__(self, name, change=lambda case: None, **sizes):
+        self.cases = [random_case(name, seed, gain=0.5, **sizes) for seed in SEEDS]
+        for case in self.cases:
+            change(case)
+        self.traces = [Float32Port()(case) for case in self.cases]
+        (stack,) = judge_stacks(self.cases, self.traces, FLOAT32)
+        assert not stack.disagree().any()
+        self.arrays = {(a.run, a.name): a for a in stack.verdict(1).arrays}
+
+    def places(self, run, name, count=2):
+        """Some indices of an array of which something is known."""
+        array = self.arrays[run, name]
+        known = np.argwhere(np.isfinite(array.bound) & np.isfinite(array.expected))
+        random = np.random.RandomState(0)
+        return [tuple(known[i]) for i in random.permutation(len(known))[:count]]
+
+    def planted(self, name, place, value):
+        """The verdicts with a number in this place: in the stack, and alone."""
+        array = np.array(self.traces[1][name])
+        array[place] = value
+        traces = [self.traces[0], dict(self.traces[1], **{name: array}), self.traces[2]]
+        (stack,) = judge_stacks(self.cases, traces, FLOAT32)
+        return stack, judge(self.cases[1], traces[1], FLOAT32)
+
+    def is_seen(self, run, name, place, value):
+        """Whether a number is outside its bound there: in the stack, alone, in every summary."""
+        stack, alone = self.planted(name, place, value)
+        seen = []
+        for verdict in (stack.verdict(1), alone):
+            (array,) = [a for a in verdict.arrays if (a.run, a.name) == (run, name)]
+            seen.append(bool(array.wrong[place]))
+            if seen[-1]:
+                assert array.status == verdict.status == DISAGREE
+                assert verdict.first_wrong() is not None
+                assert stack.disagree().tolist() == [False, True, False]
+                assert array.first_wrong() <= place
+        assert seen[0] == seen[1]
+        return seen[0]
+
+
+def just_outside(mid, rad, side):
+    """The first float32 number beyond the ball on one side."""
+    value = np.float32(mid + side * rad)
+    beyond = np.float32(side * np.inf)
+    while abs(np.float64(value) - mid) > rad:
+        value = np.nextafter(value, -beyond)
+    while abs(np.float64(value) - mid) <= rad:
+        value = np.nextafter(value, beyond)
+    return value
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("name, array", OF_NUMBERS)
+def test_an_error_just_outside_its_bound_is_seen_and_one_just_inside_is_not(name, array, run):
+    stack = Stack(name)
+    judged = stack.arrays[run, array]
+    places = stack.places(run, array)
+    assert places
+    for place, side in itertools.product(places, (-1, 1)):
+        mid, rad = judged.expected[place], judged.bound[place]
+        outside = just_outside(mid, rad, side)
+        # Of what is no ball, no other number is inside.
+        inside = np.nextafter(outside, np.float32(-side * np.inf)) if rad else np.float32(mid)
+        assert stack.is_seen(run, array, place, outside), (place, mid, rad, outside)
+        assert not stack.is_seen(run, array, place, inside), (place, mid, rad, inside)
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_other_class_is_seen(name, run):
+    stack = Stack(name)
+    array = stack.arrays[run, "predictions"]
+    for place in stack.places(run, "predictions", count=6):
+        for token in set(range(-1, 5)) - {int(array.expected[place])}:
+            assert stack.is_seen(run, "predictions", place, token)
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("name, array", OF_NUMBERS)
+def test_a_special_value_is_seen_wherever_it_stands(name, array, run):
+    stack = Stack(name)
+    places = stack.places(run, array)
+    assert places
+    for place, value in itertools.product(places, (np.nan, np.inf, -np.inf)):
+        assert stack.is_seen(run, array, place, value)
+
+
+@pytest.mark.parametrize("special, others", [(np.nan, (0, np.inf)), (np.inf, (np.nan, -np.inf, 9))])
+@pytest.mark.parametrize("run", RUNS)
+def test_in_place_of_a_special_value_nothing_else_is_right(special, others, run):
+    def poison(case):
+        case.arrays["projection/bias"][1] = special
+
+    cases = [random_case("bidirectional", seed) for seed in SEEDS]
+    for case in cases:
+        poison(case)
+    right = [Float32Port()(case) for case in cases]
+    for value in (special,) + others:
+        traces = [dict(trace, scores=trace["scores"].copy()) for trace in right]
+        traces[1]["scores"][0, 1] = value
+        (stack,) = judge_stacks(cases, traces, FLOAT32)
+        for verdict in (stack.verdict(1), judge(cases[1], traces[1], FLOAT32)):
+            (scores,) = [a for a in verdict.arrays if (a.name, a.run) == ("scores", run)]
+            assert bool(scores.wrong[0, 1]) == (value is not special)
+
+
+@pytest.mark.parametrize("name, array", EVERY_ARRAY)
+def test_a_zero_of_the_wrong_sign_is_seen_just_where_numbers_are_only_moved(name, array):
+    def vanish(case):
+        for parameter in case.model.parameters(case.config):
+            case.arrays[parameter.name][:] = 0
+        # Minus zero, too, is moved.
+        case.inputs[0] = -0.0
+
+    stack = Stack(name, vanish)
+    judged = stack.arrays[TEACHER_FORCED, array]
+    zeros = [place for place in np.ndindex(*judged.actual.shape) if judged.actual[place] == 0]
+    for place in zeros[:6] if array != "predictions" else ():
+        flipped = -judged.actual[place]
+        assert stack.is_seen(TEACHER_FORCED, array, place, flipped) == judged.exact
+    moved = ("fed_back", "windows", "final_state", "predictions")
+    assert judged.exact == array.endswith(moved)
+
+
+def test_a_ball_around_zero_is_as_wide_as_it_says_to_a_ten_millionth():
+    def cancel(case):
+        # Pairs of equal units, with opposite weights.
+        for direction in ("forward", "backward"):
+            for part in ("kernel", "bias"):
+                numbers = case.arrays["{}/{}".format(direction, part)]
+                numbers[..., 1::2] = numbers[..., ::2]
+        kernel = case.arrays["projection/kernel"]
+        kernel[1::2] = -kernel[::2]
+        case.arrays["projection/bias"][:] = 0
+
+    stack = Stack("bidirectional", cancel, batch=4, outputs=8)
+    scores = stack.arrays[TEACHER_FORCED, "scores"]
+    ratios = []
+    for place in stack.places(TEACHER_FORCED, "scores", count=32):
+        mid, rad = scores.expected[place], scores.bound[place]
+        assert abs(mid) < rad / 64
+        for side in (-1, 1):
+            outside = just_outside(mid, rad, side)
+            assert stack.is_seen(TEACHER_FORCED, "scores", place, outside)
+            ratios.append(abs(np.float64(outside) - mid) / rad)
+    assert 1 < min(ratios) < 1 + 1e-7
+
+
+def scored(scores):
+    """A case of one row with these scores, whatever its inputs."""
+    case = random_case("bidirectional", batch=1, outputs=len(scores))
+    case.arrays["projection/kernel"][:] = 0
+    case.arrays["projection/bias"][:] = scores
+    return case
+
+
+@pytest.mark.parametrize(
+    "scores, right",
+    [
+        ([0, -1, 1e-40], {0, 2}),
+        ([-1e-40, -1, 0], {0, 2}),
+        ([-1e-40, -1e-40, -1e-41, 0], {0, 3}),
+        ([1e-40, 1e-41, 2], {2}),
+        ([1, 0, 1], {0}),
+    ],
+)
+def test_where_subnormals_may_be_flushed_each_of_two_predictions_is_right_and_none_between(
+    scores, right
+):
+    case = scored(scores)
+    trace = Float32Port()(case)
+    trace["scores"][:] = scores
+    for token in range(len(scores)):
+        chosen = np.full_like(trace["predictions"], token)
+        correct = np.float32(case.labels[0, token] == 1)
+        stacks = judge_stacks(
+            [case] * 2, [dict(trace, predictions=chosen, accuracy=correct)] * 2, FLOAT32
+        )
+        alone = judge(case, dict(trace, predictions=chosen, accuracy=correct), FLOAT32)
+        for verdict in (alone, stacks[0].verdict(0)):
+            forced = {a.name: a for a in verdict.arrays if a.run == TEACHER_FORCED}
+            assert (forced["predictions"].status == AGREE) == (token in right)
+            assert forced["predictions"].doubts == 0
+            assert (verdict.status == AGREE) == (token in right), verdict.summary()
+
+
+def test_a_wrong_trace_is_told_of_all_at_once():
+    case = random_case("seq2seq")
+    trace = Float32Port()(case)
+    del trace["loss"], trace["fed_back"]
+    trace.update(scores=trace["scores"].astype(complex), accuracy=np.zeros(2, np.float32))
+    with pytest.raises(SubjectError) as raised:
+        judge(case, trace, FLOAT32)
+    assert str(raised.value) == (
+        "WrongTrace: it has no 'fed_back', 'loss'; 'scores' is complex128, not float32; "
+        "'accuracy' has the shape [2], not []"
+    )
