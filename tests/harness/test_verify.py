@@ -104,7 +104,7 @@ def test_training_lowers_the_loss_and_the_oracle_agrees(name, tensorflow):
     assert 0 < verified.scores().absolute < 1e-5
 
 
-def test_the_seed_alone_decides_the_weights():
+def test_the_seed_alone_decides_the_weights(tensorflow):
     data = learnable(BIDIRECTIONAL)
     first, again, other = (
         train(BIDIRECTIONAL, config_of(BIDIRECTIONAL), data.training, PLAN, seed)
@@ -114,7 +114,7 @@ def test_the_seed_alone_decides_the_weights():
     assert not same(first.parameters, other.parameters)
 
 
-def test_ctrl_c_keeps_the_weights_reached_so_far():
+def test_ctrl_c_keeps_the_weights_reached_so_far(tensorflow):
     def press_ctrl_c(step, loss):
         if step == 5:
             raise KeyboardInterrupt
