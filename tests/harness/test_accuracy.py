@@ -156,7 +156,8 @@ def test_a_single_wrong_float_is_found_and_named():
 def test_a_correctly_rounded_kernel_is_half_an_ulp_off():
     kernel = kernel_of(lambda x: np.tanh(x.astype(np.float64)).astype(np.float32))
     *_, measured = ulp.measure(kernel, ulp.sample(ulp.TANH, 50000))
-    assert 0.49 < measured.ulp <= 0.5
+    # What it is measured against, NumPy's tanh in float64, is right to 4 ULP, 2^-29 of float32's.
+    assert 0.49 < measured.ulp <= 0.5 + 8 * 2.0**-29
 
 
 def softmax_of(exponential, reciprocal=np.reciprocal):
@@ -201,7 +202,7 @@ def test_reciprocals_inside_a_softmax_are_told_from_its_exponentials():
         run = ulp._ReciprocalOfSoftmax(softmax, ulp._ExpOfSoftmax(softmax))
         arguments = np.random.RandomState(0).uniform(-17, -0.1, 2000).astype(np.float32)
         worst[name] = ulp.errors(run(arguments), run.exact(arguments)).max()
-    assert worst["rounded"] <= 0.5
+    assert worst["rounded"] <= 0.5 + 8 * 2.0**-29
     assert 2.5 < worst["inaccurate"] < 4
 
 
