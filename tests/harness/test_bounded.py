@@ -352,24 +352,20 @@ def test_in_float64_the_midpoint_errs_as_well():
         assert result.rad >= 1.9 * a.unit * result.mid
 
 
-@pytest.mark.parametrize(
-    "function, low, high",
-    [
-        # The ends of what is normal: outside, the result is 0, 1 or infinite, or -x for a small x.
-        (np.tanh, 2.0**-60, 20.0),
-        (np.exp, 2.0**-60, 708.0),
-        (np.expm1, 2.0**-60, 1.0),
-        (np.log, 2.0**-1000, 2.0**1000),
-    ],
-    ids=lambda value: getattr(value, "__name__", None),
-)
-def test_numpys_function_is_right_to_4_ulp_of_float64(function, low, high):
-    """What every midpoint presumes, of the NumPy and the processor at hand."""
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("function", [np.tanh, np.exp, np.expm1, np.log], ids=lambda f: f.__name__)
+def test_numpys_function_is_right_to_4_ulp(function, dtype):
+    """What every midpoint presumes, and a port in NumPy, of the NumPy and the processor at hand."""
+    limits = np.finfo(dtype)
+    # Beyond these the result is 0, 1 or infinite, or the argument itself.
+    high = {"tanh": 20.0, "exp": -0.99 * np.log(limits.tiny), "expm1": 1.0}.get(function.__name__)
+    low, high = (limits.tiny, limits.max / 2) if function is np.log else (2.0**-60, high)
     random = np.random.RandomState(0)
-    magnitudes = np.exp(random.uniform(np.log(low), np.log(high), 1500))
-    arguments = np.append(magnitudes, random.uniform(low, min(high, 4.0), 1500))
+    arguments = np.exp(random.uniform(np.log(low), np.log(high), 1500))
+    arguments = np.append(arguments, random.uniform(2.0**-60, min(high, 4.0), 1500))
     if function is not np.log:
         arguments *= random.choice([-1.0, 1.0], arguments.size)
+    arguments = arguments.astype(dtype)
     # Whole vectors, and the few elements that are left over or alone, are computed by other code.
     values = [function(arguments)]
     for size in (1, 2, 3, 7):
@@ -378,7 +374,7 @@ def test_numpys_function_is_right_to_4_ulp_of_float64(function, low, high):
     with mpmath.workprec(200):
         for i, argument in enumerate(arguments.tolist()):
             exact_value = getattr(mpmath, function.__name__)(mpmath.mpf(argument))
-            ulp = mpmath.ldexp(1, mpmath.frexp(exact_value)[1] - 53)
+            ulp = mpmath.ldexp(1, mpmath.frexp(exact_value)[1] - 1 - limits.nmant)
             for value in {float(array[i]) for array in values}:
                 assert abs(mpmath.mpf(value) - exact_value) <= 4 * ulp, argument
 
