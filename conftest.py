@@ -53,6 +53,17 @@ def pytest_addoption(parser):
         default=TIMEOUT,
         help="Seconds that TensorFlow has for each case, by default {:g}.".format(TIMEOUT),
     )
+    parser.addoption(
+        "--without-tensorflow",
+        action="store_true",
+        help="Skip the tests that need TensorFlow; they fail otherwise, should it not import.",
+    )
+
+
+_NO_TENSORFLOW = (
+    "TensorFlow does not import, so the tests that need it fail; "
+    "pytest --without-tensorflow leaves them out."
+)
 
 
 def _profile(config):
@@ -91,12 +102,18 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def tensorflow():
-    """The subject; tests that need it are skipped where TensorFlow is missing."""
+def tensorflow(pytestconfig):
+    """The subject. What needs it fails where it does not import: skipped, it would seem to pass."""
+    if pytestconfig.getoption("--without-tensorflow"):
+        pytest.skip("--without-tensorflow")
     try:
         return TensorFlow()
-    except UserError as error:
-        pytest.skip(str(error))
+    except Exception as error:
+        # An ImportError comes as a UserError; an unfit protobuf or NumPy raises what it likes.
+        why = (
+            error if isinstance(error, UserError) else "{}: {}".format(type(error).__name__, error)
+        )
+    pytest.fail("{}\n{}".format(why, _NO_TENSORFLOW), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -183,6 +200,9 @@ def pytest_terminal_summary(terminalreporter, config):
             "{} processes were ended: the cases of the tests that they were at are not "
             "counted".format(config.rnndiff_lost)
         )
+    errors = terminalreporter.stats.get("error", [])
+    if any(_NO_TENSORFLOW in str(report.longrepr) for report in errors):
+        terminalreporter.write_line(_NO_TENSORFLOW, red=True)
     tally = config.rnndiff_tally
     if sum(tally.cases.values()):
         terminalreporter.section("differential testing")

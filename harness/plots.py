@@ -23,7 +23,7 @@ _COLORS = {
     "#060606": "var(--bad)",
 }
 _INK, _SOFT, _LINE, _COOL, _WARM, _BAD = _COLORS
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8,
     "font.family": "sans-serif",
     "svg.fonttype": "none",
@@ -112,7 +112,7 @@ def _figure(title: str) -> Any:
 
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_SIZE)
-        axes = figure.add_axes([0.15, 0.17, 0.83, 0.72])
+        axes = figure.add_axes((0.15, 0.17, 0.83, 0.72))
         axes.set_title(title)
         axes.grid(axis="y", color=_LINE, linewidth=0.5)
         axes.set_axisbelow(True)

@@ -156,7 +156,8 @@ def test_a_single_wrong_float_is_found_and_named():
 def test_a_correctly_rounded_kernel_is_half_an_ulp_off():
     kernel = kernel_of(lambda x: np.tanh(x.astype(np.float64)).astype(np.float32))
     *_, measured = ulp.measure(kernel, ulp.sample(ulp.TANH, 50000))
-    assert 0.49 < measured.ulp <= 0.5
+    # What it is measured against, NumPy's tanh in float64, is right to 4 ULP, 2^-29 of float32's.
+    assert 0.49 < measured.ulp <= 0.5 + 8 * 2.0**-29
 
 
 def softmax_of(exponential, reciprocal=np.reciprocal):
@@ -201,7 +202,7 @@ def test_reciprocals_inside_a_softmax_are_told_from_its_exponentials():
         run = ulp._ReciprocalOfSoftmax(softmax, ulp._ExpOfSoftmax(softmax))
         arguments = np.random.RandomState(0).uniform(-17, -0.1, 2000).astype(np.float32)
         worst[name] = ulp.errors(run(arguments), run.exact(arguments)).max()
-    assert worst["rounded"] <= 0.5
+    assert worst["rounded"] <= 0.5 + 8 * 2.0**-29
     assert 2.5 < worst["inaccurate"] < 4
 
 
@@ -209,8 +210,7 @@ def test_reciprocals_inside_a_softmax_are_told_from_its_exponentials():
 
 
 @pytest.fixture(scope="module")
-def kernels():
-    pytest.importorskip("models.tf1")
+def kernels(tensorflow):
     return ulp.kernels()
 
 
@@ -274,10 +274,15 @@ def test_the_fused_tanh_is_measured_where_there_is_one(kernels):
 # --- the command --------------------------------------------------------------------------------
 
 
-def rnndiff_ulp(monkeypatch, run, *options):
-    pytest.importorskip("models.tf1")
-    monkeypatch.setattr(ulp, "kernels", lambda: [kernel_of(run), kernel_of(run, ulp.LOG)])
-    return CliRunner().invoke(command.ulp, ["--json", "-", "--samples", "1000"] + list(options))
+@pytest.fixture
+def rnndiff_ulp(tensorflow, monkeypatch):
+    """A function that measures kernels which compute as `run` does."""
+
+    def invoke(run, *options):
+        monkeypatch.setattr(ulp, "kernels", lambda: [kernel_of(run), kernel_of(run, ulp.LOG)])
+        return CliRunner().invoke(command.ulp, ["--json", "-", "--samples", "1000"] + list(options))
+
+    return invoke
 
 
 def report(result):
@@ -288,24 +293,24 @@ def right(x):
     return np.tanh(x.astype(np.float64)).astype(np.float32)
 
 
-def test_the_command_succeeds_if_the_table_holds(monkeypatch):
-    result = rnndiff_ulp(monkeypatch, right, "--function", "tanh")
+def test_the_command_succeeds_if_the_table_holds(rnndiff_ulp):
+    result = rnndiff_ulp(right, "--function", "tanh")
     assert result.exit_code == 0, result.output
     (row,) = report(result)["kernels"]
     assert row["function"] == "tanh" and row["holds"] and row["arguments"] >= 1000
 
 
-def test_the_command_fails_if_one_argument_is_worse_than_the_table(monkeypatch):
+def test_the_command_fails_if_one_argument_is_worse_than_the_table(rnndiff_ulp):
     def run(x):
         return np.where(x == np.float32(16), np.nan, right(x)).astype(np.float32)
 
-    result = rnndiff_ulp(monkeypatch, run, "--function", "tanh")
+    result = rnndiff_ulp(run, "--function", "tanh")
     assert result.exit_code == 1, result.output
     (row,) = report(result)["kernels"]
     assert not row["holds"] and row["ulp"] == "inf" and row["at"] == 16
 
 
-def test_ctrl_c_keeps_what_was_measured(monkeypatch):
+def test_ctrl_c_keeps_what_was_measured(rnndiff_ulp):
     calls = []
 
     def run(x):
@@ -314,13 +319,13 @@ def test_ctrl_c_keeps_what_was_measured(monkeypatch):
             raise KeyboardInterrupt
         return right(x)
 
-    result = rnndiff_ulp(monkeypatch, run)
+    result = rnndiff_ulp(run)
     assert result.exit_code == 130, result.output
     (row,) = report(result)["kernels"]
     assert report(result)["interrupted"] and row["function"] == "tanh"
     assert row["arguments"] == len(calls[0]) + len(calls[1])
 
 
-def test_the_command_knows_its_functions(monkeypatch):
-    result = rnndiff_ulp(monkeypatch, right, "--function", "cosh")
+def test_the_command_knows_its_functions(rnndiff_ulp):
+    result = rnndiff_ulp(right, "--function", "cosh")
     assert result.exit_code == 2 and "no function 'cosh' here, only log, tanh" in result.output

@@ -180,10 +180,11 @@ def test_tallies_of_workers_add_up():
 
 def test_the_case_with_the_largest_ratio_is_kept(tmp_path):
     tally, cases = Tally(), [random_case("seq2seq", seed) for seed in range(4)]
-    for case in cases:
-        tally.add(case, verdict_on(Float32Port(), case)[0])
+    verdicts = [verdict_on(Float32Port(), case)[0] for case in cases]
+    for case, verdict in zip(cases, verdicts):
+        tally.add(case, verdict)
     kept = load(tally.save_worst(str(tmp_path / "worst.npz"))).case
-    ratios = [verdict_on(Float32Port(), case)[0].worst().worst for case in cases]
+    ratios = [verdict.worst().worst for verdict in verdicts]
     assert np.array_equal(kept.inputs, cases[int(np.argmax(ratios))].inputs)
     assert tally.worst == max(ratios)
 

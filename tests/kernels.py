@@ -1,0 +1,165 @@
+"""Whether the tests hold whichever kernels compute: those of OpenBLAS, of NumPy and of oneDNN.
+
+Each of these libraries chooses by the processor which of its kernels to take, and these add up in
+other orders and approximate functions otherwise. This makes them choose, one after the other, each
+kernel that this processor can run; runs the tests that need no TensorFlow (for oneDNN, the fuzzer);
+and prints which kernel was asked for, which was taken, and what came of it. One that was asked for
+and not taken is told of, and has passed nothing. Usage::
+
+    python tests/kernels.py [--cases N] [openblas] [numpy] [onednn] [-- PYTEST ARGUMENT...]
+
+Exit status: 1 if anything failed, or if not one kernel was taken of a library that was named.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import Dict, Iterator, List, NamedTuple
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OPENBLAS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake")
+# A newer OpenBLAS has one kernel for all processors before Nehalem, and names the oldest.
+ALIASES = {"Katmai": "Prescott"}
+# What oneDNN calls itself, by the name that is asked for.
+ONEDNN = {"AVX2": "Intel AVX2"}
+COLUMNS = "{:<9} {:<19} {:<19} {}"
+
+# Prints what was taken. The products are there to end the process if the processor cannot do them.
+PROBE = """
+import json, sys
+import numpy as np
+for dtype in ("f4", "f8"):
+    for rows in (1, 3, 64):
+        a = np.ones((rows, 65), dtype)
+        np.dot(a, a.T), np.dot(a, a[0]), np.dot(a[0], a[0])
+import threadpoolctl
+blas = [each for each in threadpoolctl.threadpool_info() if each["internal_api"] == "openblas"]
+try:
+    from numpy._core import _multiarray_umath as core
+except ImportError:
+    from numpy.core import _multiarray_umath as core
+features = getattr(core, "__cpu_features__", {})
+dispatched = [name for name in getattr(core, "__cpu_dispatch__", []) if features.get(name)]
+print(json.dumps([blas[0]["architecture"] if blas else None, dispatched]))
+"""
+# Makes oneDNN say what it is.
+PRODUCT = """
+from models.tf1 import ONEDNN, tf1
+if ONEDNN:
+    with tf1.Graph().as_default(), tf1.Session() as session:
+        x = tf1.placeholder(tf1.float32, [2, 3])
+        session.run(tf1.matmul(x, tf1.ones([3, 4])), {x: [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]})
+"""
+
+
+class Kernel(NamedTuple):
+    """A kernel that environment variables ask for, and the one that is taken then."""
+
+    library: str
+    asked: str
+    variables: Dict[str, str]
+    taken: str
+
+
+def run(arguments: List[str], variables: Dict[str, str], **options):
+    """Run Python in the root of the repository."""
+    paths = [ROOT] + os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    variables = dict(variables, PYTHONPATH=os.pathsep.join(filter(None, paths)))
+    return subprocess.run(
+        [sys.executable] + arguments,
+        cwd=ROOT,
+        env=dict(os.environ, **variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def probe(variables: Dict[str, str]):
+    """OpenBLAS's kernel, or the signal that ended it; and what NumPy uses of the processor."""
+    done = run(["-W", "ignore", "-c", PROBE], variables)
+    if done.returncode < 0:
+        return signal.Signals(-done.returncode).name, []
+    done.check_returncode()
+    return json.loads(done.stdout)
+
+
+def of_openblas() -> Iterator[Kernel]:
+    for asked in OPENBLAS:
+        variables = {"OPENBLAS_CORETYPE": asked}
+        taken, _ = probe(variables)
+        yield Kernel("openblas", asked, variables, ALIASES.get(taken, taken))
+
+
+def of_numpy() -> Iterator[Kernel]:
+    _, features = probe({})
+    avx512 = [name for name in features if name.startswith(("AVX512", "X86_V4"))]
+    for asked, left_out in (("without AVX-512", avx512), ("without any choice", features)):
+        if left_out:
+            variables = {"NPY_DISABLE_CPU_FEATURES": " ".join(left_out)}
+            still = set(left_out) & set(probe(variables)[1])
+            yield Kernel("numpy", asked, variables, " ".join(sorted(still)) or asked)
+
+
+def of_onednn() -> Iterator[Kernel]:
+    for asked, name in ONEDNN.items():
+        variables = {"ONEDNN_MAX_CPU_ISA": asked}
+        told = dict(variables, ONEDNN_VERBOSE="1")
+        done = run(["-W", "ignore", "-c", PRODUCT], told, stderr=subprocess.DEVNULL)
+        found = re.search("info,cpu,isa:(.*)", done.stdout)
+        taken = found.group(1) if found else "none"
+        yield Kernel("onednn", asked, variables, asked if taken == name else taken)
+
+
+LIBRARIES = {"openblas": of_openblas, "numpy": of_numpy, "onednn": of_onednn}
+
+
+def result_of(kernel: Kernel, cases: int, arguments: List[str]) -> str:
+    """What came of the tests under a kernel, in one line; all of it is printed if any failed."""
+    if kernel.taken != kernel.asked:
+        return "not taken, nothing tested"
+    started = time.time()
+    command = ["pytest", "-q", "--without-tensorflow"] + arguments
+    if kernel.library == "onednn":
+        command = ["harness", "fuzz", "--cases", str(cases), "--seed", "1"]
+    done = run(["-m"] + command, kernel.variables, stderr=subprocess.STDOUT)
+    if done.returncode:
+        print(done.stdout)
+    lines = [line for line in done.stdout.splitlines() if re.search(r"\d (passed|agree)", line)]
+    counts = lines[-1].strip(" =") if lines else "nothing"
+    verdict = "FAILED" if done.returncode else "passed"
+    return "{} in {:.0f} s: {}".format(verdict, time.time() - started, counts)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("libraries", nargs="*", metavar="openblas|numpy|onednn")
+    parser.add_argument("--cases", type=int, default=600, help="how many the fuzzer judges")
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, arguments = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :] or ["-n", "auto"]
+    for library in options.libraries:
+        if library not in LIBRARIES:
+            parser.error("there is no {!r}, only {}".format(library, ", ".join(LIBRARIES)))
+    print(COLUMNS.format("library", "kernel asked for", "kernel taken", "tests"), flush=True)
+    results = {library: [] for library in options.libraries or LIBRARIES}
+    for library in results:
+        for kernel in LIBRARIES[library]():
+            results[library].append(result_of(kernel, options.cases, arguments))
+            row = library, kernel.asked, kernel.taken, results[library][-1]
+            print(COLUMNS.format(*row), flush=True)
+    failed = any(result.startswith("FAILED") for each in results.values() for result in each)
+    tested = [name for name in results if any(r.startswith("passed") for r in results[name])]
+    untested = set(options.libraries) - set(tested)
+    for library in sorted(untested):
+        print("{}: no kernel was taken and passed".format(library))
+    return 1 if failed or untested else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
