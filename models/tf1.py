@@ -5,10 +5,11 @@
 2.15 knows the variable too, but must not see it where there is no ``tf_keras``.
 """
 
-import contextlib
 import importlib.util
 import os
 import sys
+
+from models.environment import processor, xla_compiles_unasked
 
 if "tensorflow" not in sys.modules:
     if importlib.util.find_spec("tf_keras") is not None:
@@ -45,42 +46,15 @@ def _has_onednn():
         return False
     if VERSION < (2, 12):
         chosen = {"1": True, "true": True, "0": False, "false": False}
-        default = VERSION >= (2, 9) and not _MADE_FOR.isdisjoint(_processor_flags())
+        default = VERSION >= (2, 9) and not _MADE_FOR.isdisjoint(processor().flags)
         return chosen.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower(), default)
     from tensorflow.python.util import _pywrap_util_port
 
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
-def _processor_flags():
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next((set(line.split()) for line in file if line.startswith("flags")), set())
-    except OSError:
-        return set()
-
-
-def _has_xla():
-    """Whether XLA compiles graphs that do not ask for it: on processors, it takes two flags.
-
-    They stand in TF_XLA_FLAGS, or in the file that it names.
-    """
-    words = os.environ.get("TF_XLA_FLAGS", "")
-    if words and not words.lstrip().startswith("-"):
-        with contextlib.suppress(OSError), open(words) as file:
-            words = file.read()
-    level, on_processors = "0", False
-    for word in words.split():
-        name, _, value = word.partition("=")
-        if name == "--tf_xla_auto_jit" and not value.startswith("single-gpu"):
-            level = value
-        elif name == "--tf_xla_cpu_global_jit":
-            on_processors = value != "false"
-    return on_processors and level not in ("0", "-1", "")
-
-
 ONEDNN = _has_onednn()
-XLA = _has_xla()
+XLA = xla_compiles_unasked()
 
 
 def _has_tf_keras():
