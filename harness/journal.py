@@ -36,6 +36,11 @@ class Journaled(Subject):
         """As of the subject."""
         return self._subject.label
 
+    @property
+    def premise(self) -> str:
+        """As of the subject."""
+        return self._subject.premise
+
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """As the subject does."""
         save(self._path, case, notes=self._notes)

@@ -91,9 +91,23 @@ def ready_to_run(session, feeds, fetches):
     in its place, TensorFlow's C++ ``Session::MakeCallable``. The arrays are not converted: they
     must have the types and the shapes of `feeds`.
     """
+    return session._make_callable_from_options(_callable_options(feeds, fetches))
+
+
+def nodes_run(session, feeds, fetches, arrays):
+    """The nodes that such a function runs, after all rewriting, as it tells when it runs once."""
+    options = _callable_options(feeds, fetches)
+    # Not for every run: it takes longer then, and TensorFlow 1.x must be asked each time.
+    options.run_options.output_partition_graphs = True
+    metadata = tf1.RunMetadata()
+    session._make_callable_from_options(options)(*arrays, run_metadata=metadata)
+    return [node for graph in metadata.partition_graphs for node in graph.node]
+
+
+def _callable_options(feeds, fetches):
     options = config_pb2.CallableOptions()
     options.feed.extend(tensor.name for tensor in feeds)
     for fetch in fetches:
         is_operation = isinstance(fetch, tf1.Operation)
         (options.target if is_operation else options.fetch).append(fetch.name)
-    return session._make_callable_from_options(options)
+    return options
