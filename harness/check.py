@@ -169,6 +169,7 @@ class Checker:
         One that disagrees is shrunk to the smallest case that fails in the same way; a second such
         case is not shrunk again.
         """
+        self._tally.premise = self._subject.premise
         stacks, others = verdicts_on(self._subject, cases)
         for stack in stacks:
             self._tally.add_stack(stack)
@@ -194,7 +195,12 @@ class Checker:
 
     def _kept(self, way: str, path: str, case: Case) -> Failure:
         verdict, trace = verdict_on(self._subject, case)
-        notes = dict(versions(), subject=self._subject.label, verdict=verdict.summary())
+        notes = dict(
+            versions(),
+            subject=self._subject.label,
+            premise=self._subject.premise,
+            verdict=verdict.summary(),
+        )
         again = "saved as {}".format(path)
         if self._subject.label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)

@@ -100,7 +100,7 @@ def render(report: Report) -> str:
         worst="{:.3f}".format(math.floor(1000 * report.tally.worst) / 1000),
         failed=report.failures or any(table.status not in _RIGHT for table in report.tables),
         headline=_headline(report),
-        environment=dict(_environment(), **report.environment),
+        environment=dict(_environment(), premise=report.tally.premise, **report.environment),
     )
 
 

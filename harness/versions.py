@@ -3,7 +3,7 @@
 import os
 import platform
 import shlex
-from typing import Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
@@ -48,6 +48,11 @@ def versions() -> Dict[str, str]:
         "mode": "xla" if xla_compiles_unasked() else "session",
         "environment": environment(),
     }
+
+
+def noted(notes: Mapping[str, Any]) -> Dict[str, str]:
+    """What the notes of a saved case say of it, and what the subject was presumed to be."""
+    return {name: str(notes[name]) for name in [*versions(), "premise"] if name in notes}
 
 
 def environment() -> str:

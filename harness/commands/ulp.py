@@ -16,7 +16,7 @@ from harness.accuracy import Accuracy
 from harness.errors import INTERRUPTED
 from harness.files import write_json
 from harness.subjects.tensorflow import tensorflow
-from harness.subjects.tensorflow_accuracy import place
+from harness.subjects.tensorflow_accuracy import nearest, place
 from harness.subjects.tensorflow_premises import every_kernel, known_arguments, name_of, stated
 from harness.ulp import Kernel, Measurement
 from harness.versions import versions
@@ -100,7 +100,7 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
                 progress.update(task, description="{0.function.name} {0.shape}".format(kernel))
                 table = stated(name_of(kernel), where)
                 rows.append(Row(kernel, measuring.NOTHING, table))
-                absolute = table.absolute if table else 0.0
+                absolute = (table or nearest(*name_of(kernel), where)).absolute
                 chunks = _arguments(kernel, samples, exhaustive)
                 for measured in measuring.measure(kernel, chunks, absolute):
                     progress.advance(task, measured.arguments - rows[-1].measured.arguments)

@@ -32,15 +32,17 @@ product, are rounded. That is ``2 exp + reciprocal + 0.5`` ULP.
 """
 
 import os
+import re
 from typing import List, NamedTuple, Optional, Tuple
 
 from harness.accuracy import Accuracy, worst
 from harness.errors import UserError
-from models.environment import INSTRUCTION_SETS, Processor
+from models.environment import INSTRUCTION_SETS, Processor, processor, xla_compiles_unasked
 
 Version = Tuple[int, int]
 
-FLUSHED = 2.0**-126
+# What becomes subnormal becomes zero, in the tanh of 1.x even if it is multiplied by 0.0049 first.
+FLUSHED, MULTIPLIED = 2.0**-126, 2.41e-36
 # Vendor and largest instruction set of the processors that were measured.
 EPYC, XEON = "AuthenticAMD avx512", "GenuineIntel amx"
 XLA = "XLA"
@@ -100,8 +102,7 @@ TABLE: Tuple[Row, ...] = (
         first=(1, 13),
         last=(2, 3),
         ulp=6.89,
-        # Multiplied by 0.0049 first: 2.4e-36 becomes subnormal, and zero.
-        absolute=2.41e-36,
+        absolute=MULTIPLIED,
         at=5.82787609,
         origin="all numbers on 1.15, same bits on the others",
     ),
@@ -294,10 +295,10 @@ TABLE: Tuple[Row, ...] = (
 )
 
 
-def place(version: Version, processor: Processor) -> Place:
+def place(version: Version, at_hand: Processor) -> Place:
     """Where a TensorFlow computes, by the processor at hand and what oneDNN is allowed of it."""
-    named = "{0.vendor} {0.instruction_set}".format(processor)
-    return Place(version, named, _allowed(processor.instruction_set))
+    named = "{0.vendor} {0.instruction_set}".format(at_hand)
+    return Place(version, named, _allowed(at_hand.instruction_set))
 
 
 def _allowed(largest: str) -> str:
@@ -318,16 +319,32 @@ def accuracy_of(function: str, kernel: str, where: Place) -> Optional[Accuracy]:
     return worst(Accuracy(row.ulp, row.absolute) for row in rows) if rows else None
 
 
+def coverage(version: str) -> str:
+    """Whether there are rows for a version, such as "2.21.0", in a sentence, before it is run."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if not found:
+        return "no TensorFlow, no accuracy of its functions"
+    where = place((int(found.group(1)), int(found.group(2))), processor())
+    kernels = {row.kernel for row in TABLE if row.covers(where)}
+    if len(kernels) > 1 and (XLA in kernels or not xla_compiles_unasked()):
+        return "accuracy of functions: the table's, if it is seen to hold"
+    return "accuracy of functions: to be measured here, the table has no {} on {}{}".format(
+        version, where.processor.strip(), " with XLA" if xla_compiles_unasked() else ""
+    )
+
+
 def nearest(function: str, kernel: str, where: Place) -> Accuracy:
     """The worst that is known of a function in what is nearest to a place that is not covered.
 
-    In order: the same kernel, the same instruction set of oneDNN's, the nearest version.
+    In order: the same kernel, the same instruction set of oneDNN's, the nearest version. As much
+    may be flushed to zero as in any.
     """
     rows = _rows(function, kernel) or [row for row in TABLE if row.function == function]
     rows = [row for row in rows if where.instruction_set in row.instruction_sets] or rows
     closest = min(_distance(row, where.version) for row in rows)
     rows = [row for row in rows if _distance(row, where.version) == closest]
-    return worst(Accuracy(row.ulp, row.absolute) for row in rows)
+    known = worst(Accuracy(row.ulp, row.absolute) for row in rows)
+    return Accuracy(known.ulp, max(known.absolute, MULTIPLIED))
 
 
 def check(version: Version) -> None:
