@@ -9,7 +9,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import hypothesis
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings, target
 
@@ -20,8 +19,9 @@ from harness.exhibits import exhibits
 from harness.growth import sampled
 from harness.run import GRACE, TIMEOUT
 from harness.subjects.tensorflow import TensorFlow
+from harness.subjects.tensorflow_accuracy import coverage
 from harness.tally import WORST, Tally
-from harness.versions import tensorflow_version
+from harness.versions import versions
 from models import MODELS
 
 _COMMON = dict(
@@ -72,9 +72,15 @@ def _profile(config):
 
 
 def pytest_report_header(config):
-    return "rnndiff: TensorFlow {}, NumPy {}, Hypothesis {}, profile {!r}".format(
-        tensorflow_version() or "missing", np.__version__, hypothesis.__version__, _profile(config)
-    )
+    found = versions()
+    return [
+        "rnndiff: TensorFlow {}, NumPy {}, Hypothesis {}, profile {!r}".format(
+            found["tensorflow"], found["numpy"], hypothesis.__version__, _profile(config)
+        ),
+        "rnndiff: {processor}, {instruction_set}, threads {threads}, mode {mode}".format(**found),
+        "rnndiff: environment {}".format(found["environment"] or "without any of its variables"),
+        "rnndiff: {}".format(coverage(found["tensorflow"])),
+    ]
 
 
 def pytest_runtest_setup(item):

@@ -279,6 +279,7 @@ class Checker:
         case is not shrunk again. A case that failed before, as when Hypothesis comes back to it, is
         the same failure again, and is neither run nor counted.
         """
+        self._tally.premise = self._subject.premise
         failures, new = [], []
         for case in cases:
             failure = self._failing.get(fingerprint(case)) if self._failing else None
@@ -317,6 +318,7 @@ class Checker:
         if judged.outcome.kind == HANG:
             timeout, evaluations = timeout / HANGS, min(evaluations, HANGS)
 
+<<<<<<< HEAD
         def still_fails(case: Case) -> bool:
             if not fails(self._subject, way, case, timeout):
                 return False
@@ -365,6 +367,16 @@ class Checker:
         path = os.path.join(self._folder, way + ".npz")
         case, verdict = judged.case, judged.verdict
         notes = dict(versions(), subject=self._subject.label, verdict=verdict.summary())
+=======
+    def _kept(self, way: str, path: str, case: Case) -> Failure:
+        verdict, trace = verdict_on(self._subject, case)
+        notes = dict(
+            versions(),
+            subject=self._subject.label,
+            premise=self._subject.premise,
+            verdict=verdict.summary(),
+        )
+>>>>>>> premises
         again = "saved as {}".format(path)
         if self._subject.label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)

@@ -13,7 +13,7 @@ from harness.report import ulps
 from harness.repro import Finding, script
 from harness.subjects import Subject
 from harness.verdict import ArrayVerdict, Verdict, judge
-from harness.versions import versions
+from harness.versions import noted
 
 # A script of more numbers than this is read by nobody.
 _NUMBERS = 20000
@@ -69,11 +69,10 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
         # What was computed then is shown. Computed again, it might end the process.
         verdict = judge(case, trace, subject.arithmetic(case))
         verdict = excuse(verdict, case, trace, subject.known)
-    found_with = {name: str(notes[name]) for name in versions() if name in notes}
     exhibit = drawn(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
     if numbers <= _NUMBERS and notes.get("subject", TENSORFLOW) == TENSORFLOW:
-        exhibit = exhibit._replace(script=script(Finding(case, verdict, found_with)))
+        exhibit = exhibit._replace(script=script(Finding(case, verdict, noted(notes))))
     return exhibit
 
 

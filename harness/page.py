@@ -3,7 +3,6 @@
 import datetime
 import math
 import os
-import platform
 import shlex
 import sys
 from typing import Any, Dict, List, NamedTuple
@@ -101,7 +100,7 @@ def render(report: Report) -> str:
         worst="{:.3f}".format(math.floor(1000 * report.tally.worst) / 1000),
         failed=report.failures or any(table.status not in _RIGHT for table in report.tables),
         headline=_headline(report),
-        environment=dict(_environment(), **report.environment),
+        environment=dict(_environment(), premise=report.tally.premise, **report.environment),
     )
 
 
@@ -124,6 +123,6 @@ def _environment() -> Dict[str, Any]:
     return dict(
         command=" ".join(map(shlex.quote, words)),
         written=now.strftime("%Y-%m-%d %H:%M UTC"),
-        processor="{}, {} cores".format(platform.machine(), os.cpu_count()),
+        cores=os.cpu_count(),
         **versions(),
     )

@@ -31,7 +31,7 @@ class Tally:
     """Counts of cases and elements, and the largest ratio of error to bound.
 
     ``ratios`` is, for each model, how many teacher-forced elements have a ratio in each bin of
-    ``EDGES``, those that known divergences excuse left out.
+    ``EDGES``, those that known divergences excuse left out. ``premise`` is that of the subject.
 
     A tally turns into a dict for another process or a JSON file, and such dicts add up again.
     """
@@ -46,6 +46,7 @@ class Tally:
         self.undecided = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.known: Dict[str, int] = {}
         self.ratios: Dict[str, List[int]] = {}
+        self.premise = ""
         self.worst = 0.0
         self.worst_where = ""
         # Bytes of its file, so that it goes from process to process like all the rest.
@@ -95,6 +96,7 @@ class Tally:
             "undecided": dict(self.undecided),
             "known": dict(self.known),
             "ratios": {name: list(counts) for name, counts in self.ratios.items()},
+            "premise": self.premise,
             "worst": self.worst,
             "worst_where": self.worst_where,
             "worst_case": base64.b64encode(self.worst_case).decode(),
@@ -112,6 +114,7 @@ class Tally:
                 mine[key] = mine.get(key, 0) + count
         for name, counts in other["ratios"].items():
             self._add_ratios(name, counts)
+        self.premise = other["premise"] or self.premise
         if other["worst"] > self.worst:
             self.worst, self.worst_where = other["worst"], other["worst_where"]
             self.worst_case = base64.b64decode(other["worst_case"])
@@ -141,6 +144,8 @@ class Tally:
             )
         for name, count in sorted(self.known.items()):
             yield "known divergence {}: {} cases".format(name, count)
+        if self.premise:
+            yield self.premise
         if self.worst_where:
             # Rounded down: an error that is just inside its bound is not at it.
             worst = math.floor(1000 * self.worst) / 1000

@@ -166,7 +166,7 @@ def verify(
         status=verdict.status,
         summary=verdict.summary(),
         seconds=time.time() - started,
-        versions=versions(),
+        versions=dict(versions(), premise=subject.premise),
     )
 
 

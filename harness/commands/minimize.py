@@ -73,7 +73,9 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
 
     smallest = shrinker.case
     verdict, trace = (verdict, {}) if signal else verdict_on(subject, smallest)
-    notes = dict(versions(), subject=subject.label, verdict=verdict.summary())
+    notes = dict(
+        versions(), subject=subject.label, premise=subject.premise, verdict=verdict.summary()
+    )
     save(output, smallest, trace, dict(notes, ended_by=signal) if signal else notes)
     click.echo(describe(smallest, verdict))
     click.echo("\n{} cases were tried; saved as {}".format(shrinker.used, output))

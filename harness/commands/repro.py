@@ -8,7 +8,7 @@ from harness.errors import UserError
 from harness.repro import Finding, issue, script
 from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE, judge
-from harness.versions import versions
+from harness.versions import noted, versions
 
 
 @click.command()
@@ -35,16 +35,13 @@ def _finding(path: str, saved: SavedCase) -> Finding:
     else:
         verdict, _ = verdict_on(subject, saved.case, known=())
     if verdict.status == DISAGREE:
-        return Finding(saved.case, verdict, versions())
+        return Finding(saved.case, verdict, dict(versions(), premise=subject.premise))
     by = saved.notes.get("subject", TENSORFLOW)
     elsewhere = saved.notes.get("tensorflow") != versions()["tensorflow"]
     if saved.trace and by == TENSORFLOW and elsewhere:
         verdict = judge(saved.case, saved.trace, subject.arithmetic(saved.case))
         if verdict.status == DISAGREE:
-            found_with = {
-                name: str(saved.notes[name]) for name in versions() if name in saved.notes
-            }
-            return Finding(saved.case, verdict, found_with)
+            return Finding(saved.case, verdict, noted(saved.notes))
     raise UserError(
         "There is nothing to report in {}: TensorFlow {}.{} agrees, and no other version of it is "
         "said to have disagreed (the case was saved with {}).".format(path, *subject.version, by)

@@ -12,12 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import ulp as measuring
-from harness.accuracy import Accuracy, accuracy_of, worst_arguments
+from harness.accuracy import Accuracy
 from harness.errors import INTERRUPTED
 from harness.files import write_json
+from harness.subjects.tensorflow import tensorflow
+from harness.subjects.tensorflow_accuracy import nearest, place
+from harness.subjects.tensorflow_premises import every_kernel, known_arguments, name_of, stated
 from harness.ulp import Kernel, Measurement
+from harness.versions import versions
+from models.environment import processor
 
-JSON_FORMAT = 1
+JSON_FORMAT = 2
 
 
 class Row(NamedTuple):
@@ -64,15 +69,19 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
     """Measure how accurate TensorFlow's functions are, and whether the table of rnndiff holds.
 
     The verdicts of rnndiff rest on bounds of rounding errors, and these on the accuracy of tanh,
-    exp and log in every TensorFlow. Here each is measured against float64 in every kernel that
-    computes it, in units in the last place (ULP) beyond the absolute error that the table allows.
-    Arguments that were the worst of some version are always among those tried. Ctrl-C ends the
-    measurement and reports what was measured so far.
+    softmax, exp and log in every TensorFlow, on each processor. Here each is measured against
+    float64 in every kernel that computes it, in units in the last place (ULP) beyond the absolute
+    error that the table allows. Arguments that were the worst of some version are always among
+    those tried. Where the table has no row for this version, processor and mode, rnndiff measures a
+    sample itself before it judges. Ctrl-C ends the measurement and reports what was measured so
+    far.
 
     The exit status is 0 if the table holds, 1 if not, 2 if the command could not be carried out
     and 130 after Ctrl-C if the table held so far.
     """
-    kernels = measuring.kernels()
+    tf1 = tensorflow()
+    where = place(tf1.VERSION, processor())
+    kernels = [kernel for kernels in every_kernel(tf1) for kernel in kernels.kernels]
     names = sorted({kernel.function.name for kernel in kernels})
     for name in functions:
         if name not in names:
@@ -80,8 +89,6 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
                 "there is no function {!r} here, only {}".format(name, ", ".join(names))
             )
     kernels = [kernel for kernel in kernels if not functions or kernel.function.name in functions]
-
-    from models.tf1 import VERSION, tensorflow
 
     rows: List[Row] = []
     interrupted = False
@@ -91,9 +98,9 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
         try:
             for kernel in kernels:
                 progress.update(task, description="{0.function.name} {0.shape}".format(kernel))
-                table = accuracy_of(kernel.function.name, kernel.op, VERSION)
+                table = stated(name_of(kernel), where)
                 rows.append(Row(kernel, measuring.NOTHING, table))
-                absolute = table.absolute if table else 0.0
+                absolute = (table or nearest(*name_of(kernel), where)).absolute
                 chunks = _arguments(kernel, samples, exhaustive)
                 for measured in measuring.measure(kernel, chunks, absolute):
                     progress.advance(task, measured.arguments - rows[-1].measured.arguments)
@@ -103,9 +110,11 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
     rows = [row for row in rows if row.measured.arguments]
 
     if json_path:
-        _write_json(json_path, tensorflow.__version__, rows, interrupted)
-    title = "TensorFlow {}, {} oneDNN".format(
-        tensorflow.__version__, "with" if measuring.onednn() else "without"
+        _write_json(json_path, rows, interrupted)
+    at_hand = versions()
+    title = "TensorFlow {tensorflow}, {onednn}, {mode}, {processor}".format(
+        onednn="oneDNN ({})".format(where.instruction_set) if tf1.ONEDNN else "without oneDNN",
+        **at_hand,
     )
     console.print(_table(title, rows, interrupted))
     if not all(row.holds for row in rows):
@@ -114,8 +123,7 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
 
 
 def _arguments(kernel: Kernel, samples: int, exhaustive: bool) -> Iterator[np.ndarray]:
-    known = np.array(worst_arguments(kernel.function.name), dtype=np.float32)
-    known = measuring.within(known, kernel.function.domain)
+    known = known_arguments(kernel)
     if len(known):
         # Often enough to fill whole vectors: in the remainder they might be computed otherwise.
         yield np.tile(known, 16)
@@ -139,11 +147,10 @@ def _progress() -> Progress:
     )
 
 
-def _write_json(path: str, version: str, rows: List[Row], interrupted: bool) -> None:
+def _write_json(path: str, rows: List[Row], interrupted: bool) -> None:
     report = {
         "format": JSON_FORMAT,
-        "tensorflow": version,
-        "onednn": measuring.onednn(),
+        "versions": versions(),
         "interrupted": interrupted,
         "kernels": [_to_json(row) for row in rows],
     }
@@ -175,7 +182,7 @@ def _table(title: str, rows: List[Row], interrupted: bool) -> Table:
     failing = sum(not row.holds for row in rows)
     verdict = "{:,} arguments: {}".format(
         sum(row.measured.arguments for row in rows),
-        "{} of {} kernels are worse than the table".format(failing, len(rows))
+        "{} of {} kernels are worse than the table, or not in it".format(failing, len(rows))
         if failing
         else "the table holds",
     )
@@ -200,7 +207,7 @@ def _table(title: str, rows: List[Row], interrupted: bool) -> Table:
             "{:.4g}".format(row.measured.ulp),
             "{:.9g}".format(row.measured.at),
             _bound(row.table),
-            Text("yes") if row.holds else Text("no", "red"),
+            Text("yes") if row.holds else Text("no" if row.table else "no row", "red"),
         )
     return table
 

@@ -220,6 +220,7 @@ def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verificat
         )
         for verified in verifications
     ]
+    seen.tally.premise = verifications[0].versions["premise"] if verifications else ""
     found = page.Report("verify", seen.tally, seen.growths, seen.exhibits, tables)
     page.write(path, found._replace(environment={"seed": seed}))
 

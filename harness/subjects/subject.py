@@ -59,6 +59,11 @@ class Subject:
         """What failing cases say they failed on."""
         return type(self).__name__
 
+    @property
+    def premise(self) -> str:
+        """What its arithmetic presumes, and where that comes from, in one line; "" if not known."""
+        return ""
+
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """Compute every array of the trace, with the oracle's names and shapes.
 

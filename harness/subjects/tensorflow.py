@@ -1,18 +1,32 @@
 """The TensorFlow at hand, as a subject."""
 
+import contextlib
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 import numpy as np
 
-from harness.accuracy import Accuracy, accuracies
+from harness.accuracy import worst
 from harness.alone import ended_by
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
 from harness.divergences import Ending, known_in
 from harness.errors import SubjectError, UserError
 from harness.subjects.subject import Subject
+from harness.subjects.tensorflow_kernels import Biased, fused
+from harness.subjects.tensorflow_premises import Premises, premises
 
 if TYPE_CHECKING:
     from models.graphs import Graph
@@ -22,7 +36,21 @@ BYTES_KEPT = 2**28
 # What a graph with its session takes beside its numbers: 10 to 17 KiB for each operation, measured
 # on the graphs of random configs, up to the article's sizes, on TensorFlow 1.15 and 2.21.
 _BYTES_OF_AN_OPERATION = 2**14
-PLAIN, FUSED = "plain", "fused"
+FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
+
+
+class GraphKernels(NamedTuple):
+    """What computes the affine maps of a graph as it is run, and the tanh of them.
+
+    ``plain_tanh``: some tanh by the operation Tanh. ``fused_tanh``: some inside the product.
+    ``biased``: the operations that fuse anything with a product or a convolution, and what.
+    ``compiled``: some part by XLA.
+    """
+
+    plain_tanh: bool
+    fused_tanh: bool
+    biased: FrozenSet[Biased]
+    compiled: bool
 
 
 class TensorFlow(Subject):
@@ -49,9 +77,9 @@ class TensorFlow(Subject):
         build: Callable[[Case], Any] = lambda case: case.model.graph().build(case.config),
     ) -> None:
         tf1 = tensorflow()
-        self._tf1, self._ready_to_run = tf1.tf1, tf1.ready_to_run
+        self._tf1 = tf1
         self.version = tf1.VERSION
-        self._onednn = tf1.ONEDNN
+        self._looked_up: Optional[Premises] = None
         self.known = known_in(self.version, tf1.ONEDNN)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
@@ -66,10 +94,8 @@ class TensorFlow(Subject):
         SubjectError
             If TensorFlow raises an error.
         """
-        try:
+        with self._errors():
             return self._session(case).run(case)
-        except self._tf1.errors.OpError as error:
-            raise SubjectError("{}: {}".format(type(error).__name__, error.message)) from error
 
     def fresh(self) -> "TensorFlow":
         """Itself: what it keeps are graphs, and every call gives those all numbers anew."""
@@ -86,29 +112,51 @@ class TensorFlow(Subject):
         return None
 
     def arithmetic(self, case: Case) -> Arithmetic:
-        """The arithmetic in which this TensorFlow computes the graph of the case's config."""
-        functions = dict(accuracies(self.version, onednn=self._onednn))
-        plain, fused = functions["tanh"], functions.get("fused tanh", functions["tanh"])
-        kernels = self._session(case).affine_tanh_kernels()
-        affine = [fused if kernel == FUSED else plain for kernel in kernels] or [plain]
-        for unused in ("reciprocal", "fused tanh"):
-            functions.pop(unused, None)
-        functions["affine tanh"] = Accuracy(
-            max(accuracy.ulp for accuracy in affine), max(accuracy.absolute for accuracy in affine)
-        )
-        return arithmetic("float32", functions, bias_anywhere=FUSED in kernels)
+        """The arithmetic in which this TensorFlow computes the graph of the case's config.
+
+        Raises
+        ------
+        SubjectError
+            If TensorFlow raises an error.
+        """
+        with self._errors():
+            kernels = self._session(case).kernels(case)
+        functions = {name: self._premises.of(name) for name in FUNCTIONS}
+        tanh = ["tanh"] * kernels.plain_tanh + ["fused tanh"] * kernels.fused_tanh
+        functions["affine tanh"] = worst(self._premises.of(name) for name in tanh or ["tanh"])
+        bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
+        return arithmetic("float32", functions, bias_anywhere=bias_anywhere)
+
+    @property
+    def premise(self) -> str:
+        """How accurate TensorFlow is taken to be, and why."""
+        return self._premises.text
+
+    @property
+    def _premises(self) -> Premises:
+        # Not before they are asked for: what only computes needs none.
+        if self._looked_up is None:
+            self._looked_up = premises(self._tf1)
+        return self._looked_up
 
     def seconds_of_a_run(self, case: Case, runs: int) -> List[float]:
         """What ``session.run`` takes of the graph of `case`, its weights assigned before."""
         self(case)
         return self._session(case).seconds(case, runs)
 
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._tf1.tf1.errors.OpError as error:
+            raise SubjectError("{}: {}".format(type(error).__name__, error.message)) from error
+
     def _session(self, case: Case) -> "_Ready":
         key = (case.model.name, case.config)
         if key in self._ready:
             self._ready.move_to_end(key)
         else:
-            self._ready[key] = _Ready(self._tf1, self._ready_to_run, self._build(case))
+            self._ready[key] = _Ready(self._tf1, self._build(case))
             while self._is_crowded():
                 self._ready.popitem(last=False)[1].session.close()
         return self._ready[key]
@@ -122,7 +170,8 @@ class TensorFlow(Subject):
 class _Ready:
     """The graph of one config with a session, its weights assigned by one run."""
 
-    def __init__(self, tf1: Any, ready_to_run: Callable, graph: "Graph") -> None:
+    def __init__(self, models_tf1: Any, graph: "Graph") -> None:
+        tf1 = models_tf1.tf1
         with graph.graph.as_default():
             # One array to feed, in place of up to 22, halves the time that assigning takes.
             sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
@@ -132,15 +181,14 @@ class _Ready:
         graph.graph.finalize()
         self.graph = graph
         operations = len(graph.graph.get_operations())
-        self._numbers = sum(sizes)
-        self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * self._numbers
+        self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
         options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         self.session = tf1.Session(graph=graph.graph, config=options)
-        self._assign = ready_to_run(self.session, [values], [assign])
-        fetches = list(graph.trace.values())
-        self._compute = ready_to_run(self.session, [graph.inputs, graph.labels], fetches)
-        self._kernels: Optional[FrozenSet[str]] = None
-        self._tf1 = tf1
+        self._assign = models_tf1.ready_to_run(self.session, [values], [assign])
+        self._feeds, self._fetches = [graph.inputs, graph.labels], list(graph.trace.values())
+        self._compute = models_tf1.ready_to_run(self.session, self._feeds, self._fetches)
+        self._nodes_run = models_tf1.nodes_run
+        self._kernels: Optional[GraphKernels] = None
 
     def run(self, case: Case) -> Dict[str, np.ndarray]:
         self._assign(np.concatenate([array.ravel() for array in case.parameters]))
@@ -155,35 +203,28 @@ class _Ready:
             taken.append(time.perf_counter() - started)
         return taken
 
-    def affine_tanh_kernels(self) -> FrozenSet[str]:
-        """Which kernels compute ``tanh(matrix product + bias)`` in the graph as it is run.
+    def kernels(self, case: Case) -> GraphKernels:
+        """Which kernels compute the graph; `case` is computed to see it.
 
         Grappler rewrites a graph before it runs, so only the rewritten graph can tell: it has
         ``_FusedMatMul`` nodes (with oneDNN: ``_MklNativeFusedMatMul``) in place of MatMul, BiasAdd
         and Tanh where it fused them.
         """
         if self._kernels is None:
-            options = self._tf1.RunOptions(output_partition_graphs=True)
-            seen = self._tf1.RunMetadata()
-            graph = self.graph
-            feed = {
-                tensor: np.zeros(tensor.shape.as_list(), np.float32)
-                for tensor in (graph.inputs, graph.labels)
-            }
-            # No kernel depends on the weights, but before they have values nothing runs.
-            self._assign(np.zeros(self._numbers, np.float32))
-            self.session.run(graph.trace, feed, options=options, run_metadata=seen)
-            fused = sum(
-                node.op.endswith("FusedMatMul") and b"Tanh" in node.attr["fused_ops"].list.s
-                for partition in seen.partition_graphs
-                for node in partition.node
-            )
+            self._assign(np.concatenate([array.ravel() for array in case.parameters]))
+            arrays = [case.inputs, case.labels]
+            nodes = self._nodes_run(self.session, self._feeds, self._fetches, arrays)
+            biased = [(node.op, fused(node)) for node in nodes if fused(node)]
+            in_products = sum("Tanh" in fused(node) for node in nodes)
             written = sum(
                 operation.type == "Tanh" and operation.inputs[0].op.type == "BiasAdd"
-                for operation in graph.graph.get_operations()
+                for operation in self.graph.graph.get_operations()
             )
-            self._kernels = frozenset(
-                ([FUSED] if fused else []) + ([PLAIN] if fused < written else [])
+            self._kernels = GraphKernels(
+                plain_tanh=in_products < written,
+                fused_tanh=in_products > 0,
+                biased=frozenset(biased),
+                compiled=any(node.op == "_XlaRun" for node in nodes),
             )
         return self._kernels
 
