@@ -5,6 +5,7 @@
 2.15 knows the variable too, but must not see it where there is no ``tf_keras``.
 """
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -29,22 +30,57 @@ _major, _minor = tensorflow.__version__.split(".")[:2]
 VERSION = (int(_major), int(_minor))
 
 
+# By default, and on Linux, the versions that do not tell use oneDNN where the processor has one.
+_MADE_FOR = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
+
+
 def _has_onednn():
     """Whether oneDNN's kernels stand in for Eigen's.
 
-    From TensorFlow 2.9 on they do by default, on processors that they are made for; the environment
-    variable TF_ENABLE_ONEDNN_OPTS decides otherwise. TensorFlow tells from 2.12 on.
+    They can from TensorFlow 2.5 on, and do by default from 2.9 on, on processors that they are made
+    for; the environment variable TF_ENABLE_ONEDNN_OPTS decides otherwise. TensorFlow tells from
+    2.12 on; what it does before that is written in its ``IsMKLEnabled``.
     """
-    if VERSION < (2, 9):
+    if VERSION < (2, 5):
         return False
     if VERSION < (2, 12):
-        return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") not in ("0", "false", "False")
+        chosen = {"1": True, "true": True, "0": False, "false": False}
+        default = VERSION >= (2, 9) and not _MADE_FOR.isdisjoint(_processor_flags())
+        return chosen.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower(), default)
     from tensorflow.python.util import _pywrap_util_port
 
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
+def _processor_flags():
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next((set(line.split()) for line in file if line.startswith("flags")), set())
+    except OSError:
+        return set()
+
+
+def _has_xla():
+    """Whether XLA compiles graphs that do not ask for it: on processors, it takes two flags.
+
+    They stand in TF_XLA_FLAGS, or in the file that it names.
+    """
+    words = os.environ.get("TF_XLA_FLAGS", "")
+    if words and not words.lstrip().startswith("-"):
+        with contextlib.suppress(OSError), open(words) as file:
+            words = file.read()
+    level, on_processors = "0", False
+    for word in words.split():
+        name, _, value = word.partition("=")
+        if name == "--tf_xla_auto_jit" and not value.startswith("single-gpu"):
+            level = value
+        elif name == "--tf_xla_cpu_global_jit":
+            on_processors = value != "false"
+    return on_processors and level not in ("0", "-1", "")
+
+
 ONEDNN = _has_onednn()
+XLA = _has_xla()
 
 
 def _has_tf_keras():
