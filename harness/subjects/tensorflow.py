@@ -52,7 +52,7 @@ class TensorFlow(Subject):
         self._tf1, self._ready_to_run = tf1.tf1, tf1.ready_to_run
         self.version = tf1.VERSION
         self._onednn = tf1.ONEDNN
-        self.known = known_in(self.version, tf1.ONEDNN)
+        self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
         self._build = build
