@@ -51,7 +51,7 @@ class TensorFlow(Subject):
         tf1 = tensorflow()
         self._tf1, self._ready_to_run = tf1.tf1, tf1.ready_to_run
         self.version = tf1.VERSION
-        self._onednn = tf1.ONEDNN
+        self._onednn, self._xla = tf1.ONEDNN, tf1.XLA
         self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
@@ -90,7 +90,7 @@ class TensorFlow(Subject):
         functions["affine tanh"] = Accuracy(
             max(accuracy.ulp for accuracy in affine), max(accuracy.absolute for accuracy in affine)
         )
-        return arithmetic("float32", functions, bias_anywhere=FUSED in kernels)
+        return arithmetic("float32", functions, bias_anywhere=self._xla or FUSED in kernels)
 
     def seconds_of_a_run(self, case: Case, runs: int) -> List[float]:
         """What ``session.run`` takes of the graph of `case`, its weights assigned before."""
