@@ -2,18 +2,24 @@
 
 An entry excuses exactly the elements of the teacher-forced trace that it covers, and only if they
 have the very values that the entry predicts. Once an element is excused, the states that follow
-from it are no longer the oracle's, so the free-running run of that case is not judged; every step
+from it are no longer the oracle's, so the free-running run of that row is not judged; every step
 of it still is, teacher-forced.
 """
 
-from dataclasses import MISSING, fields
-from typing import Callable, Mapping, NamedTuple, Optional, Tuple, Union
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Callable, Collection, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from harness.accuracy import accuracies
+from harness.arithmetic import arithmetic
+from harness.bounded import BoundedArray, exact
 from harness.case import Case
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
 from models import MODELS
+from models.cells import Linear
+from models.functions import accuracy, one_hot
+from models.steps import before
 
 NAN, INF = float("nan"), float("inf")
 LOWEST = float(np.finfo(np.float32).min)
@@ -44,100 +50,239 @@ class Minimal(NamedTuple):
         return Case(model, config, arrays)
 
 
-class Divergence(NamedTuple):
-    """One entry.
+class Where(NamedTuple):
+    """In which TensorFlow an entry holds.
 
-    It holds in the TensorFlow versions from ``first`` to ``last``, both included;
-    ``onednn`` says whether with oneDNN's kernels only (True), without them only (False) or always
-    (None). ``arrays`` names the arrays of the trace in which it shows; ``instead(case, trace,
-    name)`` returns, for such an array, a mask of the elements that it covers and the values that
-    TensorFlow has there.
+    In the versions from ``first`` to ``last``, both included (None: to the newest); with oneDNN's
+    kernels, under XLA, if ``onednn`` and ``xla`` are True, without if they are False, and either
+    way if they are None.
     """
 
+    first: Version
+    last: Optional[Version] = None
+    onednn: Optional[bool] = None
+    xla: Optional[bool] = None
+
+    def holds(self, version: Version, onednn: bool, xla: bool) -> bool:
+        """Whether it holds in that version, with oneDNN's kernels or without, under XLA or not."""
+        return (
+            self.first <= version
+            and (self.last is None or version <= self.last)
+            and self.onednn in (None, onednn)
+            and self.xla in (None, xla)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What all entries say: the name, what is wrong, where, and the smallest case that shows it."""
+
     name: str
     what: str
-    first: Version
-    last: Version
-    arrays: Tuple[str, ...]
-    instead: Callable[[Case, Trace, str], Tuple[np.ndarray, np.ndarray]]
+    where: Where
     minimal: Minimal
-    onednn: Optional[bool] = None
 
 
-def _argmax_skips_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
-    scores = np.asarray(trace["scores"])
-    return np.isnan(scores).any(axis=-1), _first_above_lowest(scores)
+class Instead(NamedTuple):
+    """What TensorFlow has instead of what it should.
+
+    ``covered`` marks the elements of an array that an entry covers, ``values`` are those that
+    TensorFlow has there, within ``rad``.
+    """
+
+    covered: np.ndarray
+    values: np.ndarray
+    rad: Any = 0.0
 
 
-def _argmax_skips_lowest(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
-    scores = np.asarray(trace["scores"])
-    return np.max(scores, axis=-1) == LOWEST, _first_above_lowest(scores)
+@dataclass(frozen=True, eq=False)
+class Divergence(Entry):
+    """An entry for elements of the trace.
+
+    ``arrays`` names the arrays in which it shows; ``instead(case, trace, array)`` says, of the
+    verdict on such an array, teacher-forced, what TensorFlow has there.
+    """
+
+    arrays: Tuple[str, ...]
+    instead: Callable[[Case, Trace, ArrayVerdict], Instead]
 
 
-def _first_above_lowest(scores: np.ndarray) -> np.ndarray:
-    """What a search finds that starts from place 0 and the lowest finite number."""
-    with np.errstate(invalid="ignore"):
-        return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
-
-
-def _softmax_without_nan(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
-    read = "scores" if name == "probabilities" else name.replace("alignments", "energies")
-    scores = np.asarray(trace[read])
-    poisoned = np.isnan(scores) | (scores == np.inf)
-    covered = np.broadcast_to(poisoned.any(axis=-1, keepdims=True), scores.shape)
-    return covered, np.where(poisoned, np.nan, 0.0)
-
-
-def _zero_window(case: Case, trace: Trace, name: str) -> Tuple[np.ndarray, np.ndarray]:
-    attentions = np.asarray(trace[name])
-    covered = np.zeros(attentions.shape, dtype=bool)
-    covered[:, :1] = np.isnan(trace["encoder_alignments"]).any(axis=-1)[:, :1, None]
-    return covered, np.zeros(attentions.shape)
-
-
-class Failure(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Failure(Entry):
     """An entry for cases in which TensorFlow raises an error instead of computing anything."""
 
-    name: str
-    what: str
-    first: Version
-    last: Version
     covers: Callable[[Case], bool]
     error: str
-    minimal: Minimal
-    onednn: Optional[bool] = None
 
 
-class Rewrite(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Rewrite(Entry):
     """An entry for cases that TensorFlow computes as if they were others.
 
     ``computes`` gives that other case, which must then agree.
     """
 
-    name: str
-    what: str
-    first: Version
-    last: Version
     covers: Callable[[Case], bool]
     computes: Callable[[Case], Case]
-    minimal: Minimal
-    onednn: Optional[bool] = None
 
 
-class Ending(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Ending(Entry):
     """An entry for cases in which TensorFlow ends the process.
 
     The first such case of each model is computed in a process of its own, to see that it still
     does; the others are then taken to do the same.
     """
 
-    name: str
-    what: str
-    first: Version
-    last: Version
     covers: Callable[[Case], bool]
-    minimal: Minimal
-    onednn: Optional[bool] = None
+
+
+def _has_nan(scores: np.ndarray) -> np.ndarray:
+    return np.isnan(scores).any(axis=-1)
+
+
+def _has_only_lowest(scores: np.ndarray) -> np.ndarray:
+    return np.max(scores, axis=-1) == LOWEST
+
+
+def _has_tie(scores: np.ndarray) -> np.ndarray:
+    ordered = np.sort(_flushed(scores), axis=-1)
+    return (ordered[..., -1:] == ordered[..., -2:-1]).any(axis=-1)
+
+
+def _is_found_differently(scores: np.ndarray) -> np.ndarray:
+    return _has_nan(scores) | _has_only_lowest(scores) | _has_tie(scores)
+
+
+def _above_lowest(scores: np.ndarray) -> np.ndarray:
+    """Eigen's arg max: a search that starts from place 0 and the lowest finite number."""
+    return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
+
+
+def _not_less(scores: np.ndarray) -> np.ndarray:
+    """XLA's: a search that keeps what it has while that is not less; no number is more than NaN."""
+    return _kept(scores, np.greater_equal)
+
+
+def _greater(scores: np.ndarray) -> np.ndarray:
+    """XLA's until TensorFlow 1.15: a search that keeps what it has while that is greater."""
+    return _kept(scores, np.greater)
+
+
+def _kept(scores: np.ndarray, keeps: np.ufunc) -> np.ndarray:
+    best, index = scores[..., 0], np.zeros(scores.shape[:-1], np.int64)
+    for place in range(1, scores.shape[-1]):
+        kept = keeps(best, scores[..., place])
+        best = np.where(kept, best, scores[..., place])
+        index = np.where(kept, index, place)
+    return index
+
+
+def _by(
+    differs: Callable[[np.ndarray], np.ndarray], *searches: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
+    """What TensorFlow has if an arg max is one of these searches.
+
+    ``differs`` marks the rows of scores [..., outputs] for which they may find something else.
+    """
+
+    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+        scores = case.labels if array.name == "accuracy" else np.asarray(trace["scores"])
+        covered = differs(scores)
+        # Of subnormals, either as they are or flushed to zero.
+        found = [search(x) for search in searches for x in (scores, _flushed(scores))]
+        if array.name == "accuracy":
+            return _accuracy_by(found, case, trace, array)._replace(covered=covered.any())
+        if array.name == "fed_back":
+            covered = covered[:, :-1, None]
+            found = [one_hot(index[:, :-1], scores.shape[-1], np.float32) for index in found]
+        values = found[0]
+        for other in found[1:]:
+            same = array.actual == other
+            same = same.all(axis=-1, keepdims=True) if array.name == "fed_back" else same
+            values = np.where(same, other, values)
+        return Instead(covered, values)
+
+    return instead
+
+
+def _accuracy_by(
+    found: Iterable[np.ndarray], case: Case, trace: Trace, array: ArrayVerdict
+) -> Instead:
+    """The accuracy if one of the classes `found` is taken for that of the labels."""
+    subject = arithmetic("float32", {})
+    for index in found:
+        labels = exact(one_hot(index, case.config.outputs, np.float32), subject)
+        share = accuracy(exact(trace["predictions"], subject), labels)
+        if np.abs(array.actual - share.mid) <= share.rad:
+            break
+    return Instead(np.array(True), share.mid, share.rad)
+
+
+def _flushed(numbers: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(numbers) < np.finfo(np.float32).tiny, 0.0, numbers)
+
+
+def _softmax_without_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    read = "scores" if array.name == "probabilities" else _read_by(array.name)
+    scores = np.asarray(trace[read])
+    poisoned = np.isnan(scores) | (scores == np.inf)
+    covered = np.broadcast_to(poisoned.any(axis=-1, keepdims=True), scores.shape)
+    return Instead(covered, np.where(poisoned, np.nan, 0.0))
+
+
+def _read_by(alignments: str) -> str:
+    return alignments.replace("alignments", "energies")
+
+
+def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    covered = np.zeros(array.actual.shape, dtype=bool)
+    covered[:, :1] = np.isnan(trace["encoder_alignments"]).any(axis=-1)[:, :1, None]
+    return Instead(covered, np.zeros(array.actual.shape))
+
+
+def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    if array.name.endswith("energies"):
+        return _energies_of_packets(case, trace, array.name.partition("_")[0])
+    states = array.actual
+    cells = np.split(states, 2, axis=-1) if array.name == "outputs" else [states]
+    packets = [np.stack(list(map(_in_packets, np.moveaxis(x, 1, 0))), axis=1) for x in cells]
+    covered = np.isnan(array.expected) & np.concatenate(packets, axis=-1)
+    return Instead(covered, np.full(states.shape, -1.0))
+
+
+def _in_packets(numbers: np.ndarray) -> np.ndarray:
+    """Which numbers Eigen computes by AVX, eight at a time; what is left goes one by one."""
+    places = np.arange(numbers.size).reshape(numbers.shape)
+    return places < numbers.size // 8 * 8
+
+
+def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
+    """The attention's energies, with -1 for the tanh of NaN in packets of features."""
+    subject = arithmetic("float32", accuracies((1, 13)))
+    kernel, bias, attn_w, attn_v = (
+        exact(case.arrays["{}/attention/{}".format(side, name)], subject)
+        for name in ("kernel", "bias", "attn_w", "attn_v")
+    )
+    windows = np.asarray(trace[side + "_windows"])
+    initial = np.zeros_like(windows[:, 0])
+    if side == "decoder":
+        initial = trace["encoder_windows"][:, -1]
+    steps = zip(
+        np.moveaxis(trace[side + "_states"], 1, 0), np.moveaxis(before(initial, windows), 1, 0)
+    )
+    covered, values, rads = [], [], []
+    for state, window in steps:
+        query = Linear(kernel, bias)(exact(state, subject))
+        read = np.matmul(exact(window, subject), attn_w[0, 0]) + query[:, None, :]
+        features = np.tanh(read)
+        wrong = np.isnan(features.mid) & _in_packets(features.mid)
+        mid, rad = (np.where(wrong, x, y) for x, y in ((-1, features.mid), (0, features.rad)))
+        energies = np.sum(attn_v * BoundedArray(mid, rad, subject), axis=2)
+        covered.append(wrong.any(axis=-1))
+        values.append(energies.mid)
+        rads.append(energies.rad)
+    return Instead(*[np.stack(parts, axis=1) for parts in (covered, values, rads)])
 
 
 def _has_no_units(case: Case) -> bool:
@@ -170,89 +315,115 @@ def _empty_convolution(case: Case) -> bool:
     return sizes["batch"] == 0 and depths[0] != depths[1] and 1 not in depths
 
 
-Entry = Union[Divergence, Failure, Rewrite, Ending]
-
 ENTRIES: Tuple[Entry, ...] = (
     Divergence(
         name="argmax-skips-nan",
         what="tf.argmax passes over NaN, where NumPy returns the place of the first one",
-        first=(1, 13),
-        last=(99, 0),
-        arrays=("predictions",),
-        instead=_argmax_skips_nan,
+        where=Where((1, 13)),
+        arrays=("predictions", "accuracy"),
+        instead=_by(_has_nan, _above_lowest),
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
     ),
     Divergence(
         name="argmax-skips-lowest",
         what="tf.argmax passes over the lowest finite number, even where the others are -inf",
-        first=(1, 13),
-        last=(99, 0),
-        arrays=("predictions",),
-        instead=_argmax_skips_lowest,
+        where=Where((1, 13), xla=False),
+        arrays=("predictions", "accuracy"),
+        instead=_by(_has_only_lowest, _above_lowest),
         minimal=Minimal(
             "bidirectional", {"outputs": 2}, {"projection/bias": {(0,): -INF, (1,): LOWEST}}
+        ),
+    ),
+    Divergence(
+        name="xla-argmax-goes-on-after-nan",
+        what="XLA's arg max takes whatever comes after NaN, and goes on from there",
+        where=Where((1, 15), xla=True),
+        arrays=("predictions", "accuracy"),
+        instead=_by(_has_nan, _not_less),
+        minimal=Minimal("bidirectional", {"outputs": 3}, {"projection/bias": {(0,): 1, (1,): NAN}}),
+    ),
+    Divergence(
+        name="xla-argmax-takes-the-last",
+        what="XLA's arg max is the last of equal scores, and takes whatever comes after NaN",
+        where=Where((1, 15), (1, 15), xla=True),
+        arrays=("predictions", "accuracy"),
+        instead=_by(lambda x: _has_nan(x) | _has_tie(x), _greater),
+        minimal=Minimal("bidirectional", {"outputs": 2}, {}),
+    ),
+    Divergence(
+        name="xla-leaves-an-argmax",
+        what="XLA compiles only some of the arg maxes of a graph: where they differ, what is fed "
+        "back is not what is predicted",
+        where=Where((1, 15), xla=True),
+        arrays=("fed_back",),
+        instead=_by(_is_found_differently, _above_lowest, _not_less, _greater),
+        minimal=Minimal(
+            "seq2seq",
+            {"outputs": 3, "output_time": 2},
+            {"projection/bias": {(0,): 1, (1,): NAN}},
         ),
     ),
     Divergence(
         name="softmax-zero-beside-nan",
         what="oneDNN's softmax of a row with NaN or +inf has NaN there and 0 elsewhere, "
         "where the formula gives NaN throughout",
-        first=(2, 12),
-        last=(99, 0),
+        where=Where((2, 12), onednn=True, xla=False),
         arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
         instead=_softmax_without_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
-        onednn=True,
     ),
     Divergence(
         name="zero-window-times-nan",
         what="Grappler takes an alignment times the window's initial zeros for zero, "
         "where NaN times zero is NaN",
-        first=(1, 13),
-        last=(2, 16),
+        where=Where((1, 13), (2, 16)),
         arrays=("encoder_attentions",),
         instead=_zero_window,
-        minimal=Minimal("attention", {}, {"inputs": {(0, 0, 0): NAN}}),
+        minimal=Minimal("attention", {"attn_length": 2}, {"encoder/attention/attn_v": {(0,): NAN}}),
+    ),
+    Divergence(
+        name="tanh-of-nan-is-minus-one",
+        what="Eigen's tanh of NaN is -1 in whole packets of eight numbers, and NaN in what is left",
+        where=Where((1, 13), (1, 13)),
+        arrays=(
+            "encoder_states",
+            "decoder_states",
+            "outputs",
+            "encoder_energies",
+            "decoder_energies",
+        ),
+        instead=_tanh_of_nan,
+        minimal=Minimal("seq2seq", {"num_units": 8}, {"inputs": {(0, 0, 0): NAN}}),
     ),
     Failure(
         name="empty-convolution",
         what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
-        first=(2, 9),
-        last=(99, 0),
+        where=Where((2, 5), onednn=True, xla=False),
         covers=_empty_convolution,
         error="Incompatible shapes: [0,",
         minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
-        onednn=True,
     ),
     Rewrite(
         name="empty-product-loses-bias",
         what="the bias after a matrix product of inner size 0 is not added",
-        first=(1, 14),
-        last=(99, 0),
+        where=Where((1, 14), onednn=False),
         covers=_has_no_units,
         computes=_without_lost_biases,
         minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
-        onednn=False,
     ),
     Ending(
         name="empty-inner-product",
         what="oneDNN's fused MatMul and BiasAdd ends the process if a size is 0",
-        first=(2, 9),
-        last=(99, 0),
+        where=Where((2, 5), onednn=True),
         covers=_has_empty_product,
         minimal=Minimal("seq2seq", {"num_units": 0}, {}),
-        onednn=True,
     ),
 )
 
 
-def known_in(version: Version, onednn: bool) -> Tuple[Entry, ...]:
-    """The entries that hold in that version of TensorFlow, with oneDNN's kernels or without."""
-    return tuple(
-        entry
-        for entry in ENTRIES
-        if entry.first <= version <= entry.last and entry.onednn in (None, onednn)
-    )
+def known_in(version: Version, onednn: bool, xla: bool) -> Tuple[Entry, ...]:
+    """The entries for that TensorFlow, with oneDNN's kernels or without, under XLA or not."""
+    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla))
 
 
 def excuse_error(case: Case, error: str, known: Tuple[Entry, ...]) -> Verdict:
@@ -279,24 +450,53 @@ def rewrites(case: Case, known: Tuple[Entry, ...]) -> Tuple[Rewrite, ...]:
 def excuse(verdict: Verdict, case: Case, trace: Trace, known: Tuple[Entry, ...]) -> Verdict:
     """Excuse what the entries cover; the verdict itself if they cover nothing."""
     entries = [entry for entry in known if isinstance(entry, Divergence)]
-    met, arrays = [], []
+    met: List[str] = []
+    arrays = []
     for array in verdict.arrays:
-        if array.run == TEACHER_FORCED:
-            for entry in entries:
-                if array.name in entry.arrays and array.worst > 1:
-                    array, covered = _excused(array, entry, case, trace)
-                    met.extend([entry.name] if covered else [])
+        for entry in entries if array.run == TEACHER_FORCED else ():
+            if array.name in entry.arrays and array.worst > 1:
+                array, covered = _excused(array, entry, case, trace)
+                met.extend([entry.name] if covered else [])
         arrays.append(array)
     if not met:
         return verdict
-    judged = [array for array in arrays if array.run != FREE_RUNNING]
-    return Verdict(judged, tuple(sorted(set(met))))
+    rows, numbers = np.zeros(case.config.batch, dtype=bool), set()
+    for array in arrays:
+        if array.run == TEACHER_FORCED and array.known is not None:
+            if array.known.ndim:
+                rows |= array.known.any(axis=tuple(range(1, array.known.ndim)))
+            else:
+                numbers.add(array.name)
+    arrays = [
+        _without(array, rows, numbers) if array.run == FREE_RUNNING else array for array in arrays
+    ]
+    return Verdict(arrays, tuple(sorted(set(met))))
 
 
 def _excused(
     array: ArrayVerdict, entry: Divergence, case: Case, trace: Trace
 ) -> Tuple[ArrayVerdict, bool]:
-    covered, values = entry.instead(case, trace, array.name)
-    same = (array.actual == values) | (np.isnan(array.actual) & np.isnan(values))
+    with np.errstate(all="ignore"):
+        covered, values, rad = entry.instead(case, trace, array)
+        near = np.abs(array.actual - values) <= rad
+    same = (array.actual == values) | near | (np.isnan(array.actual) & np.isnan(values))
     known = array.wrong & covered & same
     return (array.excused(known), True) if known.any() else (array, False)
+
+
+def _without(array: ArrayVerdict, rows: np.ndarray, numbers: Collection[str]) -> ArrayVerdict:
+    """The array, free-running, without what follows from excused elements.
+
+    These are the rows that are marked, as no row follows from another; the numbers that are means
+    over all rows, if one is marked; and the numbers that are named.
+    """
+    if array.actual.ndim:
+        gone = np.zeros(array.actual.shape, dtype=bool)
+        gone[rows] = True
+    else:
+        gone = np.array(rows.any() or array.name in numbers)
+    if not gone.any():
+        return array
+    undecided = array.undecided & ~gone
+    doubts = int(np.count_nonzero(undecided))
+    return array.excused(gone)._replace(undecided=undecided, doubts=doubts)

@@ -35,6 +35,11 @@ SMALL = {
 }
 OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
 
+# A row of labels is drawn as a byte that says of what kind it is and which class, and one byte more
+# for each class. Up to the first of these bytes it is one-hot; up to the second it has numbers of
+# the regime, up to the third 0, 1 and -1, of which many are equal; from there on all are 0.
+SOFT, TIED, EMPTY = 224, 248, 252
+
 
 def config_of(model: Model, sizes: Dict[str, Any]) -> Any:
     """The config of these sizes; without units, an attention needs a size of its own."""
@@ -54,7 +59,7 @@ def small_case(model: Model, config: Any, regime: str, scale: float, numbers: by
     arrays = {}
     for field, places in _places(model, config):
         if field.name == "labels":
-            arrays[field.name] = _labels(drawn[places], config.outputs)
+            arrays[field.name] = _labels(drawn[places], regime)
         else:
             arrays[field.name] = _numbers(drawn[places], field, regime, scale)
     return Case(model, config, arrays)
@@ -66,7 +71,8 @@ def large_case(random: Any, model: Model, config: Any, regime: str, scale: float
     for field in model.fields(config):
         shape = field.shape(config)
         if field.name == "labels":
-            arrays[field.name] = _labels(random.randint(0, 256, shape[:-1]), config.outputs)
+            bytes_of = shape[:-1] + (shape[-1] + 1,)
+            arrays[field.name] = _labels(random.randint(0, 256, bytes_of), regime)
         else:
             # Divided by the square root of the fan-in, weights of scale 1 neither die nor explode.
             fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
@@ -88,8 +94,9 @@ def _grids(model: Model) -> Dict[str, np.ndarray]:
     largest = model.Config(**{name: SMALL[name] for name in fields if name in SMALL})
     grids, taken = {}, 0
     for field in model.fields(largest):
-        # A label is one byte, whatever the number of classes.
-        shape = field.shape(largest)[: -1 if field.name == "labels" else None]
+        shape = field.shape(largest)
+        if field.name == "labels":
+            shape = shape[:-1] + (1 + shape[-1],)
         size = int(np.prod(shape))
         grids[field.name] = np.arange(taken, taken + size).reshape(shape)
         taken += size
@@ -105,10 +112,12 @@ def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
     places = []
     for field in model.fields(config):
         kept = []
-        for axis in field.axes[: -1 if field.name == "labels" else None]:
+        for axis in field.axes:
             starts = np.cumsum([0] + [limits[part] for part in axis])
             blocks = [np.arange(start, start + sizes[part]) for start, part in zip(starts, axis)]
             kept.append(np.concatenate(blocks) if axis else np.array([0]))
+        if field.name == "labels":
+            kept[-1] = np.arange(1 + len(kept[-1]))
         places.append((field, grids[field.name][np.ix_(*kept)]))
     return tuple(places)
 
@@ -119,5 +128,12 @@ def _numbers(indices: np.ndarray, field: Field, regime: str, scale: float) -> np
         return REGIMES[regime][indices] * factor
 
 
-def _labels(indices: np.ndarray, outputs: int) -> np.ndarray:
-    return np.eye(outputs, dtype=np.float32)[indices % outputs]
+def _labels(indices: np.ndarray, regime: str) -> np.ndarray:
+    kinds, numbers = indices[..., :1], indices[..., 1:]
+    outputs = numbers.shape[-1]
+    one_hot = kinds % outputs == np.arange(outputs)
+    return np.select(
+        [kinds < SOFT, kinds < TIED, kinds < EMPTY],
+        [one_hot.astype(np.float32), REGIMES[regime][numbers], REGIMES["ties"][numbers]],
+        np.float32(0),
+    ).astype(np.float32)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.case import Case
 from harness.regimes import REGIMES
+from harness.simplicity import is_one_hot
 from harness.strategies import batches
 from models import Model
 
@@ -82,8 +83,28 @@ def _is_chaotic(case: Case, single: Trace, double: Trace) -> bool:
 
 
 def _ties(case: Case, single: Trace, double: Trace) -> bool:
-    ordered = np.sort(single["scores"], axis=-1)
-    return bool(ordered.shape[-1] > 1 and (ordered[..., -1] == ordered[..., -2]).any())
+    return bool(_tied(single["scores"]).any())
+
+
+def _tied(scores: np.ndarray) -> np.ndarray:
+    """Which rows have their largest score twice."""
+    ordered = np.sort(scores, axis=-1)
+    if ordered.shape[-1] == 1:
+        return np.zeros(ordered.shape[:-1], dtype=bool)
+    return ordered[..., -1] == ordered[..., -2]
+
+
+# Of each kind of labels that are not one-hot, whether a row of it is among some.
+_LABELS: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "labels not one-hot": lambda labels: ~is_one_hot(labels),
+    "labels tied": lambda labels: _tied(labels) & labels.any(axis=-1),
+    "labels all zero": lambda labels: ~labels.any(axis=-1),
+    "labels with NaN": lambda labels: np.isnan(labels).any(axis=-1),
+}
+
+
+def _labels(rows: Callable[[np.ndarray], np.ndarray]) -> Callable[[Case, Trace, Trace], bool]:
+    return lambda case, single, double: bool(rows(case.labels).any())
 
 
 def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
@@ -98,4 +119,5 @@ def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
             case.config.sizes()["attn_size"] != case.config.num_units
         )
     found.update({"saturation": _saturates, "chaos": _is_chaotic, "exact ties": _ties})
+    found.update({name: _labels(rows) for name, rows in _LABELS.items()})
     return found

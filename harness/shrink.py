@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.case import Case
 from harness.draws import OPTIONAL
-from harness.simplicity import fingerprint, numbers_of, simpler, simpler_than
+from harness.simplicity import fingerprint, is_one_hot, numbers_of, simpler, simpler_than
 from harness.smallest import random_cases, smallest
 
 _ZERO = -1
@@ -115,6 +115,11 @@ class Shrinker:
         for name, array in _but_labels(self.case):
             for index in np.ndindex(*array.shape):
                 yield (_with(self.case, name, index, x) for x in simpler_than(array[index]))
+        for row in map(tuple, np.argwhere(~is_one_hot(self.case.labels))):
+            for place in range(self.case.config.outputs):
+                index = row + (place,)
+                value = self.case.labels[index]
+                yield (_with(self.case, "labels", index, x) for x in simpler_than(value))
         for value in np.unique(numbers_of(self.case)):
             yield (_with_instead(self.case, value, x) for x in simpler_than(value))
 
@@ -207,15 +212,16 @@ def _keep(case: Case, name: str, places: List[int]) -> Iterator[Case]:
                 start += before[part]
             array = np.take(array, kept if parts else [0], axis=axis)
         arrays[field.name] = array
-    arrays["labels"] = _one_hot_again(arrays["labels"])
-    try:
-        yield Case(case.model, config, arrays)
-    except ValueError:
-        return
+    labels = arrays["labels"]
+    for rows in [_one_hot_again(labels)] + ([] if case.labels.any(axis=-1).all() else [labels]):
+        try:
+            yield Case(case.model, config, dict(arrays, labels=rows))
+        except ValueError:
+            return
 
 
 def _one_hot_again(labels: np.ndarray) -> np.ndarray:
-    """A row whose one was cut off gets it back in the first place."""
+    """A row of zeros, such as one whose one was cut off, gets a one in the first place."""
     labels = labels.copy()
     empty = ~labels.any(axis=-1)
     labels[empty, 0] = 1

@@ -16,12 +16,16 @@ def simpler(case: Case, than: Case) -> bool:
     """Whether one case comes before another in the order in which shrinking goes down.
 
     First come few sizes of 0 (a network without rows, inputs or units is of another kind), then
-    small sizes, defaults, few numbers that are not 0. Of two cases that have all this in common,
-    the first number in which they differ decides: one that is not 0 is best in an early place.
+    small sizes, defaults, few labels that are not one-hot, few numbers that are not 0. Of two cases
+    that have all this in common, the first number in which they differ decides: one that is not 0
+    is best in an early place.
     """
     sizes, others = _sizes_of(case), _sizes_of(than)
     if sizes != others:
         return sizes < others
+    soft, softer = (np.count_nonzero(~is_one_hot(each.labels)) for each in (case, than))
+    if soft != softer:
+        return bool(soft < softer)
     numbers, other = numbers_of(case), numbers_of(than)
     bits, other_bits = numbers.view(np.int32), other.view(np.int32)
     filled, fuller = np.count_nonzero(bits), np.count_nonzero(other_bits)
@@ -29,6 +33,11 @@ def simpler(case: Case, than: Case) -> bool:
         return bool(filled < fuller)
     different = np.flatnonzero(bits != other_bits)
     return bool(len(different)) and _rank(numbers[different[0]]) < _rank(other[different[0]])
+
+
+def is_one_hot(labels: np.ndarray) -> np.ndarray:
+    """Which rows of labels [..., outputs] are one-hot: a 1 and zeros."""
+    return (np.sum(labels == 1, axis=-1) == 1) & (np.sum(labels != 0, axis=-1) == 1)
 
 
 def fingerprint(case: Case) -> bytes:

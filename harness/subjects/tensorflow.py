@@ -80,7 +80,7 @@ class TensorFlow(Subject):
         self._tf1 = tf1
         self.version = tf1.VERSION
         self._looked_up: Optional[Premises] = None
-        self.known = known_in(self.version, tf1.ONEDNN)
+        self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
         self._build = build
