@@ -1,7 +1,7 @@
 """``rnndiff ulp``: measure the functions of the TensorFlow at hand against the table."""
 
 import sys
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import click
 import numpy as np
@@ -13,9 +13,11 @@ from rich.text import Text
 
 from harness import ulp as measuring
 from harness.accuracy import Accuracy, accuracy_of, worst_arguments
+from harness.commands import ulp_subject
 from harness.errors import INTERRUPTED
 from harness.files import write_json
 from harness.ulp import Kernel, Measurement
+from models import MODELS
 
 JSON_FORMAT = 1
 
@@ -55,12 +57,33 @@ class Row(NamedTuple):
     help="Measure this function only, such as tanh; may be given several times.",
 )
 @click.option(
+    "--subject",
+    metavar="MODULE:CLASS",
+    help="Measure this subject through cases alone, instead of TensorFlow's kernels, and print the "
+    "arithmetic to be stated. Modules of the current directory are found.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Choice(list(MODELS)),
+    help="With --subject: measure it in this model; may be given several times.  "
+    "[default: all that it computes]",
+)
+@click.option(
     "--json",
     "json_path",
     metavar="FILE",
     help="Write the results as JSON; - is the standard output.",
 )
-def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optional[str]) -> None:
+def ulp(
+    samples: int,
+    exhaustive: bool,
+    functions: List[str],
+    subject: Optional[str],
+    models: Tuple[str, ...],
+    json_path: Optional[str],
+) -> None:
     """Measure how accurate TensorFlow's functions are, and whether the table of rnndiff holds.
 
     The verdicts of rnndiff rest on bounds of rounding errors, and these on the accuracy of tanh,
@@ -71,7 +94,16 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
 
     The exit status is 0 if the table holds, 1 if not, 2 if the command could not be carried out
     and 130 after Ctrl-C if the table held so far.
+
+    With --subject there is no table; the exit status is 1 if a function has no accuracy, because
+    an argument is infinitely wrong.
     """
+    if subject:
+        if exhaustive or functions:
+            raise click.UsageError("--subject takes neither --exhaustive nor --function")
+        sys.exit(ulp_subject.run(subject, models, samples, json_path))
+    if models:
+        raise click.UsageError("--model goes with --subject")
     kernels = measuring.kernels()
     names = sorted({kernel.function.name for kernel in kernels})
     for name in functions:

@@ -10,6 +10,7 @@ import numpy as np
 from harness.accuracy import Accuracy
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
+from harness.divergences import ENTRIES
 from harness.errors import SubjectError, UserError
 from harness.subjects.subject import Subject
 
@@ -31,12 +32,17 @@ class Keras3(Subject):
 
     They run in functions of TensorFlow, made once for each config, to which the weights are
     arguments; so do softmax and the loss, written with ``keras.ops``. The arg max is NumPy's.
+    Keras has no layers without units, and TensorFlow ends the process at other empty arrays, too
+    (the known divergence "empty-inner-product"): :meth:`computes` says which configs are left.
 
     Raises
     ------
     UserError
         If Keras 3 or TensorFlow cannot be imported, or Keras has another backend.
     """
+
+    # Softmax is TensorFlow's.
+    known = tuple(entry for entry in ENTRIES if entry.name == "softmax-zero-beside-nan")
 
     def __init__(self) -> None:
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -58,7 +64,7 @@ class Keras3(Subject):
 
     @staticmethod
     def computes(config: Any) -> bool:
-        """Whether no size is 0: Keras has no layers without units, and oneDNN ends the process."""
+        """Whether no size is 0."""
         return min(config.sizes().values()) > 0
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
@@ -166,10 +172,15 @@ class Keras3(Subject):
         return self._compiled(function)
 
     def _compiled(self, function: Callable) -> Callable:
-        compiled = self._tensorflow.function(function, autograph=False)
+        """The function as a graph, made for the shapes of the first call: all are of one config."""
+        tf, made = self._tensorflow, []
 
         def run(*arrays: np.ndarray) -> np.ndarray:
-            return compiled(*map(self._tensorflow.constant, arrays)).numpy()
+            if not made:
+                shapes = [tf.TensorSpec(array.shape, tf.float32) for array in arrays]
+                graph = tf.function(function, autograph=False)
+                made.append(graph.get_concrete_function(*shapes))
+            return made[0](*map(tf.constant, arrays)).numpy()
 
         return run
 

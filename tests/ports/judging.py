@@ -25,7 +25,7 @@ def blamed_on(subject, cases):
     places = {id(case): place for place, case in enumerate(cases)}
     return {
         places[id(case)]: describe(case, verdict)
-        for case, verdict in others
+        for case, *_, verdict in others
         if verdict.status == DISAGREE
     }
 
