@@ -1,7 +1,7 @@
 """``rnndiff ulp``: measure the functions of the TensorFlow at hand against the table."""
 
 import sys
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
 import numpy as np
@@ -16,6 +16,7 @@ from harness.accuracy import Accuracy, accuracy_of, worst_arguments
 from harness.commands import ulp_subject
 from harness.errors import INTERRUPTED
 from harness.files import write_json
+from harness.measure import FUNCTIONS
 from harness.ulp import Kernel, Measurement
 from models import MODELS
 
@@ -54,7 +55,8 @@ class Row(NamedTuple):
     "functions",
     multiple=True,
     metavar="NAME",
-    help="Measure this function only, such as tanh; may be given several times.",
+    help="Measure this function only, such as tanh; may be given several times. With --subject: "
+    "tanh, softmax, log or bias.",
 )
 @click.option(
     "--subject",
@@ -99,18 +101,14 @@ def ulp(
     an argument is infinitely wrong.
     """
     if subject:
-        if exhaustive or functions:
-            raise click.UsageError("--subject takes neither --exhaustive nor --function")
-        sys.exit(ulp_subject.run(subject, models, samples, json_path))
+        if exhaustive:
+            raise click.UsageError("--exhaustive does not go with --subject")
+        _check_functions(functions, FUNCTIONS)
+        sys.exit(ulp_subject.run(subject, models, tuple(functions), samples, json_path))
     if models:
         raise click.UsageError("--model goes with --subject")
     kernels = measuring.kernels()
-    names = sorted({kernel.function.name for kernel in kernels})
-    for name in functions:
-        if name not in names:
-            raise click.UsageError(
-                "there is no function {!r} here, only {}".format(name, ", ".join(names))
-            )
+    _check_functions(functions, sorted({kernel.function.name for kernel in kernels}))
     kernels = [kernel for kernel in kernels if not functions or kernel.function.name in functions]
 
     from models.tf1 import VERSION, tensorflow
@@ -143,6 +141,14 @@ def ulp(
     if not all(row.holds for row in rows):
         sys.exit(1)
     sys.exit(INTERRUPTED if interrupted else 0)
+
+
+def _check_functions(functions: Iterable[str], known: Sequence[str]) -> None:
+    for name in functions:
+        if name not in known:
+            raise click.UsageError(
+                "there is no function {!r} here, only {}".format(name, ", ".join(known))
+            )
 
 
 def _arguments(kernel: Kernel, samples: int, exhaustive: bool) -> Iterator[np.ndarray]:

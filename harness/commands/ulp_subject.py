@@ -1,7 +1,7 @@
 """What ``rnndiff ulp --subject`` does: measure the functions of any subject, and state them."""
 
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from rich import box
 from rich.console import Console
@@ -9,10 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import measure
-from harness.accuracy import Accuracy
 from harness.errors import UserError
 from harness.files import write_json
-from harness.measure import Sample, Sums
+from harness.measure import Measured
 from harness.subjects.named import subject_named
 from harness.versions import versions
 from models import MODELS
@@ -20,7 +19,13 @@ from models import MODELS
 JSON_FORMAT = 1
 
 
-def run(name: str, models: Tuple[str, ...], count: int, json_path: Optional[str]) -> int:
+def run(
+    name: str,
+    models: Tuple[str, ...],
+    functions: Tuple[str, ...],
+    count: int,
+    json_path: Optional[str],
+) -> int:
     """Measure the subject of that name, print or write the results, and return the exit status.
 
     Raises
@@ -35,56 +40,43 @@ def run(name: str, models: Tuple[str, ...], count: int, json_path: Optional[str]
         if reason and (models or not computed):
             raise UserError("{} does not compute {}: {}.".format(name, model, reason))
     console = Console(stderr=json_path == "-")
-    samples: List[Sample] = []
-    sums: List[Sums] = []
     with console.status("measuring ...") as status:
-        for sample in measure.samples(subject, computed, count):
-            samples.append(sample)
-            status.update("measured {} in {}".format(sample.function, sample.place))
-        for each in measure.sums(subject, computed):
-            sums.append(each)
-            status.update("measured where the bias is added in {}".format(each.place))
-    accuracies = _accuracies(samples)
-    bias_anywhere = any(each.not_last for each in sums)
+
+        def report(what: str) -> None:
+            status.update("measured {}".format(what))
+
+        chosen = functions or measure.FUNCTIONS
+        measured = measure.measured(subject, computed, count, chosen, report)
     for model, reason in reasons.items():
         if reason:
             console.print(Text("{} is not measured: {}".format(model, reason)))
-    console.print(_table(name, samples, sums))
-    wrong = {f: a for f, a in accuracies.items() if not a.ulp < math.inf}
+    console.print(_table(name, measured))
+    if measured.softmax_depends_on_scores:
+        console.print(
+            Text(
+                "softmax is not to be stated: its error grows with the scores, as that of "
+                "exp(s - log(sum(exp(s)))) does, which is allowed where nothing is stated"
+            )
+        )
+    wrong = [f for f, accuracy in measured.accuracies().items() if not accuracy.ulp < math.inf]
     for function in wrong:
         console.print(Text("{} has no accuracy: an argument is infinitely wrong".format(function)))
     if not wrong:
-        console.print(_origin(samples, sums, accuracies), highlight=False, soft_wrap=True)
-        console.print(
-            Text("\n" + measure.statement(accuracies, bias_anywhere)),
-            highlight=False,
-            soft_wrap=True,
-        )
+        text = Text("{}\n{}".format(_origin(measured), measured.statement()))
+        console.print(text, soft_wrap=True)
     if json_path:
-        write_json(json_path, _to_json(name, samples, sums, accuracies, bias_anywhere))
+        write_json(json_path, _to_json(name, measured))
     return 1 if wrong else 0
 
 
-def _accuracies(samples: List[Sample]) -> Dict[str, Accuracy]:
-    """What is to be stated of each function."""
-    of_each: Dict[str, List[Sample]] = {}
-    for sample in samples:
-        of_each.setdefault(sample.function, []).append(sample)
-    if "tanh" not in of_each:
-        # It is the only one that there is.
-        of_each = {"tanh" if f == "affine tanh" else f: part for f, part in of_each.items()}
-    fits = {function: measure.fitted(part) for function, part in of_each.items()}
-    return {f: measure.stated(a) if a.ulp < math.inf else a for f, a in fits.items()}
-
-
-def _table(name: str, samples: List[Sample], sums: List[Sums]) -> Table:
+def _table(name: str, measured: Measured) -> Table:
     title = "Accuracy of {}, in ULP (float32; of what is not flushed to zero)".format(name)
     table = Table(box=box.SIMPLE_HEAD, padding=0, title=Text(title), title_justify="left")
     table.add_column("function", no_wrap=True)
     table.add_column("seen in")
     for heading in ("arguments", "worst ULP", "at", "largest error"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for sample in samples:
+    for sample in measured.samples:
         worst, at = sample.worst()
         table.add_row(
             sample.function,
@@ -94,32 +86,26 @@ def _table(name: str, samples: List[Sample], sums: List[Sums]) -> Table:
             "{:.9g}".format(at),
             "{:.2g}".format(sample.absolute()),
         )
-    for each in sums:
+    for each in measured.sums:
         found = "{} not last".format(each.not_last) if each.not_last else "last"
         table.add_row("bias", each.place, "{:,} sums".format(each.sums), found, "", "")
     return table
 
 
-def _origin(samples: List[Sample], sums: List[Sums], accuracies: Dict[str, Accuracy]) -> str:
+def _origin(measured: Measured) -> str:
     """Where the statement comes from, as a comment to be pasted with it."""
     at_hand = versions()
     return (
-        "# As `rnndiff ulp --subject` measured on {:,} arguments and {:,} sums, a quarter added;\n"
-        "# processor: {}".format(
-            sum(len(sample.at) for sample in samples),
-            sum(each.sums for each in sums),
+        "# As `rnndiff ulp --subject` measured on {:,} arguments and {:,} sums, and half as much\n"
+        "# again; processor: {}".format(
+            sum(len(sample.at) for sample in measured.samples),
+            sum(each.sums for each in measured.sums),
             at_hand.get("processor", at_hand["platform"]),
         )
     )
 
 
-def _to_json(
-    name: str,
-    samples: List[Sample],
-    sums: List[Sums],
-    accuracies: Dict[str, Accuracy],
-    bias_anywhere: bool,
-) -> Dict[str, Any]:
+def _to_json(name: str, measured: Measured) -> Dict[str, Any]:
     def number(value: float) -> Any:
         return value if math.isfinite(value) else str(value)
 
@@ -136,11 +122,13 @@ def _to_json(
                 "at": number(sample.worst()[1]),
                 "absolute": number(sample.absolute()),
             }
-            for sample in samples
+            for sample in measured.samples
         ],
-        "biases": [each._asdict() for each in sums],
+        "biases": [each._asdict() for each in measured.sums],
         "stated": {
-            "functions": {f: [number(x) for x in accuracy] for f, accuracy in accuracies.items()},
-            "bias_anywhere": bias_anywhere,
+            "functions": {
+                f: [number(x) for x in accuracy] for f, accuracy in measured.accuracies().items()
+            },
+            "bias_anywhere": measured.bias_anywhere,
         },
     }

@@ -152,8 +152,8 @@ class OnnxRuntime(Subject):
     def _new_rnn(self, units: int, directions: int) -> Any:
         inputs = ["x", "kernel", "recurrent_kernel", "bias", "", "state"]
         direction = "bidirectional" if directions == 2 else "forward"
-        activations = ["Tanh"] * directions
-        attributes = dict(hidden_size=units, direction=direction, activations=activations)
+        attributes: Dict[str, Any] = dict(hidden_size=units, direction=direction)
+        attributes["activations"] = ["Tanh"] * directions
         return self._session([self._helper.make_node("RNN", inputs, ["y"], **attributes)])
 
     def _session(self, nodes: List[Any]) -> Any:

@@ -8,15 +8,19 @@ from harness.report import describe
 from harness.verdict import DISAGREE
 
 
-def batches(models, count, seed=0):
-    """Batches of random cases of these models in turn, `count` cases or some more."""
+def batches(models, count, seed=0, computed=lambda config: True):
+    """Batches of random cases of these models in turn, `count` cases or some more.
+
+    Configs that are not `computed` are left out, and are not counted.
+    """
     drawn = 0
     for number in itertools.count():
         if drawn >= count:
             return
         cases = random_batch(models[number % len(models)], seed, number)
-        drawn += len(cases)
-        yield cases
+        if computed(cases[0].config):
+            drawn += len(cases)
+            yield cases
 
 
 def blamed_on(subject, cases):
@@ -32,16 +36,21 @@ def blamed_on(subject, cases):
 
 def blamed(subject, models, count, seed=0):
     """Reports of the cases, of `count` random ones, in which the subject is blamed."""
-    found = (blamed_on(subject, cases) for cases in batches(models, count, seed))
+    found = (blamed_on(subject, cases) for cases in batches(models, count, seed, computes(subject)))
     return [report for reports in found for report in reports.values()]
 
 
 def cases_until_blamed(subject, models, limit, seed=0):
     """How many random cases are judged until one is blamed; None if `limit` do not suffice."""
     judged = 0
-    for cases in batches(models, limit, seed):
+    for cases in batches(models, limit, seed, computes(subject)):
         places = blamed_on(subject, cases)
         if places:
             return judged + min(places) + 1
         judged += len(cases)
     return None
+
+
+def computes(subject):
+    """A function that says whether the subject computes a config: all, if it does not say."""
+    return getattr(subject, "computes", lambda config: True)

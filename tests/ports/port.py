@@ -42,7 +42,7 @@ def _run(style, cell, inputs, state):
     """The states after each step."""
     states = []
     for t in range(inputs.shape[1]):
-        state = np.tanh(style.affine([inputs[:, t], state], *cell))
+        state = style.tanh(style.affine([inputs[:, t], state], *cell))
         states.append(state)
     return np.stack(states, axis=1)
 
@@ -52,7 +52,7 @@ def seq2seq(style, config, parameters, inputs, labels):
     encoder_states = _run(style, parameters[0:2], inputs, zero_state)
 
     def step(token, state):
-        state = np.tanh(style.affine([token, state], *parameters[4:6]))
+        state = style.tanh(style.affine([token, state], *parameters[4:6]))
         return state, state
 
     state = encoder_states[:, -1]
@@ -105,9 +105,9 @@ def _attend(style, parameters, inputs, state):
     w1, b1, w2, b2, attn_w, attn_v, wq, bq, w3, b3 = parameters
     state, read, window = state
     cell_inputs = style.affine([inputs, read], w1, b1)
-    state = np.tanh(style.affine([cell_inputs, state], w2, b2))
+    state = style.tanh(style.affine([cell_inputs, state], w2, b2))
     query = style.affine([state], wq, bq)
-    features = np.tanh(style.affine([window], attn_w[0, 0], query[:, None, :]))
+    features = style.tanh(style.affine([window], attn_w[0, 0], query[:, None, :]))
     energies = np.sum(attn_v * features, axis=2)
     alignments = style.softmax(energies)
     read = np.sum(alignments[:, :, None] * window, axis=1)

@@ -129,12 +129,13 @@ def divide_first(numbers):
 
 
 class Style(NamedTuple):
-    """How a port writes an affine map, softmax, the loss of each row, and a mean."""
+    """How a port writes an affine map, softmax, the loss of each row, a mean, and tanh."""
 
     affine: Callable = product_then_bias
     softmax: Callable = shift_by_maximum
     row_losses: Callable = sum_over_classes
     mean: Callable = divide_last
+    tanh: Callable = np.tanh
 
 
 STYLES = {
