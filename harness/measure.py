@@ -123,8 +123,8 @@ class Measured(NamedTuple):
 
     @property
     def bias_anywhere(self) -> bool:
-        """Whether a bias was seen to be added elsewhere than last."""
-        return any(each.not_last for each in self.sums)
+        """Whether a bias was seen to be added elsewhere than last, or nobody looked."""
+        return not self.sums or any(each.not_last for each in self.sums)
 
     def arithmetic(self) -> Arithmetic:
         """What is to be stated."""
@@ -203,28 +203,27 @@ def measured(
 def fitted(samples: List[Sample]) -> Accuracy:
     """The accuracy that covers the samples of one function; infinite if one is infinitely wrong.
 
-    Many pairs of a relative and an absolute error cover them. It is the one with the smallest
-    absolute error whose bound, on average over the arguments, is at most twice the least. So ULP
-    alone will do for most functions, but not for one that is good to 2e-7, and off by millions of
-    ULP near zero.
+    Many pairs of a relative and an absolute error cover them, and the best one has the least bound
+    on average over the arguments. ULP beside a flush to zero will do unless they make it four times as
+    large: they describe most functions, but are millions for one that is good to 2e-7 near zero.
     """
     errors = np.concatenate([sample.errors for sample in samples])
     units = np.concatenate([sample.units for sample in samples])
     largest = float(np.max(errors, initial=0.0))
     if not largest < np.inf:
         return Accuracy(np.inf, np.inf)
-    absolutes = [FLUSHED]
-    while absolutes[-1] < largest:
-        absolutes.append(absolutes[-1] * 2)
-    # Between the last two, the best one for a function whose error is absolute.
-    absolutes += [largest * part / 16 for part in range(8, 17) if largest > FLUSHED]
+    flushes = [FLUSHED, 2 * FLUSHED, 4 * FLUSHED]
+    absolutes = flushes + [largest * 2.0 ** (-k / 8) for k in range(161) if largest > flushes[-1]]
     pairs = [
         Accuracy(float(np.max(np.maximum(errors - absolute, 0.0) / units, initial=0.0)), absolute)
-        for absolute in sorted(absolutes)
+        for absolute in absolutes
     ]
     average = float(np.mean(units))
     bounds = [pair.ulp * average + pair.absolute for pair in pairs]
-    return next(pair for pair, bound in zip(pairs, bounds) if bound <= 2 * min(bounds))
+    for pair, bound in zip(pairs[: len(flushes)], bounds):
+        if bound <= 4 * min(bounds):
+            return pair
+    return pairs[int(np.argmin(bounds))]
 
 
 def stated(accuracy: Accuracy) -> Accuracy:

@@ -16,14 +16,17 @@ from harness.subjects.subject import Subject
 
 CONFIGS_KEPT = 64
 
-# As `rnndiff ulp --subject harness.subjects.keras3:Keras3` measured Keras 3.15 on TensorFlow 2.21.
+# As `rnndiff ulp --subject harness.subjects.keras3:Keras3` measured Keras 3.15 on TensorFlow 2.21,
+# on 2.3 million arguments, and half as much again; on an Intel Xeon with AVX-512. It saw the bias
+# added last in all of 2,538 sums, but that is Grappler's doing: the cell computes x W + b + h R.
 ARITHMETIC = arithmetic(
     "float32",
     {
-        "tanh": Accuracy(8, 2.0**-126),
-        "softmax": Accuracy(8, 2.0**-125),
-        "log": Accuracy(4, 2.0**-126),
+        "tanh": Accuracy(9.3, 2.0**-126),
+        "softmax": Accuracy(2.9, 3.6e-38),
+        "log": Accuracy(2.4, 2.0**-126),
     },
+    bias_anywhere=True,
 )
 
 

@@ -14,14 +14,17 @@ from harness.subjects.subject import Subject
 # The operator set and the file format of ONNX 1.12, which later ones read as well.
 _OPSET, _IR_VERSION = 17, 8
 
-# As `rnndiff ulp --subject harness.subjects.onnxruntime:OnnxRuntime` measured onnxruntime 1.32.
+# As `rnndiff ulp --subject harness.subjects.onnxruntime:OnnxRuntime` measured onnxruntime 1.32 on
+# 2.3 million arguments and 2,538 sums, and half as much again; on an Intel Xeon with AVX-512. Of 94
+# million numbers, no tanh was off by more than 0.65 ULP + 1.4e-7.
 ARITHMETIC = arithmetic(
     "float32",
     {
-        "tanh": Accuracy(2, 2.7e-7),
-        "softmax": Accuracy(4, 2.0**-126),
-        "log": Accuracy(2, 2.0**-126),
+        "tanh": Accuracy(1.9, 1.6e-07),
+        "softmax": Accuracy(1.4, 2.0**-126),
+        "log": Accuracy(2.4, 2.0**-126),
     },
+    bias_anywhere=True,
 )
 
 

@@ -114,6 +114,10 @@ def test_it_is_seen_where_the_bias_is_added(style):
         assert measured(Port(STYLES[style]), (model,), 1, ("bias",)).bias_anywhere == anywhere
 
 
+def test_where_nobody_looked_the_bias_may_be_anywhere():
+    assert measured(Port(Style()), ALL, 1, ("log",)).bias_anywhere
+
+
 # --- what is stated -----------------------------------------------------------------------------
 
 
