@@ -27,6 +27,7 @@ from harness import ulp
 from harness.accuracy import FLUSHED, Accuracy, worst_arguments
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
+from harness.errors import UserError
 from harness.subjects import Subject
 from models import MODELS
 
@@ -115,11 +116,11 @@ class Measured(NamedTuple):
     @property
     def softmax_depends_on_scores(self) -> bool:
         """Whether the error of softmax grows with the scores: then no accuracy describes it."""
-        worst = {
-            name: max((s.worst()[0] for s in self.samples if s.function == name), default=0.0)
+        largest = {
+            name: max((s.absolute() for s in self.samples if s.function == name), default=0.0)
             for name in ("softmax", _SHIFTED)
         }
-        return worst[_SHIFTED] > _OFFSET / 8 > 8 * worst["softmax"]
+        return largest[_SHIFTED] > 8 * max(largest["softmax"], _UNIT * _OFFSET / 64)
 
     @property
     def bias_anywhere(self) -> bool:
@@ -148,10 +149,10 @@ def reasons_against(subject: Subject, models: Tuple[str, ...]) -> Dict[str, str]
     reasons = {}
     for name in models:
         try:
-            _computed(subject, _case(name, {}, {}))
+            subject(_case(name, {}, {}))
             reasons[name] = ""
         except Exception as error:  # Whatever a port raises.
-            reasons[name] = " ".join("{}: {}".format(type(error).__name__, error).split())
+            reasons[name] = _said(error)
     return reasons
 
 
@@ -204,8 +205,8 @@ def fitted(samples: List[Sample]) -> Accuracy:
     """The accuracy that covers the samples of one function; infinite if one is infinitely wrong.
 
     Many pairs of a relative and an absolute error cover them, and the best one has the least bound
-    on average over the arguments. ULP beside a flush to zero will do unless they make it four times as
-    large: they describe most functions, but are millions for one that is good to 2e-7 near zero.
+    on average over the arguments. ULP beside a flush to zero will do unless they make it four times
+    as large: they describe most functions, but are millions for one that is good to 2e-7 near zero.
     """
     errors = np.concatenate([sample.errors for sample in samples])
     units = np.concatenate([sample.units for sample in samples])
@@ -256,8 +257,22 @@ def _case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any]) -> Ca
 
 
 def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
-    """The trace in float64."""
-    return {name: np.array(array, dtype=np.float64) for name, array in subject(case).items()}
+    """The trace in float64.
+
+    Raises
+    ------
+    UserError
+        If the subject raises anything.
+    """
+    try:
+        trace = subject(case)
+    except Exception as error:  # Whatever a port raises.
+        raise UserError("The subject fails on {}: {}.".format(case, _said(error)))
+    return {name: np.array(array, dtype=np.float64) for name, array in trace.items()}
+
+
+def _said(error: Exception) -> str:
+    return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")
 
 
 class _Cell(NamedTuple):

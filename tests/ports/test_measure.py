@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -188,6 +189,12 @@ class Infinite(MyPort):
     def tanh(x):
         return np.float32(x) / np.sqrt(1 + np.square(np.float32(x)))
 
+class Small(MyPort):
+    def __call__(self, case):
+        if case.config.batch > 8:
+            raise MemoryError("too large")
+        return super().__call__(case)
+
 not_a_subject = dict
 
 def fails():
@@ -253,6 +260,13 @@ def test_the_users_error_takes_one_line_and_exit_status_2():
     run = subprocess.run(command, capture_output=True)
     assert run.returncode == 2
     assert run.stderr.decode().count("\n") == 1
+
+
+def test_what_a_subject_raises_while_it_is_measured_is_said(folder):
+    result = rnndiff_ulp("--subject", "my_port:Small")
+    assert isinstance(result.exception, UserError)
+    said = r"The subject fails on seq2seq Config\(batch=4096, .*\): MemoryError: too large\.$"
+    assert re.match(said, str(result.exception))
 
 
 def test_a_model_that_is_asked_for_must_be_computed(folder):
