@@ -1,7 +1,7 @@
 """``rnndiff ulp``: measure the functions of the TensorFlow at hand against the table."""
 
 import sys
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
 import numpy as np
@@ -13,13 +13,16 @@ from rich.text import Text
 
 from harness import ulp as measuring
 from harness.accuracy import Accuracy
+from harness.commands import ulp_subject
 from harness.errors import INTERRUPTED
 from harness.files import write_json
+from harness.measure import FUNCTIONS
 from harness.subjects.tensorflow import tensorflow
 from harness.subjects.tensorflow_accuracy import nearest, place
 from harness.subjects.tensorflow_premises import every_kernel, known_arguments, name_of, stated
 from harness.ulp import Kernel, Measurement
 from harness.versions import versions
+from models import MODELS
 from models.environment import processor
 
 JSON_FORMAT = 2
@@ -57,7 +60,22 @@ class Row(NamedTuple):
     "functions",
     multiple=True,
     metavar="NAME",
-    help="Measure this function only, such as tanh; may be given several times.",
+    help="Measure this function only, such as tanh; may be given several times. With --subject: "
+    "tanh, softmax, log or bias.",
+)
+@click.option(
+    "--subject",
+    metavar="MODULE:CLASS",
+    help="Measure this subject through cases alone, instead of TensorFlow's kernels, and print the "
+    "arithmetic to be stated. Modules of the current directory are found.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Choice(list(MODELS)),
+    help="With --subject: measure it in this model; may be given several times.  "
+    "[default: all that it computes]",
 )
 @click.option(
     "--json",
@@ -65,7 +83,14 @@ class Row(NamedTuple):
     metavar="FILE",
     help="Write the results as JSON; - is the standard output.",
 )
-def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optional[str]) -> None:
+def ulp(
+    samples: int,
+    exhaustive: bool,
+    functions: List[str],
+    subject: Optional[str],
+    models: Tuple[str, ...],
+    json_path: Optional[str],
+) -> None:
     """Measure how accurate TensorFlow's functions are, and whether the table of rnndiff holds.
 
     The verdicts of rnndiff rest on bounds of rounding errors, and these on the accuracy of tanh,
@@ -78,16 +103,21 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
 
     The exit status is 0 if the table holds, 1 if not, 2 if the command could not be carried out
     and 130 after Ctrl-C if the table held so far.
+
+    With --subject there is no table; the exit status is 1 if a function has no accuracy, because
+    an argument is infinitely wrong.
     """
+    if subject:
+        if exhaustive:
+            raise click.UsageError("--exhaustive does not go with --subject")
+        _check_functions(functions, FUNCTIONS)
+        sys.exit(ulp_subject.run(subject, models, tuple(functions), samples, json_path))
+    if models:
+        raise click.UsageError("--model goes with --subject")
     tf1 = tensorflow()
     where = place(tf1.VERSION, processor())
     kernels = [kernel for kernels in every_kernel(tf1) for kernel in kernels.kernels]
-    names = sorted({kernel.function.name for kernel in kernels})
-    for name in functions:
-        if name not in names:
-            raise click.UsageError(
-                "there is no function {!r} here, only {}".format(name, ", ".join(names))
-            )
+    _check_functions(functions, sorted({kernel.function.name for kernel in kernels}))
     kernels = [kernel for kernel in kernels if not functions or kernel.function.name in functions]
 
     rows: List[Row] = []
@@ -120,6 +150,14 @@ def ulp(samples: int, exhaustive: bool, functions: List[str], json_path: Optiona
     if not all(row.holds for row in rows):
         sys.exit(1)
     sys.exit(INTERRUPTED if interrupted else 0)
+
+
+def _check_functions(functions: Iterable[str], known: Sequence[str]) -> None:
+    for name in functions:
+        if name not in known:
+            raise click.UsageError(
+                "there is no function {!r} here, only {}".format(name, ", ".join(known))
+            )
 
 
 def _arguments(kernel: Kernel, samples: int, exhaustive: bool) -> Iterator[np.ndarray]:

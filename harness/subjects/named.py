@@ -1,0 +1,49 @@
+"""A subject by its name, as a command line takes it."""
+
+import importlib
+import os
+import sys
+
+from harness.errors import UserError
+from harness.subjects.subject import Subject
+
+
+def subject_named(name: str) -> Subject:
+    """The subject that ``MODULE:CLASS`` names; the class is called without arguments.
+
+    Modules of the current directory are found, too.
+
+    Raises
+    ------
+    UserError
+        If there is no such module or class, importing or calling it fails, or it is no subject.
+    """
+    module_name, colon, class_name = name.partition(":")
+    if not (module_name and colon and class_name):
+        raise UserError(
+            "{!r} names no subject: write MODULE:CLASS, such as my_port:MyPort.".format(name)
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # A module may raise anything.
+        raise UserError("The module {} cannot be imported: {}.".format(module_name, _said(error)))
+    made = getattr(module, class_name, None)
+    if made is None:
+        raise UserError("The module {} has no {!r}.".format(module_name, class_name))
+    try:
+        subject = made()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError("Calling {} without arguments fails: {}.".format(name, _said(error)))
+    if not isinstance(subject, Subject):
+        raise UserError(
+            "{} is no subject: derive it from harness.subjects.Subject.".format(class_name)
+        )
+    return subject
+
+
+def _said(error: Exception) -> str:
+    return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")
