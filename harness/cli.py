@@ -7,6 +7,7 @@ from typing import Any, List, Optional
 import click
 
 from harness.errors import INTERRUPTED, UserError
+from harness.text import printable
 
 COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies", "bench")
 
@@ -34,7 +35,7 @@ def main() -> None:
     try:
         sys.exit(cli.main(prog_name="rnndiff", standalone_mode=False) or 0)
     except UserError as error:
-        click.echo("rnndiff: {}".format(error), err=True)
+        click.echo("rnndiff: {}".format(printable(error)), err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

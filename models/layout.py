@@ -5,6 +5,7 @@ An axis is written as the config fields whose sizes add up to it: the kernel of 
 fewer inputs or units without mixing the rows that belong to ``x`` with those that belong to ``h``.
 """
 
+from dataclasses import fields
 from numbers import Integral
 from typing import Any, Dict, NamedTuple, Tuple
 
@@ -28,10 +29,21 @@ class Field(NamedTuple):
 
 
 def check_sizes(config: Any) -> None:
-    """Raise ValueError unless every size is at least 1 (batch, inputs and num_units: 0)."""
+    """Raise ValueError unless every size is at least 1 (batch, inputs and num_units: 0).
+
+    An option must be True or False.
+    """
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.type is bool and not isinstance(value, bool):
+            raise ValueError(
+                "{}.{} must be True or False, not {!r}".format(
+                    type(config).__name__, field.name, value
+                )
+            )
     for name, size in config.sizes().items():
         least = 0 if name in MAY_BE_ZERO or name.endswith("_input_size") else 1
-        if not isinstance(size, Integral) or size < least:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < least:
             raise ValueError(
                 "{}.{} must be a whole number of at least {}, not {!r}".format(
                     type(config).__name__, name, least, size
