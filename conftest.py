@@ -18,6 +18,7 @@ from harness.check import Checker, Failure
 from harness.errors import UserError
 from harness.exhibits import exhibits
 from harness.growth import sampled
+from harness.run import GRACE, TIMEOUT
 from harness.subjects.tensorflow import TensorFlow
 from harness.tally import WORST, Tally
 from harness.versions import tensorflow_version
@@ -45,6 +46,13 @@ def pytest_addoption(parser):
     parser.addoption(
         "--report", metavar="FILE", help="Write a page of HTML on what was judged, with figures."
     )
+    parser.addoption(
+        "--case-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=TIMEOUT,
+        help="Seconds that TensorFlow has for each case, by default {:g}.".format(TIMEOUT),
+    )
 
 
 def _profile(config):
@@ -70,6 +78,8 @@ def pytest_configure(config):
     config.rnndiff_failures = {}
     config.rnndiff_kept = []
     config.rnndiff_lost = 0
+    # While a test runs, pytest captures what is written to the descriptor 2.
+    config.rnndiff_errors = os.dup(2)
     if hasattr(config, "workerinput"):
         return
     config.pluginmanager.register(_Workers(config), "rnndiff-workers")
@@ -92,8 +102,10 @@ def tensorflow():
 @pytest.fixture(scope="session")
 def check(tensorflow, pytestconfig):
     """A function that fails unless TensorFlow agrees with the oracle on each of some cases."""
-    journaled = journal.Journaled(tensorflow, _in_flight(pytestconfig))
-    checker = Checker(journaled, pytestconfig.rnndiff_tally)
+    timeout = pytestconfig.getoption("--case-timeout")
+    path, errors = _in_flight(pytestconfig), pytestconfig.rnndiff_errors
+    journaled = journal.Journaled(tensorflow, path, timeout + GRACE, errors)
+    checker = Checker(journaled, pytestconfig.rnndiff_tally, timeout=timeout)
 
     def check_cases(cases):
         __tracebackhide__ = True

@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from typing import Any, List, NamedTuple, Optional
 
 from harness.case import Case, load, save
+from harness.run import HANG, TIMEOUT
 
+_READY = b"ready\n"
 _COMPUTED = b"computed\n"
 
 
 class Ending(NamedTuple):
-    """A case that ended its process, and the name of the signal by which it did."""
+    """A case that ended its process, and the name of the signal by which it did, or "Hang"."""
 
     case: Case
     signal: str
@@ -23,10 +26,11 @@ class Ending(NamedTuple):
 class Alone:
     """A process that computes cases on TensorFlow, and is replaced when one of them ends it.
 
-    A context manager: the process ends with it.
+    A context manager: the process ends with it. Each case has `timeout` seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         self._process: Any = None
 
     def __enter__(self) -> "Alone":
@@ -40,18 +44,30 @@ class Alone:
         self._folder.cleanup()
 
     def ended_by(self, case: Case) -> Optional[str]:
-        """The signal by which TensorFlow ends the process in computing `case`, or None."""
+        """The signal by which TensorFlow ends the process in computing `case`, or None.
+
+        "Hang" if it does not come to an end: then the process is ended from here.
+        """
         path = os.path.join(self._folder.name, "case.npz")
         save(path, case)
         process = self._process = self._process or _start()
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write((path + "\n").encode())
             process.stdin.flush()
-        # What a library may have printed is no answer.
-        if any(line == _COMPUTED for line in iter(process.stdout.readline, b"")):
+        hung = threading.Event()
+        clock = threading.Timer(self._timeout, lambda: (hung.set(), process.kill()))
+        clock.daemon = True
+        clock.start()
+        try:
+            computed = _says(process, _COMPUTED)
+        finally:
+            clock.cancel()
+        if computed and not hung.is_set():
             return None
         self._process = None
         process.communicate()
+        if hung.is_set():
+            return HANG
         if process.returncode >= 0:
             raise RuntimeError(
                 "harness.alone failed with exit status {}".format(process.returncode)
@@ -59,26 +75,38 @@ class Alone:
         return signal.Signals(-process.returncode).name
 
 
+def _says(process: Any, line: bytes) -> bool:
+    """Wait until a process prints this line; False if it comes to its end before."""
+    # What a library may have printed is no answer.
+    return any(each == line for each in iter(process.stdout.readline, b""))
+
+
 def _start() -> Any:
     # In a session of its own, Ctrl-C does not reach it.
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "harness.alone"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    # The import of TensorFlow is in no case's time.
+    _says(process, _READY)
+    return process
 
 
-def ended_by(case: Case) -> Optional[str]:
-    """The signal by which TensorFlow ends the process that it computes `case` in, or None."""
-    ending = first_ending([case])
+def ended_by(case: Case, timeout: float = TIMEOUT) -> Optional[str]:
+    """The signal by which TensorFlow ends the process that it computes `case` in, or None.
+
+    "Hang" if it is not done after `timeout` seconds.
+    """
+    ending = first_ending([case], timeout)
     return ending.signal if ending else None
 
 
-def first_ending(cases: List[Case]) -> Optional[Ending]:
+def first_ending(cases: List[Case], timeout: float = TIMEOUT) -> Optional[Ending]:
     """The first of some cases by which TensorFlow ends the process that computes them in turn."""
-    with Alone() as alone:
+    with Alone(timeout) as alone:
         for case in cases:
             name = alone.ended_by(case)
             if name:
@@ -87,15 +115,14 @@ def first_ending(cases: List[Case]) -> Optional[Ending]:
 
 
 def _main() -> None:
-    from harness.errors import SubjectError
     from harness.subjects.tensorflow import TensorFlow
 
     subject = TensorFlow()
+    print(_READY.decode(), end="", flush=True)
     for line in sys.stdin:
-        try:
-            subject(load(line.rstrip("\n")).case)
-        except SubjectError:
-            pass
+        case = load(line.rstrip("\n")).case
+        with contextlib.suppress(Exception):
+            subject(case)
         print(_COMPUTED.decode(), end="", flush=True)
 
 

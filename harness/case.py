@@ -55,6 +55,13 @@ class Case:
     def __repr__(self) -> str:
         return "{} {}".format(self.model.name, self.config)
 
+    def copy(self) -> "Case":
+        """The same case with arrays of its own, without another look at them."""
+        other = object.__new__(type(self))
+        arrays = {name: array.copy() for name, array in self.arrays.items()}
+        vars(other).update(model=self.model, config=self.config, arrays=arrays)
+        return other
+
     @property
     def parameters(self) -> List[np.ndarray]:
         """The parameters in TensorFlow's creation order."""

@@ -1,17 +1,22 @@
-"""Run a case on a subject, judge it, and if it fails, shrink it and keep it."""
+"""Run cases on a subject, judge them, and shrink and keep those that fail."""
 
 import os
+import re
 from collections import OrderedDict
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from harness.alone import ended_by
+from harness.arithmetic import Arithmetic
 from harness.case import Case, SavedCase, save
-from harness.divergences import excuse, excuse_ending, excuse_error, rewrites
+from harness.divergences import Entry, excuse, excuse_ending, excuse_error, rewrites
 from harness.errors import SubjectError, UserError
 from harness.report import describe
+from harness.run import HANG, NOT_REPEATABLE, TIMEOUT, Outcome, Running, ended, not_repeatable, run
 from harness.shrink import Shrinker
+from harness.simplicity import fingerprint
+from harness.smallest import random_cases
 from harness.subjects import Subject
 from harness.tally import Tally
 from harness.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
@@ -20,6 +25,12 @@ from harness.versions import versions
 FAILURES = os.path.join(".rnndiff", "failures")
 EVALUATIONS = 500
 TENSORFLOW = "TensorFlow"
+# One case in so many is run a second time.
+_REPEATED_EVERY = 64
+# Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
+HANGS = 20
+# Failing cases that are remembered: more than Hypothesis comes back to.
+_REMEMBERED = 4096
 
 
 class Failure(NamedTuple):
@@ -43,93 +54,185 @@ class Checked(NamedTuple):
     failures: List[Failure]
 
 
+class Judged(NamedTuple):
+    """A case, what came of it on the subject, and the verdict on that."""
+
+    case: Case
+    outcome: Outcome
+    verdict: Verdict
+
+    @property
+    def trace(self) -> Mapping[str, np.ndarray]:
+        """The subject's trace; empty if it is none that could be judged."""
+        return {} if self.verdict.error else self.outcome.trace or {}
+
+
 def verdicts_on(
-    subject: Subject, cases: Sequence[Case]
-) -> Tuple[List[StackVerdict], List[Tuple[Case, Verdict]]]:
+    subject: Subject, cases: Sequence[Case], timeout: float = TIMEOUT, repeated: Sequence[int] = ()
+) -> Tuple[List[StackVerdict], List[Judged]]:
     """The verdicts on many cases: on those that agree or are undecided in stacks, then the others.
 
     They are those of :func:`verdict_on`, at a fraction of the time for cases of one config.
+
+    Parameters
+    ----------
+    subject : Subject
+    cases : list of Case
+    timeout : float
+        Seconds that the subject has for each.
+    repeated : list of int
+        The places of cases that are run a second time, after all others.
     """
+    with Running(subject, timeout) as running:
+        outcomes = [running(case) for case in cases]
+        for place in repeated if subject.repeatable else ():
+            other = not_repeatable(outcomes[place], running(cases[place]))
+            outcomes[place] = other or outcomes[place]
     stacks, others, ran = [], [], OrderedDict()
-    for case in cases:
-        signal = subject.ended_by(case)
-        if signal:
-            others.append((case, excuse_ending(case, signal, subject.known)))
-            continue
-        try:
-            # A port may write its next trace into the same arrays.
-            trace = {name: np.array(array) for name, array in subject(case).items()}
-        except SubjectError as error:
-            others.append((case, excuse_error(case, str(error), subject.known)))
-            continue
-        ran.setdefault((case.model.name, case.config), []).append((case, trace))
+    for case, outcome in zip(cases, outcomes):
+        if outcome.trace is None:
+            others.append(Judged(case, outcome, _verdict(subject, case, outcome, subject.known)))
+        else:
+            ran.setdefault((case.model.name, case.config), []).append((case, outcome))
     for pairs in ran.values():
-        together, traces = zip(*pairs)
+        together = [case for case, _ in pairs]
         try:
-            judged = judge_stacks(together, traces, subject.arithmetic(together[0]))
+            traces = [outcome.trace for _, outcome in pairs]
+            judged = judge_stacks(together, traces, _stated(subject, together[0]))
         except SubjectError:
-            others.extend((case, verdict_on(subject, case)[0]) for case in together)
+            others.extend(
+                Judged(case, outcome, _verdict(subject, case, outcome, subject.known))
+                for case, outcome in pairs
+            )
             continue
         for stack in judged:
             wrong = stack.disagree()
             stacks.append(stack.only(~wrong))
             for place in np.flatnonzero(wrong):
                 case, trace = stack.cases[place], stack.trace(place)
-                others.append((case, _excused(subject, case, stack.verdict(place), trace)))
+                verdict = _excused(subject, case, stack.verdict(place), trace, subject.known)
+                others.append(Judged(case, Outcome(trace), verdict))
     return stacks, others
 
 
-def verdict_on(subject: Subject, case: Case) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
-    """The verdict on a case, known divergences excused, and the subject's trace."""
-    signal = subject.ended_by(case)
-    if signal:
-        return excuse_ending(case, signal, subject.known), {}
-    verdict, trace = computed(subject, case)
-    if verdict.error:
-        return excuse_error(case, verdict.error, subject.known), {}
-    return _excused(subject, case, verdict, trace), trace
+def verdict_on(
+    subject: Subject,
+    case: Case,
+    timeout: float = TIMEOUT,
+    known: Optional[Tuple[Entry, ...]] = None,
+) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
+    """The verdict on a case, and the subject's trace.
+
+    What is excused are the divergences in `known`, by default those that are known of the subject.
+    """
+    judged = _judged(subject, case, timeout, known)
+    return judged.verdict, judged.trace
+
+
+def verdict_on_ending(
+    case: Case, name: str, known: Tuple[Entry, ...] = (), timeout: float = TIMEOUT
+) -> Verdict:
+    """The verdict on a case that ended a process by the signal `name`, or hung ("Hang")."""
+    outcome = ended(name, timeout)
+    if outcome.signal:
+        return excuse_ending(case, outcome.signal, known)
+    return excuse_error(case, outcome.error, known)
+
+
+def _judged(
+    subject: Subject,
+    case: Case,
+    timeout: float,
+    known: Optional[Tuple[Entry, ...]] = None,
+) -> Judged:
+    outcome = run(subject, case, timeout)
+    known = subject.known if known is None else known
+    return Judged(case, outcome, _verdict(subject, case, outcome, known))
+
+
+def _verdict(subject: Subject, case: Case, outcome: Outcome, known: Tuple[Entry, ...]) -> Verdict:
+    """The verdict on what came of a case, whatever that is."""
+    if outcome.signal:
+        return excuse_ending(case, outcome.signal, known)
+    if outcome.trace is None:
+        return excuse_error(case, outcome.error, known)
+    try:
+        verdict = judge(case, outcome.trace, _stated(subject, case))
+    except SubjectError as error:
+        return excuse_error(case, str(error), known)
+    return _excused(subject, case, verdict, outcome.trace, known)
+
+
+def _stated(subject: Subject, case: Case) -> Arithmetic:
+    """The arithmetic that the subject states; a SubjectError if it does not come to that."""
+    try:
+        stated = subject.arithmetic(case)
+    except (SubjectError, UserError):
+        raise
+    except Exception as error:
+        raise SubjectError("{}: {}, in stating its arithmetic".format(type(error).__name__, error))
+    if not isinstance(stated, Arithmetic):
+        raise SubjectError("WrongArithmetic: it states {!r}".format(stated))
+    return stated
 
 
 def _excused(
-    subject: Subject, case: Case, verdict: Verdict, trace: Mapping[str, np.ndarray]
+    subject: Subject,
+    case: Case,
+    verdict: Verdict,
+    trace: Mapping[str, np.ndarray],
+    known: Tuple[Entry, ...],
 ) -> Verdict:
     """The verdict with known divergences excused."""
-    verdict = excuse(verdict, case, trace, subject.known)
-    for entry in rewrites(case, subject.known) if verdict.status == DISAGREE else ():
+    verdict = excuse(verdict, case, trace, known)
+    for entry in rewrites(case, known) if verdict.status == DISAGREE else ():
         other = entry.computes(case)
-        on_other = judge(other, trace, subject.arithmetic(case))
-        on_other = excuse(on_other, other, trace, subject.known)
+        on_other = judge(other, trace, _stated(subject, case))
+        on_other = excuse(on_other, other, trace, known)
         if on_other.status != DISAGREE:
             return on_other._replace(known=on_other.known + (entry.name,))
     return verdict
 
 
-def ended_again_by(subject: Subject, saved: SavedCase) -> Optional[str]:
-    """The signal by which a saved case ends the process, if it is known to, or did so before."""
+def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT) -> Optional[str]:
+    """The signal by which a saved case ends the process, if it is known to, or did so before.
+
+    "Hang" if it does not come to an end.
+    """
     signal = subject.ended_by(saved.case)
-    return signal or (ended_by(saved.case) if saved.notes.get("ended_by") else None)
-
-
-def computed(subject: Subject, case: Case) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
-    """The verdict on a case with nothing excused, and the subject's trace."""
-    try:
-        trace = subject(case)
-        return judge(case, trace, subject.arithmetic(case)), trace
-    except SubjectError as error:
-        return Verdict([], error=str(error)), {}
+    return signal or (ended_by(saved.case, timeout) if saved.notes.get("ended_by") else None)
 
 
 def way_of_failing(case: Case, verdict: Verdict) -> str:
     """One name for each way of failing: model, array and run, or the error's type."""
     wrong = verdict.first_wrong()
     way = "{}-{}".format(wrong.name, wrong.run) if wrong else verdict.error.partition(":")[0]
-    return "{}-{}".format(case.model.name, way)
+    return "{}-{}".format(case.model.name, re.sub(r"[^\w.-]+", "-", way))
 
 
-def fails(subject: Subject, way: str, case: Case) -> bool:
+def fails(subject: Subject, way: str, case: Case, timeout: float = TIMEOUT) -> bool:
     """Whether the subject fails on a case, and in that way."""
-    verdict, _ = verdict_on(subject, case)
-    return verdict.status == DISAGREE and way_of_failing(case, verdict) == way
+    return _failed(_judged(subject, case, timeout), way)
+
+
+def _failed(judged: Judged, way: str) -> bool:
+    disagrees = judged.verdict.status == DISAGREE
+    return disagrees and way_of_failing(judged.case, judged.verdict) == way
+
+
+def difference_between_calls(
+    subject: Subject, case: Case, timeout: float = TIMEOUT
+) -> Optional[Outcome]:
+    """The outcome "NotRepeatable" if it matters what a subject was called with before, or None.
+
+    On fresh subjects the case is run first, a second time, and after another case.
+    """
+    used = subject.fresh()
+    first, second = run(used, case, timeout), run(used, case, timeout)
+    other = subject.fresh()
+    run(other, next(random_cases(case.model, case.config)), timeout)
+    third = run(other, case, timeout)
+    return not_repeatable(first, second) or not_repeatable(first, third)
 
 
 class Checker:
@@ -146,6 +249,8 @@ class Checker:
         How many cases shrinking may try.
     found : function of a Failure
         Called with each new failure before it is shrunk.
+    timeout : float
+        Seconds that the subject has for each case.
     """
 
     def __init__(
@@ -155,51 +260,116 @@ class Checker:
         folder: str = FAILURES,
         evaluations: int = EVALUATIONS,
         found: Callable[[Failure], None] = lambda failure: None,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._subject = subject
         self._tally = tally
         self._folder = folder
         self._evaluations = evaluations
         self._found = found
+        self._timeout = timeout
         self._seen: Dict[str, Failure] = {}
+        self._failing: OrderedDict[bytes, Failure] = OrderedDict()
+        self._until_repeated = 0
 
     def __call__(self, cases: Sequence[Case]) -> Checked:
         """Check cases, and count them.
 
         One that disagrees is shrunk to the smallest case that fails in the same way; a second such
-        case is not shrunk again.
+        case is not shrunk again. A case that failed before, as when Hypothesis comes back to it, is
+        the same failure again, and is neither run nor counted.
         """
-        stacks, others = verdicts_on(self._subject, cases)
+        failures, new = [], []
+        for case in cases:
+            failure = self._failing.get(fingerprint(case)) if self._failing else None
+            (failures if failure else new).append(failure or case)
+        repeated = [0] if new and self._until_repeated <= 0 else []
+        self._until_repeated = (_REPEATED_EVERY if repeated else self._until_repeated) - len(new)
+        stacks, others = verdicts_on(self._subject, new, self._timeout, repeated)
         for stack in stacks:
             self._tally.add_stack(stack)
         worst = max([stack.largest() for stack in stacks], default=0.0)
-        failures = []
-        for case, verdict in others:
-            self._tally.add(case, verdict)
-            if verdict.status == DISAGREE:
-                way = way_of_failing(case, verdict)
-                if way not in self._seen:
-                    self._seen[way] = self._shrunk(way, case)
-                failures.append(self._seen[way])
+        for judged in others:
+            self._tally.add(judged.case, judged.verdict)
+            if judged.verdict.status == DISAGREE:
+                failures.append(self._failure(judged))
+                self._failing[fingerprint(judged.case)] = failures[-1]
+                if len(self._failing) > _REMEMBERED:
+                    self._failing.popitem(last=False)
         return Checked(worst, failures)
 
-    def _shrunk(self, way: str, case: Case) -> Failure:
-        path = os.path.join(self._folder, way + ".npz")
-        # Shrinking may be killed: what it starts from is kept first.
-        self._found(self._kept(way, path, case))
-        smallest = Shrinker(
-            case, lambda case: fails(self._subject, way, case), self._evaluations
-        ).run()
-        return self._kept(way, path, smallest)
+    def _failure(self, judged: Judged) -> Failure:
+        """The failure that a case is one of, shrunk if it is the first one."""
+        way = way_of_failing(judged.case, judged.verdict)
+        if way in self._seen:
+            return self._seen[way]
+        if judged.outcome.kind == NOT_REPEATABLE:
+            return self._not_repeatable(judged)
+        # Not one that depends on the cases before it: that is another failure.
+        again = self._afresh(judged.case)
+        other = not_repeatable(judged.outcome, again.outcome)
+        if other and self._subject.repeatable:
+            return self._not_repeatable(Judged(judged.case, other, Verdict([], error=other.error)))
+        if not _failed(again, way):
+            self._seen[way] = self._kept(way, judged)
+            return self._seen[way]
+        timeout, evaluations = self._timeout, self._evaluations
+        if judged.outcome.kind == HANG:
+            timeout, evaluations = timeout / HANGS, min(evaluations, HANGS)
 
-    def _kept(self, way: str, path: str, case: Case) -> Failure:
-        verdict, trace = verdict_on(self._subject, case)
+        def still_fails(case: Case) -> bool:
+            if not fails(self._subject, way, case, timeout):
+                return False
+            fresh = self._subject.fresh()
+            return fresh is self._subject or fails(fresh, way, case, timeout)
+
+        return self._shrunk(way, again, still_fails, evaluations, self._afresh)
+
+    def _not_repeatable(self, judged: Judged) -> Failure:
+        """The failure of a subject that computes something else in a second call."""
+        way = way_of_failing(judged.case, judged.verdict)
+        if way in self._seen:
+            return self._seen[way]
+
+        def differs(case: Case) -> bool:
+            return difference_between_calls(self._subject, case, self._timeout) is not None
+
+        def afresh(case: Case) -> Judged:
+            outcome = difference_between_calls(self._subject, case, self._timeout) or Outcome()
+            return Judged(case, outcome, Verdict([], error=outcome.error))
+
+        return self._shrunk(way, judged, differs, self._evaluations, afresh)
+
+    def _afresh(self, case: Case) -> Judged:
+        return _judged(self._subject.fresh(), case, self._timeout)
+
+    def _shrunk(
+        self,
+        way: str,
+        judged: Judged,
+        still_fails: Callable[[Case], bool],
+        evaluations: int,
+        afresh: Callable[[Case], Judged],
+    ) -> Failure:
+        # Shrinking may be killed: what it starts from is kept first.
+        self._seen[way] = self._kept(way, judged)
+        self._found(self._seen[way])
+        smallest = Shrinker(judged.case, still_fails, evaluations).run()
+        if smallest is not judged.case:
+            again = afresh(smallest)
+            if _failed(again, way):
+                self._seen[way] = self._kept(way, again)
+        return self._seen[way]
+
+    def _kept(self, way: str, judged: Judged) -> Failure:
+        path = os.path.join(self._folder, way + ".npz")
+        case, verdict = judged.case, judged.verdict
         notes = dict(versions(), subject=self._subject.label, verdict=verdict.summary())
         again = "saved as {}".format(path)
         if self._subject.label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)
         try:
-            save(path, case, trace, notes)
+            save(path, case, judged.trace, notes)
         except UserError as error:
             # A full disk is no reason to lose what stands in the report.
             path, again = "", "not saved: {}".format(error)

@@ -3,16 +3,17 @@
 The file is there while a case is computed, and after a process that did not come to its end.
 """
 
+import faulthandler
 import os
 import shutil
-from typing import Mapping, Optional
+from typing import Any, Mapping, Optional
 
 import numpy as np
 
-from harness.arithmetic import Arithmetic
 from harness.case import Case, save
 from harness.check import FAILURES
-from harness.subjects import Subject
+from harness.run import GRACE, TIMEOUT
+from harness.subjects.subject import Subject, Wrapper
 from harness.versions import versions
 
 _FOLDER = os.path.join(".rnndiff", "in-flight")
@@ -23,31 +24,29 @@ def path_of(worker: str) -> str:
     return os.path.join(_FOLDER, worker + ".npz")
 
 
-class Journaled(Subject):
-    """A subject that writes every case to the file `path` before it computes it."""
+class Journaled(Wrapper):
+    """A subject that writes every case to the file `path` before it computes it.
 
-    def __init__(self, subject: Subject, path: str) -> None:
-        self._subject, self._path = subject, path
+    A case that takes longer than `timeout` seconds, in code that never comes back to Python, ends
+    the process, and its file stays. Where that was in Python is printed to `errors`, a file or a
+    descriptor.
+    """
+
+    def __init__(
+        self, subject: Subject, path: str, timeout: float = TIMEOUT + GRACE, errors: Any = 2
+    ) -> None:
+        super().__init__(subject)
+        self._path, self._timeout, self._errors = path, timeout, errors
         self._notes = dict(versions(), verdict="in flight when its process was ended", ended_by="?")
-        self.known = subject.known
-
-    @property
-    def label(self) -> str:
-        """As of the subject."""
-        return self._subject.label
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """As the subject does."""
         save(self._path, case, notes=self._notes)
-        return self._subject(case)
-
-    def ended_by(self, case: Case) -> Optional[str]:
-        """As the subject does."""
-        return self._subject.ended_by(case)
-
-    def arithmetic(self, case: Case) -> Arithmetic:
-        """As the subject does."""
-        return self._subject.arithmetic(case)
+        faulthandler.dump_traceback_later(self._timeout, exit=True, file=self._errors)
+        try:
+            return self._subject(case)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def close(path: str) -> None:

@@ -61,6 +61,7 @@ def script(finding: Finding) -> str:
             of=_OF_RUN[wrong.run],
             expected=_literal(wrong.expected),
             bound=_literal(wrong.bound),
+            signs=_SIGNS if wrong.exact else "",
         )
         parts.append(_RUN + expected)
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -125,7 +126,7 @@ def _literal(array: Any) -> str:
     """The array in Python's words, every number in full."""
     array = np.asarray(array)
     dtype = "np.float32" if array.dtype == np.float32 else "np.float64"
-    if array.size and not (array == array.flat[0]).all() and array.ndim:
+    if array.size and array.tobytes() != array.size * array.flat[0].tobytes() and array.ndim:
         return "np.array({}, {})".format(_nested(array), dtype)
     if not array.size or (array.flat[0] == 0 and not np.signbit(array).any()):
         return "np.zeros({}, {})".format(array.shape, dtype)
@@ -222,12 +223,17 @@ actual = np.asarray(trace[{name!r}], np.float64)
 right = (actual == expected) | (np.isnan(actual) & np.isnan(expected)) | np.isinf(bound)
 with np.errstate(invalid="ignore"):
     right |= np.abs(actual - expected) <= bound
-print("TensorFlow", tensorflow.__version__)
+{signs}print("TensorFlow", tensorflow.__version__)
 print("{name} as TensorFlow computes it:", actual, sep="\\n")
 print("as it should be:", expected, sep="\\n")
 print("up to a rounding error of:", bound, sep="\\n")
 print(np.count_nonzero(~right), "of", right.size, "elements are wrong")
 sys.exit(0 if right.all() else 1)
+"""
+
+_SIGNS = """\
+# These numbers are only moved, so that even the sign of a zero is known.
+right &= (actual != 0) | (np.signbit(actual) == np.signbit(expected))
 """
 
 _ISSUE = """\

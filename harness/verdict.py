@@ -45,7 +45,8 @@ class ArrayVerdict(NamedTuple):
     agree, infinite where a special value or an exact one differs. ``undecided`` marks the elements
     about which the bound says nothing, ``doubts`` is their number. ``known`` marks those that known
     divergences excuse, None if there are none; ``worst`` is the largest ratio of the others, 0 if
-    there are none.
+    there are none. ``exact`` says whether the array is compared bit for bit: there the two zeros are
+    different, too.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ArrayVerdict(NamedTuple):
     worst: float
     doubts: int
     known: Optional[np.ndarray] = None
+    exact: bool = False
 
     @property
     def wrong(self) -> np.ndarray:
@@ -91,7 +93,7 @@ class ArrayVerdict(NamedTuple):
 class Verdict(NamedTuple):
     """The verdicts on all arrays, teacher-forced first, and the known divergences met.
 
-    ``error`` is what the subject raised instead of computing a trace.
+    ``error`` is what came of the case instead of a trace: see :class:`harness.run.Outcome`.
     """
 
     arrays: List[ArrayVerdict]
@@ -136,7 +138,7 @@ class Verdict(NamedTuple):
     def summary(self) -> str:
         """One line of text."""
         if self.error:
-            return "{}: the subject raised {}".format(self.status, self.error)
+            return "{}: {}".format(self.status, self.error)
         wrong = self.first_wrong()
         if wrong is not None:
             return "{}: {} ({}) is outside its bound in {} of {} elements".format(
@@ -160,7 +162,8 @@ class StackVerdict(NamedTuple):
 
     ``arrays`` names the run and the array of each stretch of elements, ``actual`` holds the arrays
     [cases, ...] of the subject's traces. ``expected``, ``bound``, ``ratios`` and ``undecided`` are
-    [cases, elements], ``worst`` and ``doubts`` [cases, arrays]; see :class:`ArrayVerdict`.
+    [cases, elements], ``worst`` and ``doubts`` [cases, arrays], ``exact`` is [arrays]; see
+    :class:`ArrayVerdict`.
     """
 
     cases: List[Case]
@@ -172,6 +175,7 @@ class StackVerdict(NamedTuple):
     undecided: np.ndarray
     worst: np.ndarray
     doubts: np.ndarray
+    exact: List[bool]
 
     def verdict(self, row: int) -> Verdict:
         """The verdict on one of the cases."""
@@ -184,9 +188,19 @@ class StackVerdict(NamedTuple):
                 for elements in (self.expected, self.bound, self.ratios, self.undecided)
             )
             expected, bound, ratios, undecided = parts
-            worst, doubts = float(self.worst[row, k]), int(self.doubts[row, k])
             verdicts.append(
-                ArrayVerdict(name, run, expected, bound, actual, ratios, undecided, worst, doubts)
+                ArrayVerdict(
+                    name,
+                    run,
+                    expected,
+                    bound,
+                    actual,
+                    ratios,
+                    undecided,
+                    worst=float(self.worst[row, k]),
+                    doubts=int(self.doubts[row, k]),
+                    exact=self.exact[k],
+                )
             )
         return Verdict(verdicts)
 
@@ -206,6 +220,7 @@ class StackVerdict(NamedTuple):
             self.arrays,
             _rows(self.actual, places),
             *[part[places] for part in parts],
+            exact=self.exact,
         )
 
     def doubtful(self) -> np.ndarray:
@@ -241,7 +256,8 @@ def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -
     Raises
     ------
     SubjectError
-        If an array of the trace is missing or has another shape than the oracle's.
+        If an array of the trace is missing, has another shape than the oracle's or is not of the
+        subject's numbers. The text names all such arrays.
     """
     return judge_stacks([case], [trace], arithmetic)[0].verdict(0)
 
@@ -287,21 +303,28 @@ def _judged(
     actual: Mapping[str, np.ndarray],
     arithmetic: Arithmetic,
 ) -> StackVerdict:
-    model, config = cases[0].model, cases[0].config
+    case = cases[0]
+    model, config = case.model, case.config
+    if not _are_numbers(case, actual, arithmetic):
+        shapes = {name: array.shape for name, array in case.oracle(np.float64).items()}
+        _check_trace(actual, shapes, arithmetic)
+        # What the oracle does not have is nobody's business.
+        actual = {name: actual[name] for name in shapes}
 
     def held(array: np.ndarray) -> BoundedArray:
         # A stack of one would be right, too, and slower.
         return exact_stack(array, arithmetic) if len(cases) > 1 else exact(array[0], arithmetic)
 
-    chosen = _predictions(config, actual, arrays["labels"].shape[1:-1])
+    chosen = _chosen(actual["predictions"], config.outputs)
     predictions = held(chosen)
     subject = dict({name: held(array) for name, array in actual.items()}, predictions=predictions)
     parameters = [held(arrays[field.name]) for field in model.parameters(config)]
     data = held(arrays["inputs"]), held(arrays["labels"])
     with np.errstate(all="ignore"):
         free = model.free_running(config, parameters, *data, follow=predictions)
-        _check_shapes(actual, free)
+        _check_trace(actual, {name: array.shape for name, array in free.items()}, arithmetic)
         forced = model.teacher_forced(config, parameters, *data, trace=subject)
+        forced["predictions"] = held(_largest_recorded(actual["scores"], chosen, arithmetic))
         free = dict(free, predictions=held(_admissible(free["scores"].as_stack(), chosen)))
         expected = [
             (run, name, array)
@@ -313,40 +336,74 @@ def _judged(
 
 def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
     """The arrays of traces, [cases, ...]."""
-    try:
-        return {name: np.stack([trace[name] for trace in traces]) for name in traces[0]}
-    except (KeyError, ValueError):
-        raise SubjectError("WrongTrace: the traces of one config are not alike.")
+    arrays = {}
+    for name in traces[0]:
+        try:
+            same = [np.asarray(trace[name]) for trace in traces]
+            arrays[name] = np.stack(same)
+        except (KeyError, TypeError, ValueError):
+            raise SubjectError("WrongTrace: the traces of one config are not alike")
+        if any([array.dtype != same[0].dtype for array in same]):
+            raise SubjectError("WrongTrace: the traces of one config are not alike")
+    return arrays
 
 
-def _predictions(
-    config: Any, actual: Mapping[str, np.ndarray], shape: Tuple[int, ...]
-) -> np.ndarray:
+def _are_numbers(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> bool:
+    """Whether all arrays are of the right numbers, and the predictions are ready to be followed."""
+    predictions = actual.get("predictions")
+    followed = predictions is not None and predictions.shape[1:] == case.labels.shape[:-1]
+    return followed and all(_is_number(name, actual[name], arithmetic) for name in actual)
+
+
+def _is_number(name: str, array: np.ndarray, arithmetic: Arithmetic) -> bool:
+    """Whether an array is of the subject's numbers; predictions are of whole ones, of any width."""
+    if name == "predictions":
+        return array.dtype.kind in "iu"
+    return array.dtype.newbyteorder("=") == arithmetic.name
+
+
+def _check_trace(
+    actual: Mapping[str, np.ndarray],
+    shapes: Mapping[str, Tuple[int, ...]],
+    arithmetic: Arithmetic,
+) -> None:
+    """Raise a SubjectError that says of every array what is wrong with it."""
+    missing, wrong = [], []
+    for name, shape in shapes.items():
+        if name not in actual:
+            missing.append(repr(name))
+            continue
+        array = actual[name]
+        if array.shape[1:] != shape:
+            found = list(array.shape[1:])
+            wrong.append("{!r} has the shape {}, not {}".format(name, found, list(shape)))
+        if not _is_number(name, array, arithmetic):
+            kind = "of integers" if name == "predictions" else arithmetic.name
+            wrong.append("{!r} is {}, not {}".format(name, array.dtype.name, kind))
+    if missing:
+        wrong.insert(0, "it has no {}".format(", ".join(missing)))
+    if wrong:
+        raise SubjectError("WrongTrace: {}".format("; ".join(wrong)))
+
+
+def _chosen(predictions: np.ndarray, classes: int) -> np.ndarray:
     """The subject's predictions, to be followed; one that is no class at all counts as class 0.
 
     Following it is safe: the fed-back row and the arg max are compared as well.
     """
-    predictions = actual.get("predictions")
-    if predictions is None or predictions.shape[1:] != shape:
-        raise SubjectError(
-            "WrongTrace: it needs 'predictions' of the shape {}.".format(list(shape))
-        )
-    if predictions.dtype.kind not in "iu":
-        raise SubjectError("WrongTrace: its 'predictions' are no integers.")
-    return np.where((predictions >= 0) & (predictions < config.outputs), predictions, 0)
+    return np.where((predictions >= 0) & (predictions < classes), predictions, 0).astype(np.intp)
 
 
-def _check_shapes(actual: Mapping[str, np.ndarray], expected: Mapping[str, Any]) -> None:
-    for name, array in expected.items():
-        found = list(actual[name].shape[1:]) if name in actual else None
-        if found != list(array.shape):
-            raise SubjectError(
-                "WrongTrace: it has {} where the oracle has {!r} with the shape {}.".format(
-                    "nothing" if found is None else "the shape {}".format(found),
-                    name,
-                    list(array.shape),
-                )
-            )
+def _largest_recorded(
+    scores: np.ndarray, predictions: np.ndarray, arithmetic: Arithmetic
+) -> np.ndarray:
+    """The predictions, each replaced by the arg max of the recorded scores unless it is that.
+
+    Where it is read, a subnormal number may be flushed to zero: of every row none, or all.
+    """
+    largest = np.argmax(scores, axis=-1)
+    flushed = np.where(np.abs(scores) < arithmetic.smallest, 0.0, scores)
+    return np.where(predictions == np.argmax(flushed, axis=-1), predictions, largest)
 
 
 def _admissible(scores: BoundedArray, predictions: np.ndarray) -> np.ndarray:
@@ -405,6 +462,7 @@ def _compared(
         undecided,
         worst=_by_array(np.maximum, ratios, sizes),
         doubts=_by_array(np.add, undecided, sizes),
+        exact=[array.exact for array in held],
     )
 
 

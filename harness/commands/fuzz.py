@@ -16,6 +16,7 @@ from harness.files import write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
 from harness.growth import sampled
+from harness.run import TIMEOUT
 from harness.subjects.tensorflow import TensorFlow
 from harness.tally import WORST
 from harness.versions import versions
@@ -33,6 +34,13 @@ _SECONDS = click.FloatRange(min=0.0)
     type=click.IntRange(min=1),
     default=os.cpu_count() or 1,
     show_default="one for each core",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=TIMEOUT,
+    show_default=True,
+    help="Seconds that TensorFlow has for each case.",
 )
 @click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
 @click.option(
@@ -52,6 +60,7 @@ def fuzz(
     cases: Optional[int],
     seconds: Optional[float],
     workers: int,
+    timeout: float,
     seed: Optional[int],
     json_path: Optional[str],
     report_path: Optional[str],
@@ -74,6 +83,7 @@ def fuzz(
             cases,
             seconds,
             report=lambda progress: live.update(_table(progress, seed)),
+            timeout=timeout,
         )
         live.update(_table(progress, seed))
     worst = progress.tally.save_worst(WORST)

@@ -9,10 +9,18 @@ from rich.progress import Progress
 
 from harness.alone import Alone
 from harness.case import Case, load, save
-from harness.check import EVALUATIONS, ended_again_by, fails, verdict_on, way_of_failing
-from harness.divergences import excuse_ending
+from harness.check import (
+    EVALUATIONS,
+    HANGS,
+    ended_again_by,
+    fails,
+    verdict_on,
+    verdict_on_ending,
+    way_of_failing,
+)
 from harness.errors import UserError
 from harness.report import describe
+from harness.run import HANG, TIMEOUT
 from harness.shrink import Shrinker
 from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE
@@ -39,19 +47,23 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
     saved, subject = load(path), TensorFlow()
     case, signal = saved.case, ended_again_by(subject, saved)
-    verdict = excuse_ending(case, signal, ()) if signal else verdict_on(subject, case)[0]
+    verdict = verdict_on_ending(case, signal) if signal else verdict_on(subject, case)[0]
     if verdict.status != DISAGREE:
         raise UserError("There is nothing to shrink in {}: {}.".format(path, verdict.summary()))
     way = way_of_failing(case, verdict)
+    hangs = signal == HANG or verdict.error.startswith(HANG)
+    timeout = TIMEOUT / HANGS if hangs else TIMEOUT
 
-    with Alone() as alone, Progress(console=Console(stderr=True), transient=True) as progress:
+    with Alone(timeout) as alone, Progress(
+        console=Console(stderr=True), transient=True
+    ) as progress:
         task = progress.add_task("shrinking", total=evaluations)
 
         def still_fails(candidate: Case) -> bool:
             progress.advance(task)
             if signal:
                 return alone.ended_by(candidate) == signal
-            return fails(subject, way, candidate)
+            return fails(subject, way, candidate, timeout)
 
         shrinker = Shrinker(case, still_fails, evaluations)
         try:

@@ -6,8 +6,7 @@ from typing import Iterator, Tuple
 import click
 
 from harness.case import load
-from harness.check import TENSORFLOW, ended_again_by, verdict_on
-from harness.divergences import excuse_ending
+from harness.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
 from harness.errors import UserError
 from harness.report import describe
 from harness.subjects.tensorflow import TensorFlow
@@ -35,8 +34,10 @@ def replay(paths: Tuple[str, ...]) -> None:
     for path, one in saved:
         case, notes = one.case, one.notes
         signal = ended_again_by(subject, one)
-        known = subject.known
-        verdict = excuse_ending(case, signal, known) if signal else verdict_on(subject, case)[0]
+        if signal:
+            verdict = verdict_on_ending(case, signal, subject.known)
+        else:
+            verdict, _ = verdict_on(subject, case)
         click.echo("{}: {} on TensorFlow {}.{}".format(path, verdict.status, *subject.version))
         click.echo(
             "    saved with {} {}: {}".format(

@@ -3,8 +3,7 @@
 import click
 
 from harness.case import SavedCase, load
-from harness.check import TENSORFLOW, computed, ended_again_by
-from harness.divergences import excuse_ending
+from harness.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
 from harness.errors import UserError
 from harness.repro import Finding, issue, script
 from harness.subjects.tensorflow import TensorFlow
@@ -31,7 +30,10 @@ def _finding(path: str, saved: SavedCase) -> Finding:
     subject = TensorFlow()
     signal = ended_again_by(subject, saved)
     # Nothing is excused: whoever asks for a script wants to report what is known, too.
-    verdict = excuse_ending(saved.case, signal, ()) if signal else computed(subject, saved.case)[0]
+    if signal:
+        verdict = verdict_on_ending(saved.case, signal)
+    else:
+        verdict, _ = verdict_on(subject, saved.case, known=())
     if verdict.status == DISAGREE:
         return Finding(saved.case, verdict, versions())
     by = saved.notes.get("subject", TENSORFLOW)

@@ -1,12 +1,14 @@
 """An implementation under test: it takes a case and returns its trace."""
 
-from typing import Mapping, Optional, Tuple
+import copy
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
 from harness.arithmetic import Arithmetic
 from harness.case import Case
 from harness.divergences import Entry
+from harness.errors import UserError
 
 
 class Subject:
@@ -18,9 +20,39 @@ class Subject:
     ----------
     known : tuple of entries of ``harness.divergences``
         Where it is known to be wrong.
+    repeatable : bool
+        Whether it computes the same numbers, bit for bit, each time that it is given the same case,
+        and from the first time on. That it does not is a finding, unless this is False.
     """
 
     known: Tuple[Entry, ...] = ()
+    repeatable: bool = True
+    _made_of: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Subject":
+        """Remember what it is made of, for :meth:`fresh`."""
+        self = super().__new__(cls)
+        self._made_of = args, kwargs
+        return self
+
+    def fresh(self) -> "Subject":
+        """The same subject as if it had not been called yet: one made of the same arguments.
+
+        Raises
+        ------
+        UserError
+            If another one cannot be made.
+        """
+        args, kwargs = self._made_of
+        try:
+            return type(self)(*args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                "{0} cannot be made a second time ({1}: {2}): make it so that it can, or override "
+                "{0}.fresh.".format(type(self).__name__, type(error).__name__, error)
+            )
 
     @property
     def label(self) -> str:
@@ -32,8 +64,9 @@ class Subject:
 
         Raises
         ------
-        SubjectError
-            If the implementation raises an error instead: that is a disagreement.
+        Exception
+            Of any kind, if the implementation fails: that is a disagreement. A SubjectError with
+            the text "TYPE: message" is shown as if it were of that type.
         """
         raise NotImplementedError
 
@@ -44,3 +77,37 @@ class Subject:
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which it computes this case: the same for all cases of a config."""
         raise NotImplementedError
+
+
+class Wrapper(Subject):
+    """Another subject, and all that it states. Derive from it to do something about each call."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self.known, self.repeatable = subject.known, subject.repeatable
+
+    @property
+    def label(self) -> str:
+        """As of the subject."""
+        return self._subject.label
+
+    def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
+        """As the subject does."""
+        return self._subject(case)
+
+    def fresh(self) -> Subject:
+        """The same about a fresh subject."""
+        subject = self._subject.fresh()
+        if subject is self._subject:
+            return self
+        other = copy.copy(self)
+        other._subject = subject
+        return other
+
+    def ended_by(self, case: Case) -> Optional[str]:
+        """As the subject does."""
+        return self._subject.ended_by(case)
+
+    def arithmetic(self, case: Case) -> Arithmetic:
+        """As the subject does."""
+        return self._subject.arithmetic(case)

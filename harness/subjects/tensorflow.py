@@ -71,6 +71,10 @@ class TensorFlow(Subject):
         except self._tf1.errors.OpError as error:
             raise SubjectError("{}: {}".format(type(error).__name__, error.message)) from error
 
+    def fresh(self) -> "TensorFlow":
+        """Itself: what it keeps are graphs, and every call gives those all numbers anew."""
+        return self
+
     def ended_by(self, case: Case) -> Optional[str]:
         """The signal by which a case ends the process, of those known to; None for all others."""
         for entry in self.known:
