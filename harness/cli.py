@@ -1,6 +1,7 @@
 """The command line, ``rnndiff``. Each command is a module of ``harness.commands``."""
 
 import importlib
+import os
 import sys
 from typing import Any, List, Optional
 
@@ -32,6 +33,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; what is the user's to mend takes one line and exit status 2."""
+    # Of the processes that a command starts: from Python 3.11 on, none imports what lies in the
+    # working folder before it has the modules of this one.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         sys.exit(cli.main(prog_name="rnndiff", standalone_mode=False) or 0)
     except UserError as error:
