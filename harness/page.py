@@ -3,7 +3,6 @@
 import datetime
 import math
 import os
-import platform
 import shlex
 import sys
 from typing import Any, Dict, List, NamedTuple
@@ -124,6 +123,6 @@ def _environment() -> Dict[str, Any]:
     return dict(
         command=" ".join(map(shlex.quote, words)),
         written=now.strftime("%Y-%m-%d %H:%M UTC"),
-        processor="{}, {} cores".format(platform.machine(), os.cpu_count()),
+        cores=os.cpu_count(),
         **versions(),
     )

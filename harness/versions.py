@@ -1,15 +1,22 @@
-"""Versions of what a result depends on, found without importing it."""
+"""What a result depends on, versions and machine, found without importing TensorFlow."""
 
+import os
 import platform
+import shlex
 from typing import Dict, Optional
 
 import numpy as np
+
+from models.environment import processor, xla_compiles_unasked
 
 try:
     from importlib import metadata
 except ImportError:  # Python 3.7
     import importlib_metadata as metadata  # type: ignore[no-redef]
 
+_PREFIXES = ("TF_", "ONEDNN_", "DNNL_", "XLA_", "OPENBLAS_", "NPY_", "MKL_", "OMP_", "RNNDIFF_")
+# Of another program with the same prefix, and they may be secrets.
+_TERRAFORM = ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tensorflow-intel")
 
 
@@ -24,10 +31,37 @@ def tensorflow_version() -> Optional[str]:
 
 
 def versions() -> Dict[str, str]:
-    """Versions and platform, for a saved case or a report."""
+    """What a result depends on besides the case, for a saved case or a report.
+
+    ``environment`` holds every variable that is set and can change a result or names a setting, as
+    a shell takes them; ``mode`` is how a graph of TensorFlow is run.
+    """
+    at_hand = processor()
     return {
         "tensorflow": tensorflow_version() or "missing",
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": " ".join(filter(None, (at_hand.vendor, at_hand.model))),
+        "instruction_set": at_hand.instruction_set,
+        "threads": "1 of TensorFlow, {} of NumPy".format(_numpy_threads()),
+        "mode": "xla" if xla_compiles_unasked() else "session",
+        "environment": environment(),
     }
+
+
+def environment() -> str:
+    """The environment variables that can change a result, a misspelt one too, for a shell."""
+    chosen = sorted(
+        name
+        for name in os.environ
+        if name.startswith(_PREFIXES) and not name.startswith(_TERRAFORM)
+    )
+    return " ".join("{}={}".format(name, shlex.quote(os.environ[name])) for name in chosen)
+
+
+def _numpy_threads() -> str:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdigit():
+            return os.environ[name]
+    return str(os.cpu_count())

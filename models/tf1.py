@@ -9,6 +9,8 @@ import importlib.util
 import os
 import sys
 
+from models.environment import processor, xla_compiles_unasked
+
 if "tensorflow" not in sys.modules:
     if importlib.util.find_spec("tf_keras") is not None:
         os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -29,22 +31,30 @@ _major, _minor = tensorflow.__version__.split(".")[:2]
 VERSION = (int(_major), int(_minor))
 
 
+# By default, and on Linux, the versions that do not tell use oneDNN where the processor has one.
+_MADE_FOR = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
+
+
 def _has_onednn():
     """Whether oneDNN's kernels stand in for Eigen's.
 
-    From TensorFlow 2.9 on they do by default, on processors that they are made for; the environment
-    variable TF_ENABLE_ONEDNN_OPTS decides otherwise. TensorFlow tells from 2.12 on.
+    They can from TensorFlow 2.5 on, and do by default from 2.9 on, on processors that they are made
+    for; the environment variable TF_ENABLE_ONEDNN_OPTS decides otherwise. TensorFlow tells from
+    2.12 on; what it does before that is written in its ``IsMKLEnabled``.
     """
-    if VERSION < (2, 9):
+    if VERSION < (2, 5):
         return False
     if VERSION < (2, 12):
-        return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") not in ("0", "false", "False")
+        chosen = {"1": True, "true": True, "0": False, "false": False}
+        default = VERSION >= (2, 9) and not _MADE_FOR.isdisjoint(processor().flags)
+        return chosen.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower(), default)
     from tensorflow.python.util import _pywrap_util_port
 
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
 ONEDNN = _has_onednn()
+XLA = xla_compiles_unasked()
 
 
 def _has_tf_keras():
