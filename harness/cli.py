@@ -22,10 +22,33 @@ class _Commands(click.Group):
     def get_command(self, context: Any, name: str) -> Optional[click.Command]:
         if name not in COMMANDS:
             return None
-        return getattr(importlib.import_module("harness.commands." + name), name)
+        try:
+            return getattr(importlib.import_module("harness.commands." + name), name)
+        except ModuleNotFoundError as error:
+            if error.name not in _EXTRAS:
+                raise
+            return _unavailable(name, error.name)
 
 
-@click.group(cls=_Commands)
+# What a command may import and `pip install rnndiff` does not bring, with the extra that does.
+_EXTRAS = {"hypothesis": "checks"}
+
+
+def _unavailable(command: str, package: str) -> click.Command:
+    """In place of a command, one that says what it needs."""
+    needs = "`rnndiff {}` needs {}: run pip install '.[{}]' in the folder of rnndiff.".format(
+        command, package, _EXTRAS[package]
+    )
+
+    def complain(**_: Any) -> None:
+        raise UserError(needs)
+
+    # Whatever its arguments are.
+    settings = dict(ignore_unknown_options=True, allow_extra_args=True)
+    return click.Command(command, settings, complain, help="(Needs {}.)".format(package))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rnndiff")
 def cli() -> None:
     """Differential testing of recurrent networks: TensorFlow against a NumPy oracle."""
