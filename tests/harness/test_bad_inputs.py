@@ -278,7 +278,7 @@ def mutilated(random, case, trace, notes):
     with np.load(io.BytesIO(content)) as file:
         arrays = dict(file)
     meta = json.loads(str(arrays["meta"]))
-    for _ in range(random.randint(1, 4)):
+    for _ in range(random.randint(1, 3)):
         kind = random.randint(5)
         weird = WEIRD[random.randint(len(WEIRD))]
         names = [name for name in sorted(arrays) if name != "meta"]
@@ -315,6 +315,8 @@ def test_mutilated_files_are_one_sentence_or_a_case_that_runs(name, tmp_path, te
     random = np.random.RandomState(len(name))
     case = random_case(name)
     trace = tensorflow(case)
+    # So that there is something to report.
+    trace["scores"] = trace["scores"] + 1
     path = tmp_path / "case.npz"
     commands = [["replay"], ["repro"], ["repro", "--issue"]]
     readable = 0
@@ -325,7 +327,7 @@ def test_mutilated_files_are_one_sentence_or_a_case_that_runs(name, tmp_path, te
         status, out, err = run(*command, str(path))
         assert status in (0, 1, 2) and "Traceback" not in err, number
         assert_is_safe_text(out)
-        assert err.count("rnndiff: ") == (status == 2)
+        assert err.startswith("rnndiff: ") == (status == 2) and err.count("\n") <= 1
         if command == ["repro"] and status == 0:
             ast.parse(out)
         readable += status != 2
