@@ -14,6 +14,8 @@ from harness.run import HANG, TIMEOUT
 
 _READY = b"ready\n"
 _COMPUTED = b"computed\n"
+# With the modules that this process has: `python -m` would look into the working folder first.
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from harness.alone import main; main()"
 
 
 class Ending(NamedTuple):
@@ -89,7 +91,7 @@ def _says(process: Any, line: bytes) -> bool:
 def _start() -> Any:
     # In a session of its own, Ctrl-C does not reach it.
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.alone"],
+        [sys.executable, "-c", _PROGRAM, *map(os.path.abspath, sys.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -119,7 +121,8 @@ def first_ending(cases: List[Case], timeout: float = TIMEOUT) -> Optional[Ending
     return None
 
 
-def _main() -> None:
+def main() -> None:
+    """Compute the cases whose files are named on standard input, one after the other."""
     from harness.subjects.tensorflow import TensorFlow
 
     subject = TensorFlow()
@@ -129,7 +132,3 @@ def _main() -> None:
         with contextlib.suppress(Exception):
             subject(case)
         print(_COMPUTED.decode(), end="", flush=True)
-
-
-if __name__ == "__main__":
-    _main()

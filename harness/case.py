@@ -10,10 +10,16 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.files import read_npz, written_whole
+from harness.text import printable
 from models import MODELS, Model
 from models.layout import check_arrays
 
 FORMAT = 1
+# The text of a case is some hundred characters long, with all of the environment some thousand.
+_MOST_TEXT = 2**20
+# Of a size that no number of the file stands for, such as the steps of no inputs: more than any
+# that is drawn, and little enough to be computed.
+_MOST_STEPS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +87,15 @@ class Case:
 
 
 class SavedCase(NamedTuple):
-    """What a case's file holds: the case, and what was seen when it was saved."""
+    """What a case's file holds: the case, and what was seen when it was saved.
+
+    The notes are texts of one line; :func:`harness.text.plain` makes them fit for more than a
+    terminal.
+    """
 
     case: Case
     trace: Dict[str, np.ndarray]
-    notes: Dict[str, Any]
+    notes: Dict[str, str]
 
 
 def save(
@@ -134,13 +144,18 @@ def load(path: str) -> SavedCase:
     Raises
     ------
     UserError
-        If the file is missing, damaged, of a later format or not a case at all.
+        If the file is missing, damaged, of a later format, not a case at all, or has sizes that the
+        numbers in it do not go with.
     """
     arrays = read_npz(path, "a case saved by rnndiff")
     try:
-        meta = json.loads(str(arrays.pop("meta")))
+        text = arrays.pop("meta")
+        if text.dtype.kind != "U" or text.size != 1 or text.itemsize > 4 * _MOST_TEXT:
+            raise ValueError("no text of a case")
+        meta = json.loads(str(text))
         version = meta["format"]
-    except (KeyError, TypeError, ValueError):
+    # Of JSON that is nested too deeply, RecursionError.
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise UserError("{} is an .npz file, but not a case saved by rnndiff.".format(path))
     if version != FORMAT:
         raise UserError(
@@ -150,11 +165,27 @@ def load(path: str) -> SavedCase:
         )
     try:
         model = MODELS[meta["model"]]
-        case = Case(model, model.Config(**meta["config"]), _under("case/", arrays))
-        return SavedCase(case, _under("trace/", arrays), dict(meta["notes"]))
+        config, held = model.Config(**meta["config"]), _under("case/", arrays)
+        _check_steps(config, held)
+        notes = {printable(key): printable(value) for key, value in meta["notes"].items()}
+        return SavedCase(Case(model, config, held), _under("trace/", arrays), notes)
     except Exception as error:  # Damage that left valid JSON and arrays can be of any kind.
         reason = " ".join(str(error).split())
         raise UserError("{} is not a case that rnndiff can run: {}.".format(path, reason))
+
+
+def _check_steps(config: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError if a size is beyond what the file's own numbers can be about.
+
+    Steps and slots take time and memory even where no array has them as an axis, or where another
+    axis is empty.
+    """
+    most = max([_MOST_STEPS] + [array.size for array in arrays.values()])
+    for name, size in config.sizes().items():
+        if size > most:
+            raise ValueError(
+                "{} is {}, but no array has more than {} numbers".format(name, size, most)
+            )
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """A failing case in words and small matrices."""
 
 from itertools import zip_longest
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Tuple
 
 import numpy as np
 
@@ -23,27 +23,48 @@ def _lines(case: Case, verdict: Verdict) -> Iterator[str]:
         yield "{}: {}".format(case.model.name, verdict.summary())
     else:
         yield "{} {}: {}".format(case.model.name, case.config, verdict.summary())
-        yield from _disagreement(wrong)
+        yield from _disagreement(case, verdict, wrong)
     yield ""
     for name, array in case.arrays.items():
         yield "{} {} =".format(name, list(array.shape))
         yield matrix(array)
 
 
-def _disagreement(wrong: ArrayVerdict) -> Iterator[str]:
+def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator[str]:
     index = wrong.first_wrong()
     actual, expected = wrong.actual[index], wrong.expected[index]
-    yield "first in {}{}, {}:".format(wrong.name, list(index), wrong.run)
-    yield "    subject {}, oracle {!s} +- {:.3g}".format(
-        _number(actual), _number(expected), float(wrong.bound[index])
-    )
-    yield "    difference {:.3g}, {} ULP".format(
-        abs(float(actual) - float(expected)), ulps(actual, expected)
-    )
+    place = case.model.place(case.config, wrong.name, index)
+    yield "first in {}, {}:".format(place, wrong.run)
+    if wrong.name == "predictions":
+        yield "    " + _other_class(verdict, wrong, index)
+    else:
+        yield "    subject {}, oracle {!s} +- {:.3g}".format(
+            _number(actual), _number(expected), float(wrong.bound[index])
+        )
+        yield "    difference {:.3g}, {} ULP".format(
+            abs(float(actual) - float(expected)), ulps(actual, expected)
+        )
     yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
     yield _side_by_side(
         {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)}
     )
+
+
+def _other_class(verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
+    """Why the class at an index of the predictions is not the arg max of the subject's scores."""
+    actual, expected = int(wrong.actual[index]), int(wrong.expected[index])
+    scores = next(array.actual for array in verdict.arrays if array.name == "scores")[index]
+    if not 0 <= actual < len(scores):
+        why = "there are {} classes".format(len(scores))
+    elif np.isnan(scores).any():
+        why = "a score is NaN"
+    elif scores[actual] == scores[expected]:
+        why = "the scores tie"
+    elif scores[actual] < scores[expected]:
+        why = "its score is lower"
+    else:
+        why = "its score is higher than the oracle's arg max allows"
+    return "class {}, not {}: {}".format(actual, expected, why)
 
 
 def _marks(wrong: ArrayVerdict) -> np.ndarray:

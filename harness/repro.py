@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from harness.case import Case
+from harness.text import plain, printable
 from harness.verdict import DISAGREE, ArrayVerdict, Verdict
 from models import MODELS
 
@@ -36,7 +37,7 @@ class Finding(NamedTuple):
 
     def what(self) -> str:
         """One sentence."""
-        name, version = self.case.model.name, self.versions.get("tensorflow", "?")
+        name, version = self.case.model.name, plain(self.versions.get("tensorflow", "?"))
         wrong = self.shown()
         if wrong is None:
             return "TensorFlow {}, {}: {}".format(version, name, self.verdict.error)
@@ -48,7 +49,7 @@ class Finding(NamedTuple):
 def script(finding: Finding) -> str:
     """The source of a script that exits with 1 while TensorFlow computes what it should not."""
     case, wrong = finding.case, finding.shown()
-    parts = [_HEADER.format(what=finding.what())]
+    parts = [_HEADER.format(what=_in_docstring(finding.what()))]
     parts.extend(_network(case))
     parts.append(_case(case))
     if wrong is None:
@@ -66,9 +67,17 @@ def script(finding: Finding) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
+def _in_docstring(text: str) -> str:
+    """`text`, which may quote an error of TensorFlow's, as it may stand between three quotes."""
+    return printable(text).replace("\\", "\\\\").replace('"', "'")
+
+
 def issue(finding: Finding) -> str:
     """A Markdown issue with versions and script, for TensorFlow's issue tracker."""
-    versions = "\n".join("| {} | {} |".format(*item) for item in sorted(finding.versions.items()))
+    versions = "\n".join(
+        "| {} | `{}` |".format(plain(name), plain(version))
+        for name, version in sorted(finding.versions.items())
+    )
     return _ISSUE.format(
         what=finding.what(),
         summary=finding.verdict.summary(),

@@ -8,7 +8,7 @@ import importlib
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 from models import attention, bidirectional, seq2seq
-from models.layout import Field
+from models.layout import Field, Traced
 
 
 class Model(NamedTuple):
@@ -19,12 +19,17 @@ class Model(NamedTuple):
     article: Any
     parameters: Callable[[Any], Tuple[Field, ...]]
     data: Tuple[Field, ...]
+    trace: Tuple[Traced, ...]
     free_running: Callable
     teacher_forced: Callable
 
     def fields(self, config: Any) -> Tuple[Field, ...]:
         """Every array of a case: the parameters in TensorFlow's order, then inputs and labels."""
         return self.parameters(config) + self.data
+
+    def place(self, config: Any, name: str, index: Tuple[int, ...]) -> str:
+        """What stands at an index of an array of the trace, in words."""
+        return next(array for array in self.trace if array.name == name).place(index, config)
 
     def graph(self) -> Any:
         """The module that builds the TensorFlow graph; raises ImportError without TensorFlow."""
@@ -38,6 +43,7 @@ def _model(package: Any) -> Model:
         article=package.config.ARTICLE,
         parameters=package.config.parameters,
         data=package.config.DATA,
+        trace=package.config.TRACE,
         free_running=package.oracle.free_running,
         teacher_forced=package.oracle.teacher_forced,
     )

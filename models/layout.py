@@ -5,6 +5,7 @@ An axis is written as the config fields whose sizes add up to it: the kernel of 
 fewer inputs or units without mixing the rows that belong to ``x`` with those that belong to ``h``.
 """
 
+from dataclasses import fields
 from numbers import Integral
 from typing import Any, Dict, NamedTuple, Tuple
 
@@ -27,11 +28,77 @@ class Field(NamedTuple):
         return tuple(sum(sizes[part] for part in axis) if axis else 1 for axis in self.axes)
 
 
+class Part(NamedTuple):
+    """What an axis of the trace, or a stretch of it, counts: such as units, and how many.
+
+    ``size`` is a config field, of which ``less`` are missing.
+    """
+
+    label: str
+    size: str
+    less: int = 0
+
+
+class Traced(NamedTuple):
+    """A named array of the trace; an axis is the parts that lie along it, one after the other."""
+
+    name: str
+    axes: Tuple[Tuple[Part, ...], ...]
+
+    def shape(self, config: Any) -> Tuple[int, ...]:
+        """The shape under ``config``."""
+        sizes = config.sizes()
+        return tuple(sum(sizes[part.size] - part.less for part in axis) for axis in self.axes)
+
+    def place(self, index: Tuple[int, ...], config: Any) -> str:
+        """What stands at an index, in words: ``outputs[row 0, step 1, backward unit 0]``."""
+        sizes, words = config.sizes(), []
+        for axis, number in zip(self.axes, index):
+            for part in axis:
+                size = sizes[part.size] - part.less
+                if number < size:
+                    words.append("{} {}".format(part.label, number))
+                    break
+                number -= size
+        return "{}[{}]".format(self.name, ", ".join(words)) if words else self.name
+
+
+ROW = (Part("row", "batch"),)
+STEP = (Part("step", "time"),)
+TOKEN = (Part("token", "output_time"),)
+# A token that is fed back, and the step on it.
+FED_BACK = (Part("step", "output_time", less=1),)
+CLASS = (Part("class", "outputs"),)
+UNIT = (Part("unit", "num_units"),)
+
+
+def judged(*rows: Tuple[Part, ...]) -> Tuple[Traced, ...]:
+    """What all models do with their scores, of which there is one row for each of `rows`."""
+    return (
+        Traced("scores", rows + (CLASS,)),
+        Traced("probabilities", rows + (CLASS,)),
+        Traced("predictions", rows),
+        Traced("accuracy", ()),
+        Traced("loss", ()),
+    )
+
+
 def check_sizes(config: Any) -> None:
-    """Raise ValueError unless every size is at least 1 (batch, inputs and num_units: 0)."""
+    """Raise ValueError unless every size is at least 1 (batch, inputs and num_units: 0).
+
+    An option must be True or False.
+    """
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.type is bool and not isinstance(value, bool):
+            raise ValueError(
+                "{}.{} must be True or False, not {!r}".format(
+                    type(config).__name__, field.name, value
+                )
+            )
     for name, size in config.sizes().items():
         least = 0 if name in MAY_BE_ZERO or name.endswith("_input_size") else 1
-        if not isinstance(size, Integral) or size < least:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < least:
             raise ValueError(
                 "{}.{} must be a whole number of at least {}, not {!r}".format(
                     type(config).__name__, name, least, size

@@ -5,20 +5,53 @@
 2.15 knows the variable too, but must not see it where there is no ``tf_keras``.
 """
 
+import contextlib
 import importlib.util
 import os
 import sys
+import tempfile
+import warnings
 
 from models.environment import processor, xla_compiles_unasked
+
+# What TensorFlow tells of itself is asked for by setting this variable, to 0 for all of it.
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_SILENT = "3"
 
 if "tensorflow" not in sys.modules:
     if importlib.util.find_spec("tf_keras") is not None:
         os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault(_LOG_LEVEL, _SILENT)
 
-import warnings
 
-with warnings.catch_warnings():
+@contextlib.contextmanager
+def _without_banner():
+    """Keep from the standard error what an import writes there, unless it fails or was asked for.
+
+    The first lines of newer TensorFlows, on oneDNN and CUDA, are written whatever the level.
+    """
+    try:
+        real = os.dup(2) if os.environ[_LOG_LEVEL] == _SILENT else None
+    except (KeyError, OSError):  # TensorFlow is there already, or there is no standard error.
+        real = None
+    if real is None:
+        yield
+        return
+    with tempfile.TemporaryFile() as banner:
+        sys.stderr.flush()
+        os.dup2(banner.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            banner.seek(0)
+            os.write(real, banner.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+
+
+with warnings.catch_warnings(), _without_banner():
     # TensorFlow 1.x on NumPy 1.17 and later: FutureWarning of its own dtypes, on every import.
     warnings.simplefilter("ignore", FutureWarning)
     import tensorflow

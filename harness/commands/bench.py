@@ -1,5 +1,6 @@
 """``rnndiff bench``: how fast cases are judged, and what stands in the way."""
 
+import os
 import tempfile
 from typing import Any, Dict, Optional, Tuple
 
@@ -42,6 +43,14 @@ def bench(
     session.run alone of the same graphs. With the defaults it takes about 12 minutes a model.
     """
     pyplot = _pyplot() if plot else None
+    if pyplot:
+        known = sorted(pyplot.figure().canvas.get_supported_filetypes())
+        if os.path.splitext(plot or "")[1][1:].lower() not in known:
+            raise UserError(
+                "{} cannot be drawn: its name must end in one of .{}.".format(
+                    plot, ", .".join(known)
+                )
+            )
     for path in (json_path, plot):
         if path and path != "-":
             check_writable(path)

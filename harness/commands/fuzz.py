@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.table import Table
 
 from harness import page
-from harness.errors import INTERRUPTED
+from harness.errors import INTERRUPTED, UserError
 from harness.exhibits import exhibits
-from harness.files import write_json
+from harness.files import check_writable, write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
 from harness.growth import sampled
@@ -72,6 +72,8 @@ def fuzz(
     """
     if report_path:
         page.check(report_path)
+    if json_path and json_path != "-":
+        check_writable(json_path)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     names = models or tuple(MODELS)
     console = Console(stderr=True)
@@ -86,10 +88,16 @@ def fuzz(
             timeout=timeout,
         )
         live.update(_table(progress, seed))
-    worst = progress.tally.save_worst(WORST)
-    lines = ["", "the case of the largest error: {}".format(worst)] if worst else [""]
-    for line in lines + [failure.report for failure in progress.failures]:
-        click.echo(line, err=True)
+    # With --json - the standard output is the JSON's.
+    for failure in progress.failures:
+        click.echo("\n" + failure.report, err=json_path == "-")
+    worst = None
+    try:
+        worst = progress.tally.save_worst(WORST)
+    except UserError as error:
+        click.echo("the case of the largest error is not saved: {}".format(error), err=True)
+    if worst:
+        click.echo("the case of the largest error: {}".format(worst), err=True)
     if json_path:
         result = dict(
             progress.tally.as_dict(),

@@ -10,6 +10,7 @@ from harness.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_end
 from harness.errors import UserError
 from harness.report import describe
 from harness.subjects.tensorflow import TensorFlow
+from harness.text import printable
 from harness.verdict import DISAGREE
 
 
@@ -21,24 +22,24 @@ def replay(paths: Tuple[str, ...]) -> None:
     FILE is a case's .npz file, or a folder of them. Exit status: 0 if none disagrees, 1 if one
     does, 2 if one cannot be read; the others are run all the same.
     """
-    saved, worst = [], 0
+    subject, worst = None, 0
     for path in _files(paths):
         try:
-            saved.append((path, load(path)))
+            one = load(path)
         except UserError as error:
-            click.echo("rnndiff: {}".format(error), err=True)
+            click.echo("rnndiff: {}".format(printable(error)), err=True)
             worst = 2
-    if not saved:
-        raise SystemExit(worst)
-    subject = TensorFlow()
-    for path, one in saved:
+            continue
+        subject = subject or TensorFlow()
         case, notes = one.case, one.notes
         signal = ended_again_by(subject, one)
         if signal:
             verdict = verdict_on_ending(case, signal, subject.known)
         else:
             verdict, _ = verdict_on(subject, case)
-        click.echo("{}: {} on TensorFlow {}.{}".format(path, verdict.status, *subject.version))
+        click.echo(
+            "{}: {} on TensorFlow {}.{}".format(printable(path), verdict.status, *subject.version)
+        )
         click.echo(
             "    saved with {} {}: {}".format(
                 "TensorFlow"

@@ -4,7 +4,7 @@ import click
 
 from harness.case import SavedCase, load
 from harness.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
-from harness.errors import UserError
+from harness.errors import SubjectError, UserError
 from harness.repro import Finding, issue, script
 from harness.subjects.tensorflow import TensorFlow
 from harness.verdict import DISAGREE, judge
@@ -39,7 +39,10 @@ def _finding(path: str, saved: SavedCase) -> Finding:
     by = saved.notes.get("subject", TENSORFLOW)
     elsewhere = saved.notes.get("tensorflow") != versions()["tensorflow"]
     if saved.trace and by == TENSORFLOW and elsewhere:
-        verdict = judge(saved.case, saved.trace, subject.arithmetic(saved.case))
+        try:
+            verdict = judge(saved.case, saved.trace, subject.arithmetic(saved.case))
+        except SubjectError as error:
+            raise UserError("{} holds no trace of its case: {}.".format(path, error)) from None
         if verdict.status == DISAGREE:
             return Finding(saved.case, verdict, noted(saved.notes))
     raise UserError(

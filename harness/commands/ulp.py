@@ -41,7 +41,7 @@ class Row(NamedTuple):
         return self.table is not None and self.measured.ulp <= self.table.ulp
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option(
     "--samples",
     type=click.IntRange(min=1),

@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
-from models.layout import Field, attention_cell, check_sizes, linear
+from models.layout import (
+    CLASS,
+    FED_BACK,
+    ROW,
+    STEP,
+    TOKEN,
+    UNIT,
+    Field,
+    Part,
+    Traced,
+    attention_cell,
+    check_sizes,
+    judged,
+    linear,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,28 @@ ARTICLE = Config(
 DATA = (
     Field("inputs", (("batch",), ("time",), ("inputs",))),
     Field("labels", (("batch",), ("output_time",), ("outputs",))),
+)
+
+
+def _trace_of(side: str, steps: Tuple[Part, ...]) -> Tuple[Traced, ...]:
+    """What the encoder or the decoder computes in its steps."""
+    slot, unit = (Part("slot", "attn_length"),), (Part("unit", "attn_size"),)
+    return (
+        Traced(side + "_cell_inputs", (ROW, steps, (Part("input", side + "_input_size"),))),
+        Traced(side + "_states", (ROW, steps, UNIT)),
+        Traced(side + "_energies", (ROW, steps, slot)),
+        Traced(side + "_alignments", (ROW, steps, slot)),
+        Traced(side + "_attentions", (ROW, steps, unit)),
+        Traced(side + "_windows", (ROW, steps, slot, unit)),
+        Traced(side + "_outputs", (ROW, steps, unit)),
+    )
+
+
+TRACE = (
+    _trace_of("encoder", STEP)
+    + _trace_of("decoder", FED_BACK)
+    + (Traced("fed_back", (ROW, FED_BACK, CLASS)),)
+    + judged(ROW, TOKEN)
 )
 
 

@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from typing import Dict, Tuple
 
-from models.layout import Field, check_sizes, linear, rnn_cell
+from models.layout import (
+    ROW,
+    STEP,
+    UNIT,
+    Field,
+    Part,
+    Traced,
+    check_sizes,
+    judged,
+    linear,
+    rnn_cell,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,15 @@ DATA = (
     Field("inputs", (("batch",), ("time",), ("inputs",))),
     Field("labels", (("batch",), ("outputs",))),
 )
+
+TRACE = (
+    Traced(
+        "outputs",
+        (ROW, STEP, (Part("forward unit", "num_units"), Part("backward unit", "num_units"))),
+    ),
+    Traced("forward_final_state", (ROW, UNIT)),
+    Traced("backward_final_state", (ROW, UNIT)),
+) + judged(ROW)
 
 
 def parameters(config: Config) -> Tuple[Field, ...]:

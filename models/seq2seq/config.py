@@ -3,7 +3,20 @@
 from dataclasses import dataclass
 from typing import Dict, Tuple
 
-from models.layout import Field, check_sizes, linear, rnn_cell
+from models.layout import (
+    CLASS,
+    FED_BACK,
+    ROW,
+    STEP,
+    TOKEN,
+    UNIT,
+    Field,
+    Traced,
+    check_sizes,
+    judged,
+    linear,
+    rnn_cell,
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,12 @@ DATA = (
     Field("inputs", (("batch",), ("time",), ("inputs",))),
     Field("labels", (("batch",), ("output_time",), ("outputs",))),
 )
+
+TRACE = (
+    Traced("encoder_states", (ROW, STEP, UNIT)),
+    Traced("decoder_states", (ROW, FED_BACK, UNIT)),
+    Traced("fed_back", (ROW, FED_BACK, CLASS)),
+) + judged(ROW, TOKEN)
 
 
 def parameters(config: Config) -> Tuple[Field, ...]:

@@ -1,0 +1,52 @@
+"""The command line says what it needs before it starts."""
+
+import sys
+
+import click
+import pytest
+
+from harness import cli
+from harness.cli import COMMANDS
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["rnndiff", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code, capsys.readouterr()
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("command", [(), *zip(COMMANDS)], ids="".join)
+def test_every_command_explains_itself(command, option, monkeypatch, capsys):
+    status, printed = run(monkeypatch, capsys, *command, option)
+    assert status == 0
+    assert printed.out.startswith("Usage: rnndiff " + "".join(command))
+
+
+@pytest.mark.parametrize("command", ["frequencies", "bench"])
+def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, capsys):
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "hypothesis" or name in (
+            "harness.commands." + command,
+            "harness." + command,
+            "harness.strategies",
+        ):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    status, printed = run(monkeypatch, capsys, command, "--cases", "3")
+    assert status == 2
+    assert printed.err.count("\n") == 1 and "hypothesis" in printed.err
+    assert isinstance(cli.cli.get_command(click.Context(cli.cli), command), click.Command)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("bench", "--plot", "x.txt"), ("fuzz", "--json", "."), ("verify", "--json", ".")],
+    ids=" ".join,
+)
+def test_what_cannot_be_written_is_said_at_once(arguments, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, printed = run(monkeypatch, capsys, *arguments)
+    assert (status, printed.out, list(tmp_path.iterdir())) == (2, "", [])
+    assert printed.err.count("\n") == 1 and arguments[-1] in printed.err
