@@ -318,7 +318,6 @@ class Checker:
         if judged.outcome.kind == HANG:
             timeout, evaluations = timeout / HANGS, min(evaluations, HANGS)
 
-<<<<<<< HEAD
         def still_fails(case: Case) -> bool:
             if not fails(self._subject, way, case, timeout):
                 return False
@@ -366,17 +365,12 @@ class Checker:
     def _kept(self, way: str, judged: Judged) -> Failure:
         path = os.path.join(self._folder, way + ".npz")
         case, verdict = judged.case, judged.verdict
-        notes = dict(versions(), subject=self._subject.label, verdict=verdict.summary())
-=======
-    def _kept(self, way: str, path: str, case: Case) -> Failure:
-        verdict, trace = verdict_on(self._subject, case)
         notes = dict(
             versions(),
-            subject=self._subject.label,
             premise=self._subject.premise,
+            subject=self._subject.label,
             verdict=verdict.summary(),
         )
->>>>>>> premises
         again = "saved as {}".format(path)
         if self._subject.label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)

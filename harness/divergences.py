@@ -11,10 +11,10 @@ from typing import Any, Callable, Collection, Iterable, List, Mapping, NamedTupl
 
 import numpy as np
 
-from harness.accuracy import accuracies
 from harness.arithmetic import arithmetic
 from harness.bounded import BoundedArray, exact
 from harness.case import Case
+from harness.subjects.tensorflow_accuracy import Place, nearest
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
 from models import MODELS
 from models.cells import Linear
@@ -259,7 +259,8 @@ def _in_packets(numbers: np.ndarray) -> np.ndarray:
 
 def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
     """The attention's energies, with -1 for the tanh of NaN in packets of features."""
-    subject = arithmetic("float32", accuracies((1, 13)))
+    tanh = nearest("tanh", "Tanh", Place((1, 13), "", ""))
+    subject = arithmetic("float32", {"tanh": tanh})
     kernel, bias, attn_w, attn_v = (
         exact(case.arrays["{}/attention/{}".format(side, name)], subject)
         for name in ("kernel", "bias", "attn_w", "attn_v")

@@ -24,11 +24,12 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Nam
 import numpy as np
 
 from harness import ulp
-from harness.accuracy import FLUSHED, Accuracy, worst_arguments
+from harness.accuracy import Accuracy
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
 from harness.errors import UserError
 from harness.subjects import Subject
+from harness.subjects.tensorflow_accuracy import FLUSHED, worst_arguments
 from models import MODELS
 
 FUNCTIONS = ("tanh", "softmax", "log", "bias")
