@@ -445,7 +445,7 @@ def test_what_fails_in_a_row_of_cases_and_not_by_itself_is_not_reported_as_that(
     ]
     # A port of which every case but the first is wrong shrinks anywhere; not so afresh.
     kept = load(str(tmp_path / "seq2seq-scores-teacher-forced.npz")).case
-    assert kept.config.num_units == 3
+    assert kept.config.num_units == 3 and kept.config.batch == kept.config.time == 1
 
 
 def test_a_port_that_cannot_be_made_twice_is_told_what_to_do(tmp_path):
