@@ -445,7 +445,7 @@ def test_what_fails_in_a_row_of_cases_and_not_by_itself_is_not_reported_as_that(
     ]
     # A port of which every case but the first is wrong shrinks anywhere; not so afresh.
     kept = load(str(tmp_path / "seq2seq-scores-teacher-forced.npz")).case
-    assert kept.config.num_units == 3
+    assert kept.config.num_units == 3 and kept.config.batch == kept.config.time == 1
 
 
 def test_a_port_that_cannot_be_made_twice_is_told_what_to_do(tmp_path):
@@ -655,10 +655,18 @@ def test_a_known_rewrite_excuses_what_agrees_with_it_and_nothing_else(tmp_path):
     def mistake(trace):
         return dict(trace, loss=trace["loss"] * np.float32(1.001))
 
-    failures, tally = checked(Known(REWRITE, mistake=mistake), cases, tmp_path)
-    assert len(failures) == tally.cases[DISAGREE] == 3
-    unknown, tally = checked(Known(), cases, tmp_path)
-    assert len(unknown) == tally.cases[DISAGREE] == 3
+    for port in (Known(REWRITE, mistake=mistake), Known()):
+        failures, tally = checked(port, cases, tmp_path)
+        assert len(failures) == tally.cases[DISAGREE] == 3
+        # What is reported is the case itself, not the other one.
+        assert tally.known == {} and failures[0].way == "seq2seq-scores-teacher-forced"
+
+
+def test_of_two_known_rewrites_the_one_that_agrees_excuses():
+    other = REWRITE._replace(name="nothing-is-changed", computes=lambda case: case)
+    for entries in ((REWRITE, other), (other, REWRITE)):
+        verdict, _ = verdict_on(Known(*entries), random_case("seq2seq"))
+        assert verdict.status == KNOWN and verdict.known == (REWRITE.name,)
 
 
 def test_a_known_failure_excuses_its_error_and_no_other(tmp_path):
