@@ -52,8 +52,7 @@ def test_what_needs_a_tensorflow_that_does_not_import_fails_in_one_sentence(sour
     assert "Traceback" not in run.stdout and "another exception" not in run.stdout
 
 
-@pytest.mark.parametrize("source", list(BROKEN.values()), ids=list(BROKEN))
-def test_it_is_left_out_when_told_so_and_the_reason_is_given(source, tmp_path):
-    run = run_pytest(tmp_path, source, "--without-tensorflow")
+def test_it_is_left_out_when_told_so_and_the_reason_is_given(tmp_path):
+    run = run_pytest(tmp_path, BROKEN["an unfit protobuf"], "--without-tensorflow")
     assert run.returncode == 0, run.stdout
     assert "--without-tensorflow" in run.stdout and "error" not in run.stdout.splitlines()[-1]

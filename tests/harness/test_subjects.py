@@ -58,12 +58,16 @@ def test_graphs_of_too_many_bytes_go_but_for_the_one_in_use(counted):
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_once_the_cache_is_full(tensorflow, tmp_path):
-    path = tmp_path / "endurance.json"
-    options = ["--configs", "90", "--cases", "360", "--graphs-kept", "4", "--json", str(path)]
-    command = [sys.executable, ENDURANCE] + options
-    run = subprocess.run(command, stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT))
-    assert run.returncode == 0
-    parts = json.loads(path.read_text())
-    assert parts[-1]["cases"] == 360
-    # 45 graphs that stay would take 130 MiB and more.
-    assert parts[-1]["resident"] - parts[4]["resident"] < 75, parts
+    def growth(graphs_kept):
+        """MiB that the second half of the configs adds."""
+        path = tmp_path / "endurance.json"
+        options = ["--configs", "90", "--cases", "360", "--graphs-kept", str(graphs_kept)]
+        command = [sys.executable, ENDURANCE] + options + ["--json", str(path)]
+        run = subprocess.run(command, stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=ROOT))
+        assert run.returncode == 0
+        parts = json.loads(path.read_text())
+        assert parts[-1]["cases"] == 360
+        return parts[-1]["resident"] - parts[4]["resident"]
+
+    # How much a graph takes, TensorFlow and the allocator at hand know.
+    assert growth(graphs_kept=4) < growth(graphs_kept=90) / 2
