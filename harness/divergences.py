@@ -405,8 +405,8 @@ ENTRIES: Tuple[Entry, ...] = (
     ),
     Divergence(
         name="xla-softmax-of-unrounded",
-        what="XLA's softmax reads energies that are one product (attn_vec_size is 1) before they are "
-        "rounded, but the largest of them rounded: huge ones give NaN",
+        what="XLA's softmax reads energies that are one product (attn_vec_size is 1) before they "
+        "are rounded, but the largest of them rounded: huge ones give NaN",
         where=Where((2, 5), xla=True),
         arrays=("encoder_alignments", "decoder_alignments"),
         instead=_softmax_of_unrounded,
