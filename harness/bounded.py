@@ -38,11 +38,12 @@ import math
 import operator
 from functools import reduce
 from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.accuracy import Accuracy
 from harness.arithmetic import Arithmetic
+from models.functions import sigmoid, softmax
 
 _U64 = 2.0**-53
 # NumPy's tanh, exp, expm1 and log are right to 4 ULP of float64; this, relative, is 16.
@@ -52,9 +53,15 @@ _INFLATE = 1 + 2.0**-48
 # Up to this fraction of the largest number nothing overflows, from its inverse multiple on
 # everything does. In between rounding decides, and nothing is known.
 _EDGE = 1 - 2.0**-6
-# Products of no more terms than this in all are bounded term by term.
-_FEW = 2**13
-_CORRECTLY_ROUNDED = Accuracy(0.5, 0.0)
+# Sums of no more terms than this are bounded term by term, which takes as much time as they have
+# terms. Where large networks meet small ones: the article's have 140, the small ones up to 8.
+_FEW = 32
+# Beyond it, NumPy's exp would overflow.
+_LARGEST_EXPONENT = 700.0
+# Below it, float64 numbers lose digits and vanish.
+_VANISHING = 2.0**-1060
+# The reciprocal in a softmax of Eigen's is up to 3.33 ULP off, that of others correctly rounded.
+_RECIPROCAL_ULP = 3.4
 
 
 class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -378,15 +385,11 @@ def _divide(a, b):
         rad = rad / nearest
     lowest = -_largest(-nearest)
     reach = a.reach() / lowest if lowest > 0 else np.inf
-    # A subject may multiply by the reciprocal, which is inaccurate, and may be flushed.
-    ulp, absolute = a.arithmetic.functions.get("reciprocal", _CORRECTLY_ROUNDED)
+    # A subject may multiply by the reciprocal, which is rounded, too, and may be flushed.
     if not b.reach() * smallest < 1:
-        absolute += smallest
-    if absolute:
-        rad = _rad_sum(rad, a.magnitude() * absolute)
-        reach += a.reach() * absolute
-    roundings = 2 * ulp * (1 + unit) + 1
-    return _rounded(mid, rad, reach, _less_than_quotient, a, b, roundings=roundings)
+        rad = _rad_sum(rad, a.magnitude() * smallest)
+        reach += a.reach() * smallest
+    return _rounded(mid, rad, reach, _less_than_quotient, a, b, roundings=2 + unit)
 
 
 def _less_than_quotient(a, b):
@@ -415,7 +418,7 @@ def _evaluated(mid, rad, extent, reach, accuracy, function, a):
 
 
 def _tanh(a):
-    accuracy = a.arithmetic.functions["affine tanh" if a.is_affine else "tanh"]
+    accuracy = a.arithmetic.accuracy("affine tanh" if a.is_affine else "tanh")
     mid, rad = np.tanh(a.mid), a.operand_rad()
     extent = np.abs(mid)
     if rad is not None:
@@ -433,8 +436,24 @@ def _tanh(a):
     return _evaluated(mid, rad, extent, reach, accuracy, np.tanh, a)
 
 
+def _sigmoid(a):
+    accuracy = a.arithmetic.accuracy("sigmoid")
+    mid, rad = sigmoid(a.mid), a.operand_rad()
+    extent = mid
+    if rad is not None:
+        # The derivative, s (1 - s), is largest where the ball is nearest to zero.
+        nearest = sigmoid(-np.maximum(np.abs(a.mid) - rad, 0.0))
+        slope = nearest * (1 - nearest) * (1 + 2.0**-40)
+        farthest = np.maximum(sigmoid(a.mid + rad) - mid, mid - sigmoid(a.mid - rad))
+        rad = np.minimum(rad * slope, farthest + _FUNCTION64 * mid)
+        extent = mid + rad
+    extent = extent * (1 + _FUNCTION64)
+    reach = 2.0 if a.reach() < np.inf else np.inf
+    return _like(_evaluated(mid, rad, extent, reach, accuracy, sigmoid, a), a)
+
+
 def _exp(a):
-    accuracy = a.arithmetic.functions["exp"]
+    accuracy = a.arithmetic.accuracy("exp")
     extent = mid = np.exp(a.mid)
     rad = a.operand_rad()
     if rad is not None:
@@ -443,7 +462,9 @@ def _exp(a):
         rad = np.where(rad < 1, mid * (np.expm1(rad) * (1 + 2 * _FUNCTION64)), upper - mid)
         extent = mid + rad
     extent = extent * (1 + _FUNCTION64)
-    reach = math.exp(a.reach()) * (1 + 2.0**-39) if a.reach() < 700 else np.inf
+    reach = np.inf
+    if a.reach() < _LARGEST_EXPONENT:
+        reach = math.exp(a.reach()) * (1 + 2.0**-39)
     return _evaluated(mid, rad, extent, reach, accuracy, _less_than_exp, a)
 
 
@@ -452,7 +473,7 @@ def _less_than_exp(a):
 
 
 def _log(a):
-    accuracy = a.arithmetic.functions["log"]
+    accuracy = a.arithmetic.accuracy("log")
     mid, rad = np.log(a.mid), a.operand_rad()
     extent = np.abs(mid)
     if rad is not None:
@@ -654,10 +675,7 @@ class _SumOfProducts(_Sum):
 
     def few(self):
         exact = self.a.exact and self.b.exact and (self.bias is None or self.bias.exact)
-        if not exact:
-            return None
-        of_each = self.mid[0] if self.a.stacked and len(self.mid) else self.mid
-        if not 0 < of_each.size * self.count <= _FEW:
+        if not exact or not 0 < self.count <= _FEW:
             return None
         terms = np.multiply(*_factors(self.a.mid, self.b.mid))
         return terms if self.bias is None else _appended(terms, self.bias.mid)
@@ -716,12 +734,12 @@ def _appended(terms, bias):
 
 
 class _SumOfElements(_Sum):
-    """The sums of an array along an axis."""
+    """The sums of an array along an axis, of whose terms each may have been rounded."""
 
-    def __init__(self, a, axis, keepdims):
+    def __init__(self, a, axis, keepdims, roundings=0):
         self.a, self.axis, self.keepdims = a, a.axes(axis), keepdims
         count = int(np.prod(a.shape)) if axis is None else a.shape[axis]
-        _Sum.__init__(self, a.arithmetic, self.along(a.mid), count * a.reach(), count, roundings=0)
+        _Sum.__init__(self, a.arithmetic, self.along(a.mid), count * a.reach(), count, roundings)
 
     def along(self, part, reduce=np.add.reduce):
         return reduce(part, axis=self.axis, keepdims=self.keepdims)
@@ -801,8 +819,129 @@ def _total(a, axis=None, keepdims=False):
 
 
 def _mean(a, axis=None):
-    total = _SumOfElements(a, axis, False)
+    # A subject may divide the elements before it adds them up.
+    total = _SumOfElements(a, axis, False, roundings=1)
     return _like(_divide(total.balls(), _lift(total.count, a.arithmetic)), a)
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+
+class _SoftmaxError(NamedTuple):
+    """What a subject's softmax errs by of its own.
+
+    It returns the softmax of scores that are off by ``argument`` [..., count], times
+    ``1 + relative``, times the exponential of up to ``common`` [..., 1], and no more than
+    ``largest``, plus ``absolute``.
+    """
+
+    argument: Any
+    common: Any
+    relative: float
+    absolute: float
+    largest: float
+
+
+def _stated_softmax(arithmetic, depth, top):
+    """The error of a softmax whose accuracy is stated.
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+    depth : array [..., count]
+        How far each score may be below the largest one of its row.
+    top : array [..., 1]
+        The largest magnitude that the largest score may have.
+    """
+    ulp, absolute = arithmetic.functions["softmax"]
+    relative = math.expm1((2 * ulp + depth.shape[-1] - 1) * arithmetic.unit)
+    return _SoftmaxError(
+        argument=depth * arithmetic.unit + arithmetic.smallest,
+        common=0.0,
+        relative=relative,
+        absolute=absolute + arithmetic.smallest,
+        largest=1 + relative,
+    )
+
+
+def _any_softmax(arithmetic, depth, top):
+    """The error of a softmax by any of the common formulas; parameters as above.
+
+    These are ``exp(s - max) / sum``, with exponentials or with powers of two of a scaled argument;
+    the same "online", where ``exp(old - new)`` scales the sum at every larger score (Milakov and
+    Gimelshein, *Online normalizer calculation for softmax*, arXiv 1805.02867); and
+    ``exp(s - log(sum(exp)))``, whose error grows with the scores themselves (Blanchard, Higham and
+    Higham, *Accurately computing the log-sum-exp and softmax functions*, IMA J. Numer. Anal. 41,
+    2021).
+    """
+    unit, smallest, count = arithmetic.unit, arithmetic.smallest, depth.shape[-1]
+    exp, log = arithmetic.accuracy("exp"), arithmetic.accuracy("log")
+    # The logarithm of a sum that is from 1 to `count`.
+    logarithm = math.log(count)
+    inexact = 2 * unit * log.ulp * logarithm + log.absolute + smallest
+    # Online, a term is the product of up to `count` exponentials.
+    factors = (2 * exp.ulp + 3) * count + 2 * exp.ulp + 2 * _RECIPROCAL_ULP + 2
+    relative = math.expm1(factors * unit + 2 * count * (exp.absolute + smallest))
+    return _SoftmaxError(
+        # A difference is rounded, and so are the factor that scales it and the product.
+        argument=(depth + logarithm) * (3 * unit * (1 + 2 * unit)) + count * smallest,
+        common=(top + logarithm) * (unit * (1 + unit)) + inexact,
+        relative=relative,
+        absolute=exp.absolute + smallest,
+        # Of a sum of at least 1 the logarithm is not below zero but for its error, and so the
+        # largest score plus the logarithm not below that score.
+        largest=(1 + relative) * math.exp(min(6 * (relative + inexact), _LARGEST_EXPONENT)),
+    )
+
+
+def _softmax(a):
+    """Softmax over the last axis, as accurate as it is stated to be, or by any formula.
+
+    A share grows with its own score and falls with each other: over a box of scores, it is least
+    and largest at corners.
+    """
+    arithmetic, rad, count = a.arithmetic, a.rad_as_operand(), a.mid.shape[-1]
+    top = np.maximum.reduce(a.mid, axis=-1, keepdims=True)
+    # Of special scores this is NaN or infinite, as if they were far below: what they are not,
+    # is settled in the end.
+    depth = top - a.mid
+    depth = np.where(depth < np.inf, depth, np.inf)
+    width = np.maximum.reduce(rad, axis=-1, keepdims=True)
+    error = (_stated_softmax if "softmax" in arithmetic.functions else _any_softmax)(
+        arithmetic, (depth + 2 * width) * _INFLATE, (np.abs(top) + width) * _INFLATE
+    )
+    off = np.where(depth < np.inf, (error.argument + rad + depth * (2 * _U64)) * _INFLATE, 0.0)
+    powers, low = np.exp(-depth), np.exp(-depth - off)
+    high = np.exp(np.minimum(off - depth, _LARGEST_EXPONENT))
+    totals = [np.add.reduce(x, axis=-1, keepdims=True) for x in (powers, low, high)]
+    # Of the exponentials, the sums and the quotients in float64.
+    slack = 4 * _FUNCTION64 + (2 * count + 16) * _U64
+    least = low / (low + (totals[2] - high) + slack * totals[2])
+    most = high / (high + np.maximum(totals[1] - low - slack * totals[1], 0.0))
+    # Of wide balls exponentials overflow or vanish, and only the ends of all shares are known.
+    least = np.where(totals[2] < math.exp(_LARGEST_EXPONENT), least, 0.0)
+    most = np.where(totals[1] * arithmetic.smallest > _VANISHING, most, 1.0)
+    relative = error.relative + slack
+    is_near = error.common < 1
+    least = np.where(is_near, least * (1 - relative) * np.exp(-error.common), 0.0)
+    most = np.where(is_near, most * (1 + relative) * np.exp(error.common), error.largest)
+    most = np.minimum(most, error.largest)
+    mid = powers / totals[0]
+    rad = (np.maximum(most - mid, mid - least) + error.absolute) * _INFLATE
+    reach = 1 + (error.largest + 2 * error.absolute) * _INFLATE if a.reach() < np.inf else np.inf
+    result = BoundedArray(mid, rad, arithmetic, reach)
+    return _like(result if a.reach() < np.inf else _settled_rows(a, result, top), a)
+
+
+def _settled_rows(a, result, top):
+    """The shares of rows with special scores: all NaN if one is NaN or infinite, or all are -inf.
+
+    A score of -inf beside others has the share 0.
+    """
+    unknown = np.isinf(a.rad).any(axis=-1, keepdims=True)
+    nan = np.isnan(top) | (top == np.inf) | ((top == -np.inf) & ~unknown)
+    clear, nan, never = np.broadcast_arrays(~unknown & ~nan, nan, False, a.mid)[:3]
+    return _decided(result, clear, nan, never, never)
 
 
 # --- selection and structure: no rounding -----------------------------------------------------
@@ -927,4 +1066,6 @@ _FUNCTIONS = {
     np.concatenate: _concatenate,
     np.hstack: _hstack,
     np.stack: _stack,
+    sigmoid: _sigmoid,
+    softmax: _softmax,
 }

@@ -1,8 +1,34 @@
-"""What all three models do with their scores, in plain NumPy."""
+"""The functions of the models, in plain NumPy.
+
+What libraries compute by more than one formula (softmax, sigmoid) is *named*: arrays that are not
+NumPy's own may know it by its name and compute it in their way, as NumPy's own functions (NEP 18).
+"""
+
+import functools
 
 import numpy as np
 
 
+def named(function):
+    """`function`, computed by the first argument that has an ``__array_function__`` of its own."""
+
+    @functools.wraps(function)
+    def dispatch(*args):
+        for array in args:
+            if hasattr(array, "__array_function__") and not isinstance(array, np.ndarray):
+                return array.__array_function__(dispatch, (type(array),), args, {})
+        return function(*args)
+
+    return dispatch
+
+
+@named
+def sigmoid(x):
+    """The logistic function, ``1 / (1 + exp(-x))``."""
+    return 1 / (1 + np.exp(-x))
+
+
+@named
 def softmax(scores):
     """``exp(s) / sum(exp(s))`` over the last axis, shifted by the maximum so as not to overflow."""
     exponentials = np.exp(scores - np.max(scores, axis=-1, keepdims=True))

@@ -87,6 +87,8 @@ class TensorFlow(Subject):
         plain, fused = functions["tanh"], functions.get("fused tanh", functions["tanh"])
         kernels = self._session(case).affine_tanh_kernels()
         affine = [fused if kernel == FUSED else plain for kernel in kernels] or [plain]
+        for unused in ("reciprocal", "fused tanh"):
+            functions.pop(unused, None)
         functions["affine tanh"] = Accuracy(
             max(accuracy.ulp for accuracy in affine), max(accuracy.absolute for accuracy in affine)
         )

@@ -5,6 +5,7 @@ rounded once: it adds in any order, fuses multiply-adds or not, flushes subnorma
 and its functions are as inaccurate as they may be.
 """
 
+import itertools
 import math
 import sys
 from fractions import Fraction
@@ -22,6 +23,7 @@ from harness.bounded import _FUNCTIONS, _UFUNCS, BoundedArray, exact
 from harness.regimes import REGIMES
 from harness.strategies import small_batches
 from models import MODELS
+from models.functions import sigmoid, softmax
 
 # At least a hundred examples: the profiles are made for tests that run TensorFlow.
 thoroughly = settings(deadline=None, max_examples=max(100, settings().max_examples))
@@ -50,10 +52,8 @@ def arithmetics(draw):
         "affine tanh": Accuracy(1.3, tiny),
         "exp": Accuracy(4.8, tiny),
         "log": Accuracy(1.2, 0.0),
-        "reciprocal": Accuracy(2.9, tiny / 8),
+        "sigmoid": Accuracy(2.6, tiny),
     }
-    if not tiny:
-        del functions["reciprocal"]
     return arithmetic(precision, functions, draw(st.booleans()))
 
 
@@ -203,25 +203,18 @@ class Machine:
             return np.true_divide(x, y)
         if self.fuses:
             return self.rounded(Fraction(x) / Fraction(y))
-        accuracy = self.a.functions.get("reciprocal")
-        reciprocal = 1 / Fraction(y)
-        if accuracy is None:
-            return self.multiply(x, self.rounded(reciprocal))
-        error = Fraction(2) ** exponent_of(reciprocal) * 2 * Fraction(self.a.unit)
-        error = error * Fraction(accuracy.ulp) + Fraction(accuracy.absolute)
-        reciprocal = self.flushed(reciprocal + error * self.at_most(1))
-        return self.rounded(Fraction(x) * Fraction(reciprocal))
+        return self.multiply(x, self.rounded(1 / Fraction(y)))
 
     def negative(self, x):
         return -x
 
     def function(self, name, x):
         """Anything that is as accurate as it must be, not only numbers that the machine has."""
-        special = getattr(np, name)(x)
+        special = sigmoid(float(x)) if name == "sigmoid" else getattr(np, name)(float(x))
         if np.isnan(special) or (np.isinf(special) and (x == 0 or np.isinf(x))):
             return special
         value = exactly(name, min(max(x, -sys.float_info.max), sys.float_info.max))
-        accuracy = self.a.functions[name]
+        accuracy = self.a.accuracy({"exp2": "exp"}.get(name, name))
         binade = max(Fraction(2) ** exponent_of(value or Fraction(1, 2**2000)), self.a.smallest)
         ulp = Fraction(binade) * 2 * Fraction(self.a.unit)
         error = Fraction(accuracy.ulp) * ulp + Fraction(accuracy.absolute)
@@ -259,13 +252,18 @@ def exactly(name, *operands):
     """An operation on numbers, as a fraction (of 200 bits if it is a function); else None."""
     if not is_finite(*operands):
         return None
-    if name in ("tanh", "exp", "log"):
+    if name in ("tanh", "exp", "exp2", "log", "sigmoid"):
         if name == "log" and operands[0] <= 0:
             return None
         # Where 200 bits show the difference between tanh and 1, and exp is no monstrous fraction.
-        limit = {"tanh": 50, "exp": 2000, "log": INF}[name]
+        limit = {"tanh": 50, "sigmoid": 2000, "exp": 2000, "exp2": 3000, "log": INF}[name]
         with mpmath.workprec(200):
-            value = getattr(mpmath, name)(mpmath.mpf(min(max(operands[0], -limit), limit)))
+            x = Fraction(min(max(operands[0], -limit), limit))
+            x = mpmath.mpf(x.numerator) / x.denominator
+            if name == "sigmoid":
+                value = 1 / (1 + mpmath.exp(-x))
+            else:
+                value = mpmath.mpf(2) ** x if name == "exp2" else getattr(mpmath, name)(x)
             return Fraction(*mpmath.libmp.to_rational(value._mpf_))
     operands = [Fraction(x) for x in operands]
     if name == "true_divide" and operands[1] == 0:
@@ -290,7 +288,7 @@ def representable(value, a):
 
 SHAPES = [((4,), (4,)), ((2, 2), (2,)), ((2, 1), (1, 2)), ((3,), ())]
 ROUNDED = [np.add, np.subtract, np.multiply, np.true_divide, np.negative]
-FUNCTIONS = [np.tanh, np.exp, np.log]
+FUNCTIONS = [np.tanh, np.exp, np.log, sigmoid]
 
 
 def named(ufunc):
@@ -302,7 +300,7 @@ def named(ufunc):
 @given(st.data(), arithmetics(), st.randoms(use_true_random=False))
 def test_an_elementwise_operation_contains_every_evaluation(ufunc, data, a, random):
     name = named(ufunc)
-    shapes = data.draw(st.sampled_from(SHAPES))[: ufunc.nin]
+    shapes = data.draw(st.sampled_from(SHAPES))[: getattr(ufunc, "nin", 1)]
     operands = [data.draw(bounded(a, shape)) for shape in shapes]
     result = ufunc(*operands)
     assert result.shape == np.broadcast(*[x.mid for x in operands] + [np.zeros(())]).shape
@@ -350,6 +348,152 @@ def test_tanh_of_an_affine_map_has_its_own_accuracy():
     plain = np.tanh(np.matmul(x, w))
     assert affine.rad < plain.rad - 6 * 2.0**-24
     assert not (np.matmul(x, w) + 0.0).is_affine
+
+
+# --- softmax ----------------------------------------------------------------------------------
+
+
+def by_shift(machine, scores, exp="exp", scale=1.0):
+    """By exponentials, or by powers of two, of the differences from the maximum."""
+    largest = max(scores)
+    powers = []
+    for score in scores:
+        difference = machine.subtract(score, largest)
+        if scale != 1.0:
+            difference = machine.multiply(difference, machine.rounded(Fraction(scale)))
+        powers.append(machine.function(exp, difference))
+    total = machine.total(powers)
+    return [machine.true_divide(power, total) for power in powers]
+
+
+def by_powers_of_two(machine, scores):
+    return by_shift(machine, scores, "exp2", 1 / math.log(2))
+
+
+def online(machine, scores):
+    largest, total = -INF, 0.0
+    for score in scores:
+        new = max(largest, score)
+        kept = machine.function("exp", machine.subtract(largest, new))
+        added = machine.function("exp", machine.subtract(score, new))
+        largest, total = new, machine.add(machine.multiply(total, kept), added)
+    return [
+        machine.true_divide(machine.function("exp", machine.subtract(score, largest)), total)
+        for score in scores
+    ]
+
+
+def by_log_sum_exp(machine, scores):
+    largest = max(scores)
+    powers = [machine.function("exp", machine.subtract(score, largest)) for score in scores]
+    logarithm = machine.add(largest, machine.function("log", machine.total(powers)))
+    return [machine.function("exp", machine.subtract(score, logarithm)) for score in scores]
+
+
+def exact_softmax(scores):
+    with mpmath.workprec(200):
+        powers = [mpmath.exp(mpmath.mpf(x) - max(scores)) for x in scores]
+        shares = [power / mpmath.fsum(powers) for power in powers]
+        return [Fraction(*mpmath.libmp.to_rational(share._mpf_)) for share in shares]
+
+
+@pytest.mark.parametrize("formula", [by_shift, by_powers_of_two, online, by_log_sum_exp])
+@thoroughly
+@given(st.data(), arithmetics(), st.randoms(use_true_random=False))
+def test_a_softmax_that_is_not_stated_contains_every_formula(formula, data, a, random):
+    count = data.draw(st.integers(1, 4))
+    kinds = ("tame", "tiny", "huge", "exponents")
+    scores = data.draw(bounded(a, (count,), kinds))
+    result = softmax(scores)
+    for flushes in (False, True):
+        for point in points_of(scores, random, flushes):
+            numbers = point.tolist()
+            # With a spread of this size 200 bits no longer tell the shares from 0 and 1.
+            if max(numbers) - min(numbers) < 5000:
+                exact_values = exact_softmax(numbers)
+                assert_contains(result, lambda i, v=exact_values: v[i[0]], "exact")
+            values = formula(Machine(a, random), numbers)
+            assert_contains(result, lambda i, v=values: v[i[0]], "computed")
+
+
+@thoroughly
+@given(st.data(), arithmetics(), st.randoms(use_true_random=False))
+def test_a_softmax_that_is_stated_contains_all_that_is_as_accurate(data, a, random):
+    # Two exponentials, a reciprocal and a product, all of second order in roundoff included.
+    accuracy = Accuracy(2 * a.functions["exp"].ulp + 1.5, 4 * a.smallest)
+    stated = a._replace(functions=dict(a.functions, softmax=accuracy))
+    scores = data.draw(bounded(stated, (3,), ("tame", "tiny", "exponents")))
+    result, any_formula = softmax(scores), softmax(BoundedArray(scores.mid, scores._rad, a))
+    assert (result.rad <= any_formula.rad + 5 * a.smallest).all()
+    for flushes in (False, True):
+        for point in points_of(scores, random, flushes):
+            values = by_shift(Machine(stated, random), point.tolist())
+            assert_contains(result, lambda i, v=values: v[i[0]], "computed")
+
+
+@pytest.mark.parametrize("rad", [0.0, 1e-3, 5.0, 1e5])
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
+def test_the_bound_of_a_softmax_is_the_box_of_its_scores(rad, size):
+    a = arithmetic("float64", {"softmax": Accuracy(0, 0)})
+    scores = np.random.RandomState(0).standard_normal(4) * size
+    result = softmax(BoundedArray(scores, np.full(4, rad), a))
+    for corner in itertools.product([-rad, rad], repeat=4):
+        values = exact_softmax((scores + corner).tolist())
+        assert_contains(result, lambda i, v=values: v[i[0]], "exact")
+    # No wider than the corners are apart.
+    shares = [softmax(scores + np.array(c)) for c in itertools.product([-rad, rad], repeat=4)]
+    farthest = np.max(np.abs(np.array(shares) - result.mid), axis=0)
+    # Float64's own roundings aside, which count among exponentials that are far apart.
+    slack = 2.0**-44 * math.exp(min(2 * rad, 20))
+    assert (result.rad <= farthest * (1 + 2.0**-20) + slack).all()
+
+
+@pytest.mark.parametrize(
+    "scores, shares",
+    [
+        ([NAN, 0.0, 1.0], [NAN, NAN, NAN]),
+        ([INF, 0.0, 1.0], [NAN, NAN, NAN]),
+        ([INF, -INF, INF], [NAN, NAN, NAN]),
+        ([-INF, -INF], [NAN, NAN]),
+        ([-INF, 0.0, 0.0], [0.0, 0.5, 0.5]),
+        ([-3e38, 3e38], [0.0, 1.0]),
+    ],
+)
+@pytest.mark.parametrize("functions", [{}, {"softmax": Accuracy(8, 0)}])
+def test_a_softmax_of_special_scores(functions, scores, shares):
+    a = arithmetic("float32", functions)
+    for result in (softmax(exact(scores, a)), softmax(stack_of([exact(scores, a)] * 2))):
+        mids, radii = result.mid.reshape(-1, len(scores)), result.rad.reshape(-1, len(scores))
+        for mid, rad in zip(mids, radii):
+            assert np.array_equal(np.isnan(mid), np.isnan(shares))
+            assert (np.isnan(shares) | (np.abs(mid - shares) <= rad)).all()
+
+
+def test_nothing_is_known_of_a_softmax_beside_what_is_unknown_but_in_a_row_with_nan():
+    scores = BoundedArray(
+        np.array([[0.0, 1.0], [0.0, NAN]]), np.array([[INF, 0], [INF, 0]]), FLOAT32
+    )
+    result = softmax(scores)
+    assert (result.rad[0] == INF).all() and np.isnan(result.mid[1]).all()
+
+
+def test_a_softmax_that_is_stated_is_held_to_what_is_stated():
+    tight = arithmetic("float32", {"softmax": Accuracy(1, 0)})
+    result = softmax(exact([0.0, 0.0], tight))
+    assert (result.rad <= 0.5 * 3.01 * 2.0**-24 + 2.0**-120).all()
+
+
+def test_what_is_not_stated_has_the_accuracy_of_the_least_accurate_engine():
+    a = arithmetic("float32")
+    for function in (np.tanh, np.exp, np.log, sigmoid):
+        assert 0 < function(exact([0.5], a)).rad[0] < 1e-5
+    assert np.tanh(exact([0.0], a)).rad >= 2.7e-7
+    assert arithmetic("float32", {"tanh": Accuracy(1, 0)}).accuracy("affine tanh").ulp == 1
+
+
+def test_a_function_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="tahn"):
+        arithmetic("float32", {"tahn": Accuracy(1, 0)})
 
 
 # --- sums -------------------------------------------------------------------------------------
@@ -456,6 +600,16 @@ def test_a_long_product_contains_every_order_of_summation(precision, count):
     for order in orders + [random.permutation(count) for _ in range(5)]:
         total = np.add.accumulate(terms[order], dtype=kind)[-1]
         assert is_in(float(total), result.mid[0], result.rad[0])
+
+
+@pytest.mark.parametrize("count", [8, 32, 33])
+def test_the_bound_of_a_row_does_not_depend_on_the_rows_beside_it(count):
+    random = np.random.RandomState(0)
+    rows, kernel = random.standard_normal((600, count)), exact(np.eye(count, 64), FLOAT32)
+    alone = np.matmul(exact(rows[:1], FLOAT32), kernel)
+    beside = np.matmul(exact(rows, FLOAT32), kernel)[:1]
+    # The midpoints, and with them the radii, are sums of `count` terms in float64.
+    np.testing.assert_allclose(alone.rad, beside.rad, rtol=8 * count * 2.0**-53)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -629,7 +783,8 @@ def test_a_number_of_the_oracle_is_held_as_the_subject_rounds_it(number, a):
 @given(st.data(), arithmetics())
 def test_no_ball_reaches_beyond_the_reach(data, a):
     x, y = data.draw(bounded(a, (3, 3))), data.draw(bounded(a, (3, 3)))
-    results = [ufunc(*[x, y][: ufunc.nin]) for ufunc in ROUNDED + FUNCTIONS]
+    results = [ufunc(*[x, y][: getattr(ufunc, "nin", 1)]) for ufunc in ROUNDED + FUNCTIONS]
+    results.append(softmax(x))
     results += [np.matmul(x, y), np.matmul(x, y) + y[0], np.sum(x, axis=0), np.max(x, axis=1)]
     results += [np.clip(x, -1.0, 2.0), np.mean(x)]
     for result in results:
@@ -693,7 +848,7 @@ def test_a_product_that_overflows_in_float64_too_may_be_added_to_before_it_is_ro
 
 
 def test_where_rounding_decides_on_overflow_in_float64_nothing_is_known():
-    a = arithmetic("float64", {"exp": Accuracy(1, 0), "reciprocal": Accuracy(1, 0)})
+    a = arithmetic("float64", {"exp": Accuracy(1, 0)})
     results = [np.exp(exact([709.7827128933841], a)), exact([a.largest], a) / (1 - 2.0**-53)]
     for result in results:
         assert result.rad == INF
@@ -833,6 +988,8 @@ ON_STACKS = {
     "tanh": (np.tanh, (2, 3)),
     "exp": (np.exp, (2, 3)),
     "log": (np.log, (2, 3)),
+    "sigmoid": (sigmoid, (2, 3)),
+    "softmax": (softmax, (2, 3)),
     "x == y": (np.equal, (2, 3), (3,)),
     "x @ w": (np.matmul, (2, 3), (3, 4)),
     "dot": (np.dot, (2, 3), (3, 4)),
@@ -960,8 +1117,8 @@ def test_a_list_of_balls_does_not_become_an_array_of_numbers():
 
 
 def test_every_operation_is_known_to_a_test():
-    tested = set(ROUNDED) | set(FUNCTIONS) | {np.matmul, np.equal}
+    tested = set(ROUNDED) | set(FUNCTIONS) - {sigmoid} | {np.matmul, np.equal}
     assert set(_UFUNCS) == tested
     others = [np.dot, np.sum, np.mean, np.max, np.clip, np.argmax, np.where, np.ones_like]
     moving = [np.reshape, np.concatenate, np.hstack, np.stack]
-    assert set(_FUNCTIONS) == set(others + moving)
+    assert set(_FUNCTIONS) == set(others + moving + [sigmoid, softmax])
