@@ -11,18 +11,20 @@ from typing import Any, Callable, Collection, Iterable, List, Mapping, NamedTupl
 
 import numpy as np
 
-from harness.accuracy import accuracies
 from harness.arithmetic import arithmetic
 from harness.bounded import BoundedArray, exact
 from harness.case import Case
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
 from models import MODELS
 from models.cells import Linear
-from models.functions import accuracy, log_loss, one_hot, softmax
+from models.functions import accuracy, log_loss, one_hot
 from models.steps import before
 
 NAN, INF = float("nan"), float("inf")
 LOWEST = float(np.finfo(np.float32).min)
+
+# What follows from a divergence is rounded, and its functions are as inaccurate as any engine's.
+_FLOAT32 = arithmetic("float32")
 
 # All arrays of the traces that are neither arg maxes nor made of them.
 _STEPS = ("cell_inputs", "states", "energies", "alignments", "attentions", "windows", "outputs")
@@ -217,10 +219,9 @@ def _accuracy_by(
     found: Iterable[np.ndarray], case: Case, trace: Trace, array: ArrayVerdict
 ) -> Instead:
     """The accuracy if one of the classes `found` is taken for that of the labels."""
-    subject = arithmetic("float32", {})
     for index in found:
-        labels = exact(one_hot(index, case.config.outputs, np.float32), subject)
-        share = accuracy(exact(trace["predictions"], subject), labels)
+        labels = exact(one_hot(index, case.config.outputs, np.float32), _FLOAT32)
+        share = accuracy(exact(trace["predictions"], _FLOAT32), labels)
         if np.abs(array.actual - share.mid) <= share.rad:
             break
     return Instead(np.array(True), share.mid, share.rad)
@@ -243,22 +244,22 @@ def _read_by(alignments: str) -> str:
 
 
 def _softmax_of_unrounded(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    """The softmax of energies that are anything that rounds to those recorded."""
-    energies = np.asarray(trace[_read_by(array.name)])
-    covered = np.full(energies.shape, case.config.sizes()["attn_vec_size"] == 1)
-    subject = arithmetic("float32", accuracies((2, 21)))
-    rad = np.abs(energies.astype(np.float64)) * subject.unit + subject.smallest
-    alignments = softmax(BoundedArray(energies.astype(np.float64), rad, subject))
-    return Instead(covered & np.isfinite(energies), alignments.mid, alignments.rad)
+    """A softmax that subtracts the largest energy from energies that round to those recorded."""
+    energies = np.asarray(trace[_read_by(array.name)], np.float64)
+    covered = np.isfinite(energies) & (case.config.sizes()["attn_vec_size"] == 1)
+    rad = np.abs(energies) * _FLOAT32.unit + _FLOAT32.smallest
+    largest = exact(np.max(energies, axis=-1, keepdims=True), _FLOAT32)
+    exponentials = np.exp(BoundedArray(energies, rad, _FLOAT32) - largest)
+    alignments = exponentials / np.sum(exponentials, axis=-1, keepdims=True)
+    return Instead(covered, alignments.mid, alignments.rad)
 
 
 def _loss_of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """The loss if the least probability stands in for NaN."""
     probabilities = np.asarray(trace["probabilities"])
     nan = np.isnan(probabilities)
-    subject = arithmetic("float32", accuracies((2, 21)))
-    clipped = exact(np.where(nan, 0.0, probabilities), subject)
-    loss = log_loss(clipped, exact(case.labels, subject))
+    clipped = exact(np.where(nan, 0.0, probabilities), _FLOAT32)
+    loss = log_loss(clipped, exact(case.labels, _FLOAT32))
     return Instead(nan.any(), loss.mid, loss.rad)
 
 
@@ -290,9 +291,8 @@ def _in_packets(numbers: np.ndarray) -> np.ndarray:
 
 def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
     """The attention's energies, with -1 for the tanh of NaN in packets of features."""
-    subject = arithmetic("float32", accuracies((1, 13)))
     kernel, bias, attn_w, attn_v = (
-        exact(case.arrays["{}/attention/{}".format(side, name)], subject)
+        exact(case.arrays["{}/attention/{}".format(side, name)], _FLOAT32)
         for name in ("kernel", "bias", "attn_w", "attn_v")
     )
     windows = np.asarray(trace[side + "_windows"])
@@ -304,12 +304,12 @@ def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
     )
     covered, values, rads = [], [], []
     for state, window in steps:
-        query = Linear(kernel, bias)(exact(state, subject))
-        read = np.matmul(exact(window, subject), attn_w[0, 0]) + query[:, None, :]
+        query = Linear(kernel, bias)(exact(state, _FLOAT32))
+        read = np.matmul(exact(window, _FLOAT32), attn_w[0, 0]) + query[:, None, :]
         features = np.tanh(read)
         wrong = np.isnan(features.mid) & _in_packets(features.mid)
         mid, rad = (np.where(wrong, x, y) for x, y in ((-1, features.mid), (0, features.rad)))
-        energies = np.sum(attn_v * BoundedArray(mid, rad, subject), axis=2)
+        energies = np.sum(attn_v * BoundedArray(mid, rad, _FLOAT32), axis=2)
         covered.append(wrong.any(axis=-1))
         values.append(energies.mid)
         rads.append(energies.rad)
