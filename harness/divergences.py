@@ -20,6 +20,9 @@ from models.cells import Linear
 from models.functions import accuracy, log_loss, one_hot
 from models.steps import before
 
+# The oldest TensorFlow that is tested.
+OLDEST = (1, 13)
+
 NAN, INF = float("nan"), float("inf")
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -71,6 +74,19 @@ class Where(NamedTuple):
     last: Optional[Version] = None
     onednn: Optional[bool] = None
     xla: Optional[bool] = None
+
+    def __str__(self) -> str:
+        """As README says it: "2.5 on, with oneDNN"."""
+        first, last = ("{}.{}".format(*v) if v else "" for v in (self.first, self.last))
+        if self.first == self.last:
+            said = first
+        elif self.first == OLDEST:
+            said = "to " + last if last else "all"
+        else:
+            said = "{} to {}".format(first, last) if last else first + " on"
+        modes = [("oneDNN", self.onednn), ("XLA", self.xla)]
+        of_mode = ["{} {}".format("with" if x else "without", m) for m, x in modes if x is not None]
+        return ", ".join([said] + of_mode)
 
     def holds(self, version: Version, onednn: bool, xla: bool) -> bool:
         """Whether it holds in that version, with oneDNN's kernels or without, under XLA or not."""
@@ -350,7 +366,7 @@ ENTRIES: Tuple[Entry, ...] = (
     Divergence(
         name="argmax-skips-nan",
         what="tf.argmax passes over NaN, where NumPy returns the place of the first one",
-        where=Where((1, 13)),
+        where=Where(OLDEST),
         arrays=("predictions", "accuracy"),
         instead=_by(_has_nan, _above_lowest),
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
@@ -358,7 +374,7 @@ ENTRIES: Tuple[Entry, ...] = (
     Divergence(
         name="argmax-skips-lowest",
         what="tf.argmax passes over the lowest finite number, even where the others are -inf",
-        where=Where((1, 13), xla=False),
+        where=Where(OLDEST, xla=False),
         arrays=("predictions", "accuracy"),
         instead=_by(_has_only_lowest, _above_lowest),
         minimal=Minimal(
@@ -375,7 +391,7 @@ ENTRIES: Tuple[Entry, ...] = (
     ),
     Divergence(
         name="xla-argmax-takes-the-last",
-        what="XLA's arg max is the last of equal scores, and takes whatever comes after NaN",
+        what="XLA's arg max is the last of equal scores",
         where=Where((1, 15), (1, 15), xla=True),
         arrays=("predictions", "accuracy"),
         instead=_by(lambda x: _has_nan(x) | _has_tie(x), _greater),
@@ -441,7 +457,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="zero-window-times-nan",
         what="Grappler takes an alignment times the window's initial zeros for zero, "
         "where NaN times zero is NaN",
-        where=Where((1, 13), (2, 16)),
+        where=Where(OLDEST, (2, 16)),
         arrays=("encoder_attentions",),
         instead=_zero_window,
         minimal=Minimal("attention", {"attn_length": 2}, {"encoder/attention/attn_v": {(0,): NAN}}),
@@ -449,7 +465,7 @@ ENTRIES: Tuple[Entry, ...] = (
     Divergence(
         name="tanh-of-nan-is-minus-one",
         what="Eigen's tanh of NaN is -1 in whole packets of eight numbers, and NaN in what is left",
-        where=Where((1, 13), (1, 13)),
+        where=Where(OLDEST, OLDEST),
         arrays=(
             "encoder_states",
             "decoder_states",
