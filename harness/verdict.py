@@ -121,8 +121,11 @@ class Verdict(NamedTuple):
         return next((array for array in self.arrays if array.status == DISAGREE), None)
 
     def elements(self, run: str) -> int:
-        """How many elements were compared in that run of the oracle."""
-        return sum(array.ratios.size for array in self._of(run))
+        """How many elements were compared in that run of the oracle, and not excused."""
+        return sum(
+            array.ratios.size if array.known is None else int(np.count_nonzero(~array.known))
+            for array in self._of(run)
+        )
 
     def undecided(self, run: str) -> int:
         """How many of them are undecided."""

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+from harness.arithmetic import arithmetic
 from harness.case import load
 from harness.check import verdict_on
-from harness.verdict import DISAGREE
+from harness.divergences import ENTRIES, Divergence, excuse
+from harness.verdict import DISAGREE, KNOWN, judge
 
 FOLDER = os.path.join(os.path.dirname(__file__), "corpus")
 
@@ -15,3 +17,14 @@ FOLDER = os.path.join(os.path.dirname(__file__), "corpus")
 def test_a_case_of_the_corpus_does_not_disagree(name, tensorflow):
     verdict, _ = verdict_on(tensorflow, load(os.path.join(FOLDER, name)).case)
     assert verdict.status != DISAGREE, verdict.summary()
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in ENTRIES if isinstance(entry, Divergence)], ids=lambda e: e.name
+)
+def test_what_a_tensorflow_computed_that_diverges_is_known(entry):
+    case, trace, _ = load(os.path.join(FOLDER, entry.name + ".npz"))
+    verdict = judge(case, trace, arithmetic("float32"))
+    assert verdict.status == DISAGREE
+    assert entry.name in excuse(verdict, case, trace, (entry,)).known
+    assert excuse(verdict, case, trace, ENTRIES).status == KNOWN

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.draws import SMALL, length_of, small_case
+from harness.draws import SMALL, large_case, length_of, small_case
 from harness.frequencies import frequencies
 from harness.random_cases import random_batch, random_config
 from harness.regimes import REGIMES
+from harness.simplicity import is_one_hot
 from models import MODELS
 
 
@@ -39,6 +40,37 @@ def test_a_byte_keeps_its_place_when_a_size_shrinks(name):
         else (cropped.arrays[kernel] == rows[:, :width]).all()
     )
     assert (cropped.labels == whole.labels).all()
+
+
+def labels_of(name, numbers):
+    return small_case(MODELS[name], largest(MODELS[name]), "special", 1.0, numbers).labels
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_bytes_of_zero_are_labels_of_the_first_class(name):
+    labels = labels_of(name, bytes(length_of(MODELS[name])))
+    assert (labels == np.eye(labels.shape[-1])[0]).all()
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
+def test_most_labels_are_one_hot_and_some_are_soft_or_tied_or_zero(name, small):
+    model, random, rows = MODELS[name], np.random.RandomState(0), []
+    for _ in range(600):
+        if small:
+            labels = labels_of(name, random.bytes(length_of(model)))
+        else:
+            labels = large_case(random, model, largest(model), "special", 1.0).labels
+        rows.append(labels.reshape(-1, labels.shape[-1]))
+    rows = np.concatenate(rows)
+    one_hot, zero = is_one_hot(rows), ~rows.any(axis=1)
+    assert 0.8 < np.mean(one_hot) < 0.95
+    assert (one_hot.reshape(-1) & (rows.argmax(axis=1) == 2)).any()
+    assert zero.any()
+    tied = np.sum(rows == 1, axis=1) > 1
+    assert tied.any()
+    assert np.isnan(rows).any() and (rows == np.finfo(np.float32).min).any()
+    assert np.isinf(rows).any() and ((np.abs(rows) < 2.0**-126) & (rows != 0)).any()
 
 
 def test_one_output_step_leaves_the_other_arrays_where_they_were():

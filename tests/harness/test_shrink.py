@@ -166,6 +166,38 @@ def test_labels_that_do_not_matter_are_the_first_class():
     assert Shrinker(case, has_two_rows).run().labels.tolist() == [[1, 0], [1, 0]]
 
 
+@pytest.mark.parametrize("row", [[0.25, 0.75], [np.nan, 3], [0, 0], [1, 1]], ids=str)
+def test_soft_labels_that_do_not_matter_are_one_hot(row):
+    def has_two_classes(case):
+        return has_a_seven(case) and case.config.outputs == 2
+
+    case = random_case("bidirectional", batch=1, time=1, inputs=1, outputs=2)
+    case = with_numbers(case, inputs=7)
+    case.labels[:] = row
+    assert Shrinker(case, has_two_classes).run().labels.tolist() == [[1, 0]]
+
+
+def has_a_nan_label(case):
+    return bool(np.isnan(case.labels).any())
+
+
+def has_labels_of_zero(case):
+    return not case.labels.all(axis=-1).any() and not case.labels.any(axis=-1).all()
+
+
+@pytest.mark.parametrize(
+    "row, matters, smallest",
+    [([0.3, np.nan, -np.inf], has_a_nan_label, [[np.nan]]), ([0, 0, 0], has_labels_of_zero, [[0]])],
+    ids=["NaN", "zero"],
+)
+def test_labels_that_matter_are_as_simple_as_they_get(row, matters, smallest):
+    case = random_case("bidirectional", batch=2, time=2, inputs=1, outputs=3)
+    case.labels[:] = row
+    shrunk = Shrinker(case, matters).run()
+    assert set(shrunk.config.sizes().values()) == {1}
+    np.testing.assert_array_equal(shrunk.labels, smallest)
+
+
 def test_a_number_that_may_stand_anywhere_stands_first():
     def has_a_number(case):
         return has_a_seven(case) and case.arrays["encoder/kernel"].any()

@@ -1,0 +1,296 @@
+"""Known divergences: what is excused, to the element, and what is judged all the same."""
+
+import os
+import re
+from unittest import mock
+
+import numpy as np
+import pytest
+from examples import FLOAT32, Float32Port, random_case
+
+from harness.case import Case
+from harness.check import verdict_on
+from harness.divergences import ENTRIES, LOWEST, Where, excuse
+from harness.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
+from models.functions import accuracy
+
+README = os.path.join(os.path.dirname(__file__), "..", "..", "README.md")
+ENTRY = {entry.name: entry for entry in ENTRIES}
+
+
+class Port(Float32Port):
+    """A right port but for `mistake`, known to diverge as some entries say."""
+
+    def __init__(self, *names, mistake=lambda trace: trace):
+        Float32Port.__init__(self, mistake)
+        self.known = tuple(ENTRY[name] for name in names)
+
+
+def with_arrays(case, **arrays):
+    arrays = {name: np.array(array, np.float32) for name, array in arrays.items()}
+    return Case(case.model, case.config, dict(case.arrays, **arrays))
+
+
+def planted(verdict, name, index):
+    """The verdict with one free-running element outside its bound."""
+    arrays = []
+    for array in verdict.arrays:
+        if (array.run, array.name) == (FREE_RUNNING, name):
+            ratios = array.ratios.copy()
+            ratios[index] = 2.0
+            array = array._replace(ratios=ratios, worst=2.0)
+        arrays.append(array)
+    return verdict._replace(arrays=arrays)
+
+
+def excused(port, case, name=None, index=None):
+    """The verdict on a port with a free-running error planted, known divergences excused."""
+    trace = port(case)
+    verdict = judge(case, trace, FLOAT32)
+    if name is not None:
+        verdict = planted(verdict, name, index)
+    return excuse(verdict, case, trace, port.known)
+
+
+def free_running(verdict):
+    return {array.name: array for array in verdict.arrays if array.run == FREE_RUNNING}
+
+
+# --- rows --------------------------------------------------------------------------------------
+
+
+def zero_window_in_row_0(trace):
+    attentions = trace["encoder_attentions"].copy()
+    attentions[0, 0] = 0
+    return dict(trace, encoder_attentions=attentions)
+
+
+@pytest.fixture
+def one_row_excused():
+    """A port of which one element of row 0 is excused, and the case."""
+    case = random_case("attention", batch=3, time=1, output_time=1)
+    inputs = case.inputs.copy()
+    inputs[0] = np.nan
+    return Port("zero-window-times-nan", mistake=zero_window_in_row_0), with_arrays(
+        case, inputs=inputs
+    )
+
+
+@pytest.mark.parametrize("row", [1, 2])
+def test_a_wrong_free_running_element_in_another_row_is_seen(row, one_row_excused):
+    port, case = one_row_excused
+    assert excused(port, case).status == KNOWN
+    verdict = excused(port, case, "encoder_states", (row, 0, 1))
+    assert verdict.status == DISAGREE
+    wrong = verdict.first_wrong()
+    assert (wrong.name, wrong.run) == ("encoder_states", FREE_RUNNING)
+    assert wrong.first_wrong() == (row, 0, 1)
+
+
+def test_the_row_of_an_excused_element_and_what_is_a_mean_over_it_are_not_judged_free_running(
+    one_row_excused,
+):
+    port, case = one_row_excused
+    for name, index in (("encoder_states", (0, 0, 1)), ("loss", ()), ("accuracy", ())):
+        assert excused(port, case, name, index).status == KNOWN
+    arrays = free_running(excused(port, case))
+    assert arrays["encoder_states"].known.tolist() == [[[True] * 4], [[False] * 4], [[False] * 4]]
+    assert arrays["loss"].known and arrays["accuracy"].known
+
+
+def test_what_is_not_judged_is_not_undecided_either(one_row_excused):
+    port, case = one_row_excused
+    for array in free_running(excused(port, case)).values():
+        assert not (array.undecided & array.known).any()
+        assert array.doubts == np.count_nonzero(array.undecided)
+
+
+def test_what_is_not_judged_does_not_count_as_compared(one_row_excused):
+    port, case = one_row_excused
+    before, after = judge(case, port(case), FLOAT32), excused(port, case)
+    of_a_row = sum(
+        array.actual.size // len(array.actual) if array.actual.ndim else 1
+        for array in free_running(before).values()
+    )
+    assert before.elements(FREE_RUNNING) - after.elements(FREE_RUNNING) == of_a_row
+
+
+# --- labels ------------------------------------------------------------------------------------
+
+LABELS = {
+    "argmax-skips-nan": [[np.nan, 1, 0], [0, 1, 0]],
+    "argmax-skips-lowest": [[-np.inf, LOWEST, -np.inf], [0, 1, 0]],
+}
+
+
+def above_lowest(scores):
+    return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
+
+
+def by_another_argmax(case, wrongly=0.0):
+    """The accuracy if the arg max of the labels passes over NaN and over the lowest number."""
+
+    def mistake(trace):
+        share = np.mean(trace["predictions"] == above_lowest(case.labels), dtype=np.float32)
+        return dict(trace, accuracy=np.float32(share + wrongly))
+
+    return mistake
+
+
+def labelled(name):
+    """A case with such labels, of which the right arg max and that one make other accuracies."""
+    for seed in range(100):
+        case = with_arrays(random_case("bidirectional", seed), labels=LABELS[name])
+        predictions = case.oracle(np.float32)["predictions"]
+        right = accuracy(predictions, case.labels)
+        if right != np.mean(predictions == above_lowest(case.labels)):
+            return case
+
+
+@pytest.mark.parametrize("name", list(LABELS))
+def test_an_accuracy_by_the_arg_max_of_such_labels_is_known(name):
+    case = labelled(name)
+    assert verdict_on(Port(name, mistake=by_another_argmax(case)), case)[0].known == (name,)
+
+
+@pytest.mark.parametrize("name", list(LABELS))
+@pytest.mark.parametrize("wrongly", [0.25, -0.25, 1e-6])
+def test_another_accuracy_of_such_labels_disagrees(name, wrongly):
+    case = labelled(name)
+    port = Port(name, mistake=by_another_argmax(case, wrongly))
+    assert verdict_on(port, case)[0].status == DISAGREE
+
+
+@pytest.mark.parametrize("name", list(LABELS))
+def test_an_excused_accuracy_leaves_all_rows_judged_free_running(name):
+    case = labelled(name)
+    port = Port(name, mistake=by_another_argmax(case))
+    arrays = free_running(excused(port, case))
+    assert [name for name, array in arrays.items() if array.known is not None] == ["accuracy"]
+    for row in (0, 1):
+        assert excused(port, case, "outputs", (row, 0, 0)).status == DISAGREE
+    assert excused(port, case, "loss", ()).status == DISAGREE
+
+
+# --- NaN and tanh ------------------------------------------------------------------------------
+
+
+class PortOfPackets(Port):
+    """A port whose tanh of NaN is -1 in whole packets of eight numbers."""
+
+    def __call__(self, case):
+        tanh = np.tanh
+
+        def of_packets(numbers):
+            result = tanh(numbers)
+            flat = result.reshape(-1)
+            whole = flat[: flat.size // 8 * 8]
+            whole[np.isnan(whole)] = -1
+            return result
+
+        with mock.patch("numpy.tanh", of_packets):
+            return Port.__call__(self, case)
+
+
+def nan_in_row_1(name, **sizes):
+    case = random_case(name, batch=3, **sizes)
+    inputs = case.inputs.copy()
+    inputs[1] = np.nan
+    return with_arrays(case, inputs=inputs)
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "bidirectional", "attention"])
+def test_the_tanh_of_nan_in_packets_is_known_and_all_that_follows_from_it_is_judged(name):
+    case = nan_in_row_1(name)
+    assert verdict_on(PortOfPackets(), case)[0].status == DISAGREE
+    verdict, _ = verdict_on(PortOfPackets("tanh-of-nan-is-minus-one", "argmax-skips-nan"), case)
+    assert verdict.status == KNOWN
+    assert "tanh-of-nan-is-minus-one" in verdict.known
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "bidirectional", "attention"])
+def test_the_tanh_of_nan_in_other_places_than_packets_disagrees(name):
+    # Of 3 rows of 4 units a packet holds two, so of row 2 all is left over.
+    case = random_case(name, batch=3)
+    inputs = case.inputs.copy()
+    inputs[2] = np.nan
+    states = "outputs" if name == "bidirectional" else "encoder_states"
+
+    def mistake(trace):
+        wrong = np.where(np.isnan(trace[states]), np.float32(-1), trace[states])
+        return dict(trace, **{states: wrong})
+
+    port = Port("tanh-of-nan-is-minus-one", mistake=mistake)
+    verdict, _ = verdict_on(port, with_arrays(case, inputs=inputs))
+    assert verdict.first_wrong().name == states
+    assert verdict.first_wrong().first_wrong()[0] == 2
+
+
+@pytest.mark.parametrize("factor", [1.0, 1 + 1e-5, 1 - 1e-5])
+def test_energies_beside_the_tanh_of_nan_in_packets_are_predicted_within_rounding(factor):
+    case = random_case("attention", batch=3, time=1, output_time=1)
+    bias = case.arrays["encoder/attention/bias"].copy()
+    bias[0] = np.nan
+    case = with_arrays(case, **{"encoder/attention/bias": bias})
+
+    def mistake(trace):
+        return dict(trace, encoder_energies=trace["encoder_energies"] * np.float32(factor))
+
+    port = PortOfPackets("tanh-of-nan-is-minus-one", mistake=mistake)
+    verdict, _ = verdict_on(port, case)
+    energies = next(array for array in verdict.arrays if array.name == "encoder_energies")
+    assert energies.run == TEACHER_FORCED
+    assert energies.status == (KNOWN if factor == 1 else DISAGREE)
+
+
+# --- rewrites ----------------------------------------------------------------------------------
+
+
+class PortWithoutLostBiases(Port):
+    """A port that computes what the entry says instead."""
+
+    def __call__(self, case):
+        return Port.__call__(self, ENTRY["empty-product-loses-bias"].computes(case))
+
+
+def add_to(name, error):
+    return lambda trace: dict(trace, **{name: trace[name] + np.float32(error)})
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "bidirectional"])
+@pytest.mark.parametrize("array", ["scores", "probabilities", "loss"])
+def test_an_unrelated_mistake_on_a_case_computed_as_another_is_still_a_disagreement(name, array):
+    case = random_case(name, num_units=0)
+    known = "empty-product-loses-bias"
+    assert verdict_on(PortWithoutLostBiases(known), case)[0].known == (known,)
+    port = PortWithoutLostBiases(known, mistake=add_to(array, 0.25))
+    verdict, _ = verdict_on(port, case)
+    assert verdict.status == DISAGREE and not verdict.known
+
+
+# --- where -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "where, version, onednn, xla, holds",
+    [
+        (Where((2, 5)), (2, 4), True, False, False),
+        (Where((2, 5)), (2, 5), True, False, True),
+        (Where((2, 5)), (3, 0), False, True, True),
+        (Where((2, 5), (2, 7)), (2, 7), False, False, True),
+        (Where((2, 5), (2, 7)), (2, 8), False, False, False),
+        (Where((2, 5), onednn=True), (2, 7), False, False, False),
+        (Where((2, 5), onednn=False), (2, 7), False, True, True),
+        (Where((2, 5), xla=True), (2, 7), True, False, False),
+        (Where((2, 5), xla=False), (2, 7), True, True, False),
+    ],
+)
+def test_an_entry_holds_between_its_versions_in_its_modes(where, version, onednn, xla, holds):
+    assert where.holds(version, onednn, xla) == holds
+
+
+def test_the_table_of_the_readme_is_that_of_the_entries():
+    with open(README) as file:
+        table = file.read().partition("| divergence | TensorFlow | what |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", table, re.MULTILINE)
+    assert rows == [(entry.name, str(entry.where)) for entry in ENTRIES]
