@@ -98,6 +98,12 @@ def test_only_a_softmax_that_depends_on_the_scores_has_no_accuracy(style):
     assert ("softmax" in found.accuracies()) == (not depends)
 
 
+def test_what_softmax_loses_of_small_shares_is_seen():
+    """Of the argument of exp2, scaling loses twice as much again as subtracting does."""
+    for style, least, most in (("as the oracle", 0.3, 4), ("softmax by exp2", 6, 50)):
+        assert least < worst_of(Port(STYLES[style]), "softmax") < most
+
+
 @pytest.mark.parametrize("model", ALL)
 def test_a_log_of_so_many_ulp_is_found_to_be_so(model):
     def row_losses(probabilities, labels):
@@ -131,6 +137,12 @@ EXACT = 2.0 ** np.random.RandomState(0).uniform(-126, 0, 20000)
 
 def test_ulp_alone_describe_a_function_of_relative_accuracy():
     accuracy = fitted([sample_of(3 * ulp_of(EXACT), EXACT)])
+    assert accuracy.absolute == FLUSHED and accuracy.ulp == pytest.approx(3)
+
+
+def test_ulp_alone_describe_a_function_whose_worst_arguments_are_few():
+    errors = ulp_of(EXACT) * np.where(np.arange(len(EXACT)) % 1000, 1.0, 3.0)
+    accuracy = fitted([sample_of(errors, EXACT)])
     assert accuracy.absolute == FLUSHED and accuracy.ulp == pytest.approx(3)
 
 
