@@ -602,6 +602,16 @@ def test_a_long_product_contains_every_order_of_summation(precision, count):
         assert is_in(float(total), result.mid[0], result.rad[0])
 
 
+@pytest.mark.parametrize("count", [8, 32, 33])
+def test_the_bound_of_a_row_does_not_depend_on_the_rows_beside_it(count):
+    random = np.random.RandomState(0)
+    rows, kernel = random.standard_normal((600, count)), exact(np.eye(count, 64), FLOAT32)
+    alone = np.matmul(exact(rows[:1], FLOAT32), kernel)
+    beside = np.matmul(exact(rows, FLOAT32), kernel)[:1]
+    # The midpoints, and with them the radii, are sums of `count` terms in float64.
+    np.testing.assert_allclose(alone.rad, beside.rad, rtol=8 * count * 2.0**-53)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("bias_anywhere", [False, True])
 @pytest.mark.parametrize("count", [3000, 12000])
