@@ -392,7 +392,7 @@ def _searched(run: Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]], count:
         each = max(1, count // (2 * len(_DISTANCES) * len(near)))
         moved = near[:, None] + random.randint(-distance, distance + 1, (len(near), each))
         tried = moved.ravel().astype(np.int32).view(np.float32)
-        tried = tried[np.abs(tried) < np.inf]
+        tried = tried[np.isfinite(tried)]
     return pairs
 
 

@@ -44,6 +44,7 @@ class OnnxRuntime(Subject):
 
     def __init__(self) -> None:
         try:
+            import onnx
             import onnx.helper
             import onnxruntime
         except ImportError as error:
@@ -51,8 +52,8 @@ class OnnxRuntime(Subject):
                 "This needs onnxruntime ({}): run pip install '.[engines]' in the folder of "
                 "rnndiff.".format(error)
             )
-        self._helper, self._runtime = onnx.helper, onnxruntime
-        node = self._helper.make_node
+        self._onnx, self._runtime = onnx, onnxruntime
+        node = onnx.helper.make_node
         self._affine = self._session([node("Gemm", ["x", "kernel", "bias"], ["y"])])
         self._softmax = self._session([node("Softmax", ["scores"], ["y"], axis=-1)])
         self._loss = self._session(
@@ -62,7 +63,11 @@ class OnnxRuntime(Subject):
                 node("Mul", ["labels", "logs"], ["products"]),
                 node("Constant", [], ["last"], value_ints=[-1]),
                 node("ReduceSum", ["products", "last"], ["sums"], keepdims=0),
-                node("ReduceMean", ["sums"], ["mean"], keepdims=0),
+                # Not ReduceMean, by which the mean of no rows is 0.
+                node("ReduceSum", ["sums"], ["total"], keepdims=0),
+                node("Size", ["sums"], ["size"]),
+                node("Cast", ["size"], ["count"], to=self._onnx.TensorProto.FLOAT),
+                node("Div", ["total", "count"], ["mean"]),
                 node("Neg", ["mean"], ["y"]),
             ]
         )
@@ -157,16 +162,19 @@ class OnnxRuntime(Subject):
         direction = "bidirectional" if directions == 2 else "forward"
         attributes: Dict[str, Any] = dict(hidden_size=units, direction=direction)
         attributes["activations"] = ["Tanh"] * directions
-        return self._session([self._helper.make_node("RNN", inputs, ["y"], **attributes)])
+        return self._session([self._onnx.helper.make_node("RNN", inputs, ["y"], **attributes)])
 
     def _session(self, nodes: List[Any]) -> Any:
         """A function of the arrays that these operators read, in order, to the array "y"."""
-        helper = self._helper
+        helper = self._onnx.helper
         made = {name for node in nodes for name in node.output}
         read: Dict[str, None] = {}
         for node in nodes:
             read.update((name, None) for name in node.input if name and name not in made)
-        values = [[helper.make_tensor_value_info(x, 1, None) for x in part] for part in (read, "y")]
+        values = [
+            [helper.make_tensor_value_info(x, self._onnx.TensorProto.FLOAT, None) for x in part]
+            for part in (read, "y")
+        ]
         graph = helper.make_graph(nodes, "rnndiff", *values)
         opset = helper.make_opsetid("", _OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)

@@ -83,15 +83,15 @@ def log_sum_exp(scores, shifted=True):
 def online(scores, shifted=True):
     """One pass for maximum and sum, as flash attention (Milakov and Gimelshein 2018)."""
     highest = np.full(scores.shape[:-1], -np.inf, np.float32)
-    total = np.zeros(scores.shape[:-1], np.float32)
-    shift = total
+    total = shift = np.zeros(scores.shape[:-1], np.float32)
     for k in range(scores.shape[-1]):
         score = scores[..., k]
-        before, highest = shift, np.maximum(highest, score)
         if shifted:
+            before, highest = highest, np.maximum(highest, score)
             # As long as all scores are -inf there is nothing to shift, and nothing in the total.
             shift = np.where(np.isneginf(highest), np.float32(0), highest)
-        total = total * (np.exp(before - shift) if k else np.float32(0)) + np.exp(score - shift)
+            total = total * np.exp(before - shift)
+        total = total + np.exp(score - shift)
     return np.exp(scores - shift[..., None]) / total[..., None]
 
 
