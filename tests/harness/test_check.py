@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from harness.accuracy import Accuracy
 from harness.arithmetic import arithmetic
 from harness.case import Case, load
 from harness.check import Checker, verdict_on, way_of_failing
-from harness.divergences import Divergence, Ending, Failure, Rewrite
+from harness.divergences import Divergence, Ending, Failure, Instead, Rewrite, Where
 from harness.errors import SubjectError, UserError
 from harness.run import Running, run
 from harness.strategies import batches
@@ -638,8 +639,7 @@ def with_bias(case):
 REWRITE = Rewrite(
     name="bias-is-one-more",
     what="the bias is one more",
-    first=(0, 0),
-    last=(99, 0),
+    where=Where((0, 0)),
     covers=lambda case: True,
     computes=with_bias,
     minimal=None,
@@ -663,7 +663,7 @@ def test_a_known_rewrite_excuses_what_agrees_with_it_and_nothing_else(tmp_path):
 
 
 def test_of_two_known_rewrites_the_one_that_agrees_excuses():
-    other = REWRITE._replace(name="nothing-is-changed", computes=lambda case: case)
+    other = replace(REWRITE, name="nothing-is-changed", computes=lambda case: case)
     for entries in ((REWRITE, other), (other, REWRITE)):
         verdict, _ = verdict_on(Known(*entries), random_case("seq2seq"))
         assert verdict.status == KNOWN and verdict.known == (REWRITE.name,)
@@ -673,8 +673,7 @@ def test_a_known_failure_excuses_its_error_and_no_other(tmp_path):
     entry = Failure(
         name="no-space",
         what="there is no space",
-        first=(0, 0),
-        last=(99, 0),
+        where=Where((0, 0)),
         covers=lambda case: case.config.num_units == 4,
         error="no space left",
         minimal=None,
@@ -698,8 +697,7 @@ def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
     entry = Ending(
         name="no-units",
         what="it ends the process without units",
-        first=(0, 0),
-        last=(99, 0),
+        where=Where((0, 0)),
         covers=lambda case: case.config.num_units == 4,
         minimal=None,
     )
@@ -717,14 +715,13 @@ def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
 
 
 def test_what_is_excused_is_the_value_that_is_known_and_no_other(tmp_path):
-    def always_seven(case, trace, name):
-        return np.ones(trace[name].shape, bool), np.full(trace[name].shape, 7)
+    def always_seven(case, trace, array):
+        return Instead(np.ones(array.actual.shape, bool), np.full(array.actual.shape, 7))
 
     entry = Divergence(
         name="always-seven",
         what="7 is predicted",
-        first=(0, 0),
-        last=(99, 0),
+        where=Where((0, 0)),
         arrays=("predictions",),
         instead=always_seven,
         minimal=None,

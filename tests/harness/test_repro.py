@@ -114,7 +114,7 @@ def test_the_issue_names_the_versions_and_holds_the_script(tensorflow, tmp_path)
     save(path, DIVERGENCES["argmax-skips-lowest"].minimal.case())
     text = printed(path, "--issue")
     assert "'predictions' is wrong in 1 of 1 elements" in text
-    assert "| tensorflow | {}.{}".format(*tensorflow.version) in text
+    assert "| tensorflow | `{}.{}".format(*tensorflow.version) in text
     assert "```python\n" + printed(path) + "```" in text
 
 

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.accuracy import TABLE, Accuracy
 from harness.arithmetic import arithmetic
-from harness.bounded import BoundedArray, exact
+from harness.bounded import exact
 from models.cells import AttentionCellWrapper, BasicRNNCell, Linear
-from models.functions import softmax
+from models.functions import sigmoid, softmax
 
 try:
     from models.cells.attention_tensorflow import AttentionCellWrapper as Port
@@ -176,21 +175,7 @@ def test_a_checkpoint_of_the_genuine_one_loads_into_the_port(name, tmp_path):
         assert same_bits(session.run([global_variables(graph), fetched]), saved)
 
 
-def least_accurate(function):
-    """Of all TensorFlows in the table."""
-    found = [entry for entry in TABLE if entry.function == function]
-    return Accuracy(max(e.ulp for e in found), max(e.absolute for e in found))
-
-
-FUNCTIONS = {name: least_accurate(name) for name in ("tanh", "exp", "log", "reciprocal")}
-FLOAT32 = arithmetic("float32", dict(FUNCTIONS, **{"affine tanh": FUNCTIONS["tanh"]}))
-
-
-def sigmoid(x):
-    """Of balls: its derivative is 1/4 at most, its values are below 1."""
-    accuracy = least_accurate("sigmoid")
-    rad = x.rad_as_operand() / 4 + accuracy.ulp * FLOAT32.unit + accuracy.absolute
-    return BoundedArray(1 / (1 + np.exp(-x.mid)), rad * (1 + 2.0**-20), FLOAT32)
+FLOAT32 = arithmetic("float32")
 
 
 class Inner:

@@ -14,12 +14,13 @@ from port import Port
 from styles import STYLES, Style
 
 from harness import measure
-from harness.accuracy import FLUSHED, Accuracy
+from harness.accuracy import Accuracy
 from harness.arithmetic import arithmetic
 from harness.commands.ulp import ulp
 from harness.errors import UserError
 from harness.measure import Sample, fitted, measured
 from harness.subjects.named import subject_named
+from harness.subjects.tensorflow_accuracy import FLUSHED
 from harness.ulp import ulp_of
 from models import MODELS
 
