@@ -1,4 +1,4 @@
-"""Whether the tests hold whichever kernels compute: those of OpenBLAS, of NumPy and of oneDNN.
+"""Whether the tests hold whichever kernels compute: of OpenBLAS, NumPy, the C library, oneDNN.
 
 Each of these libraries chooses by the processor which of its kernels to take, and these add up in
 other orders and approximate functions otherwise. This makes them choose, one after the other, each
@@ -6,7 +6,7 @@ kernel that this processor can run; runs the tests that need no TensorFlow (for 
 and prints which kernel was asked for, which was taken, and what came of it. One that was asked for
 and not taken is told of, and has passed nothing. Usage::
 
-    python tests/kernels.py [--cases N] [openblas] [numpy] [onednn] [-- PYTEST ARGUMENT...]
+    python tests/kernels.py [--cases N] [openblas] [numpy] [libm] [onednn] [-- PYTEST ARGUMENT...]
 
 Exit status: 1 if anything failed, or if not one kernel was taken of a library that was named.
 """
@@ -25,13 +25,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OPENBLAS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake")
 # A newer OpenBLAS has one kernel for all processors before Nehalem, and names the oldest.
 ALIASES = {"Katmai": "Prescott"}
+# Has glibc do without fused multiply-add. An older one knows the names that end in _Usable.
+LIBM = "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX2_Usable,-FMA_Usable,-FMA4_Usable"
 # What oneDNN calls itself, by the name that is asked for.
 ONEDNN = {"AVX2": "Intel AVX2"}
 COLUMNS = "{:<9} {:<19} {:<19} {}"
 
 # Prints what was taken. The products are there to end the process if the processor cannot do them.
 PROBE = """
-import json, sys
+import json, zlib
 import numpy as np
 for dtype in ("f4", "f8"):
     for rows in (1, 3, 64):
@@ -45,7 +47,9 @@ except ImportError:
     from numpy.core import _multiarray_umath as core
 features = getattr(core, "__cpu_features__", {})
 dispatched = [name for name in getattr(core, "__cpu_dispatch__", []) if features.get(name)]
-print(json.dumps([blas[0]["architecture"] if blas else None, dispatched]))
+numbers = np.linspace(-8, 8, 10001)
+bits = [zlib.crc32(function(numbers).tobytes()) for function in (np.tanh, np.exp, np.expm1)]
+print(json.dumps([blas[0]["architecture"] if blas else None, dispatched, bits]))
 """
 # Makes oneDNN say what it is.
 PRODUCT = """
@@ -82,10 +86,10 @@ def run(arguments: List[str], variables: Dict[str, str], **options):
 
 
 def probe(variables: Dict[str, str]):
-    """OpenBLAS's kernel, or the signal that ended it; and what NumPy uses of the processor."""
+    """OpenBLAS's kernel, or the signal that ended it; NumPy's features; what functions yield."""
     done = run(["-W", "ignore", "-c", PROBE], variables)
     if done.returncode < 0:
-        return signal.Signals(-done.returncode).name, []
+        return signal.Signals(-done.returncode).name, [], []
     done.check_returncode()
     return json.loads(done.stdout)
 
@@ -93,18 +97,27 @@ def probe(variables: Dict[str, str]):
 def of_openblas() -> Iterator[Kernel]:
     for asked in OPENBLAS:
         variables = {"OPENBLAS_CORETYPE": asked}
-        taken, _ = probe(variables)
+        taken, _, _ = probe(variables)
         yield Kernel("openblas", asked, variables, ALIASES.get(taken, taken))
 
 
 def of_numpy() -> Iterator[Kernel]:
-    _, features = probe({})
+    _, features, _ = probe({})
     avx512 = [name for name in features if name.startswith(("AVX512", "X86_V4"))]
     for asked, left_out in (("without AVX-512", avx512), ("without any choice", features)):
         if left_out:
             variables = {"NPY_DISABLE_CPU_FEATURES": " ".join(left_out)}
             still = set(left_out) & set(probe(variables)[1])
             yield Kernel("numpy", asked, variables, " ".join(sorted(still)) or asked)
+
+
+def of_libm() -> Iterator[Kernel]:
+    # Where NumPy has functions of its own, these are left out.
+    variables = {"NPY_DISABLE_CPU_FEATURES": " ".join(probe({})[1])}
+    _, _, bits = probe(variables)
+    variables["GLIBC_TUNABLES"] = LIBM
+    asked = "without FMA"
+    yield Kernel("libm", asked, variables, "the same" if probe(variables)[2] == bits else asked)
 
 
 def of_onednn() -> Iterator[Kernel]:
@@ -117,7 +130,7 @@ def of_onednn() -> Iterator[Kernel]:
         yield Kernel("onednn", asked, variables, asked if taken == name else taken)
 
 
-LIBRARIES = {"openblas": of_openblas, "numpy": of_numpy, "onednn": of_onednn}
+LIBRARIES = {"openblas": of_openblas, "numpy": of_numpy, "libm": of_libm, "onednn": of_onednn}
 
 
 def result_of(kernel: Kernel, cases: int, arguments: List[str]) -> str:
@@ -139,7 +152,7 @@ def result_of(kernel: Kernel, cases: int, arguments: List[str]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("libraries", nargs="*", metavar="openblas|numpy|onednn")
+    parser.add_argument("libraries", nargs="*", metavar="|".join(LIBRARIES))
     parser.add_argument("--cases", type=int, default=600, help="how many the fuzzer judges")
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options, arguments = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :] or ["-n", "auto"]
