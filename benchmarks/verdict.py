@@ -20,14 +20,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness.accuracy import accuracies
 from harness.arithmetic import arithmetic
 from harness.case import Case
+from harness.subjects.tensorflow_accuracy import XEON, Place, accuracy_of
 from harness.verdict import judge, judge_stacks
 from models import MODELS
 
 SMALL = dict(batch=2, time=5, output_time=3, inputs=3, outputs=4, num_units=4, attn_length=2)
-NEWEST = (2, 21)
+NEWEST = Place((2, 21), XEON, "amx")
+KERNELS = {
+    "tanh": ("tanh", "Tanh"),
+    "affine tanh": ("fused tanh", "_MklNativeFusedMatMul"),
+    "softmax": ("softmax", "_MklSoftmax"),
+    "log": ("log", "Log"),
+}
 GAIN = 0.5
 STACK = 16
 
@@ -68,9 +74,8 @@ def measure(model, config, runs):
     """The figures of one row of the table."""
     case = random_case(model, config)
     trace = case.oracle(np.float32)
-    functions = accuracies(NEWEST)
-    functions["affine tanh"] = functions["fused tanh"]
-    a = arithmetic("float32", functions, fused=True)
+    functions = {name: accuracy_of(*kernel, NEWEST) for name, kernel in KERNELS.items()}
+    a = arithmetic("float32", functions, bias_anywhere=False)
     return {
         "elements": sum(array.size for array in trace.values()),
         "oracle": times(lambda: case.oracle(np.float64), runs),

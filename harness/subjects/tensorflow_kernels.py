@@ -2,8 +2,8 @@
 
 A function has several: TensorFlow computes a long array in SIMD lanes and the few elements that do
 not fill a vector by other code, and with oneDNN the Tanh of ``MatMul + BiasAdd + Tanh`` is computed
-inside the product. Under XLA's auto-clustering a graph has parts that are compiled, from their
-third run on, and parts that are not: both are kernels there.
+inside the product. Under XLA's auto-clustering a graph has parts that are compiled and parts that
+are not: both are kernels there.
 """
 
 from typing import (
@@ -16,7 +16,6 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
-    Set,
     Tuple,
 )
 
@@ -37,7 +36,6 @@ ROWS = 512
 # may take other code than several.
 UNITS = (1, 3, 8, 16, 17)
 BATCHES = (1, 2, 1021)
-_RUNS_UNTIL_COMPILED = 3
 
 # Factors, columns and rows of the products that tell where a bias is added: on both sides of whole
 # vectors, and of the blocks into which a product of many factors is cut.
@@ -91,7 +89,6 @@ class Kernels:
         with graph.as_default():
             forms = list(_forms(tf1.tf1))
         self._session = one_thread(tf1.tf1, graph, compiled)
-        self._compiled: Optional[Set[Tuple[Any, ...]]] = set() if compiled else None
         feed = _feed(forms, [np.full(form.size, -0.5, np.float32) for form in forms])
         fetches = list({form.output: None for form in forms})
         nodes = tf1.nodes_run(self._session, list(feed), fetches, list(feed.values()))
@@ -117,12 +114,7 @@ class Kernels:
             ]
 
     def _run(self, forms: List[Form], arguments: List[np.ndarray]) -> List[np.ndarray]:
-        fetches, feed = [form.output for form in forms], _feed(forms, arguments)
-        if self._compiled is not None and tuple(fetches) not in self._compiled:
-            self._compiled.add(tuple(fetches))
-            for _ in range(_RUNS_UNTIL_COMPILED):
-                self._session.run(fetches, feed)
-        return self._session.run(fetches, feed)
+        return self._session.run([form.output for form in forms], _feed(forms, arguments))
 
     def _kernel(self, form: Form, op: str) -> Kernel:
         def run(arguments: np.ndarray) -> np.ndarray:

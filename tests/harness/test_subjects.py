@@ -5,8 +5,16 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from examples import random_case
+
+from harness.accuracy import Accuracy
+from harness.case import load
+from harness.check import Checker
+from harness.subjects import Subject
+from harness.subjects.tensorflow_kernels import fused
+from harness.tally import Tally
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDURANCE = os.path.join(ROOT, "benchmarks", "endurance.py")
@@ -53,6 +61,85 @@ def test_graphs_of_too_many_bytes_go_but_for_the_one_in_use(counted):
     subject, built = counted(bytes_kept=1)
     run(subject, 1, 1, 2, 2, 1)
     assert built == [1, 2, 1]
+
+
+def test_the_kernels_are_those_of_the_graph_that_computes(tensorflow):
+    """The numbers of the run that tells its kernels are those of the runs that do not."""
+    case = random_case("attention", batch=3)
+    trace = tensorflow(case)
+    ready = tensorflow._session(case)
+    options = tensorflow._tf1._callable_options(ready._feeds, ready._fetches)
+    options.run_options.output_partition_graphs = True
+    told = ready.session._make_callable_from_options(options)
+    metadata = tensorflow._tf1.tf1.RunMetadata()
+    numbers = told(case.inputs, case.labels, run_metadata=metadata)
+    for name, array in zip(trace, numbers):
+        np.testing.assert_array_equal(trace[name], array)
+    nodes = [node for graph in metadata.partition_graphs for node in graph.node]
+    biased = {(node.op, fused(node)) for node in nodes if fused(node)}
+    assert ready.kernels(case).biased == biased
+
+
+def test_to_ask_for_the_arithmetic_leaves_the_weights_as_they_were(tensorflow):
+    case = random_case("bidirectional", batch=3)
+    ready = tensorflow._session(case)
+    trace = tensorflow(case)
+    ready._kernels = None
+    tensorflow.arithmetic(case)
+    for name, array in zip(trace, ready._compute(case.inputs, case.labels)):
+        np.testing.assert_array_equal(trace[name], array)
+
+
+def test_a_bias_is_anywhere_unless_all_kernels_of_the_graph_add_it_last(tensorflow, monkeypatch):
+    case = random_case("bidirectional", batch=3)
+    kernels = tensorflow._session(case).kernels(case)
+    premises = tensorflow._premises
+    assert tensorflow.arithmetic(case).bias_anywhere == (
+        kernels.compiled or not kernels.biased <= premises.bias_last
+    )
+    if kernels.biased:
+        monkeypatch.setattr(tensorflow, "_looked_up", premises._replace(bias_last=frozenset()))
+        assert tensorflow.arithmetic(case).bias_anywhere
+    monkeypatch.setattr(tensorflow, "_looked_up", premises)
+    monkeypatch.setattr(tensorflow._session(case), "_kernels", kernels._replace(compiled=True))
+    assert tensorflow.arithmetic(case).bias_anywhere
+
+
+def test_a_tanh_is_as_accurate_as_the_worst_of_the_kernels_in_its_graph(tensorflow, monkeypatch):
+    case = random_case("bidirectional", batch=3)
+    kernels, premises = tensorflow._session(case).kernels(case), tensorflow._premises
+    functions = {("tanh", "A"): Accuracy(5.0, 0.0), ("fused tanh", "B"): Accuracy(1.0, 0.25)}
+    others = {name: known for name, known in premises.functions.items() if "tanh" not in name[0]}
+    functions.update(others)
+    monkeypatch.setattr(tensorflow, "_looked_up", premises._replace(functions=functions))
+    for plain, in_product, wanted in (
+        (True, False, Accuracy(5.0, 0.0)),
+        (False, True, Accuracy(1.0, 0.25)),
+        (True, True, Accuracy(5.0, 0.25)),
+        (False, False, Accuracy(5.0, 0.0)),
+    ):
+        seen = kernels._replace(plain_tanh=plain, fused_tanh=in_product)
+        monkeypatch.setattr(tensorflow._session(case), "_kernels", seen)
+        assert tensorflow.arithmetic(case).functions["affine tanh"] == wanted
+
+
+def test_what_is_presumed_is_said_by_tally_and_saved_case(tensorflow, tmp_path):
+    class Wrong(Subject):
+        premise = "as accurate as hoped"
+        arithmetic = staticmethod(tensorflow.arithmetic)
+
+        def __call__(self, case):
+            trace = dict(tensorflow(case))
+            return dict(trace, scores=trace["scores"] + np.float32(0.25))
+
+    tally = Tally()
+    checker = Checker(Wrong(), tally, str(tmp_path), evaluations=0)
+    (failure,) = checker([random_case("bidirectional", batch=3)]).failures
+    assert "as accurate as hoped" in list(tally.lines())
+    assert load(failure.path).notes["premise"] == "as accurate as hoped"
+    other = Tally()
+    other.add_dict(tally.as_dict())
+    assert other.premise == "as accurate as hoped"
 
 
 @pytest.mark.slow
