@@ -387,7 +387,9 @@ ENTRIES: Tuple[Entry, ...] = (
         where=Where((1, 15), xla=True),
         arrays=("predictions", "accuracy"),
         instead=_by(_has_nan, _not_less),
-        minimal=Minimal("bidirectional", {"outputs": 3}, {"projection/bias": {(0,): 1, (1,): NAN}}),
+        minimal=Minimal(
+            "bidirectional", {"outputs": 4}, {"projection/bias": {(0,): 1, (1,): NAN, (3,): -1}}
+        ),
     ),
     Divergence(
         name="xla-argmax-takes-the-last",

@@ -178,7 +178,7 @@ def test_soft_labels_that_do_not_matter_are_one_hot(row):
 
 
 def has_a_nan_label(case):
-    return bool(np.isnan(case.labels).any())
+    return case.config.outputs == 2 and bool(np.isnan(case.labels).any())
 
 
 def has_labels_of_zero(case):
@@ -187,15 +187,16 @@ def has_labels_of_zero(case):
 
 @pytest.mark.parametrize(
     "row, matters, smallest",
-    [([0.3, np.nan, -np.inf], has_a_nan_label, [[np.nan]]), ([0, 0, 0], has_labels_of_zero, [[0]])],
+    [
+        ([0.3, np.nan, -np.inf], has_a_nan_label, [[np.nan, 0]]),
+        ([0, 0, 0], has_labels_of_zero, [[0]]),
+    ],
     ids=["NaN", "zero"],
 )
 def test_labels_that_matter_are_as_simple_as_they_get(row, matters, smallest):
     case = random_case("bidirectional", batch=2, time=2, inputs=1, outputs=3)
     case.labels[:] = row
-    shrunk = Shrinker(case, matters).run()
-    assert set(shrunk.config.sizes().values()) == {1}
-    np.testing.assert_array_equal(shrunk.labels, smallest)
+    np.testing.assert_array_equal(Shrinker(case, matters).run().labels, smallest)
 
 
 def test_a_number_that_may_stand_anywhere_stands_first():
