@@ -16,7 +16,6 @@ from examples import Float32Port, random_case
 from harness.alone import Alone, Ending
 from harness.case import Case, load, save
 from harness.check import Checker, verdict_on
-from harness.cli import COMMANDS
 from harness.divergences import Ending as KnownEnding
 from harness.errors import SubjectError
 from harness.fuzz import fuzz
@@ -342,12 +341,6 @@ def test_replay_runs_a_saved_case_and_tells_what_was_seen_before(tensorflow, tmp
     run = rnndiff("replay", path)
     assert run.returncode == 0, run.stderr
     assert "agree on TensorFlow" in run.stdout and "it disagreed" in run.stdout
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command):
-    run = rnndiff(command, "--help")
-    assert run.returncode == 0 and "Usage: rnndiff" in run.stdout
 
 
 @pytest.mark.slow

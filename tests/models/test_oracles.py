@@ -302,41 +302,8 @@ def test_teacher_forced_a_recorded_state_counts_in_the_step_beside_it_alone(name
     assert set(differ) <= {step - 1, step + 1}
 
 
-def shapes(name, config):
-    """The shapes that the docstrings of the oracles promise."""
-    rows, classes = config.batch, config.outputs
-    if name == "bidirectional":
-        return {
-            "outputs": (rows, config.time, 2 * config.num_units),
-            "forward_final_state": (rows, config.num_units),
-            "backward_final_state": (rows, config.num_units),
-            "scores": (rows, classes),
-            "probabilities": (rows, classes),
-            "predictions": (rows,),
-            "accuracy": (),
-            "loss": (),
-        }
-    tokens = config.output_time
-    promised = {
-        "fed_back": (rows, tokens - 1, classes),
-        "scores": (rows, tokens, classes),
-        "probabilities": (rows, tokens, classes),
-        "predictions": (rows, tokens),
-        "accuracy": (),
-        "loss": (),
-    }
-    for side, steps in (("encoder", config.time), ("decoder", tokens - 1)):
-        promised[side + "_states"] = (rows, steps, config.num_units)
-        if name == "attention":
-            slots, size = config.attn_length, config.sizes()["attn_size"]
-            read = config.sizes()[side + "_input_size"]
-            promised[side + "_cell_inputs"] = (rows, steps, read)
-            promised[side + "_energies"] = (rows, steps, slots)
-            promised[side + "_alignments"] = (rows, steps, slots)
-            promised[side + "_attentions"] = (rows, steps, size)
-            promised[side + "_windows"] = (rows, steps, slots, size)
-            promised[side + "_outputs"] = (rows, steps, size)
-    return promised
+def shapes(case):
+    return {array.name: array.shape(case.config) for array in case.model.trace}
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -344,7 +311,7 @@ def shapes(name, config):
 def test_every_array_of_the_trace_has_its_shape(name, data):
     case = drawn(data, name)
     free = free_running(case)
-    expected = shapes(name, case.config)
+    expected = shapes(case)
     assert {key: np.shape(array) for key, array in free.items()} == expected
     forced = teacher_forced(case, free)
     assert {key: np.shape(array) for key, array in forced.items()} == expected
@@ -364,7 +331,7 @@ def least(name, **sizes):
 def test_one_of_everything_is_enough(name, batch):
     case = least(name, batch=batch)
     trace = free_running(case)
-    assert {key: np.shape(array) for key, array in trace.items()} == shapes(name, case.config)
+    assert {key: np.shape(array) for key, array in trace.items()} == shapes(case)
     assert sorted(teacher_forced(case, trace)) == sorted(trace)
     # One class: whatever the scores are, it is the right one, with probability 1.
     assert (trace["probabilities"] == 1).all()
