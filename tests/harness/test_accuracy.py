@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from harness import ulp
 from harness.accuracy import Accuracy
+from harness.cli import cli
 from harness.commands import ulp as command
 from harness.errors import UserError
 from harness.subjects import tensorflow_accuracy as table
@@ -313,7 +314,7 @@ def _rnndiff_ulp(monkeypatch, run, *options):
     # As on a processor that the table knows.
     xeon = Processor("GenuineIntel", "Xeon", "amx", frozenset())
     monkeypatch.setattr(command, "processor", lambda: xeon)
-    return CliRunner().invoke(command.ulp, ["--json", "-", "--samples", "1000"] + list(options))
+    return CliRunner().invoke(cli, ["ulp", "--json", "-", "--samples", "1000"] + list(options))
 
 
 def report(result):
@@ -362,7 +363,7 @@ def test_the_command_names_the_processor_and_what_has_no_row(tensorflow, monkeyp
     kernels = SimpleNamespace(kernels=[kernel_of(right)])
     monkeypatch.setattr(command, "every_kernel", lambda tf1: [kernels])
     monkeypatch.setattr(command, "processor", lambda: epyc)
-    result = CliRunner().invoke(command.ulp, ["--json", "-", "--samples", "1000"])
+    result = CliRunner().invoke(cli, ["ulp", "--json", "-", "--samples", "1000"])
     assert result.exit_code == 1 and "no row" in result.output
     assert report(result)["versions"]["processor"] == versions()["processor"]
     (row,) = report(result)["kernels"]
