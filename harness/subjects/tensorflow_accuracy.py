@@ -134,7 +134,7 @@ TABLE: Tuple[Row, ...] = (
         ulp=1.22,
         absolute=FLUSHED,
         at=4.08647919,
-        origin="all numbers on 2.21, same bits on 2.10 - 2.20; 1.5 million with each instruction set "
+        origin="all numbers on 2.21, same bits on 2.10 - 2.20; of each instruction set 1.5 million "
         "on 2.10, 2.12 and 2.21",
         instruction_sets=_WITHOUT_FMA + _WITH_FMA,
     ),
