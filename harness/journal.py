@@ -39,11 +39,6 @@ class Journaled(Wrapper):
         self._path, self._timeout, self._errors = path, timeout, errors
         self._notes = dict(versions(), verdict="in flight when its process was ended", ended_by="?")
 
-    @property
-    def premise(self) -> str:
-        """As of the subject."""
-        return self._subject.premise
-
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """As the subject does."""
         save(self._path, case, notes=self._notes)

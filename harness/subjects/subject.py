@@ -96,6 +96,11 @@ class Wrapper(Subject):
         """As of the subject."""
         return self._subject.label
 
+    @property
+    def premise(self) -> str:
+        """As of the subject."""
+        return self._subject.premise
+
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """As the subject does."""
         return self._subject(case)

@@ -190,6 +190,7 @@ def test_the_case_with_the_largest_ratio_is_kept(tmp_path):
 
 def test_fuzz_judges_as_many_cases_as_asked_in_two_workers(tensorflow, tmp_path):
     progress = fuzz(("bidirectional",), seed=3, workers=2, cases=200, folder=str(tmp_path))
+    assert progress.tally.premise.startswith("accuracy of functions: ")
     assert progress.cases >= 200 and not progress.failures
     assert os.listdir(str(tmp_path)) == []
 

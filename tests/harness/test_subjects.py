@@ -13,6 +13,7 @@ from harness.accuracy import Accuracy
 from harness.case import load
 from harness.check import Checker
 from harness.subjects import Subject
+from harness.subjects.subject import Wrapper
 from harness.subjects.tensorflow_kernels import fused
 from harness.tally import Tally
 
@@ -158,3 +159,29 @@ def test_memory_does_not_grow_once_the_cache_is_full(tensorflow, tmp_path):
 
     # How much a graph takes, TensorFlow and the allocator at hand know.
     assert growth(graphs_kept=4) < growth(graphs_kept=90) / 2
+
+
+def test_a_wrapper_states_all_that_its_subject_does():
+    class Stated(Subject):
+        """Says something else than the default of everything."""
+
+        known, repeatable, label, premise = ("entry",), False, "stated", "measured"
+
+        def __call__(self, case):
+            return "trace", case
+
+        def ended_by(self, case):
+            return "signal", case
+
+        def arithmetic(self, case):
+            return "arithmetic", case
+
+    subject, wrapper = Stated(), Wrapper(Stated())
+    names = {name for name in vars(Subject) if not name.startswith("_")} - {"fresh"}
+    methods = {name for name in names if callable(getattr(subject, name))}
+    assert methods == {"ended_by", "arithmetic"}
+    assert wrapper("case") == subject("case")
+    for name in names:
+        mine, its = getattr(wrapper, name), getattr(subject, name)
+        assert (mine("case") == its("case")) if name in methods else (mine == its), name
+    assert type(wrapper.fresh()) is Wrapper and wrapper.fresh().label == "stated"
