@@ -22,7 +22,7 @@ import time
 from typing import Dict, Iterator, List, NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OPENBLAS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake")
+OPENBLAS = ("Prescott", "Haswell", "Zen", "SkylakeX")
 # A newer OpenBLAS has one kernel for all processors before Nehalem, and names the oldest.
 ALIASES = {"Katmai": "Prescott"}
 # Has glibc do without fused multiply-add. An older one knows the names that end in _Usable.
