@@ -28,7 +28,7 @@ ALIASES = {"Katmai": "Prescott"}
 # Has glibc do without fused multiply-add. An older one knows the names that end in _Usable.
 LIBM = "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX2_Usable,-FMA_Usable,-FMA4_Usable"
 # What oneDNN calls itself, by the name that is asked for.
-ONEDNN = {"AVX2": "Intel AVX2"}
+ONEDNN = {"SSE41": "Intel SSE4.1", "AVX": "Intel AVX", "AVX2": "Intel AVX2"}
 COLUMNS = "{:<9} {:<19} {:<19} {}"
 
 # Prints what was taken. The products are there to end the process if the processor cannot do them.
