@@ -60,6 +60,8 @@ _FEW = 32
 _LARGEST_EXPONENT = 700.0
 # Below it, float64 numbers lose digits and vanish.
 _VANISHING = 2.0**-1060
+# By more than this, in units of a result, the roundings of a row's sum are not bounded.
+_MOST_ROUNDING = 1.0
 # The reciprocal in a softmax of Eigen's is up to 3.33 ULP off, that of others correctly rounded.
 _RECIPROCAL_ULP = 3.4
 
@@ -756,6 +758,10 @@ class _SumOfElements(_Sum):
     def has_nan(self):
         return self.along(np.isnan(self.a.mid), np.logical_or.reduce)
 
+    def has_infinity(self):
+        """Which sums have an element that is infinite for certain."""
+        return self.along(np.isinf(self.a.mid), np.logical_or.reduce)
+
     def ends(self, where):
         whole = isinstance(self.axis, tuple)
         ends = [x if whole else np.moveaxis(x, self.axis, -1) for x in self.a.ends()]
@@ -819,9 +825,22 @@ def _total(a, axis=None, keepdims=False):
 
 
 def _mean(a, axis=None):
-    # A subject may divide the elements before it adds them up.
-    total = _SumOfElements(a, axis, False, roundings=1)
-    return _like(_divide(total.balls(), _lift(total.count, a.arithmetic)), a)
+    """The sum over the count; or, as a subject may do it, the sum of what is over the count.
+
+    By a reciprocal, each element of the latter is rounded twice, and it may be flushed.
+    """
+    total = _SumOfElements(a, axis, False, roundings=2)
+    sums = total.balls()
+    mean = _divide(sums, _lift(total.count, a.arithmetic))
+    rad = mean.rad + total.count * a.arithmetic.smallest * _INFLATE
+    if sums.reach() < np.inf:
+        reach = mean.reach() + 2 * total.count * a.arithmetic.smallest
+        return _like(BoundedArray(mean.mid, rad, a.arithmetic, reach), a)
+    # What is over the count first may not overflow where the sum does.
+    unknown = np.isinf(rad) | (np.isinf(sums.mid) & ~total.has_infinity())
+    mid, rad = np.where(unknown, 0.0, mean.mid), np.where(unknown, np.inf, rad)
+    rad = np.where(np.isfinite(mid), rad, 0.0)
+    return _like(BoundedArray(mid, rad, a.arithmetic), a)
 
 
 # --- rows -------------------------------------------------------------------------------------
@@ -867,9 +886,9 @@ def _stated_softmax(arithmetic, depth, top):
 def _any_softmax(arithmetic, depth, top):
     """The error of a softmax by any of the common formulas; parameters as above.
 
-    These are ``exp(s - max) / sum``, with exponentials or with powers of two of a scaled argument;
-    the same "online", where ``exp(old - new)`` scales the sum at every larger score (Milakov and
-    Gimelshein, *Online normalizer calculation for softmax*, arXiv 1805.02867); and
+    These are ``exp(s - max) / sum``, with exponentials or with powers of two of the difference
+    times a factor; the same "online", where ``exp(old - new)`` scales the sum at every larger score
+    (Milakov and Gimelshein, *Online normalizer calculation for softmax*, arXiv 1805.02867); and
     ``exp(s - log(sum(exp)))``, whose error grows with the scores themselves (Blanchard, Higham and
     Higham, *Accurately computing the log-sum-exp and softmax functions*, IMA J. Numer. Anal. 41,
     2021).
@@ -901,6 +920,10 @@ def _softmax(a):
     and largest at corners.
     """
     arithmetic, rad, count = a.arithmetic, a.rad_as_operand(), a.mid.shape[-1]
+    # Of so many scores that roundings may add up to everything, nothing is known.
+    if count * arithmetic.unit > _MOST_ROUNDING:
+        unknown = BoundedArray(np.zeros(a.mid.shape), np.full(a.mid.shape, np.inf), arithmetic)
+        return _like(unknown, a)
     top = np.maximum.reduce(a.mid, axis=-1, keepdims=True)
     # Of special scores this is NaN or infinite, as if they were far below: what they are not,
     # is settled in the end.

@@ -528,6 +528,24 @@ def test_what_is_not_stated_has_the_accuracy_of_the_least_accurate_engine():
     assert arithmetic("float32", {"tanh": Accuracy(1, 0)}).accuracy("affine tanh").ulp == 1
 
 
+def test_a_mean_whose_sum_overflows_may_be_finite():
+    assert np.mean(exact([3e38, 3e38], FLOAT32)).rad == INF
+    assert np.mean(exact([INF, 3e38, 3e38], FLOAT32)).mid == INF
+    assert np.isnan(np.mean(exact([NAN, 3e38, 3e38], FLOAT32)).mid)
+
+
+def test_each_element_of_a_mean_may_be_flushed():
+    numbers = np.full(100, 99 * FLOAT32.smallest)
+    result = np.mean(exact(numbers, FLOAT32))
+    assert is_in(0.0, float(result.mid), float(result.rad))
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+def test_of_a_softmax_of_very_many_scores_little_is_known(precision):
+    result = softmax(exact(np.zeros(200000), arithmetic(precision)))
+    assert (result.rad == INF).all() if precision == "float16" else (result.rad < 1).all()
+
+
 def test_a_function_that_there_is_not_is_refused():
     with pytest.raises(ValueError, match="tahn"):
         arithmetic("float32", {"tahn": Accuracy(1, 0)})
@@ -616,8 +634,10 @@ def test_a_sum_and_a_mean_contain_every_order_of_summation(axis, data, a, keepdi
             machine = Machine(a, random)
 
             def mean_of(i, columns=columns, machine=machine):
-                terms = columns[i].tolist()
-                return machine.true_divide(machine.total(terms), float(len(terms)))
+                terms, count = columns[i].tolist(), float(len(columns[i]))
+                if random.random() < 0.5:
+                    return machine.total([machine.true_divide(term, count) for term in terms])
+                return machine.true_divide(machine.total(terms), count)
 
             assert_contains(mean, mean_of, "computed")
 
