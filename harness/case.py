@@ -20,6 +20,8 @@ _MOST_TEXT = 2**20
 # Of a size that no number of the file stands for, such as the steps of no inputs: more than any
 # that is drawn, and little enough to be computed.
 _MOST_STEPS = 256
+# What a trace may have beyond what is held: the article's attention has some 100 for each number.
+_MOST_TRACED, _MOST_TRACED_PER_NUMBER = 2**22, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,7 @@ def load(path: str) -> SavedCase:
     try:
         model = MODELS[meta["model"]]
         config, held = model.Config(**meta["config"]), _under("case/", arrays)
-        _check_steps(config, held)
+        _check_steps(model, config, held)
         notes = {printable(key): printable(value) for key, value in meta["notes"].items()}
         return SavedCase(Case(model, config, held), _under("trace/", arrays), notes)
     except Exception as error:  # Damage that left valid JSON and arrays can be of any kind.
@@ -174,8 +176,8 @@ def load(path: str) -> SavedCase:
         raise UserError("{} is not a case that rnndiff can run: {}.".format(path, reason))
 
 
-def _check_steps(config: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError if a size is beyond what the file's own numbers can be about.
+def _check_steps(model: Model, config: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError if a size, or the trace, is beyond what the file's own numbers are about.
 
     Steps and slots take time and memory even where no array has them as an axis, or where another
     axis is empty.
@@ -186,6 +188,17 @@ def _check_steps(config: Any, arrays: Mapping[str, np.ndarray]) -> None:
             raise ValueError(
                 "{} is {}, but no array has more than {} numbers".format(name, size, most)
             )
+    held = sum(array.size for array in arrays.values())
+    traced = 0
+    for array in model.trace:
+        numbers = 1
+        for axis in array.shape(config):
+            numbers *= axis
+        traced += numbers
+    if traced > _MOST_TRACED + _MOST_TRACED_PER_NUMBER * held:
+        raise ValueError(
+            "its trace would have {} numbers, of {} that it holds".format(traced, held)
+        )
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:

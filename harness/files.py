@@ -16,6 +16,10 @@ from harness.errors import UserError
 
 # What a file may hold, unpacked: ten times the largest case or weights that were ever tried.
 MOST_BYTES = 2**30
+# Of what is packed, beyond a mebibyte: an array of weights packs to a half or a tenth.
+_SMALL, _MOST_RATIO = 2**20, 64
+# A zip file's end: its record, with the longest comment; and a directory of thousands of arrays.
+_END_OF_ZIP, _MOST_DIRECTORY = 22 + 2**16, 2**20
 # NumPy's own limit, from 1.22.4 on, to what it parses as Python.
 _MOST_HEADER = 10_000
 _MAGIC = b"\x93NUMPY"
@@ -106,8 +110,10 @@ def read_npz(path: str, what: str) -> Dict[str, np.ndarray]:
     """
     try:
         # A device or a pipe may have no end, or wait for ever to be opened.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise UserError("Cannot read {} as {}: it is no regular file.".format(path, what))
+        size = status.st_size
         file = open(path, "rb")
     except FileNotFoundError:
         raise UserError("There is no file {}: it should be {}.".format(path, what))
@@ -119,19 +125,33 @@ def read_npz(path: str, what: str) -> Dict[str, np.ndarray]:
         # Not np.load: it allocates what a header claims, and that of NumPy 1.18 prints a traceback
         # of its own for a truncated file.
         try:
-            with zipfile.ZipFile(file) as archive:
-                size = sum(info.file_size for info in archive.infolist())
-                if size <= MOST_BYTES:
-                    return dict(_members(archive))
+            if size <= MOST_BYTES:
+                _check_directory(file, size)
+                with zipfile.ZipFile(file) as archive:
+                    size = sum(info.file_size for info in archive.infolist())
+                    if size <= MOST_BYTES:
+                        return dict(_members(archive))
         except Exception:  # zipfile, zlib and NumPy raise a dozen kinds, others in other versions.
             raise UserError(
                 "Cannot read {} as {}: it is damaged, or not an .npz file.".format(path, what)
             )
     raise UserError(
-        "Cannot read {} as {}: it would take {:,} MiB unpacked, more than {:,}.".format(
+        "Cannot read {} as {}: it takes {:,} MiB, more than {:,}.".format(
             path, what, size >> 20, MOST_BYTES >> 20
         )
     )
+
+
+def _check_directory(file: IO[bytes], size: int) -> None:
+    """Raise ValueError unless a zip file's directory, which is read whole, is small and plain."""
+    file.seek(max(0, size - _END_OF_ZIP))
+    end = file.read()
+    start = end.rfind(b"PK\5\6")
+    if start < 0 or int.from_bytes(end[start + 12 : start + 16], "little") > _MOST_DIRECTORY:
+        raise ValueError("no directory of some arrays")
+    # Of zip64, which is for files larger than any that is read here, and says another size.
+    if end[:start].endswith(b"PK\6\7" + end[max(0, start - 16) : start]):
+        raise ValueError("a directory for a huge file")
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[Tuple[str, np.ndarray]]:
@@ -139,6 +159,8 @@ def _members(archive: zipfile.ZipFile) -> Iterator[Tuple[str, np.ndarray]]:
         # The other ways of packing unpack without a limit.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("not packed as NumPy does")
+        if info.file_size > max(_SMALL, _MOST_RATIO * info.compress_size):
+            raise ValueError("packed as no array of any use is")
         with archive.open(info) as member:
             array = _read_npy(member, info.file_size)
         name = info.filename
@@ -167,7 +189,15 @@ def _read_npy(member: IO[bytes], size: int) -> np.ndarray:
     held = size - len(start) - digits - header_size
     if count * dtype.itemsize != held:
         raise ValueError("the header says another size than there is")
-    content = bytearray(member.read(held + 1))
-    array = np.frombuffer(content, dtype, count) if count else np.zeros(0, dtype)
+    array = np.zeros(count, dtype)
+    if count:
+        content, filled = memoryview(array.view(np.uint8)), 0
+        while filled < held:
+            read = member.readinto(content[filled : filled + _SMALL])  # type: ignore[attr-defined]
+            if not read:
+                raise ValueError("the file ends before the array does")
+            filled += read
+    if member.read(1):
+        raise ValueError("there is more than the header says")
     array = array.reshape(shape, order="F" if in_fortran_order else "C")
     return array.astype(dtype.newbyteorder("="), copy=False)

@@ -30,14 +30,16 @@ def _without_banner():
 
     The first lines of newer TensorFlows, on oneDNN and CUDA, are written whatever the level.
     """
+    # A TensorFlow that is made for a larger instruction set says so, and ends the process.
+    made_for_it = not processor().flags or "avx2" in processor().flags
     try:
-        real = os.dup(2) if os.environ[_LOG_LEVEL] == _SILENT else None
-    except (KeyError, OSError):  # TensorFlow is there already, or there is no standard error.
-        real = None
-    if real is None:
+        if os.environ.get(_LOG_LEVEL) != _SILENT or not made_for_it:
+            raise OSError
+        file, real = tempfile.TemporaryFile(), os.dup(2)
+    except OSError:  # There is no standard error, or no room.
         yield
         return
-    with tempfile.TemporaryFile() as banner:
+    with file as banner:
         sys.stderr.flush()
         os.dup2(banner.fileno(), 2)
         try:
