@@ -307,7 +307,12 @@ class Checker:
         if judged.outcome.kind == NOT_REPEATABLE:
             return self._not_repeatable(judged)
         # Not one that depends on the cases before it: that is another failure.
-        again = self._afresh(judged.case)
+        try:
+            again = self._afresh(judged.case)
+        except UserError as error:
+            self._seen[way] = self._kept(way, judged, "not shrunk: {}".format(error))
+            self._found(self._seen[way])
+            return self._seen[way]
         other = not_repeatable(judged.outcome, again.outcome)
         if other and self._subject.repeatable:
             return self._not_repeatable(Judged(judged.case, other, Verdict([], error=other.error)))
@@ -355,14 +360,17 @@ class Checker:
         # Shrinking may be killed: what it starts from is kept first.
         self._seen[way] = self._kept(way, judged)
         self._found(self._seen[way])
-        smallest = Shrinker(judged.case, still_fails, evaluations).run()
-        if smallest is not judged.case:
-            again = afresh(smallest)
-            if _failed(again, way):
-                self._seen[way] = self._kept(way, again)
+        try:
+            smallest = Shrinker(judged.case, still_fails, evaluations).run()
+            again = judged if smallest is judged.case else afresh(smallest)
+        except UserError as error:
+            self._seen[way] = self._kept(way, judged, "not shrunk: {}".format(error))
+            return self._seen[way]
+        if again is not judged and _failed(again, way):
+            self._seen[way] = self._kept(way, again)
         return self._seen[way]
 
-    def _kept(self, way: str, judged: Judged) -> Failure:
+    def _kept(self, way: str, judged: Judged, more: str = "") -> Failure:
         path = os.path.join(self._folder, way + ".npz")
         case, verdict = judged.case, judged.verdict
         notes = dict(
@@ -379,4 +387,5 @@ class Checker:
         except UserError as error:
             # A full disk is no reason to lose what stands in the report.
             path, again = "", "not saved: {}".format(error)
+        again = "{}\n{}".format(again, more) if more else again
         return Failure(way, path, "{}\n\n{}".format(describe(case, verdict), again))

@@ -449,20 +449,32 @@ def test_what_fails_in_a_row_of_cases_and_not_by_itself_is_not_reported_as_that(
     assert kept.config.num_units == 3 and kept.config.batch == kept.config.time == 1
 
 
-def test_a_port_that_cannot_be_made_twice_is_told_what_to_do(tmp_path):
-    class Port(Float32Port):
-        made = []
+class CannotBeMadeTwice:
+    """The first that is made of a class is the last."""
 
-        def __init__(self, path):
-            if self.made:
-                raise OSError("in use")
-            self.made.append(path)
-            Float32Port.__init__(self, with_array("loss", lambda loss: loss + np.float32(1)))
+    def __init__(self):
+        if hasattr(type(self), "made"):
+            raise OSError("in use")
+        type(self).made = True
+        Float32Port.__init__(self)
 
-    with pytest.raises(
-        UserError, match="Port cannot be made a second time .OSError: in use.*fresh"
-    ):
-        checked(Port("here"), [random_case("seq2seq")], tmp_path)
+
+@pytest.mark.parametrize(
+    "port", [Float32Port, RightTheFirstTime, RaisesTheSecondTime, KeepsItsState]
+)
+def test_a_case_on_a_port_that_cannot_be_made_twice_is_kept_and_told_of(port, tmp_path):
+    class Port(CannotBeMadeTwice, port):
+        def __call__(self, case):
+            trace = port.__call__(self, case)
+            wrong = port is Float32Port
+            return dict(trace, loss=trace["loss"] + np.float32(1)) if wrong else trace
+
+    case, found = random_case("seq2seq"), []
+    (failure,), tally = checked(Port(), [case], tmp_path, found=found.append)
+    assert [each.way for each in found] == [failure.way] and tally.cases[DISAGREE] == 1
+    assert bits(load(failure.path).case) == bits(case)
+    said = "not shrunk: Port cannot be made a second time (OSError: in use): make it so"
+    assert said in failure.report.splitlines()[-1]
 
 
 def test_a_fresh_port_is_made_of_the_same_arguments():
