@@ -29,6 +29,10 @@ TENSORFLOW = "TensorFlow"
 _REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
 HANGS = 20
+_HUNG_ONCE = (
+    "not shrunk: a hang, once; run again, the case did not hang "
+    "(a busy machine or a pause of the process may have been the cause)"
+)
 # Failing cases that are remembered: more than Hypothesis comes back to.
 _REMEMBERED = 4096
 
@@ -317,7 +321,8 @@ class Checker:
         if other and self._subject.repeatable:
             return self._not_repeatable(Judged(judged.case, other, Verdict([], error=other.error)))
         if not _failed(again, way):
-            self._seen[way] = self._kept(way, judged)
+            once = judged.outcome.kind == HANG
+            self._seen[way] = self._kept(way, judged, _HUNG_ONCE if once else "")
             return self._seen[way]
         timeout, evaluations = self._timeout, self._evaluations
         if judged.outcome.kind == HANG:

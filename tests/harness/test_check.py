@@ -564,6 +564,29 @@ def test_a_hang_is_a_failure_that_is_counted_kept_and_shrunk_in_little_time(tmp_
 
 
 @ALARM
+@pytest.mark.parametrize("slow", [0, 1], ids=["the first run", "the second run"])
+def test_a_case_that_is_slow_once_is_a_hang_once_and_does_not_count_as_not_repeatable(
+    slow, tmp_path
+):
+    runs = []
+
+    def something(case):
+        runs.append(case)
+        time.sleep(30 if len(runs) == slow + 1 else 0)
+
+    case = random_case("seq2seq")
+    failures, tally = checked(Does(something), [case], tmp_path, timeout=1.0)
+    assert len(runs) == (3 if slow == 0 else 2)
+    if slow:
+        assert not failures and tally.cases[AGREE] == 1
+        return
+    (failure,) = failures
+    assert failure.way == "seq2seq-Hang" and tally.cases[DISAGREE] == 1
+    assert "not shrunk: a hang, once" in failure.report.splitlines()[-1]
+    assert bits(load(failure.path).case) == bits(case)
+
+
+@ALARM
 def test_a_port_that_catches_everything_is_interrupted_again(tmp_path):
     class Port(Float32Port):
         caught = []
