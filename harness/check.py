@@ -29,9 +29,9 @@ TENSORFLOW = "TensorFlow"
 _REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
 HANGS = 20
-_HUNG_ONCE = (
-    "not shrunk: a hang, once; run again, the case did not hang "
-    "(a busy machine or a pause of the process may have been the cause)"
+_ONCE = (
+    "not shrunk: {}, once; run again, the case did not do so "
+    "(a busy machine, a pause or the lack of memory may have been the cause)"
 )
 # Failing cases that are remembered: more than Hypothesis comes back to.
 _REMEMBERED = 4096
@@ -321,8 +321,9 @@ class Checker:
         if other and self._subject.repeatable:
             return self._not_repeatable(Judged(judged.case, other, Verdict([], error=other.error)))
         if not _failed(again, way):
-            once = judged.outcome.kind == HANG
-            self._seen[way] = self._kept(way, judged, _HUNG_ONCE if once else "")
+            kind = judged.outcome.kind
+            once = _ONCE.format(kind) if judged.outcome.signal or kind == HANG else ""
+            self._seen[way] = self._kept(way, judged, once)
             return self._seen[way]
         timeout, evaluations = self._timeout, self._evaluations
         if judged.outcome.kind == HANG:

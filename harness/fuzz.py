@@ -263,7 +263,7 @@ def _work(connection: Connection, begun: Any, job: _Job) -> None:
     """A worker: judge batch after batch until the parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        subject = _Counted(TensorFlow(), begun)
+        subject = _Counted(TensorFlow(timeout=job.timeout), begun)
     except UserError as error:
         connection.send(("unable", str(error)))
         return

@@ -127,10 +127,12 @@ def not_repeatable(before: Outcome, again: Outcome) -> Optional[Outcome]:
     """The outcome of a case that came out differently when it was run again; None if it did not.
 
     The same are arrays that are the same bit for bit, but for the bits of a NaN, and errors of one
-    type. A hang shows nothing of that kind: a busy machine or a pause may be its cause.
+    type. A hang or a signal is no such thing: a busy machine, a pause, or somebody who ends the
+    process may be its cause.
     """
     if before.kind or again.kind:
-        if before.kind == again.kind or HANG in (before.kind, again.kind):
+        from_without = before.signal or again.signal or HANG in (before.kind, again.kind)
+        if before.kind == again.kind or from_without:
             return None
         kinds = " and ".join(outcome.kind or "a trace" for outcome in (before, again))
         what = "had another outcome ({})".format(kinds)

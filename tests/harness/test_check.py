@@ -582,7 +582,7 @@ def test_a_case_that_is_slow_once_is_a_hang_once_and_does_not_count_as_not_repea
         return
     (failure,) = failures
     assert failure.way == "seq2seq-Hang" and tally.cases[DISAGREE] == 1
-    assert "not shrunk: a hang, once" in failure.report.splitlines()[-1]
+    assert "not shrunk: Hang, once" in failure.report.splitlines()[-1]
     assert bits(load(failure.path).case) == bits(case)
 
 
@@ -734,6 +734,7 @@ def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
         what="it ends the process without units",
         where=Where((0, 0)),
         covers=lambda case: case.config.num_units == 4,
+        signals=("SIGSEGV", "SIGABRT"),
         minimal=None,
     )
 
@@ -741,12 +742,26 @@ def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
         known = (entry,)
 
         def ended_by(self, case):
-            return "SIGSEGV"
+            return "SIGKILL" if case.config.batch == 1 else "SIGSEGV"
 
-    cases = [random_case("seq2seq", num_units=units) for units in (4, 3)]
-    (failure,), tally = checked(Port(), cases, tmp_path)
-    assert failure.way == "seq2seq-SIGSEGV"
-    assert tally.cases[KNOWN] == 1 and tally.cases[DISAGREE] == 1
+    sizes = [dict(num_units=4), dict(num_units=3), dict(num_units=4, batch=1)]
+    failures, tally = checked(Port(), [random_case("seq2seq", **each) for each in sizes], tmp_path)
+    assert [failure.way for failure in failures] == ["seq2seq-SIGSEGV", "seq2seq-SIGKILL"]
+    assert tally.cases[KNOWN] == 1 and tally.cases[DISAGREE] == 2
+
+
+def test_a_process_that_is_killed_once_does_not_count_as_not_repeatable(tmp_path):
+    class Port(Float32Port):
+        signals = ["SIGKILL"]
+
+        def ended_by(self, case):
+            return self.signals.pop() if self.signals else None
+
+    case = random_case("seq2seq")
+    (failure,), _ = checked(Port(), [case], tmp_path)
+    assert failure.way == "seq2seq-SIGKILL"
+    assert "not shrunk: SIGKILL, once" in failure.report.splitlines()[-1]
+    assert bits(load(failure.path).case) == bits(case)
 
 
 def test_what_is_excused_is_the_value_that_is_known_and_no_other(tmp_path):
