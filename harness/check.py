@@ -198,6 +198,16 @@ def _excused(
     return verdict
 
 
+def _said_by(subject: Subject, name: str) -> str:
+    """The label or the premise of a subject; the type of the error if it raises one."""
+    try:
+        return str(getattr(subject, name))
+    except UserError:
+        raise
+    except Exception as error:
+        return "{}, in stating its {}".format(type(error).__name__, name)
+
+
 def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT) -> Optional[str]:
     """The signal by which a saved case ends the process, if it is known to, or did so before.
 
@@ -283,7 +293,7 @@ class Checker:
         case is not shrunk again. A case that failed before, as when Hypothesis comes back to it, is
         the same failure again, and is neither run nor counted.
         """
-        self._tally.premise = self._subject.premise
+        self._tally.premise = _said_by(self._subject, "premise")
         failures, new = [], []
         for case in cases:
             failure = self._failing.get(fingerprint(case)) if self._failing else None
@@ -379,14 +389,10 @@ class Checker:
     def _kept(self, way: str, judged: Judged, more: str = "") -> Failure:
         path = os.path.join(self._folder, way + ".npz")
         case, verdict = judged.case, judged.verdict
-        notes = dict(
-            versions(),
-            premise=self._subject.premise,
-            subject=self._subject.label,
-            verdict=verdict.summary(),
-        )
+        premise, label = (_said_by(self._subject, name) for name in ("premise", "label"))
+        notes = dict(versions(), premise=premise, subject=label, verdict=verdict.summary())
         again = "saved as {}".format(path)
-        if self._subject.label == TENSORFLOW:
+        if label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)
         try:
             save(path, case, judged.trace, notes)

@@ -83,12 +83,12 @@ class Running:
 
     def __call__(self, case: Case) -> Outcome:
         """The outcome of a case."""
-        name = self._subject.ended_by(case)
-        if name:
-            return ended(name, self._timeout)
         copy = case.copy()
         arrays = dict(copy.arrays)
         try:
+            name = self._subject.ended_by(case)
+            if name:
+                return ended(name, self._timeout)
             try:
                 self._start()
                 trace = _arrays(self._subject(copy))

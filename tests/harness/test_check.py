@@ -243,6 +243,32 @@ def test_an_arithmetic_that_is_none_is_a_failure(stated, said, tmp_path):
     assert said in failure.report and tally.cases[DISAGREE] == 1
 
 
+def test_what_a_port_raises_in_saying_by_what_it_is_ended_is_a_failure(tmp_path):
+    class Port(Float32Port):
+        def ended_by(self, case):
+            raise ValueError("no such device")
+
+    failures, tally = checked(Port(), [random_case("seq2seq", k) for k in range(2)], tmp_path)
+    assert "ValueError: no such device" in failures[0].report and tally.cases[DISAGREE] == 2
+
+
+def test_a_port_that_cannot_say_its_name_or_premise_is_judged_and_its_case_kept(tmp_path):
+    def nothing(self):
+        raise ValueError
+
+    class Port(Float32Port):
+        label = premise = property(nothing)
+
+    cases = [random_case("seq2seq", seed) for seed in range(3)]
+    failures, tally = checked(Port(), cases, tmp_path)
+    assert not failures and tally.premise == "ValueError, in stating its premise"
+    port = Port(with_array("loss", lambda loss: loss + np.float32(1)))
+    failure = checked(port, cases, tmp_path, evaluations=5)[0][0]
+    notes = load(failure.path).notes
+    assert notes["subject"] == "ValueError, in stating its label"
+    assert notes["premise"] == "ValueError, in stating its premise"
+
+
 def test_an_error_names_one_file_whatever_its_text(tmp_path):
     (failure,), _ = checked(
         raising(SubjectError("../cannot open a/b")), [random_case("seq2seq")], tmp_path
