@@ -410,6 +410,16 @@ def test_now_and_then_a_case_is_run_twice_and_seldom_enough():
     assert len(runs) == 16 * 16 + 4
 
 
+def test_the_case_that_is_run_twice_has_another_place_in_its_batch_each_time():
+    cases, runs = [random_case("seq2seq", seed) for seed in range(64)], []
+    check = Checker(Does(lambda case: runs.append(case.inputs.tobytes())), Tally())
+    places = []
+    for _ in range(3):
+        assert not check(cases).failures
+        places.append([case.inputs.tobytes() for case in cases].index(runs[-1]))
+    assert places == [0, 1, 2] and len(runs) == 3 * (64 + 1)
+
+
 class Wanders(Float32Port):
     """Adds a bit of noise, well within its bounds."""
 
