@@ -113,7 +113,7 @@ def tensorflow(pytestconfig):
     if pytestconfig.getoption("--without-tensorflow"):
         pytest.skip("--without-tensorflow")
     try:
-        return TensorFlow()
+        return TensorFlow(timeout=pytestconfig.getoption("--case-timeout"))
     except Exception as error:
         # An ImportError comes as a UserError; an unfit protobuf or NumPy raises what it likes.
         why = (

@@ -29,6 +29,10 @@ TENSORFLOW = "TensorFlow"
 _REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
 HANGS = 20
+_ONCE = (
+    "not shrunk: {}, once; run again, the case did not do so "
+    "(a busy machine, a pause or the lack of memory may have been the cause)"
+)
 # Failing cases that are remembered: more than Hypothesis comes back to.
 _REMEMBERED = 4096
 
@@ -194,6 +198,16 @@ def _excused(
     return verdict
 
 
+def _said_by(subject: Subject, name: str) -> str:
+    """The label or the premise of a subject; the type of the error if it raises one."""
+    try:
+        return str(getattr(subject, name))
+    except UserError:
+        raise
+    except Exception as error:
+        return "{}, in stating its {}".format(type(error).__name__, name)
+
+
 def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT) -> Optional[str]:
     """The signal by which a saved case ends the process, if it is known to, or did so before.
 
@@ -270,7 +284,7 @@ class Checker:
         self._timeout = timeout
         self._seen: Dict[str, Failure] = {}
         self._failing: OrderedDict[bytes, Failure] = OrderedDict()
-        self._until_repeated = 0
+        self._until_repeated = self._repeated = 0
 
     def __call__(self, cases: Sequence[Case]) -> Checked:
         """Check cases, and count them.
@@ -279,12 +293,16 @@ class Checker:
         case is not shrunk again. A case that failed before, as when Hypothesis comes back to it, is
         the same failure again, and is neither run nor counted.
         """
-        self._tally.premise = self._subject.premise
+        self._tally.premise = _said_by(self._subject, "premise")
         failures, new = [], []
         for case in cases:
             failure = self._failing.get(fingerprint(case)) if self._failing else None
             (failures if failure else new).append(failure or case)
-        repeated = [0] if new and self._until_repeated <= 0 else []
+        repeated = []
+        if new and self._until_repeated <= 0:
+            # Another place each time: a subject may treat the first of a batch in a way of its own.
+            repeated.append(self._repeated % len(new))
+            self._repeated += 1
         self._until_repeated = (_REPEATED_EVERY if repeated else self._until_repeated) - len(new)
         stacks, others = verdicts_on(self._subject, new, self._timeout, repeated)
         for stack in stacks:
@@ -307,12 +325,19 @@ class Checker:
         if judged.outcome.kind == NOT_REPEATABLE:
             return self._not_repeatable(judged)
         # Not one that depends on the cases before it: that is another failure.
-        again = self._afresh(judged.case)
+        try:
+            again = self._afresh(judged.case)
+        except UserError as error:
+            self._seen[way] = self._kept(way, judged, "not shrunk: {}".format(error))
+            self._found(self._seen[way])
+            return self._seen[way]
         other = not_repeatable(judged.outcome, again.outcome)
         if other and self._subject.repeatable:
             return self._not_repeatable(Judged(judged.case, other, Verdict([], error=other.error)))
         if not _failed(again, way):
-            self._seen[way] = self._kept(way, judged)
+            kind = judged.outcome.kind
+            once = _ONCE.format(kind) if judged.outcome.signal or kind == HANG else ""
+            self._seen[way] = self._kept(way, judged, once)
             return self._seen[way]
         timeout, evaluations = self._timeout, self._evaluations
         if judged.outcome.kind == HANG:
@@ -355,28 +380,28 @@ class Checker:
         # Shrinking may be killed: what it starts from is kept first.
         self._seen[way] = self._kept(way, judged)
         self._found(self._seen[way])
-        smallest = Shrinker(judged.case, still_fails, evaluations).run()
-        if smallest is not judged.case:
-            again = afresh(smallest)
-            if _failed(again, way):
-                self._seen[way] = self._kept(way, again)
+        try:
+            smallest = Shrinker(judged.case, still_fails, evaluations).run()
+            again = judged if smallest is judged.case else afresh(smallest)
+        except UserError as error:
+            self._seen[way] = self._kept(way, judged, "not shrunk: {}".format(error))
+            return self._seen[way]
+        if again is not judged and _failed(again, way):
+            self._seen[way] = self._kept(way, again)
         return self._seen[way]
 
-    def _kept(self, way: str, judged: Judged) -> Failure:
+    def _kept(self, way: str, judged: Judged, more: str = "") -> Failure:
         path = os.path.join(self._folder, way + ".npz")
         case, verdict = judged.case, judged.verdict
-        notes = dict(
-            versions(),
-            premise=self._subject.premise,
-            subject=self._subject.label,
-            verdict=verdict.summary(),
-        )
+        premise, label = (_said_by(self._subject, name) for name in ("premise", "label"))
+        notes = dict(versions(), premise=premise, subject=label, verdict=verdict.summary())
         again = "saved as {}".format(path)
-        if self._subject.label == TENSORFLOW:
+        if label == TENSORFLOW:
             again = "{}; run it again: rnndiff replay {}".format(again, path)
         try:
             save(path, case, judged.trace, notes)
         except UserError as error:
             # A full disk is no reason to lose what stands in the report.
             path, again = "", "not saved: {}".format(error)
+        again = "{}\n{}".format(again, more) if more else again
         return Failure(way, path, "{}\n\n{}".format(describe(case, verdict), again))

@@ -153,13 +153,14 @@ class Rewrite(Entry):
 
 @dataclass(frozen=True, eq=False)
 class Ending(Entry):
-    """An entry for cases in which TensorFlow ends the process.
+    """An entry for cases in which TensorFlow ends the process, by one of ``signals``.
 
     The first such case of each model is computed in a process of its own, to see that it still
     does; the others are then taken to do the same.
     """
 
     covers: Callable[[Case], bool]
+    signals: Tuple[str, ...]
 
 
 def _has_nan(scores: np.ndarray) -> np.ndarray:
@@ -514,6 +515,7 @@ ENTRIES: Tuple[Entry, ...] = (
         what="oneDNN's fused MatMul and BiasAdd ends the process if a size is 0",
         where=Where((2, 5), onednn=True),
         covers=_has_empty_product,
+        signals=("SIGABRT",),
         minimal=Minimal("seq2seq", {"num_units": 0}, {}),
     ),
 )
@@ -536,7 +538,11 @@ def excuse_error(case: Case, error: str, known: Tuple[Entry, ...]) -> Verdict:
 
 def excuse_ending(case: Case, signal: str, known: Tuple[Entry, ...]) -> Verdict:
     """The verdict on a case in which the subject ended the process."""
-    met = [entry.name for entry in known if isinstance(entry, Ending) and entry.covers(case)]
+    met = [
+        entry.name
+        for entry in known
+        if isinstance(entry, Ending) and signal in entry.signals and entry.covers(case)
+    ]
     return Verdict([], tuple(met), "{}: the process was ended".format(signal))
 
 

@@ -27,6 +27,9 @@ from harness.tally import Tally
 from harness.verdict import DISAGREE
 from harness.versions import versions
 
+# Seconds between two looks at the workers.
+_LOOKS_EVERY = 1.0
+
 
 class Progress(NamedTuple):
     """What is known after each batch."""
@@ -82,7 +85,7 @@ def fuzz(
     progress = Progress(run.tally, run.failures, 0.0)
     try:
         while crew:
-            ready = wait(list(crew), timeout=1.0)
+            ready = wait(list(crew), timeout=_LOOKS_EVERY)
             for connection, index in [(c, i) for c, i in crew.items() if c in ready]:
                 if not run.hear(connection):
                     del crew[connection]
@@ -113,6 +116,7 @@ class _Run:
         # How many cases each worker has begun, which it counts itself, and since when it is so.
         self._begun: Dict[Connection, Any] = {}
         self._since: Dict[Connection, Tuple[int, float]] = {}
+        self._looked = time.monotonic()
         # Of batches in which a worker was ended, the places of the cases that did it.
         self._endings: Dict[int, List[int]] = {}
         self._unexplained: Set[int] = set()
@@ -147,9 +151,14 @@ class _Run:
     def end_idle(self) -> None:
         """End the workers that have been at one case for too long; they are then heard to be gone.
 
-        Before its first case, a worker takes the time that it needs to import TensorFlow.
+        Before its first case, a worker takes the time that it needs to import TensorFlow. If nobody
+        looked for long, all were stopped, as by Ctrl-Z, and their time begins anew; a shorter pause
+        is within GRACE.
         """
         now = time.monotonic()
+        if now - self._looked > _LOOKS_EVERY + GRACE / 2:
+            self._since.clear()
+        self._looked = now
         for connection, process in self._processes.items():
             begun = self._begun[connection].value
             count, since = self._since.get(connection, (0, now))
@@ -254,7 +263,7 @@ def _work(connection: Connection, begun: Any, job: _Job) -> None:
     """A worker: judge batch after batch until the parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        subject = _Counted(TensorFlow(), begun)
+        subject = _Counted(TensorFlow(timeout=job.timeout), begun)
     except UserError as error:
         connection.send(("unable", str(error)))
         return

@@ -83,12 +83,12 @@ class Running:
 
     def __call__(self, case: Case) -> Outcome:
         """The outcome of a case."""
-        name = self._subject.ended_by(case)
-        if name:
-            return ended(name, self._timeout)
         copy = case.copy()
         arrays = dict(copy.arrays)
         try:
+            name = self._subject.ended_by(case)
+            if name:
+                return ended(name, self._timeout)
             try:
                 self._start()
                 trace = _arrays(self._subject(copy))
@@ -127,10 +127,12 @@ def not_repeatable(before: Outcome, again: Outcome) -> Optional[Outcome]:
     """The outcome of a case that came out differently when it was run again; None if it did not.
 
     The same are arrays that are the same bit for bit, but for the bits of a NaN, and errors of one
-    type.
+    type. A hang or a signal is no such thing: a busy machine, a pause, or somebody who ends the
+    process may be its cause.
     """
     if before.kind or again.kind:
-        if before.kind == again.kind:
+        from_without = before.signal or again.signal or HANG in (before.kind, again.kind)
+        if before.kind == again.kind or from_without:
             return None
         kinds = " and ".join(outcome.kind or "a trace" for outcome in (before, again))
         what = "had another outcome ({})".format(kinds)

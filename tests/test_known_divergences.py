@@ -15,8 +15,9 @@ def is_seen(entry, tensorflow):
     case = entry.minimal.case()
     # A case that may end the process is run in one of its own.
     endings = [other for other in ENTRIES if isinstance(other, Ending)]
-    if any(other.covers(case) for other in endings) and ended_by(case):
-        return entry in endings
+    signal = ended_by(case) if any(other.covers(case) for other in endings) else None
+    if signal:
+        return entry in endings and signal in entry.signals
     believer = copy.copy(tensorflow)
     believer.known = (entry,)
     return entry.name in verdict_on(believer, case)[0].known

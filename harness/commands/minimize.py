@@ -1,13 +1,14 @@
 """``rnndiff minimize``: the smallest case that fails as a saved one does."""
 
 import os
-from typing import Optional
+from typing import Mapping, Optional, Tuple
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from harness.alone import Alone
+from harness.alone import Alone, ended_by
 from harness.case import Case, load, save
 from harness.check import (
     EVALUATIONS,
@@ -23,7 +24,7 @@ from harness.report import describe
 from harness.run import HANG, TIMEOUT
 from harness.shrink import Shrinker
 from harness.subjects.tensorflow import TensorFlow
-from harness.verdict import DISAGREE
+from harness.verdict import DISAGREE, Verdict
 from harness.versions import versions
 
 
@@ -46,8 +47,9 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
     saved, subject = load(path), TensorFlow()
-    case, signal = saved.case, ended_again_by(subject, saved)
-    verdict = verdict_on_ending(case, signal) if signal else verdict_on(subject, case)[0]
+    case, signal = saved.case, ended_again_by(subject, saved, TIMEOUT)
+    found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
+    verdict = found[0]
     if verdict.status != DISAGREE:
         raise UserError("There is nothing to shrink in {}: {}.".format(path, verdict.summary()))
     way = way_of_failing(case, verdict)
@@ -72,7 +74,14 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
             progress.console.print("Ctrl-C: this is the smallest case so far.")
 
     smallest = shrinker.case
-    verdict, trace = (verdict, {}) if signal else verdict_on(subject, smallest)
+    if smallest is not case:
+        again = _again(subject, smallest, signal)
+        if again and again[0].status == DISAGREE and way_of_failing(smallest, again[0]) == way:
+            found = again
+        else:
+            smallest = case
+            click.echo("Run once more, the smallest case did not fail so: FILE's own is kept.")
+    verdict, trace = found
     notes = dict(
         versions(), subject=subject.label, premise=subject.premise, verdict=verdict.summary()
     )
@@ -80,3 +89,12 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     click.echo(describe(smallest, verdict))
     click.echo("\n{} cases were tried; saved as {}".format(shrinker.used, output))
     raise SystemExit(1)
+
+
+def _again(
+    subject: TensorFlow, case: Case, signal: Optional[str]
+) -> Optional[Tuple[Verdict, Mapping[str, np.ndarray]]]:
+    """The verdict on a case that has all its time, and the trace; None if it does not end so."""
+    if not signal:
+        return verdict_on(subject, case, TIMEOUT)
+    return (verdict_on_ending(case, signal), {}) if ended_by(case, TIMEOUT) == signal else None

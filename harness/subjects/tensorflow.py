@@ -24,6 +24,7 @@ from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
 from harness.divergences import Ending, known_in
 from harness.errors import SubjectError, UserError
+from harness.run import TIMEOUT
 from harness.subjects.subject import Subject
 from harness.subjects.tensorflow_kernels import Biased, fused
 from harness.subjects.tensorflow_premises import Premises, premises
@@ -63,6 +64,8 @@ class TensorFlow(Subject):
         recently used one goes first. The one in use stays, whatever its size.
     build : function of a Case to a ``models.graphs.Graph``, optional
         What is tested; by default ``case.model.graph().build(case.config)``.
+    timeout : float
+        Seconds that a case which is known to end the process has in one of its own.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class TensorFlow(Subject):
         graphs_kept: int = GRAPHS_KEPT,
         bytes_kept: int = BYTES_KEPT,
         build: Callable[[Case], Any] = lambda case: case.model.graph().build(case.config),
+        timeout: float = TIMEOUT,
     ) -> None:
         tf1 = tensorflow()
         self._tf1 = tf1
@@ -83,7 +87,7 @@ class TensorFlow(Subject):
         self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
-        self._build = build
+        self._build, self._timeout = build, timeout
         self._ready: OrderedDict[Any, _Ready] = OrderedDict()
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
@@ -107,7 +111,11 @@ class TensorFlow(Subject):
             if isinstance(entry, Ending) and entry.covers(case):
                 kind = entry.name, case.model.name
                 if kind not in self._ended_by:
-                    self._ended_by[kind] = ended_by(case)
+                    name = ended_by(case, self._timeout)
+                    # Killed from without, or slow on a busy machine: that says nothing of others.
+                    if name is not None and name not in entry.signals:
+                        return name
+                    self._ended_by[kind] = name
                 return self._ended_by[kind]
         return None
 

@@ -243,6 +243,32 @@ def test_an_arithmetic_that_is_none_is_a_failure(stated, said, tmp_path):
     assert said in failure.report and tally.cases[DISAGREE] == 1
 
 
+def test_what_a_port_raises_in_saying_by_what_it_is_ended_is_a_failure(tmp_path):
+    class Port(Float32Port):
+        def ended_by(self, case):
+            raise ValueError("no such device")
+
+    failures, tally = checked(Port(), [random_case("seq2seq", k) for k in range(2)], tmp_path)
+    assert "ValueError: no such device" in failures[0].report and tally.cases[DISAGREE] == 2
+
+
+def test_a_port_that_cannot_say_its_name_or_premise_is_judged_and_its_case_kept(tmp_path):
+    def nothing(self):
+        raise ValueError
+
+    class Port(Float32Port):
+        label = premise = property(nothing)
+
+    cases = [random_case("seq2seq", seed) for seed in range(3)]
+    failures, tally = checked(Port(), cases, tmp_path)
+    assert not failures and tally.premise == "ValueError, in stating its premise"
+    port = Port(with_array("loss", lambda loss: loss + np.float32(1)))
+    failure = checked(port, cases, tmp_path, evaluations=5)[0][0]
+    notes = load(failure.path).notes
+    assert notes["subject"] == "ValueError, in stating its label"
+    assert notes["premise"] == "ValueError, in stating its premise"
+
+
 def test_an_error_names_one_file_whatever_its_text(tmp_path):
     (failure,), _ = checked(
         raising(SubjectError("../cannot open a/b")), [random_case("seq2seq")], tmp_path
@@ -384,6 +410,16 @@ def test_now_and_then_a_case_is_run_twice_and_seldom_enough():
     assert len(runs) == 16 * 16 + 4
 
 
+def test_the_case_that_is_run_twice_has_another_place_in_its_batch_each_time():
+    cases, runs = [random_case("seq2seq", seed) for seed in range(64)], []
+    check = Checker(Does(lambda case: runs.append(case.inputs.tobytes())), Tally())
+    places = []
+    for _ in range(3):
+        assert not check(cases).failures
+        places.append([case.inputs.tobytes() for case in cases].index(runs[-1]))
+    assert places == [0, 1, 2] and len(runs) == 3 * (64 + 1)
+
+
 class Wanders(Float32Port):
     """Adds a bit of noise, well within its bounds."""
 
@@ -449,20 +485,32 @@ def test_what_fails_in_a_row_of_cases_and_not_by_itself_is_not_reported_as_that(
     assert kept.config.num_units == 3 and kept.config.batch == kept.config.time == 1
 
 
-def test_a_port_that_cannot_be_made_twice_is_told_what_to_do(tmp_path):
-    class Port(Float32Port):
-        made = []
+class CannotBeMadeTwice:
+    """The first that is made of a class is the last."""
 
-        def __init__(self, path):
-            if self.made:
-                raise OSError("in use")
-            self.made.append(path)
-            Float32Port.__init__(self, with_array("loss", lambda loss: loss + np.float32(1)))
+    def __init__(self):
+        if hasattr(type(self), "made"):
+            raise OSError("in use")
+        type(self).made = True
+        Float32Port.__init__(self)
 
-    with pytest.raises(
-        UserError, match="Port cannot be made a second time .OSError: in use.*fresh"
-    ):
-        checked(Port("here"), [random_case("seq2seq")], tmp_path)
+
+@pytest.mark.parametrize(
+    "port", [Float32Port, RightTheFirstTime, RaisesTheSecondTime, KeepsItsState]
+)
+def test_a_case_on_a_port_that_cannot_be_made_twice_is_kept_and_told_of(port, tmp_path):
+    class Port(CannotBeMadeTwice, port):
+        def __call__(self, case):
+            trace = port.__call__(self, case)
+            wrong = port is Float32Port
+            return dict(trace, loss=trace["loss"] + np.float32(1)) if wrong else trace
+
+    case, found = random_case("seq2seq"), []
+    (failure,), tally = checked(Port(), [case], tmp_path, found=found.append)
+    assert [each.way for each in found] == [failure.way] and tally.cases[DISAGREE] == 1
+    assert bits(load(failure.path).case) == bits(case)
+    said = "not shrunk: Port cannot be made a second time (OSError: in use): make it so"
+    assert said in failure.report.splitlines()[-1]
 
 
 def test_a_fresh_port_is_made_of_the_same_arguments():
@@ -549,6 +597,29 @@ def test_a_hang_is_a_failure_that_is_counted_kept_and_shrunk_in_little_time(tmp_
     assert time.monotonic() - started < 4 * 2.0 + 10
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@ALARM
+@pytest.mark.parametrize("slow", [0, 1], ids=["the first run", "the second run"])
+def test_a_case_that_is_slow_once_is_a_hang_once_and_does_not_count_as_not_repeatable(
+    slow, tmp_path
+):
+    runs = []
+
+    def something(case):
+        runs.append(case)
+        time.sleep(30 if len(runs) == slow + 1 else 0)
+
+    case = random_case("seq2seq")
+    failures, tally = checked(Does(something), [case], tmp_path, timeout=1.0)
+    assert len(runs) == (3 if slow == 0 else 2)
+    if slow:
+        assert not failures and tally.cases[AGREE] == 1
+        return
+    (failure,) = failures
+    assert failure.way == "seq2seq-Hang" and tally.cases[DISAGREE] == 1
+    assert "not shrunk: Hang, once" in failure.report.splitlines()[-1]
+    assert bits(load(failure.path).case) == bits(case)
 
 
 @ALARM
@@ -699,6 +770,7 @@ def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
         what="it ends the process without units",
         where=Where((0, 0)),
         covers=lambda case: case.config.num_units == 4,
+        signals=("SIGSEGV", "SIGABRT"),
         minimal=None,
     )
 
@@ -706,12 +778,26 @@ def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
         known = (entry,)
 
         def ended_by(self, case):
-            return "SIGSEGV"
+            return "SIGKILL" if case.config.batch == 1 else "SIGSEGV"
 
-    cases = [random_case("seq2seq", num_units=units) for units in (4, 3)]
-    (failure,), tally = checked(Port(), cases, tmp_path)
-    assert failure.way == "seq2seq-SIGSEGV"
-    assert tally.cases[KNOWN] == 1 and tally.cases[DISAGREE] == 1
+    sizes = [dict(num_units=4), dict(num_units=3), dict(num_units=4, batch=1)]
+    failures, tally = checked(Port(), [random_case("seq2seq", **each) for each in sizes], tmp_path)
+    assert [failure.way for failure in failures] == ["seq2seq-SIGSEGV", "seq2seq-SIGKILL"]
+    assert tally.cases[KNOWN] == 1 and tally.cases[DISAGREE] == 2
+
+
+def test_a_process_that_is_killed_once_does_not_count_as_not_repeatable(tmp_path):
+    class Port(Float32Port):
+        signals = ["SIGKILL"]
+
+        def ended_by(self, case):
+            return self.signals.pop() if self.signals else None
+
+    case = random_case("seq2seq")
+    (failure,), _ = checked(Port(), [case], tmp_path)
+    assert failure.way == "seq2seq-SIGKILL"
+    assert "not shrunk: SIGKILL, once" in failure.report.splitlines()[-1]
+    assert bits(load(failure.path).case) == bits(case)
 
 
 def test_what_is_excused_is_the_value_that_is_known_and_no_other(tmp_path):

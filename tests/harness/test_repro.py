@@ -1,7 +1,9 @@
 """What a user takes away from a failing case: a script, an issue, a smaller case."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -160,6 +162,46 @@ def test_minimize_keeps_the_smallest_case_so_far_on_ctrl_c(tmp_path, monkeypatch
     assert minimized(path, monkeypatch, mistake).exit_code == 1
     smallest = load(str(tmp_path / "trained-minimal.npz")).case
     assert smallest.config.batch == 1 and smallest.config.attn_length > 1
+
+
+def hang_of_many_units(monkeypatch, units_that_hang):
+    """A mistake: it hangs in networks of so many units, and takes a third of its time in others."""
+
+    def mistake(trace):
+        units = trace["encoder_states"].shape[-1]
+        time.sleep(30 if units >= units_that_hang else 1.0 if units > 2 else 0)
+        return trace
+
+    monkeypatch.setattr("harness.commands.minimize.TIMEOUT", 3.0)
+    return mistake
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no SIGALRM")
+@pytest.mark.parametrize("units_that_hang, kept", [(4, 4), (3, 3)])
+def test_minimize_keeps_of_a_hang_what_hangs_for_all_its_time(
+    units_that_hang, kept, tmp_path, monkeypatch
+):
+    path = str(tmp_path / "slow.npz")
+    save(path, random_case("seq2seq"))
+    result = minimized(path, monkeypatch, hang_of_many_units(monkeypatch, units_that_hang))
+    assert result.exit_code == 1 and "Hang: no result after 3 s" in result.output
+    smallest = load(str(tmp_path / "slow-minimal.npz"))
+    assert smallest.case.config.num_units == kept and "Hang" in smallest.notes["verdict"]
+    assert ("FILE's own is kept" in result.output) == (kept == 4)
+
+
+@pytest.mark.parametrize("again", ["SIGABRT", None, "SIGKILL"])
+def test_minimize_keeps_of_what_ends_the_process_what_does_so_again(again, tmp_path, monkeypatch):
+    path = str(tmp_path / "ends.npz")
+    save(path, random_case("seq2seq"), notes={"ended_by": "SIGABRT"})
+    monkeypatch.setattr("harness.check.ended_by", lambda case, timeout: "SIGABRT")
+    monkeypatch.setattr("harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT")
+    monkeypatch.setattr("harness.commands.minimize.ended_by", lambda case, timeout: again)
+    result = minimized(path, monkeypatch, lambda trace: trace)
+    assert result.exit_code == 1 and "SIGABRT" in result.output
+    smallest = load(str(tmp_path / "ends-minimal.npz"))
+    assert smallest.case.config.num_units == (1 if again == "SIGABRT" else 4)
+    assert smallest.notes["ended_by"] == "SIGABRT" and "SIGABRT" in smallest.notes["verdict"]
 
 
 def test_minimize_says_when_there_is_nothing_to_shrink(tmp_path, monkeypatch):

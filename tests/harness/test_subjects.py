@@ -12,6 +12,7 @@ from examples import random_case
 from harness.accuracy import Accuracy
 from harness.case import load
 from harness.check import Checker
+from harness.divergences import ENTRIES, Ending
 from harness.subjects import Subject
 from harness.subjects.subject import Wrapper
 from harness.subjects.tensorflow_kernels import fused
@@ -185,3 +186,21 @@ def test_a_wrapper_states_all_that_its_subject_does():
         mine, its = getattr(wrapper, name), getattr(subject, name)
         assert (mine("case") == its("case")) if name in methods else (mine == its), name
     assert type(wrapper.fresh()) is Wrapper and wrapper.fresh().label == "stated"
+
+
+@pytest.mark.parametrize("first", ["SIGKILL", "Hang"])
+def test_only_what_a_known_ending_expects_is_taken_to_be_so_for_the_cases_after_it(
+    first, tensorflow, monkeypatch
+):
+    subject = type(tensorflow)(timeout=7.0)
+    entry = next(entry for entry in ENTRIES if isinstance(entry, Ending))
+    subject.known, case = (entry,), entry.minimal.case()
+    names, asked = [first, "SIGABRT", "Hang"], []
+
+    def ended_by(case, timeout):
+        asked.append(timeout)
+        return names[len(asked) - 1]
+
+    monkeypatch.setattr("harness.subjects.tensorflow.ended_by", ended_by)
+    assert [subject.ended_by(case) for _ in range(4)] == [first] + ["SIGABRT"] * 3
+    assert asked == [7.0, 7.0]
