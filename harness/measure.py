@@ -10,8 +10,8 @@ tanh            the attention's features: with a query of one state times a powe
 softmax         the recorded probabilities (alignments) of recorded scores (energies)
 log             the loss of one row with a one-hot label, which is minus the log of one recorded
                 probability: a case an argument, so there are fewer of them
-bias            sums of terms so small that they are lost when added to the bias one by one, and
-                are not when the bias is added last
+bias            in every linear map, sums of terms so small that they are lost when added to the
+                bias one by one, and are not when the bias is added last
 ==============  =================================================================================
 
 Arrays are long, so that SIMD kernels fill whole vectors, and short, so that they do not.
@@ -48,10 +48,10 @@ _OFFSET = 2.0**14
 _SHIFTED = "softmax of large scores"
 # How far scores are apart.
 _SCALES = (0.5, 3.0, 12.0)
-# Terms, columns and rows of the sums that probe the bias.
-_SUMS = ((1, 1, 1), (3, 4, 3), (8, 8, 2), (17, 17, 8), (40, 40, 1), (64, 16, 5), (300, 4, 17))
-# How often a short array is tried, how many logarithms, and sums of a kind.
-_CALLS, _LOGS, _PROBES = 40, 2000, 48
+# Width of all layers, and rows, where the bias is probed.
+_SUMS = ((1, 1), (3, 3), (8, 2), (17, 8), (40, 1), (64, 5), (300, 17))
+# How often a short array is tried, how many logarithms, and arrays that probe the bias.
+_CALLS, _LOGS, _DRAWS = 40, 2000, 3
 # How many of the worst arguments are searched around, and how far, in units in the last place.
 _NEAR, _DISTANCES = 32, (2**20, 2**16, 2**12, 2**8)
 
@@ -126,7 +126,7 @@ class Measured(NamedTuple):
     @property
     def bias_anywhere(self) -> bool:
         """Whether a bias was seen to be added elsewhere than last, or nobody looked."""
-        return not self.sums or any(each.not_last for each in self.sums)
+        return not self.sums or any(each.not_last or not each.sums for each in self.sums)
 
     def arithmetic(self) -> Arithmetic:
         """What is to be stated."""
@@ -196,9 +196,10 @@ def measured(
         add(_alignments(subject, count))
     for name in models if "log" in functions else []:
         add(_log(subject, name, max(1, min(count, _LOGS) // len(models))))
-    for probe in _bias_probes(subject, models) if "bias" in functions else []:
-        result.sums.append(probe)
-        report("bias in {}".format(probe.place))
+    for linear in _MAPS if "bias" in functions else []:
+        if linear.model in models:
+            result.sums.append(linear.probe(subject))
+            report("bias in {}".format(linear.place))
     return result
 
 
@@ -528,9 +529,27 @@ def _logit(share: float) -> float:
 _STEP, _TERMS = 2.0**-36, 2**10
 
 
-def _probes(random: Any, rows: int, columns: int) -> Tuple[np.ndarray, np.ndarray]:
-    kernel = (random.randint(0, _TERMS, (rows, columns)) * _STEP).astype(np.float32)
-    return kernel, random.uniform(0.25, 0.5, columns).astype(np.float32)
+def _probing(random: Any, name: str, width: int, rows: int) -> Case:
+    """All sums are probed at once: of every map, each product is a term and all biases are large.
+
+    The rows are the same, so that one bias can stand for what is probed in all of them.
+    """
+    sizes = dict.fromkeys(("inputs", "num_units", "outputs"), width)
+    sizes.update(batch=rows, time=2)
+    if name != "bidirectional":
+        sizes.update(output_time=2)
+    if name == "attention":
+        sizes.update(attn_size=width)
+    case = _case(name, sizes, {"inputs": random.randint(0, 4, (2, width)) > 0})
+    for parameter in case.model.parameters(case.config):
+        array = case.arrays[parameter.name]
+        if parameter.name.endswith("bias"):
+            array[...] = random.uniform(0.25, 0.5, array.shape)
+        elif parameter.name.endswith("attn_v"):
+            array[...] = 1
+        else:
+            array[...] = random.randint(0, _TERMS, array.shape) * _STEP
+    return case
 
 
 def _bias_last(terms: np.ndarray, count: int, bias: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -541,48 +560,157 @@ def _bias_last(terms: np.ndarray, count: int, bias: np.ndarray) -> Tuple[np.ndar
     return least, least == most
 
 
-def _bias_probes(subject: Subject, models: Tuple[str, ...]) -> Iterator[Sums]:
-    for cell in _CELLS:
-        if cell.model in models:
-            yield _bias_of_cell(subject, cell)
-    for name in models:
-        yield _bias_of_projection(subject, name)
+class _Map(NamedTuple):
+    """A linear map of a model, and where a trace shows it.
+
+    ``reads`` gives of a trace what it maps [rows, inputs], and ``gives`` what becomes of it [rows,
+    columns], or the tanh of that. ``silent`` is a kernel that must be zero to see it.
+    """
+
+    model: str
+    place: str
+    kernel: str
+    bias: str
+    reads: Callable[[Trace, np.ndarray], np.ndarray]
+    gives: Callable[[Trace], np.ndarray]
+    silent: str = ""
+
+    def probe(self, subject: Subject) -> Sums:
+        """How often the bias is not added last."""
+        random, sums, not_last = np.random.RandomState(0), 0, 0
+        for width, rows in _SUMS:
+            for _ in range(_DRAWS):
+                case = _probing(random, self.model, width, rows)
+                if self.silent:
+                    case.arrays[self.silent][...] = 0
+                trace = _computed(subject, case)
+                read = self.reads(trace, case.inputs.astype(float))
+                kernel = case.arrays[self.kernel]
+                terms = read @ kernel.reshape(read.shape[1], -1).astype(float)
+                wanted, certain = _bias_last(terms, read.shape[1], case.arrays[self.bias])
+                # What becomes of the right sums in the same place.
+                right = case.copy()
+                right.arrays[self.kernel][...] = 0
+                right.arrays[self.bias][...] = wanted[0]
+                differ = self.gives(trace) != self.gives(_computed(subject, right))
+                sums += int(np.count_nonzero(certain))
+                not_last += int(np.count_nonzero(certain & differ))
+        return Sums("{} of {}".format(self.place, self.model), sums, not_last)
 
 
-def _bias_of_projection(subject: Subject, name: str) -> Sums:
-    random, sums, not_last = np.random.RandomState(0), 0, 0
-    for units, columns, rows in _SUMS:
-        for _ in range(-(-_PROBES // (columns * rows))):
-            # States of 0 and of 1.
-            inputs = random.randint(0, 4, (rows, units)) > 0
-            read = (2 if name == "bidirectional" else 1) * units
-            kernel, bias = _probes(random, read, columns)
-            cell = 40 * np.eye(2 * units, units)
-            states, scores, _ = _project(
-                subject, name, inputs.astype(np.float32), cell, kernel, bias
-            )
-            wanted, certain = _bias_last(states @ kernel.astype(float), read, bias)
-            sums += int(np.count_nonzero(certain))
-            not_last += int(np.count_nonzero(certain & (scores != wanted)))
-    return Sums("scores of " + name, sums, not_last)
+def _maps() -> Iterator[_Map]:
+    """Every linear map of every model, in a step before which there was another."""
+
+    def linear(
+        model: str, place: str, scope: str, reads: Any, gives: Any, silent: str = ""
+    ) -> _Map:
+        def joined(trace: Trace, inputs: np.ndarray) -> np.ndarray:
+            return np.concatenate(reads(trace, inputs), axis=1)
+
+        return _Map(model, place, scope + "/kernel", scope + "/bias", joined, gives, silent)
+
+    def units(trace: Trace) -> int:
+        return trace["forward_final_state"].shape[1]
+
+    yield linear(
+        "bidirectional",
+        "outputs",
+        "forward",
+        lambda t, x: (x[:, 1], t["outputs"][:, 0, : units(t)]),
+        lambda t: t["outputs"][:, 1, : units(t)],
+    )
+    yield linear(
+        "bidirectional",
+        "outputs, backward",
+        "backward",
+        lambda t, x: (x[:, 0], t["outputs"][:, 1, units(t) :]),
+        lambda t: t["outputs"][:, 0, units(t) :],
+    )
+    yield linear(
+        "bidirectional",
+        "scores",
+        "projection",
+        lambda t, x: (t["outputs"][:, -1],),
+        lambda t: t["scores"],
+    )
+    yield linear(
+        "seq2seq",
+        "encoder_states",
+        "encoder",
+        lambda t, x: (x[:, 1], t["encoder_states"][:, 0]),
+        lambda t: t["encoder_states"][:, 1],
+    )
+    yield linear(
+        "seq2seq",
+        "decoder_states",
+        "decoder",
+        lambda t, x: (t["fed_back"][:, 0], t["encoder_states"][:, 1]),
+        lambda t: t["decoder_states"][:, 0],
+    )
+    for model, projected in (("seq2seq", "encoder_states"), ("attention", "encoder_outputs")):
+        yield linear(
+            model,
+            "scores",
+            "projection",
+            lambda t, x, projected=projected: (t[projected][:, 1],),
+            lambda t: t["scores"][:, 0],
+        )
+    for side in ("encoder", "decoder"):
+        yield from _maps_of_attention(side, linear)
 
 
-def _bias_of_cell(subject: Subject, cell: _Cell) -> Sums:
-    random, sums, not_last = np.random.RandomState(0), 0, 0
-    for read, units, rows in _SUMS:
-        for _ in range(-(-_PROBES // (units * rows))):
-            kernel, bias = _probes(random, 1 + read + units, units)
-            kernel[0] = 40.0
-            inputs = np.zeros((rows, 2, 1 + read), np.float32)
-            # In the first step, states of 1; in the second, what is probed.
-            inputs[:, 0, 0] = 1
-            inputs[:, 1, 1:] = random.randint(0, 4, (rows, read)) > 0
-            reads, states = cell.run(subject, inputs, kernel, bias)
-            terms = np.concatenate([reads[:, 1], states[:, 0]], axis=1) @ kernel.astype(float)
-            wanted, certain = _bias_last(terms, read + units, bias)
-            # The tanh of it, as this cell computes it in the same place.
-            zeros = np.zeros_like(kernel)
-            tanh = [cell.run(subject, inputs, zeros, row)[1][k, 1] for k, row in enumerate(wanted)]
-            sums += int(np.count_nonzero(certain))
-            not_last += int(np.count_nonzero(certain & (states[:, 1] != np.stack(tanh))))
-    return Sums("{} of {}".format(cell.array, cell.model), sums, not_last)
+def _maps_of_attention(side: str, linear: Callable[..., _Map]) -> Iterator[_Map]:
+    step = 1 if side == "encoder" else 0
+
+    def now(name: str) -> Callable[[Trace], np.ndarray]:
+        return lambda trace: trace["{}_{}".format(side, name)][:, step]
+
+    def before(name: str) -> Callable[[Trace], np.ndarray]:
+        return lambda trace: trace["encoder_" + name][:, 0 if side == "encoder" else 1]
+
+    def token(trace: Trace, inputs: np.ndarray) -> np.ndarray:
+        return inputs[:, 1] if side == "encoder" else trace["fed_back"][:, 0]
+
+    query, features = side + "/attention", side + "/attention/attn_w"
+    yield linear(
+        "attention",
+        side + "_cell_inputs",
+        side,
+        lambda t, x: (token(t, x), before("attentions")(t)),
+        now("cell_inputs"),
+    )
+    yield linear(
+        "attention",
+        side + "_states",
+        side + "/cell",
+        lambda t, x: (now("cell_inputs")(t), before("states")(t)),
+        now("states"),
+    )
+    yield linear(
+        "attention",
+        side + "_energies, query",
+        query,
+        lambda t, x: (now("states")(t),),
+        now("energies"),
+        features,
+    )
+    # The query is their bias.
+    yield _Map(
+        "attention",
+        side + "_energies, features",
+        features,
+        query + "/bias",
+        lambda t, x: before("windows")(t)[:, 0],
+        now("energies"),
+        query + "/kernel",
+    )
+    yield linear(
+        "attention",
+        side + "_outputs",
+        side + "/attn_output_projection",
+        lambda t, x: (now("states")(t), now("attentions")(t)),
+        now("outputs"),
+    )
+
+
+_MAPS = tuple(_maps())

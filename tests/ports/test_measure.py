@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from judging import blamed
 from port import Port
-from styles import STYLES, Style
+from styles import STYLES, Style, bias_first, product_then_bias
 
 from harness import measure
 from harness.accuracy import Accuracy
@@ -122,6 +122,35 @@ def test_it_is_seen_where_the_bias_is_added(style):
         assert measured(Port(STYLES[style]), (model,), 1, ("bias",)).bias_anywhere == anywhere
 
 
+class BiasFirst(Port):
+    """The bias comes first in one linear map alone."""
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    def __call__(self, case):
+        def affine(parts, kernel, bias):
+            is_it = np.shares_memory(kernel, case.arrays[self._kernel])
+            return (bias_first if is_it else product_then_bias)(parts, kernel, bias)
+
+        return Port(Style(affine=affine))(case)
+
+
+@pytest.mark.parametrize(
+    "model, kernel",
+    [
+        (name, parameter.name)
+        for name, model in MODELS.items()
+        for parameter in model.parameters(model.article)
+        if parameter.name.endswith(("kernel", "attn_w"))
+    ],
+)
+def test_a_bias_that_comes_first_in_one_linear_map_is_seen_there_alone(model, kernel):
+    sums = measured(BiasFirst(kernel), (model,), 1, ("bias",)).sums
+    (seen,) = [each for each in sums if each.not_last]
+    assert seen.not_last > 5
+
+
 def test_where_nobody_looked_the_bias_may_be_anywhere():
     assert measured(Port(Style()), ALL, 1, ("log",)).bias_anywhere
 
@@ -180,7 +209,7 @@ PORT = """
 import sys
 sys.path.insert(0, {folder!r})
 from port import Port
-from styles import STYLES, Style
+from styles import STYLES, Style, bias_first, product_then_bias
 import numpy as np
 from harness.errors import SubjectError
 
