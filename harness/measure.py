@@ -18,7 +18,6 @@ Arrays are long, so that SIMD kernels fill whole vectors, and short, so that the
 """
 
 import math
-from dataclasses import MISSING, fields
 from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
@@ -26,11 +25,10 @@ import numpy as np
 from harness import ulp
 from harness.accuracy import Accuracy
 from harness.arithmetic import Arithmetic, arithmetic
-from harness.case import Case
-from harness.errors import UserError
+from harness.case import Case, smallest_case
+from harness.errors import UserError, in_one_line
 from harness.subjects import Subject
 from harness.subjects.tensorflow_accuracy import FLUSHED, worst_arguments
-from models import MODELS
 
 FUNCTIONS = ("tanh", "softmax", "log", "bias")
 
@@ -150,10 +148,10 @@ def reasons_against(subject: Subject, models: Tuple[str, ...]) -> Dict[str, str]
     reasons = {}
     for name in models:
         try:
-            subject(_case(name, {}, {}))
+            subject(smallest_case(name, {}, {}))
             reasons[name] = ""
         except Exception as error:  # Whatever a port raises.
-            reasons[name] = _said(error)
+            reasons[name] = in_one_line(error)
     return reasons
 
 
@@ -244,20 +242,6 @@ def stated(accuracy: Accuracy) -> Accuracy:
 # --- small networks -----------------------------------------------------------------------------
 
 
-def _case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any]) -> Case:
-    """A case of sizes 1, zeros and labels of class 0, but for what is given."""
-    model = MODELS[name]
-    ones = {field.name: 1 for field in fields(model.Config) if field.default is MISSING}
-    config = model.Config(**dict(ones, **sizes))
-    arrays = {
-        field.name: np.zeros(field.shape(config), np.float32) for field in model.fields(config)
-    }
-    arrays["labels"][..., 0] = 1
-    for array, values in numbers.items():
-        arrays[array][...] = values
-    return Case(model, config, arrays)
-
-
 def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
     """The trace in float64.
 
@@ -269,12 +253,8 @@ def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
     try:
         trace = subject(case)
     except Exception as error:  # Whatever a port raises.
-        raise UserError("The subject fails on {}: {}.".format(case, _said(error)))
+        raise UserError("The subject fails on {}: {}.".format(case, in_one_line(error)))
     return {name: np.array(array, dtype=np.float64) for name, array in trace.items()}
-
-
-def _said(error: Exception) -> str:
-    return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")
 
 
 class _Cell(NamedTuple):
@@ -303,7 +283,7 @@ class _Cell(NamedTuple):
         if self.model == "attention":
             sizes.update(attn_size=1)
             numbers["encoder/kernel"] = np.eye(read + 1, read)
-        trace = _computed(subject, _case(self.model, sizes, numbers))
+        trace = _computed(subject, smallest_case(self.model, sizes, numbers))
         return trace.get("encoder_cell_inputs", inputs.astype(float)), self.states(trace, units)
 
 
@@ -352,7 +332,7 @@ def _project(
         sizes.update(attn_size=units)
         numbers["encoder/kernel"] = np.eye(read + units, read)
         numbers["encoder/attn_output_projection/kernel"] = np.eye(2 * units, units)
-    trace = _computed(subject, _case(name, sizes, numbers))
+    trace = _computed(subject, smallest_case(name, sizes, numbers))
     scores, probabilities = (trace[x].reshape(rows, -1) for x in ("scores", "probabilities"))
     return trace[_PROJECTED[name]][:, -1], scores, probabilities
 
@@ -437,7 +417,7 @@ def _tanh_of_features(subject: Subject, count: int) -> Sample:
         }
         for block in _blocks(np.concatenate(list(ulp.sample(ulp.TANH, count // 4))), _LONG, 1):
             sizes = dict(batch=_LONG, attn_vec_size=size)
-            case = _case("attention", sizes, dict(numbers, inputs=block[:, None]))
+            case = smallest_case("attention", sizes, dict(numbers, inputs=block[:, None]))
             trace = _computed(subject, case)
             pairs.append((16 * trace["encoder_states"], trace["encoder_energies"]))
     return _sample_of("tanh", "encoder_energies of attention", pairs, np.tanh)
@@ -486,7 +466,7 @@ def _alignments(subject: Subject, count: int) -> Sample:
         sizes = dict(inputs=2, num_units=3, attn_length=slots, attn_size=4, attn_vec_size=5)
         sizes.update(time=slots + 2, batch=max(1, count // (4 * len(_SCALES) * slots * slots)))
         for scale in _SCALES:
-            case = _case("attention", sizes, {})
+            case = smallest_case("attention", sizes, {})
             for name, array in case.arrays.items():
                 if name != "labels":
                     array[...] = random.standard_normal(array.shape)
@@ -506,7 +486,7 @@ def _log(subject: Subject, name: str, count: int) -> Sample:
             bias = np.zeros(_CLASSES[k % len(_CLASSES)])
             bias[0] = logit + np.log(len(bias) - 1)
             trace = _computed(
-                subject, _case(name, {"outputs": len(bias)}, {"projection/bias": bias})
+                subject, smallest_case(name, {"outputs": len(bias)}, {"projection/bias": bias})
             )
             pairs.append((trace["probabilities"].reshape(-1)[0], trace["loss"]))
         sample = _sample_of("log", "loss of " + name, pairs, lambda p: -np.log(np.minimum(p, 1.0)))
@@ -540,7 +520,7 @@ def _probing(random: Any, name: str, width: int, rows: int) -> Case:
         sizes.update(output_time=2)
     if name == "attention":
         sizes.update(attn_size=width)
-    case = _case(name, sizes, {"inputs": random.randint(0, 4, (2, width)) > 0})
+    case = smallest_case(name, sizes, {"inputs": random.randint(0, 4, (2, width)) > 0})
     for parameter in case.model.parameters(case.config):
         array = case.arrays[parameter.name]
         if parameter.name.endswith("bias"):
