@@ -28,7 +28,7 @@ from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case, smallest_case
 from harness.errors import UserError, in_one_line
 from harness.subjects import Subject
-from harness.subjects.tensorflow_accuracy import FLUSHED, worst_arguments
+from harness.ulp import SMALLEST_NORMAL
 
 FUNCTIONS = ("tanh", "softmax", "log", "bias")
 
@@ -74,7 +74,7 @@ class Sample(NamedTuple):
     def worst(self) -> Tuple[float, float]:
         """The largest error in ULP, beyond a flush to zero, and its argument."""
         with np.errstate(invalid="ignore"):
-            found = np.maximum(self.errors - FLUSHED, 0.0) / self.units
+            found = np.maximum(self.errors - SMALLEST_NORMAL, 0.0) / self.units
         place = int(np.argmax(found))
         return float(found[place]), float(self.at[place])
 
@@ -110,7 +110,7 @@ class Measured(NamedTuple):
             del of_each["softmax"]
         elif large:
             of_each["softmax"] += large
-        return {function: stated(fitted(part)) for function, part in of_each.items()}
+        return {function: with_margin(fitted(part)) for function, part in of_each.items()}
 
     @property
     def softmax_depends_on_scores(self) -> bool:
@@ -134,7 +134,7 @@ class Measured(NamedTuple):
         """The same in Python, ready to be pasted."""
         functions = "".join(
             '        "{}": Accuracy({}, {}),\n'.format(
-                name, ulp, "2.0**-126" if absolute == FLUSHED else absolute
+                name, ulp, "2.0**-126" if absolute == SMALLEST_NORMAL else absolute
             )
             for name, (ulp, absolute) in self.accuracies().items()
         )
@@ -213,7 +213,7 @@ def fitted(samples: List[Sample]) -> Accuracy:
     largest = float(np.max(errors, initial=0.0))
     if not largest < np.inf:
         return Accuracy(np.inf, np.inf)
-    flushes = [FLUSHED, 2 * FLUSHED, 4 * FLUSHED]
+    flushes = [SMALLEST_NORMAL, 2 * SMALLEST_NORMAL, 4 * SMALLEST_NORMAL]
     absolutes = flushes + [largest * 2.0 ** (-k / 8) for k in range(161) if largest > flushes[-1]]
     pairs = [
         Accuracy(float(np.max(np.maximum(errors - absolute, 0.0) / units, initial=0.0)), absolute)
@@ -227,13 +227,13 @@ def fitted(samples: List[Sample]) -> Accuracy:
     return pairs[int(np.argmin(bounds))]
 
 
-def stated(accuracy: Accuracy) -> Accuracy:
+def with_margin(accuracy: Accuracy) -> Accuracy:
     """An accuracy to be stated: with the margin, and rounded up to two digits."""
     if not accuracy.ulp < math.inf:
         return accuracy
     relative = max(0.5, math.ceil(accuracy.ulp * MARGIN * 10) / 10)
-    if accuracy.absolute <= FLUSHED:
-        return Accuracy(relative, FLUSHED)
+    if accuracy.absolute <= SMALLEST_NORMAL:
+        return Accuracy(relative, SMALLEST_NORMAL)
     exponent = math.floor(math.log10(accuracy.absolute * MARGIN)) - 1
     digits = math.ceil(accuracy.absolute * MARGIN / 10.0**exponent)
     return Accuracy(relative, float("{}e{}".format(digits, exponent)))
@@ -362,7 +362,7 @@ def _searched(run: Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]], count:
     ``run`` takes float32 arguments [_LONG, 1], and gives what the subject made of them.
     """
     random, pairs = np.random.RandomState(0), []
-    tried = np.concatenate([worst_arguments("tanh"), *ulp.sample(ulp.TANH, count // 2)])
+    tried = np.concatenate([ulp.TANH.hard, *ulp.sample(ulp.TANH, count // 2)])
     for distance in _DISTANCES + (0,):
         pairs.extend(run(block) for block in _blocks(tried.astype(np.float32), _LONG, 1))
         sample = _sample_of("tanh", "", pairs, np.tanh)

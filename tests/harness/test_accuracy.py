@@ -284,6 +284,10 @@ def test_what_is_flushed_to_zero_is_within_the_absolute_error(kernels, where, na
             assert measured.ulp <= bound.ulp, (kernel.op, kernel.shape, measured)
 
 
+def test_where_the_table_is_worst_of_tanh_is_known_to_be_hard_for_any_engine():
+    assert table.worst_arguments("tanh") == ulp.TANH.hard
+
+
 def test_the_worst_arguments_show_that_no_bound_is_slack(kernels, where):
     """Each bound is within a tenth of an error that is really there."""
     seen, bounds = {}, {}

@@ -20,7 +20,7 @@ from harness.commands.ulp import ulp
 from harness.errors import UserError
 from harness.measure import Sample, fitted, measured
 from harness.subjects.named import subject_named
-from harness.subjects.tensorflow_accuracy import FLUSHED
+from harness.ulp import SMALLEST_NORMAL as FLUSHED
 from harness.ulp import ulp_of
 from models import MODELS
 
@@ -155,6 +155,12 @@ def test_where_nobody_looked_the_bias_may_be_anywhere():
     assert measured(Port(Style()), ALL, 1, ("log",)).bias_anywhere
 
 
+def test_the_meter_of_any_subject_knows_no_tensorflow():
+    code = "import sys, harness.measure; print([m for m in sys.modules if 'tensorflow' in m])"
+    run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert run.stdout.strip() == b"[]"
+
+
 # --- what is stated -----------------------------------------------------------------------------
 
 
@@ -190,7 +196,7 @@ def test_what_is_flushed_to_zero_is_no_inaccuracy():
 def test_what_is_stated_covers_what_was_seen():
     for scale in (0.3, 1.0, 7.7):
         errors = scale * (np.minimum(2e-7, EXACT) + ulp_of(EXACT))
-        ulp, absolute = measure.stated(fitted([sample_of(errors, EXACT)]))
+        ulp, absolute = measure.with_margin(fitted([sample_of(errors, EXACT)]))
         assert (errors <= ulp * ulp_of(EXACT) + absolute).all()
 
 
