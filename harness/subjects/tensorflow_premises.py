@@ -69,7 +69,7 @@ def premises(tf1: Any) -> Premises:
     check(where.version)
     functions: Dict[Name, Accuracy] = {}
     missed: Set[Name] = set()
-    tried = 0
+    tried = left_out = 0
     all_kernels = every_kernel(tf1)
     for kernels in all_kernels:
         for name in set(map(name_of, kernels.kernels)):
@@ -80,11 +80,12 @@ def premises(tf1: Any) -> Premises:
         functions[name] = nearest(*name, where)
     for kernel in [kernel for kernels in all_kernels for kernel in kernels.kernels]:
         if name_of(kernel) in missed:
-            measured, arguments = _measured(kernel, nearest(*name_of(kernel), where))
+            measured, arguments, wrong = _measured(kernel, nearest(*name_of(kernel), where))
             functions[name_of(kernel)] = worst((functions[name_of(kernel)], measured))
             tried += arguments
+            left_out += wrong
     bias_last = biased_kernels(tf1, compiled=False if tf1.XLA else None)
-    return Premises(functions, bias_last, _text(tf1, where, missed, tried))
+    return Premises(functions, bias_last, _text(tf1, where, missed, tried, left_out))
 
 
 def every_kernel(tf1: Any) -> List[Kernels]:
@@ -123,15 +124,26 @@ def _missed(kernels: Kernels, table: Dict[Name, Accuracy]) -> Set[Name]:
     return missed
 
 
-def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int]:
+def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
     """What a sample shows beyond the absolute error of elsewhere, with a margin, and its size.
 
-    A result that is no number where there is one is no inaccuracy, and stays wrong.
+    A result that is infinitely wrong, such as NaN where there is a number, is no inaccuracy, and
+    stays wrong: it is left out, and the last number says how many were.
     """
+    left_out = 0
+
+    def run(arguments: np.ndarray) -> np.ndarray:
+        nonlocal left_out
+        results, exact = kernel.run(arguments), kernel.exact(arguments)
+        wrong = np.isinf(kernel.errors(results, exact, elsewhere.absolute))
+        left_out += int(np.count_nonzero(wrong))
+        with np.errstate(over="ignore"):
+            return np.where(wrong, exact.astype(np.float32), results)
+
     chunks = [np.tile(known_arguments(kernel), 16)] + list(sample(kernel.function, SAMPLES))
-    *_, seen = measure(kernel, iter(chunks), elsewhere.absolute)
-    ulp = seen.ulp if np.isfinite(seen.ulp) else 0.0
-    return Accuracy(margin(kernel.function.name) * ulp, elsewhere.absolute), seen.arguments
+    *_, seen = measure(kernel._replace(run=run), iter(chunks), elsewhere.absolute)
+    accuracy = Accuracy(margin(kernel.function.name) * seen.ulp, elsewhere.absolute)
+    return accuracy, seen.arguments, left_out
 
 
 def margin(function: str) -> float:
@@ -139,7 +151,7 @@ def margin(function: str) -> float:
     return SOFTMAX_MARGIN if function == "softmax" else MARGIN
 
 
-def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int) -> str:
+def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int, left_out: int) -> str:
     at_hand = "TensorFlow {}.{}, {}{} on {}".format(
         where.version[0],
         where.version[1],
@@ -150,7 +162,10 @@ def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int) -> str:
     if not missed:
         return "accuracy of functions: the table's for {}, tried here".format(at_hand)
     return (
-        "accuracy of functions: {} measured here on {:,} arguments, not in the table ({})".format(
-            ", ".join("{} ({})".format(*name) for name in sorted(missed)), tried, at_hand
+        "accuracy of functions: {} measured here on {:,} arguments{}, not in the table ({})".format(
+            ", ".join("{} ({})".format(*name) for name in sorted(missed)),
+            tried,
+            " (but for {:,} that it gets infinitely wrong)".format(left_out) if left_out else "",
+            at_hand,
         )
     )

@@ -1,8 +1,10 @@
 """What the bounds presume of the TensorFlow at hand: looked up, tried, and measured if need be."""
 
 import os
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,6 +125,22 @@ def test_on_an_unknown_processor_functions_are_measured_and_that_is_said(
     for name, accuracy in found.functions.items():
         assert name[0] in found.text
         assert accuracy.ulp >= table.nearest(*name, where).ulp
+
+
+def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeypatch, few_samples):
+    def tanh(x):
+        exact = np.tanh(x.astype(np.float64))
+        result = (exact + 50 * ulp.ulp_of(exact)).astype(np.float32)
+        return np.where(x == 16, np.float32("nan"), result)
+
+    kernel = ulp.Kernel(ulp.TANH, "Tanh", "one", tanh, np.tanh, ulp.TANH.dense)
+    alone = SimpleNamespace(kernels=[kernel], probe=lambda known: [])
+    monkeypatch.setattr(premises, "every_kernel", lambda tf1: [alone])
+    monkeypatch.setattr(premises, "processor", lambda: UNKNOWN)
+    found = premises.premises(tf1)
+    assert found.functions["tanh", "Tanh"].ulp > 50 * premises.MARGIN
+    # 16 is an end of the dense intervals.
+    assert re.search(r"arguments \(but for [1-9] that it gets infinitely wrong\)", found.text)
 
 
 def test_what_is_worse_than_its_row_is_measured_and_that_is_said(tf1, monkeypatch, few_samples):
