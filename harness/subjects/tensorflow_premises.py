@@ -18,6 +18,7 @@ from harness.subjects.tensorflow_accuracy import (
     check,
     nearest,
     place,
+    source,
     worst_arguments,
 )
 from harness.subjects.tensorflow_kernels import XLA, Biased, Kernels, biased_kernels
@@ -160,7 +161,7 @@ def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int, left_out: 
         where.processor.strip(),
     )
     if not missed:
-        return "accuracy of functions: the table's for {}, tried here".format(at_hand)
+        return "accuracy of functions: {}, tried here ({})".format(source(where.version), at_hand)
     return (
         "accuracy of functions: {} measured here on {:,} arguments{}, not in the table ({})".format(
             ", ".join("{} ({})".format(*name) for name in sorted(missed)),
