@@ -86,7 +86,8 @@ def premises(tf1: Any) -> Premises:
             tried += arguments
             left_out += wrong
     bias_last = biased_kernels(tf1, compiled=False if tf1.XLA else None)
-    return Premises(functions, bias_last, _text(tf1, where, missed, tried, left_out))
+    text = _text(tf1, where, missed, tried, left_out)
+    return Premises(functions, bias_last, "{}; {}".format(text, _place_of_bias(tf1, bias_last)))
 
 
 def every_kernel(tf1: Any) -> List[Kernels]:
@@ -150,6 +151,14 @@ def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
 def margin(function: str) -> float:
     """What a sample's worst is multiplied by."""
     return SOFTMAX_MARGIN if function == "softmax" else MARGIN
+
+
+def _place_of_bias(tf1: Any, bias_last: FrozenSet[Biased]) -> str:
+    """Where a bias is presumed to be added by kernels that compute its product as well."""
+    if not bias_last:
+        return "bias anywhere in fused kernels"
+    beside = ", anywhere in what XLA compiles" if tf1.XLA else ""
+    return "bias last in {} fused kernels, tried here{}".format(len(bias_last), beside)
 
 
 def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int, left_out: int) -> str:

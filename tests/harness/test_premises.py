@@ -128,6 +128,14 @@ def test_on_an_unknown_processor_functions_are_measured_and_that_is_said(
         assert accuracy.ulp >= table.nearest(*name, where).ulp
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_it_is_said_where_a_bias_is_presumed_to_be_added(tf1, monkeypatch, count):
+    biased = frozenset(("_MklNativeFusedMatMul", frozenset([str(k)])) for k in range(count))
+    monkeypatch.setattr(premises, "biased_kernels", lambda tf1, compiled: biased)
+    said = "bias last in 2 fused kernels, tried here" if count else "bias anywhere in fused kernels"
+    assert "; " + said in premises.premises(tf1).text
+
+
 def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeypatch, few_samples):
     def tanh(x):
         exact = np.tanh(x.astype(np.float64))
