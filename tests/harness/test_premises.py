@@ -152,6 +152,14 @@ def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeyp
     assert re.search(r"arguments \(but for [1-9] that it gets infinitely wrong\)", found.text)
 
 
+class _Any(tuple):
+    def __contains__(self, processor):
+        return True
+
+
+ANY = _Any()
+
+
 def test_what_is_worse_than_its_row_is_measured_and_that_is_said(tf1, monkeypatch, few_samples):
     better = tuple(
         row._replace(ulp=2.0) if row.function == "tanh" else row._replace(processors=ANY)
@@ -164,25 +172,22 @@ def test_what_is_worse_than_its_row_is_measured_and_that_is_said(tf1, monkeypatc
     assert found.functions["tanh", "Tanh"].ulp > 5 * premises.MARGIN
 
 
-class _Any(tuple):
-    def __contains__(self, processor):
-        return True
-
-
-ANY = _Any()
-
-
 def test_a_margin_makes_up_for_what_a_sample_misses(tf1):
     where = table.place(tf1.VERSION, premises.processor())
     seen = {}
     for kernel in premises.every_kernel(tf1)[0].kernels:
-        known = premises.stated(premises.name_of(kernel), where)
-        if known and kernel.function.name != "sigmoid":
-            # Without the arguments that are known to be the worst.
-            chunks = ulp.sample(kernel.function, premises.SAMPLES)
-            *_, measured = ulp.measure(kernel, chunks, known.absolute)
-            most = seen.get(premises.name_of(kernel), (0.0, known.ulp))
-            seen[premises.name_of(kernel)] = (max(measured.ulp, most[0]), known.ulp)
+        name = premises.name_of(kernel)
+        # Where the table does not cover this place, what it has of the nearest is what to reach.
+        known = premises.stated(name, where) or table.nearest(*name, where)
+        if known.absolute > table.MULTIPLIED:
+            # A sigmoid of 1.x, 2.0 or 2.2 to 2.9, whose errors are absolute: none is left beyond.
+            assert name == ("sigmoid", "Sigmoid")
+            continue
+        # Without the arguments that are known to be the worst.
+        chunks = ulp.sample(kernel.function, premises.SAMPLES)
+        *_, measured = ulp.measure(kernel, chunks, known.absolute)
+        seen[name] = (max(measured.ulp, seen.get(name, (0.0,))[0]), known.ulp)
+    assert {"tanh", "exp", "log", "softmax"} <= {function for function, _ in seen}
     for (function, kernel), (measured, known) in seen.items():
         assert premises.margin(function) * measured >= known, (function, kernel, measured, known)
 
