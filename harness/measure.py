@@ -510,7 +510,7 @@ _STEP, _TERMS = 2.0**-36, 2**10
 
 
 def _probing(random: Any, name: str, width: int, rows: int) -> Case:
-    """All sums are probed at once: of every map, each product is a term and all biases are large.
+    """All sums can be probed in it: each product is a tiny term, and all biases are large.
 
     The rows are the same, so that one bias can stand for what is probed in all of them.
     """
@@ -526,7 +526,7 @@ def _probing(random: Any, name: str, width: int, rows: int) -> Case:
         if parameter.name.endswith("bias"):
             array[...] = random.uniform(0.25, 0.5, array.shape)
         elif parameter.name.endswith("attn_v"):
-            array[...] = 1
+            array[0] = 1
         else:
             array[...] = random.randint(0, _TERMS, array.shape) * _STEP
     return case
@@ -573,6 +573,8 @@ class _Map(NamedTuple):
                 right.arrays[self.kernel][...] = 0
                 right.arrays[self.bias][...] = wanted[0]
                 differ = self.gives(trace) != self.gives(_computed(subject, right))
+                # An energy shows the first feature alone.
+                certain = certain[:, : differ.shape[1]]
                 sums += int(np.count_nonzero(certain))
                 not_last += int(np.count_nonzero(certain & differ))
         return Sums("{} of {}".format(self.place, self.model), sums, not_last)

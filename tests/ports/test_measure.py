@@ -147,6 +147,7 @@ class BiasFirst(Port):
 )
 def test_a_bias_that_comes_first_in_one_linear_map_is_seen_there_alone(model, kernel):
     sums = measured(BiasFirst(kernel), (model,), 1, ("bias",)).sums
+    assert all(each.sums for each in sums)
     (seen,) = [each for each in sums if each.not_last]
     assert seen.not_last > 5
 
