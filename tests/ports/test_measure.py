@@ -152,6 +152,14 @@ def test_a_bias_that_comes_first_in_one_linear_map_is_seen_there_alone(model, ke
     assert seen.not_last > 5
 
 
+def test_a_tanh_that_differs_from_row_to_row_moves_no_bias():
+    def tanh(x):
+        rows = np.arange(len(x)).reshape((-1,) + (1,) * (x.ndim - 1))
+        return rounded(np.tanh)(x) * np.float32(1 + 2.0**-18 * (rows % 4))
+
+    assert not measured(Port(Style(tanh=tanh)), ALL, 1, ("bias",)).bias_anywhere
+
+
 def test_where_nobody_looked_the_bias_may_be_anywhere():
     assert measured(Port(Style()), ALL, 1, ("log",)).bias_anywhere
 
