@@ -3,7 +3,7 @@
 import io
 import json
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
@@ -86,6 +86,23 @@ class Case:
             # Of no rows accuracy and loss are NaN, which NumPy warns of.
             warnings.simplefilter("ignore", RuntimeWarning)
             return self.model.free_running(self.config, arrays[:-2], *arrays[-2:], follow=follow)
+
+
+def smallest_case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any]) -> Case:
+    """A case of a model by its name: sizes 1, zeros and labels of class 0, but for what is given.
+
+    ``numbers`` are broadcast to the arrays that they are named for.
+    """
+    model = MODELS[name]
+    ones = {field.name: 1 for field in fields(model.Config) if field.default is MISSING}
+    config = model.Config(**dict(ones, **sizes))
+    arrays = {
+        field.name: np.zeros(field.shape(config), np.float32) for field in model.fields(config)
+    }
+    arrays["labels"][..., 0] = 1
+    for array, values in numbers.items():
+        arrays[array][...] = values
+    return Case(model, config, arrays)
 
 
 class SavedCase(NamedTuple):

@@ -6,16 +6,15 @@ from it are no longer the oracle's, so the free-running run of that row is not j
 of it still is, teacher-forced.
 """
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Callable, Collection, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from harness.arithmetic import arithmetic
 from harness.bounded import BoundedArray, exact
-from harness.case import Case
+from harness.case import Case, smallest_case
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
-from models import MODELS
 from models.cells import Linear
 from models.functions import accuracy, log_loss, one_hot
 from models.steps import before
@@ -49,17 +48,11 @@ class Minimal(NamedTuple):
 
     def case(self) -> Case:
         """The case."""
-        model = MODELS[self.model]
-        ones = {field.name: 1 for field in fields(model.Config) if field.default is MISSING}
-        config = model.Config(**dict(ones, **self.sizes))
-        arrays = {
-            field.name: np.zeros(field.shape(config), np.float32) for field in model.fields(config)
-        }
-        arrays["labels"][..., 0] = 1
+        case = smallest_case(self.model, self.sizes, {})
         for name, numbers in self.numbers.items():
             for index, number in numbers.items():
-                arrays[name][index] = number
-        return Case(model, config, arrays)
+                case.arrays[name][index] = number
+        return case
 
 
 class Where(NamedTuple):

@@ -10,15 +10,14 @@ tanh            the attention's features: with a query of one state times a powe
 softmax         the recorded probabilities (alignments) of recorded scores (energies)
 log             the loss of one row with a one-hot label, which is minus the log of one recorded
                 probability: a case an argument, so there are fewer of them
-bias            sums of terms so small that they are lost when added to the bias one by one, and
-                are not when the bias is added last
+bias            in every linear map, sums of terms so small that they are lost when added to the
+                bias one by one, and are not when the bias is added last
 ==============  =================================================================================
 
 Arrays are long, so that SIMD kernels fill whole vectors, and short, so that they do not.
 """
 
 import math
-from dataclasses import MISSING, fields
 from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
@@ -26,11 +25,10 @@ import numpy as np
 from harness import ulp
 from harness.accuracy import Accuracy
 from harness.arithmetic import Arithmetic, arithmetic
-from harness.case import Case
-from harness.errors import UserError
+from harness.case import Case, smallest_case
+from harness.errors import UserError, in_one_line
 from harness.subjects import Subject
-from harness.subjects.tensorflow_accuracy import FLUSHED, worst_arguments
-from models import MODELS
+from harness.ulp import SMALLEST_NORMAL
 
 FUNCTIONS = ("tanh", "softmax", "log", "bias")
 
@@ -48,10 +46,10 @@ _OFFSET = 2.0**14
 _SHIFTED = "softmax of large scores"
 # How far scores are apart.
 _SCALES = (0.5, 3.0, 12.0)
-# Terms, columns and rows of the sums that probe the bias.
-_SUMS = ((1, 1, 1), (3, 4, 3), (8, 8, 2), (17, 17, 8), (40, 40, 1), (64, 16, 5), (300, 4, 17))
-# How often a short array is tried, how many logarithms, and sums of a kind.
-_CALLS, _LOGS, _PROBES = 40, 2000, 48
+# Width of all layers, and rows, where the bias is probed.
+_SUMS = ((1, 1), (3, 3), (8, 2), (17, 8), (40, 1), (64, 5), (300, 17))
+# How often a short array is tried, how many logarithms, and arrays that probe the bias.
+_CALLS, _LOGS, _DRAWS = 40, 2000, 3
 # How many of the worst arguments are searched around, and how far, in units in the last place.
 _NEAR, _DISTANCES = 32, (2**20, 2**16, 2**12, 2**8)
 
@@ -76,7 +74,7 @@ class Sample(NamedTuple):
     def worst(self) -> Tuple[float, float]:
         """The largest error in ULP, beyond a flush to zero, and its argument."""
         with np.errstate(invalid="ignore"):
-            found = np.maximum(self.errors - FLUSHED, 0.0) / self.units
+            found = np.maximum(self.errors - SMALLEST_NORMAL, 0.0) / self.units
         place = int(np.argmax(found))
         return float(found[place]), float(self.at[place])
 
@@ -112,7 +110,7 @@ class Measured(NamedTuple):
             del of_each["softmax"]
         elif large:
             of_each["softmax"] += large
-        return {function: stated(fitted(part)) for function, part in of_each.items()}
+        return {function: with_margin(fitted(part)) for function, part in of_each.items()}
 
     @property
     def softmax_depends_on_scores(self) -> bool:
@@ -126,7 +124,7 @@ class Measured(NamedTuple):
     @property
     def bias_anywhere(self) -> bool:
         """Whether a bias was seen to be added elsewhere than last, or nobody looked."""
-        return not self.sums or any(each.not_last for each in self.sums)
+        return not self.sums or any(each.not_last or not each.sums for each in self.sums)
 
     def arithmetic(self) -> Arithmetic:
         """What is to be stated."""
@@ -136,7 +134,7 @@ class Measured(NamedTuple):
         """The same in Python, ready to be pasted."""
         functions = "".join(
             '        "{}": Accuracy({}, {}),\n'.format(
-                name, ulp, "2.0**-126" if absolute == FLUSHED else absolute
+                name, ulp, "2.0**-126" if absolute == SMALLEST_NORMAL else absolute
             )
             for name, (ulp, absolute) in self.accuracies().items()
         )
@@ -150,10 +148,10 @@ def reasons_against(subject: Subject, models: Tuple[str, ...]) -> Dict[str, str]
     reasons = {}
     for name in models:
         try:
-            subject(_case(name, {}, {}))
+            subject(smallest_case(name, {}, {}))
             reasons[name] = ""
         except Exception as error:  # Whatever a port raises.
-            reasons[name] = _said(error)
+            reasons[name] = in_one_line(error)
     return reasons
 
 
@@ -196,9 +194,10 @@ def measured(
         add(_alignments(subject, count))
     for name in models if "log" in functions else []:
         add(_log(subject, name, max(1, min(count, _LOGS) // len(models))))
-    for probe in _bias_probes(subject, models) if "bias" in functions else []:
-        result.sums.append(probe)
-        report("bias in {}".format(probe.place))
+    for linear in _MAPS if "bias" in functions else []:
+        if linear.model in models:
+            result.sums.append(linear.probe(subject))
+            report("bias in {}".format(linear.place))
     return result
 
 
@@ -214,7 +213,7 @@ def fitted(samples: List[Sample]) -> Accuracy:
     largest = float(np.max(errors, initial=0.0))
     if not largest < np.inf:
         return Accuracy(np.inf, np.inf)
-    flushes = [FLUSHED, 2 * FLUSHED, 4 * FLUSHED]
+    flushes = [SMALLEST_NORMAL, 2 * SMALLEST_NORMAL, 4 * SMALLEST_NORMAL]
     absolutes = flushes + [largest * 2.0 ** (-k / 8) for k in range(161) if largest > flushes[-1]]
     pairs = [
         Accuracy(float(np.max(np.maximum(errors - absolute, 0.0) / units, initial=0.0)), absolute)
@@ -228,33 +227,19 @@ def fitted(samples: List[Sample]) -> Accuracy:
     return pairs[int(np.argmin(bounds))]
 
 
-def stated(accuracy: Accuracy) -> Accuracy:
+def with_margin(accuracy: Accuracy) -> Accuracy:
     """An accuracy to be stated: with the margin, and rounded up to two digits."""
     if not accuracy.ulp < math.inf:
         return accuracy
     relative = max(0.5, math.ceil(accuracy.ulp * MARGIN * 10) / 10)
-    if accuracy.absolute <= FLUSHED:
-        return Accuracy(relative, FLUSHED)
+    if accuracy.absolute <= SMALLEST_NORMAL:
+        return Accuracy(relative, SMALLEST_NORMAL)
     exponent = math.floor(math.log10(accuracy.absolute * MARGIN)) - 1
     digits = math.ceil(accuracy.absolute * MARGIN / 10.0**exponent)
     return Accuracy(relative, float("{}e{}".format(digits, exponent)))
 
 
 # --- small networks -----------------------------------------------------------------------------
-
-
-def _case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any]) -> Case:
-    """A case of sizes 1, zeros and labels of class 0, but for what is given."""
-    model = MODELS[name]
-    ones = {field.name: 1 for field in fields(model.Config) if field.default is MISSING}
-    config = model.Config(**dict(ones, **sizes))
-    arrays = {
-        field.name: np.zeros(field.shape(config), np.float32) for field in model.fields(config)
-    }
-    arrays["labels"][..., 0] = 1
-    for array, values in numbers.items():
-        arrays[array][...] = values
-    return Case(model, config, arrays)
 
 
 def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
@@ -268,12 +253,8 @@ def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
     try:
         trace = subject(case)
     except Exception as error:  # Whatever a port raises.
-        raise UserError("The subject fails on {}: {}.".format(case, _said(error)))
+        raise UserError("The subject fails on {}: {}.".format(case, in_one_line(error)))
     return {name: np.array(array, dtype=np.float64) for name, array in trace.items()}
-
-
-def _said(error: Exception) -> str:
-    return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")
 
 
 class _Cell(NamedTuple):
@@ -302,7 +283,7 @@ class _Cell(NamedTuple):
         if self.model == "attention":
             sizes.update(attn_size=1)
             numbers["encoder/kernel"] = np.eye(read + 1, read)
-        trace = _computed(subject, _case(self.model, sizes, numbers))
+        trace = _computed(subject, smallest_case(self.model, sizes, numbers))
         return trace.get("encoder_cell_inputs", inputs.astype(float)), self.states(trace, units)
 
 
@@ -351,7 +332,7 @@ def _project(
         sizes.update(attn_size=units)
         numbers["encoder/kernel"] = np.eye(read + units, read)
         numbers["encoder/attn_output_projection/kernel"] = np.eye(2 * units, units)
-    trace = _computed(subject, _case(name, sizes, numbers))
+    trace = _computed(subject, smallest_case(name, sizes, numbers))
     scores, probabilities = (trace[x].reshape(rows, -1) for x in ("scores", "probabilities"))
     return trace[_PROJECTED[name]][:, -1], scores, probabilities
 
@@ -381,7 +362,7 @@ def _searched(run: Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]], count:
     ``run`` takes float32 arguments [_LONG, 1], and gives what the subject made of them.
     """
     random, pairs = np.random.RandomState(0), []
-    tried = np.concatenate([worst_arguments("tanh"), *ulp.sample(ulp.TANH, count // 2)])
+    tried = np.concatenate([ulp.TANH.hard, *ulp.sample(ulp.TANH, count // 2)])
     for distance in _DISTANCES + (0,):
         pairs.extend(run(block) for block in _blocks(tried.astype(np.float32), _LONG, 1))
         sample = _sample_of("tanh", "", pairs, np.tanh)
@@ -436,7 +417,7 @@ def _tanh_of_features(subject: Subject, count: int) -> Sample:
         }
         for block in _blocks(np.concatenate(list(ulp.sample(ulp.TANH, count // 4))), _LONG, 1):
             sizes = dict(batch=_LONG, attn_vec_size=size)
-            case = _case("attention", sizes, dict(numbers, inputs=block[:, None]))
+            case = smallest_case("attention", sizes, dict(numbers, inputs=block[:, None]))
             trace = _computed(subject, case)
             pairs.append((16 * trace["encoder_states"], trace["encoder_energies"]))
     return _sample_of("tanh", "encoder_energies of attention", pairs, np.tanh)
@@ -485,7 +466,7 @@ def _alignments(subject: Subject, count: int) -> Sample:
         sizes = dict(inputs=2, num_units=3, attn_length=slots, attn_size=4, attn_vec_size=5)
         sizes.update(time=slots + 2, batch=max(1, count // (4 * len(_SCALES) * slots * slots)))
         for scale in _SCALES:
-            case = _case("attention", sizes, {})
+            case = smallest_case("attention", sizes, {})
             for name, array in case.arrays.items():
                 if name != "labels":
                     array[...] = random.standard_normal(array.shape)
@@ -505,7 +486,7 @@ def _log(subject: Subject, name: str, count: int) -> Sample:
             bias = np.zeros(_CLASSES[k % len(_CLASSES)])
             bias[0] = logit + np.log(len(bias) - 1)
             trace = _computed(
-                subject, _case(name, {"outputs": len(bias)}, {"projection/bias": bias})
+                subject, smallest_case(name, {"outputs": len(bias)}, {"projection/bias": bias})
             )
             pairs.append((trace["probabilities"].reshape(-1)[0], trace["loss"]))
         sample = _sample_of("log", "loss of " + name, pairs, lambda p: -np.log(np.minimum(p, 1.0)))
@@ -528,9 +509,27 @@ def _logit(share: float) -> float:
 _STEP, _TERMS = 2.0**-36, 2**10
 
 
-def _probes(random: Any, rows: int, columns: int) -> Tuple[np.ndarray, np.ndarray]:
-    kernel = (random.randint(0, _TERMS, (rows, columns)) * _STEP).astype(np.float32)
-    return kernel, random.uniform(0.25, 0.5, columns).astype(np.float32)
+def _probing(random: Any, name: str, width: int, rows: int) -> Case:
+    """All sums can be probed in it: each product is a tiny term, and all biases are large.
+
+    The rows are the same, so that one bias can stand for what is probed in all of them.
+    """
+    sizes = dict.fromkeys(("inputs", "num_units", "outputs"), width)
+    sizes.update(batch=rows, time=2)
+    if name != "bidirectional":
+        sizes.update(output_time=2)
+    if name == "attention":
+        sizes.update(attn_size=width)
+    case = smallest_case(name, sizes, {"inputs": random.randint(0, 4, (2, width)) > 0})
+    for parameter in case.model.parameters(case.config):
+        array = case.arrays[parameter.name]
+        if parameter.name.endswith("bias"):
+            array[...] = random.uniform(0.25, 0.5, array.shape)
+        elif parameter.name.endswith("attn_v"):
+            array[0] = 1
+        else:
+            array[...] = random.randint(0, _TERMS, array.shape) * _STEP
+    return case
 
 
 def _bias_last(terms: np.ndarray, count: int, bias: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -541,48 +540,161 @@ def _bias_last(terms: np.ndarray, count: int, bias: np.ndarray) -> Tuple[np.ndar
     return least, least == most
 
 
-def _bias_probes(subject: Subject, models: Tuple[str, ...]) -> Iterator[Sums]:
-    for cell in _CELLS:
-        if cell.model in models:
-            yield _bias_of_cell(subject, cell)
-    for name in models:
-        yield _bias_of_projection(subject, name)
+class _Map(NamedTuple):
+    """A linear map of a model, and where a trace shows it.
+
+    ``reads`` gives of a trace what it maps [rows, inputs], and ``gives`` what becomes of it [rows,
+    columns], or the tanh of that. ``silent`` is a kernel that must be zero to see it.
+    """
+
+    model: str
+    place: str
+    kernel: str
+    bias: str
+    reads: Callable[[Trace, np.ndarray], np.ndarray]
+    gives: Callable[[Trace], np.ndarray]
+    silent: str = ""
+
+    def probe(self, subject: Subject) -> Sums:
+        """How often the bias is not added last."""
+        random, sums, not_last = np.random.RandomState(0), 0, 0
+        for width, rows in _SUMS:
+            for _ in range(_DRAWS):
+                case = _probing(random, self.model, width, rows)
+                if self.silent:
+                    case.arrays[self.silent][...] = 0
+                trace = _computed(subject, case)
+                read = self.reads(trace, case.inputs.astype(float))
+                kernel = case.arrays[self.kernel]
+                terms = read @ kernel.reshape(read.shape[1], -1).astype(float)
+                wanted, certain = _bias_last(terms, read.shape[1], case.arrays[self.bias])
+                # A tanh may differ from row to row, by the lane of a vector that computes it.
+                certain &= wanted == wanted[0]
+                # What becomes of the right sums in the same place.
+                right = case.copy()
+                right.arrays[self.kernel][...] = 0
+                right.arrays[self.bias][...] = wanted[0]
+                differ = self.gives(trace) != self.gives(_computed(subject, right))
+                # An energy shows the first feature alone.
+                certain = certain[:, : differ.shape[1]]
+                sums += int(np.count_nonzero(certain))
+                not_last += int(np.count_nonzero(certain & differ))
+        return Sums("{} of {}".format(self.place, self.model), sums, not_last)
 
 
-def _bias_of_projection(subject: Subject, name: str) -> Sums:
-    random, sums, not_last = np.random.RandomState(0), 0, 0
-    for units, columns, rows in _SUMS:
-        for _ in range(-(-_PROBES // (columns * rows))):
-            # States of 0 and of 1.
-            inputs = random.randint(0, 4, (rows, units)) > 0
-            read = (2 if name == "bidirectional" else 1) * units
-            kernel, bias = _probes(random, read, columns)
-            cell = 40 * np.eye(2 * units, units)
-            states, scores, _ = _project(
-                subject, name, inputs.astype(np.float32), cell, kernel, bias
-            )
-            wanted, certain = _bias_last(states @ kernel.astype(float), read, bias)
-            sums += int(np.count_nonzero(certain))
-            not_last += int(np.count_nonzero(certain & (scores != wanted)))
-    return Sums("scores of " + name, sums, not_last)
+def _maps() -> Iterator[_Map]:
+    """Every linear map of every model, in a step before which there was another."""
+
+    def linear(
+        model: str, place: str, scope: str, reads: Any, gives: Any, silent: str = ""
+    ) -> _Map:
+        def joined(trace: Trace, inputs: np.ndarray) -> np.ndarray:
+            return np.concatenate(reads(trace, inputs), axis=1)
+
+        return _Map(model, place, scope + "/kernel", scope + "/bias", joined, gives, silent)
+
+    def units(trace: Trace) -> int:
+        return trace["forward_final_state"].shape[1]
+
+    yield linear(
+        "bidirectional",
+        "outputs",
+        "forward",
+        lambda t, x: (x[:, 1], t["outputs"][:, 0, : units(t)]),
+        lambda t: t["outputs"][:, 1, : units(t)],
+    )
+    yield linear(
+        "bidirectional",
+        "outputs, backward",
+        "backward",
+        lambda t, x: (x[:, 0], t["outputs"][:, 1, units(t) :]),
+        lambda t: t["outputs"][:, 0, units(t) :],
+    )
+    yield linear(
+        "bidirectional",
+        "scores",
+        "projection",
+        lambda t, x: (t["outputs"][:, -1],),
+        lambda t: t["scores"],
+    )
+    yield linear(
+        "seq2seq",
+        "encoder_states",
+        "encoder",
+        lambda t, x: (x[:, 1], t["encoder_states"][:, 0]),
+        lambda t: t["encoder_states"][:, 1],
+    )
+    yield linear(
+        "seq2seq",
+        "decoder_states",
+        "decoder",
+        lambda t, x: (t["fed_back"][:, 0], t["encoder_states"][:, 1]),
+        lambda t: t["decoder_states"][:, 0],
+    )
+    for model, projected in (("seq2seq", "encoder_states"), ("attention", "encoder_outputs")):
+        yield linear(
+            model,
+            "scores",
+            "projection",
+            lambda t, x, projected=projected: (t[projected][:, 1],),
+            lambda t: t["scores"][:, 0],
+        )
+    for side in ("encoder", "decoder"):
+        yield from _maps_of_attention(side, linear)
 
 
-def _bias_of_cell(subject: Subject, cell: _Cell) -> Sums:
-    random, sums, not_last = np.random.RandomState(0), 0, 0
-    for read, units, rows in _SUMS:
-        for _ in range(-(-_PROBES // (units * rows))):
-            kernel, bias = _probes(random, 1 + read + units, units)
-            kernel[0] = 40.0
-            inputs = np.zeros((rows, 2, 1 + read), np.float32)
-            # In the first step, states of 1; in the second, what is probed.
-            inputs[:, 0, 0] = 1
-            inputs[:, 1, 1:] = random.randint(0, 4, (rows, read)) > 0
-            reads, states = cell.run(subject, inputs, kernel, bias)
-            terms = np.concatenate([reads[:, 1], states[:, 0]], axis=1) @ kernel.astype(float)
-            wanted, certain = _bias_last(terms, read + units, bias)
-            # The tanh of it, as this cell computes it in the same place.
-            zeros = np.zeros_like(kernel)
-            tanh = [cell.run(subject, inputs, zeros, row)[1][k, 1] for k, row in enumerate(wanted)]
-            sums += int(np.count_nonzero(certain))
-            not_last += int(np.count_nonzero(certain & (states[:, 1] != np.stack(tanh))))
-    return Sums("{} of {}".format(cell.array, cell.model), sums, not_last)
+def _maps_of_attention(side: str, linear: Callable[..., _Map]) -> Iterator[_Map]:
+    step = 1 if side == "encoder" else 0
+
+    def now(name: str) -> Callable[[Trace], np.ndarray]:
+        return lambda trace: trace["{}_{}".format(side, name)][:, step]
+
+    def before(name: str) -> Callable[[Trace], np.ndarray]:
+        return lambda trace: trace["encoder_" + name][:, 0 if side == "encoder" else 1]
+
+    def token(trace: Trace, inputs: np.ndarray) -> np.ndarray:
+        return inputs[:, 1] if side == "encoder" else trace["fed_back"][:, 0]
+
+    query, features = side + "/attention", side + "/attention/attn_w"
+    yield linear(
+        "attention",
+        side + "_cell_inputs",
+        side,
+        lambda t, x: (token(t, x), before("attentions")(t)),
+        now("cell_inputs"),
+    )
+    yield linear(
+        "attention",
+        side + "_states",
+        side + "/cell",
+        lambda t, x: (now("cell_inputs")(t), before("states")(t)),
+        now("states"),
+    )
+    yield linear(
+        "attention",
+        side + "_energies, query",
+        query,
+        lambda t, x: (now("states")(t),),
+        now("energies"),
+        features,
+    )
+    # The query is their bias.
+    yield _Map(
+        "attention",
+        side + "_energies, features",
+        features,
+        query + "/bias",
+        lambda t, x: before("windows")(t)[:, 0],
+        now("energies"),
+        query + "/kernel",
+    )
+    yield linear(
+        "attention",
+        side + "_outputs",
+        side + "/attn_output_projection",
+        lambda t, x: (now("states")(t), now("attentions")(t)),
+        now("outputs"),
+    )
+
+
+_MAPS = tuple(_maps())

@@ -26,13 +26,15 @@ class Function(NamedTuple):
 
     ``domain`` and ``dense`` are intervals of float32 arguments, none with a change of sign. Half
     of a sample is spread evenly over the bit patterns of ``domain``, the other half over those of
-    ``dense``, where the function is neither constant nor nearly linear.
+    ``dense``, where the function is neither constant nor nearly linear. ``hard`` are arguments at
+    which some engine was at its worst.
     """
 
     name: str
     exact: Run
     domain: Intervals
     dense: Intervals
+    hard: Tuple[float, ...] = ()
 
 
 class Kernel(NamedTuple):
@@ -171,8 +173,13 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.where(x < 0, decayed, 1.0) / (1.0 + decayed)
 
 
+# The hard ones are those of the two approximations that Eigen had up to TensorFlow 2.18, and since.
 TANH = Function(
-    "tanh", np.tanh, domain=_both_signs(0.0, INFINITY), dense=_both_signs(2.0**-14, 16.0)
+    "tanh",
+    np.tanh,
+    domain=_both_signs(0.0, INFINITY),
+    dense=_both_signs(2.0**-14, 16.0),
+    hard=(5.82787609, 6.53398514),
 )
 # Not beyond the largest float32: infinity times the zeros of the identity matrix is NaN.
 FUSED_TANH = TANH._replace(name="fused tanh", domain=_both_signs(0.0, LARGEST))

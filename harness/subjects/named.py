@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-from harness.errors import UserError
+from harness.errors import UserError, in_one_line
 from harness.subjects.subject import Subject
 
 
@@ -28,7 +28,9 @@ def subject_named(name: str) -> Subject:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # A module may raise anything.
-        raise UserError("The module {} cannot be imported: {}.".format(module_name, _said(error)))
+        raise UserError(
+            "The module {} cannot be imported: {}.".format(module_name, in_one_line(error))
+        )
     made = getattr(module, class_name, None)
     if made is None:
         raise UserError("The module {} has no {!r}.".format(module_name, class_name))
@@ -37,13 +39,9 @@ def subject_named(name: str) -> Subject:
     except UserError:
         raise
     except Exception as error:
-        raise UserError("Calling {} without arguments fails: {}.".format(name, _said(error)))
+        raise UserError("Calling {} without arguments fails: {}.".format(name, in_one_line(error)))
     if not isinstance(subject, Subject):
         raise UserError(
             "{} is no subject: derive it from harness.subjects.Subject.".format(class_name)
         )
     return subject
-
-
-def _said(error: Exception) -> str:
-    return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")

@@ -79,7 +79,7 @@ class Row(NamedTuple):
     instruction_sets: Tuple[str, ...] = ()
 
     def covers(self, place: Place) -> bool:
-        """Whether it was measured there."""
+        """Whether it was measured there, or in the versions before and after."""
         return (
             self.first <= place.version <= self.last
             and place.processor in self.processors
@@ -90,8 +90,10 @@ class Row(NamedTuple):
 # oneDNN's kernels with fused multiply-add, and those without.
 _WITH_FMA, _WITHOUT_FMA = ("avx2", "avx512", "amx"), ("sse41", "avx")
 
-# Measured were 1.13, 1.14, 1.15, 2.0, 2.1, 2.4, 2.7, 2.10, 2.12, 2.13, 2.15, 2.16, 2.18, 2.20 and
-# 2.21. A version between two of them lies in the ranges of both, and the larger number counts.
+# The minor versions that were measured, by major one. A version between two of them lies in the
+# ranges of both, and the larger number counts.
+_MINORS = {1: (13, 14, 15), 2: (0, 1, 4, 7, 10, 12, 13, 15, 16, 18, 20, 21)}
+MEASURED: Tuple[Version, ...] = tuple((major, x) for major in _MINORS for x in _MINORS[major])
 # "All numbers" are all float32 numbers in long arrays, and in short ones those that
 # `harness.ulp.Function.dense` names; "same bits" are those of 10 million numbers in long and in
 # short arrays.
@@ -333,6 +335,14 @@ def accuracy_of(function: str, kernel: str, where: Place) -> Optional[Accuracy]:
     return worst(Accuracy(row.ulp, row.absolute) for row in rows) if rows else None
 
 
+def source(version: Version) -> str:
+    """Where the table has a version from that it covers."""
+    if version in MEASURED:
+        return "the table's"
+    before, after = max(v for v in MEASURED if v < version), min(v for v in MEASURED if v > version)
+    return "the table's, between the measured {}.{} and {}.{}".format(*before, *after)
+
+
 def coverage(version: str) -> str:
     """Whether there are rows for a version, such as "2.21.0", in a sentence, before it is run."""
     found = re.match(r"(\d+)\.(\d+)", version)
@@ -341,7 +351,7 @@ def coverage(version: str) -> str:
     where = place((int(found.group(1)), int(found.group(2))), processor())
     kernels = {row.kernel for row in TABLE if row.covers(where)}
     if len(kernels) > 1 and (XLA in kernels or not xla_compiles_unasked()):
-        return "accuracy of functions: the table's, if it is seen to hold"
+        return "accuracy of functions: {}, if seen to hold".format(source(where.version))
     return "accuracy of functions: to be measured here, the table has no {} on {}{}".format(
         version, where.processor.strip(), " with XLA" if xla_compiles_unasked() else ""
     )

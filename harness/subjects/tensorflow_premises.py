@@ -18,6 +18,7 @@ from harness.subjects.tensorflow_accuracy import (
     check,
     nearest,
     place,
+    source,
     worst_arguments,
 )
 from harness.subjects.tensorflow_kernels import XLA, Biased, Kernels, biased_kernels
@@ -69,7 +70,7 @@ def premises(tf1: Any) -> Premises:
     check(where.version)
     functions: Dict[Name, Accuracy] = {}
     missed: Set[Name] = set()
-    tried = 0
+    tried = left_out = 0
     all_kernels = every_kernel(tf1)
     for kernels in all_kernels:
         for name in set(map(name_of, kernels.kernels)):
@@ -80,11 +81,13 @@ def premises(tf1: Any) -> Premises:
         functions[name] = nearest(*name, where)
     for kernel in [kernel for kernels in all_kernels for kernel in kernels.kernels]:
         if name_of(kernel) in missed:
-            measured, arguments = _measured(kernel, nearest(*name_of(kernel), where))
+            measured, arguments, wrong = _measured(kernel, nearest(*name_of(kernel), where))
             functions[name_of(kernel)] = worst((functions[name_of(kernel)], measured))
             tried += arguments
+            left_out += wrong
     bias_last = biased_kernels(tf1, compiled=False if tf1.XLA else None)
-    return Premises(functions, bias_last, _text(tf1, where, missed, tried))
+    text = _text(tf1, where, missed, tried, left_out)
+    return Premises(functions, bias_last, "{}; {}".format(text, _place_of_bias(tf1, bias_last)))
 
 
 def every_kernel(tf1: Any) -> List[Kernels]:
@@ -123,15 +126,26 @@ def _missed(kernels: Kernels, table: Dict[Name, Accuracy]) -> Set[Name]:
     return missed
 
 
-def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int]:
+def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
     """What a sample shows beyond the absolute error of elsewhere, with a margin, and its size.
 
-    A result that is no number where there is one is no inaccuracy, and stays wrong.
+    A result that is infinitely wrong, such as NaN where there is a number, is no inaccuracy, and
+    stays wrong: it is left out, and the last number says how many were.
     """
+    left_out = 0
+
+    def run(arguments: np.ndarray) -> np.ndarray:
+        nonlocal left_out
+        results, exact = kernel.run(arguments), kernel.exact(arguments)
+        wrong = np.isinf(kernel.errors(results, exact, elsewhere.absolute))
+        left_out += int(np.count_nonzero(wrong))
+        with np.errstate(over="ignore"):
+            return np.where(wrong, exact.astype(np.float32), results)
+
     chunks = [np.tile(known_arguments(kernel), 16)] + list(sample(kernel.function, SAMPLES))
-    *_, seen = measure(kernel, iter(chunks), elsewhere.absolute)
-    ulp = seen.ulp if np.isfinite(seen.ulp) else 0.0
-    return Accuracy(margin(kernel.function.name) * ulp, elsewhere.absolute), seen.arguments
+    *_, seen = measure(kernel._replace(run=run), iter(chunks), elsewhere.absolute)
+    accuracy = Accuracy(margin(kernel.function.name) * seen.ulp, elsewhere.absolute)
+    return accuracy, seen.arguments, left_out
 
 
 def margin(function: str) -> float:
@@ -139,7 +153,15 @@ def margin(function: str) -> float:
     return SOFTMAX_MARGIN if function == "softmax" else MARGIN
 
 
-def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int) -> str:
+def _place_of_bias(tf1: Any, bias_last: FrozenSet[Biased]) -> str:
+    """Where a bias is presumed to be added by kernels that compute its product as well."""
+    if not bias_last:
+        return "bias anywhere in fused kernels"
+    beside = ", anywhere in what XLA compiles" if tf1.XLA else ""
+    return "bias last in {} fused kernels, tried here{}".format(len(bias_last), beside)
+
+
+def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int, left_out: int) -> str:
     at_hand = "TensorFlow {}.{}, {}{} on {}".format(
         where.version[0],
         where.version[1],
@@ -148,9 +170,12 @@ def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int) -> str:
         where.processor.strip(),
     )
     if not missed:
-        return "accuracy of functions: the table's for {}, tried here".format(at_hand)
+        return "accuracy of functions: {}, tried here ({})".format(source(where.version), at_hand)
     return (
-        "accuracy of functions: {} measured here on {:,} arguments, not in the table ({})".format(
-            ", ".join("{} ({})".format(*name) for name in sorted(missed)), tried, at_hand
+        "accuracy of functions: {} measured here on {:,} arguments{}, not in the table ({})".format(
+            ", ".join("{} ({})".format(*name) for name in sorted(missed)),
+            tried,
+            " (but for {:,} that it gets infinitely wrong)".format(left_out) if left_out else "",
+            at_hand,
         )
     )

@@ -130,7 +130,8 @@ def test_a_version_older_than_the_table_is_the_users_to_mend(version):
 @pytest.mark.parametrize(
     "version, xla, said",
     [
-        ("2.21.0", False, "if it is seen to hold"),
+        ("2.21.0", False, "the table's, if seen to hold"),
+        ("2.17.1", False, "the table's, between the measured 2.16 and 2.18, if seen to hold"),
         ("2.22.0rc1", False, "to be measured here, the table has no 2.22.0rc1 on"),
         ("missing", False, "no TensorFlow"),
     ],
@@ -140,6 +141,12 @@ def test_the_header_says_whether_a_version_is_in_the_table(monkeypatch, version,
     monkeypatch.setattr(table, "processor", lambda: xeon)
     monkeypatch.setattr(table, "xla_compiles_unasked", lambda: xla)
     assert said in table.coverage(version)
+
+
+def test_a_row_holds_a_measured_version_and_none_beyond_them():
+    for row in TABLE:
+        assert any(row.first <= version <= row.last for version in table.MEASURED), row
+        assert row.first >= table.MEASURED[0] and row.last <= table.MEASURED[-1], row
 
 
 # --- the measurement ----------------------------------------------------------------------------
@@ -282,6 +289,10 @@ def test_what_is_flushed_to_zero_is_within_the_absolute_error(kernels, where, na
             bound = bound_of(kernel, where)
             *_, measured = ulp.measure(kernel, iter([arguments]), bound.absolute)
             assert measured.ulp <= bound.ulp, (kernel.op, kernel.shape, measured)
+
+
+def test_where_the_table_is_worst_of_tanh_is_known_to_be_hard_for_any_engine():
+    assert table.worst_arguments("tanh") == ulp.TANH.hard
 
 
 def test_the_worst_arguments_show_that_no_bound_is_slack(kernels, where):

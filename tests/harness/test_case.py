@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.case import load, save
+from harness.case import load, save, smallest_case
 from harness.errors import UserError
 from models import MODELS
 
@@ -24,6 +24,14 @@ def test_a_saved_case_loads_equal_bit_for_bit(name, tmp_path):
     for array, saved in zip(case.arrays.values(), again.arrays.values()):
         assert array.dtype == saved.dtype and array.tobytes() == saved.tobytes()
     assert trace["scores"] == 1.5 and notes == {"verdict": "disagree"}
+
+
+def test_the_smallest_case_is_of_ones_zeros_and_class_0_but_for_what_is_given():
+    case = smallest_case("seq2seq", {"outputs": 3}, {"inputs": 2.0})
+    assert set(case.config.sizes().values()) == {1, 3}
+    np.testing.assert_array_equal(case.labels, [[[1, 0, 0]]])
+    np.testing.assert_array_equal(case.inputs, [[[2]]])
+    assert not any(array.any() for array in case.parameters)
 
 
 def test_an_array_of_the_wrong_shape_is_named_with_both_shapes():

@@ -1,5 +1,8 @@
 """Engines whose arithmetic is stated rightly are not blamed; with a mistake planted, they are."""
 
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from judging import batches, blamed, cases_until_blamed, computes
@@ -15,19 +18,57 @@ ENGINES = {
     "onnxruntime": "harness.subjects.onnxruntime:OnnxRuntime",
     "keras3": "harness.subjects.keras3:Keras3",
 }
+# What is installed where an engine can be asked for.
+PACKAGES = {"onnxruntime": ("onnx", "onnxruntime"), "keras3": ("tensorflow", "keras")}
 MODELS = ("bidirectional", "seq2seq")
 
 
 @pytest.fixture(scope="module", params=sorted(ENGINES))
 def engine(request):
+    if request.param == "keras3" and request.config.getoption("--without-tensorflow"):
+        pytest.skip("--without-tensorflow")
     return _engine(request.param)
 
 
 def _engine(name):
-    try:
-        return subject_named(ENGINES[name])
-    except UserError as error:
-        pytest.skip(str(error))
+    """An engine; skipped where it is not installed. One that is but does not work fails."""
+    missing = _missing(name)
+    if missing:
+        pytest.skip(missing)
+    return subject_named(ENGINES[name])
+
+
+def _missing(name):
+    """What is not installed of what an engine needs, in a sentence; empty if nothing is."""
+    if sys.version_info < (3, 10):
+        return "{} is for Python 3.10 and later".format(name)
+    for package in PACKAGES[name]:
+        if find_spec(package) is None:
+            return "{} needs {}, which is not installed".format(name, package)
+    if name == "keras3":
+        # Up to 2.15, TensorFlow comes with Keras 2.
+        from importlib.metadata import version
+
+        if version("keras").startswith("2."):
+            return "keras3 needs Keras 3, and Keras {} is installed".format(version("keras"))
+    return ""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="no engine is for this Python")
+def test_an_engine_that_is_installed_and_does_not_work_fails(monkeypatch):
+    monkeypatch.setitem(PACKAGES, "onnxruntime", ("sys",))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    # A skip that went through would skip this test.
+    with pytest.raises((UserError, pytest.skip.Exception)) as raised:
+        _engine("onnxruntime")
+    assert raised.type is UserError
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="no engine is for this Python")
+def test_an_engine_that_is_not_installed_is_skipped_and_what_is_missing_is_said(monkeypatch):
+    monkeypatch.setitem(PACKAGES, "onnxruntime", ("sys", "no_such_package"))
+    with pytest.raises(pytest.skip.Exception, match="no_such_package, which is not installed"):
+        _engine("onnxruntime")
 
 
 def test_an_engine_is_not_blamed(engine):

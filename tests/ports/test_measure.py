@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from judging import blamed
 from port import Port
-from styles import STYLES, Style
+from styles import STYLES, Style, bias_first, product_then_bias
 
 from harness import measure
 from harness.accuracy import Accuracy
@@ -20,7 +20,7 @@ from harness.commands.ulp import ulp
 from harness.errors import UserError
 from harness.measure import Sample, fitted, measured
 from harness.subjects.named import subject_named
-from harness.subjects.tensorflow_accuracy import FLUSHED
+from harness.ulp import SMALLEST_NORMAL as FLUSHED
 from harness.ulp import ulp_of
 from models import MODELS
 
@@ -122,8 +122,52 @@ def test_it_is_seen_where_the_bias_is_added(style):
         assert measured(Port(STYLES[style]), (model,), 1, ("bias",)).bias_anywhere == anywhere
 
 
+class BiasFirst(Port):
+    """The bias comes first in one linear map alone."""
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    def __call__(self, case):
+        def affine(parts, kernel, bias):
+            is_it = np.shares_memory(kernel, case.arrays[self._kernel])
+            return (bias_first if is_it else product_then_bias)(parts, kernel, bias)
+
+        return Port(Style(affine=affine))(case)
+
+
+@pytest.mark.parametrize(
+    "model, kernel",
+    [
+        (name, parameter.name)
+        for name, model in MODELS.items()
+        for parameter in model.parameters(model.article)
+        if parameter.name.endswith(("kernel", "attn_w"))
+    ],
+)
+def test_a_bias_that_comes_first_in_one_linear_map_is_seen_there_alone(model, kernel):
+    sums = measured(BiasFirst(kernel), (model,), 1, ("bias",)).sums
+    assert all(each.sums for each in sums)
+    (seen,) = [each for each in sums if each.not_last]
+    assert seen.not_last > 5
+
+
+def test_a_tanh_that_differs_from_row_to_row_moves_no_bias():
+    def tanh(x):
+        rows = np.arange(len(x)).reshape((-1,) + (1,) * (x.ndim - 1))
+        return rounded(np.tanh)(x) * np.float32(1 + 2.0**-18 * (rows % 4))
+
+    assert not measured(Port(Style(tanh=tanh)), ALL, 1, ("bias",)).bias_anywhere
+
+
 def test_where_nobody_looked_the_bias_may_be_anywhere():
     assert measured(Port(Style()), ALL, 1, ("log",)).bias_anywhere
+
+
+def test_the_meter_of_any_subject_knows_no_tensorflow():
+    code = "import sys, harness.measure; print([m for m in sys.modules if 'tensorflow' in m])"
+    run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert run.stdout.strip() == b"[]"
 
 
 # --- what is stated -----------------------------------------------------------------------------
@@ -161,7 +205,7 @@ def test_what_is_flushed_to_zero_is_no_inaccuracy():
 def test_what_is_stated_covers_what_was_seen():
     for scale in (0.3, 1.0, 7.7):
         errors = scale * (np.minimum(2e-7, EXACT) + ulp_of(EXACT))
-        ulp, absolute = measure.stated(fitted([sample_of(errors, EXACT)]))
+        ulp, absolute = measure.with_margin(fitted([sample_of(errors, EXACT)]))
         assert (errors <= ulp * ulp_of(EXACT) + absolute).all()
 
 
@@ -180,7 +224,7 @@ PORT = """
 import sys
 sys.path.insert(0, {folder!r})
 from port import Port
-from styles import STYLES, Style
+from styles import STYLES, Style, bias_first, product_then_bias
 import numpy as np
 from harness.errors import SubjectError
 
