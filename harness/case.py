@@ -19,7 +19,7 @@ FORMAT = 1
 _MOST_TEXT = 2**20
 # Of a size that no number of the file stands for, such as the steps of no inputs: more than any
 # that is drawn, and little enough to be computed.
-_MOST_STEPS = 256
+_MOST_STEPS = 64
 # What a trace may have beyond what is held: the article's attention has some 100 for each number.
 _MOST_TRACED, _MOST_TRACED_PER_NUMBER = 2**22, 256
 
@@ -173,8 +173,7 @@ def load(path: str) -> SavedCase:
             raise ValueError("no text of a case")
         meta = json.loads(str(text))
         version = meta["format"]
-    # Of JSON that is nested too deeply, RecursionError.
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except Exception:  # Of texts that are none, and of JSON that is nested too deeply, any kind.
         raise UserError("{} is an .npz file, but not a case saved by rnndiff.".format(path))
     if version != FORMAT:
         raise UserError(

@@ -12,6 +12,6 @@ class SubjectError(Exception):
     """The subject raised an error where the oracle computes a trace: a disagreement, not ours."""
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """The type and the text of an error, to end a sentence with."""
     return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")

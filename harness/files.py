@@ -36,7 +36,10 @@ def written_whole(path: str) -> Iterator[IO[Any]]:
     UserError
         If the file cannot be written.
     """
-    path = os.path.abspath(path)
+    try:
+        path = os.path.abspath(path)
+    except OSError as error:
+        raise UserError("Cannot write {}: {}.".format(path, error.strerror or error))
     # A device or a pipe (/dev/stdout, /dev/null) must be written to, never replaced by a file.
     replaced = os.path.isfile(path) or not os.path.exists(path)
     # Not tempfile: its files are readable by their owner alone, and this one is to be passed on.

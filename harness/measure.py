@@ -26,7 +26,8 @@ from harness import ulp
 from harness.accuracy import Accuracy
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case, smallest_case
-from harness.errors import UserError, in_one_line
+from harness.errors import UserError
+from harness.run import run
 from harness.subjects import Subject
 from harness.ulp import SMALLEST_NORMAL
 
@@ -147,11 +148,8 @@ def reasons_against(subject: Subject, models: Tuple[str, ...]) -> Dict[str, str]
     """For each model why it cannot be measured, as the subject says it; empty if it can."""
     reasons = {}
     for name in models:
-        try:
-            subject(smallest_case(name, {}, {}))
-            reasons[name] = ""
-        except Exception as error:  # Whatever a port raises.
-            reasons[name] = in_one_line(error)
+        outcome = run(subject, smallest_case(name, {}, {}))
+        reasons[name] = outcome.error or outcome.signal
     return reasons
 
 
@@ -248,13 +246,28 @@ def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
     Raises
     ------
     UserError
-        If the subject raises anything.
+        If the subject computes none, or one of other arrays or numbers.
     """
-    try:
-        trace = subject(case)
-    except Exception as error:  # Whatever a port raises.
-        raise UserError("The subject fails on {}: {}.".format(case, in_one_line(error)))
-    return {name: np.array(array, dtype=np.float64) for name, array in trace.items()}
+    outcome = run(subject, case)
+    if outcome.trace is None:
+        raise UserError(
+            "The subject fails on {}: {}.".format(case, outcome.error or outcome.signal)
+        )
+    for array in case.model.trace:
+        found = outcome.trace.get(array.name)
+        if found is None or found.shape != array.shape(case.config):
+            raise UserError(
+                "The subject returns no {!r} of the shape {} for {}.".format(
+                    array.name, list(array.shape(case.config)), case
+                )
+            )
+        if found.dtype.kind == "f" and found.dtype.itemsize != 4:
+            raise UserError(
+                "The subject returns {!r} as {} numbers: only float32 is measured.".format(
+                    array.name, found.dtype
+                )
+            )
+    return {name: array.astype(np.float64) for name, array in outcome.trace.items()}
 
 
 class _Cell(NamedTuple):

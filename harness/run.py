@@ -16,6 +16,7 @@ import numpy as np
 from harness.case import Case
 from harness.errors import SubjectError, UserError
 from harness.subjects.subject import Subject
+from harness.text import printable
 
 # Seconds. Building a large graph takes ten, on a busy machine.
 TIMEOUT = 60.0
@@ -24,8 +25,6 @@ HANG = "Hang"
 NOT_REPEATABLE = "NotRepeatable"
 # Whose exceptions steer a test, and are no failures: of `assume`, `skip` and the like.
 _TESTING = ("hypothesis", "_pytest", "unittest")
-# PyO3 makes a panic in Rust an exception of this module that is no `Exception`.
-_PANICS = "pyo3_runtime"
 
 
 class Outcome(NamedTuple):
@@ -63,7 +62,7 @@ class Running:
 
     def __init__(self, subject: Subject, timeout: float = TIMEOUT) -> None:
         self._subject, self._timeout = subject, timeout
-        self._limited = False
+        self._limited = self._is_late = False
 
     def __enter__(self) -> "Running":
         if (
@@ -72,12 +71,12 @@ class Running:
             and signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
         ):
             self._limited = True
-            signal.signal(signal.SIGALRM, _interrupt)
+            signal.signal(signal.SIGALRM, self._interrupt)
         return self
 
     def __exit__(self, *error: Any) -> None:
         # A subject may have come to handle it.
-        if self._limited and signal.getsignal(signal.SIGALRM) is _interrupt:
+        if self._limited and signal.getsignal(signal.SIGALRM) == self._interrupt:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._limited = False
 
@@ -91,7 +90,9 @@ class Running:
                 return ended(name, self._timeout)
             try:
                 self._start()
-                trace = _arrays(self._subject(copy))
+                # What it sets of NumPy's error handling is its own.
+                with np.errstate():
+                    trace = _arrays(self._subject(copy))
             finally:
                 self._stop()
         except _TimeIsUp:
@@ -102,12 +103,20 @@ class Running:
             if not _is_of_subject(error):
                 raise
             return Outcome(error=_in_words(error))
+        if self._is_late:
+            # It caught the interruption, and came to an end all the same.
+            return ended(HANG, self._timeout)
         changed = _changed(case.arrays, arrays)
         if changed:
             return Outcome(error="ChangedInput: it changed {} of the case".format(_listed(changed)))
         return Outcome(trace)
 
+    def _interrupt(self, number: int, frame: Any) -> None:
+        self._is_late = True
+        raise _TimeIsUp
+
     def _start(self) -> None:
+        self._is_late = False
         if self._limited:
             # Once more every second, should the subject have caught it.
             signal.setitimer(signal.ITIMER_REAL, self._timeout, 1.0)
@@ -137,7 +146,8 @@ def not_repeatable(before: Outcome, again: Outcome) -> Optional[Outcome]:
         kinds = " and ".join(outcome.kind or "a trace" for outcome in (before, again))
         what = "had another outcome ({})".format(kinds)
     else:
-        names = sorted({*(before.trace or {}), *(again.trace or {})}, key=str)
+        # One that only one of the two has is none that is judged.
+        names = sorted(set(before.trace or {}) & set(again.trace or {}), key=str)
         names = [name for name in names if not _same(before, again, name)]
         if not names:
             return None
@@ -147,8 +157,6 @@ def not_repeatable(before: Outcome, again: Outcome) -> Optional[Outcome]:
 
 
 def _same(before: Outcome, again: Outcome, name: str) -> bool:
-    if name not in (before.trace or {}) or name not in (again.trace or {}):
-        return False
     one, other = before.trace[name], again.trace[name]  # type: ignore[index]
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
@@ -165,29 +173,24 @@ class _TimeIsUp(BaseException):
     """No Exception: a subject may catch those."""
 
 
-def _interrupt(number: int, frame: Any) -> None:
-    raise _TimeIsUp
-
-
 def _is_of_subject(error: BaseException) -> bool:
     """Whether an exception is a failure of the subject; Ctrl-C, for one, is not."""
     module = type(error).__module__.partition(".")[0]
-    if isinstance(error, UserError) or module in _TESTING:
-        return False
-    return isinstance(error, (Exception, SystemExit)) or module == _PANICS
+    others = UserError, KeyboardInterrupt, GeneratorExit
+    return not isinstance(error, others) and module not in _TESTING
 
 
 def _in_words(error: BaseException) -> str:
-    """Type, message and place of an exception, in one line."""
-    kind = type(error).__name__
+    """Type, message and place of an exception, in one line that can be printed anywhere."""
+    kind = printable(type(error).__name__, 80)
     try:
         message = str(error)
     except Exception as another:
         message = "no message, for {}".format(type(another).__name__)
     if isinstance(error, SubjectError):
         named = message.partition(":")[0].isidentifier()
-        return message if named else "{}: {}".format(kind, message)
-    text = " ".join(message.split())
+        return printable(message if named else "{}: {}".format(kind, message))
+    text = printable(" ".join(message.split()))
     traceback = error.__traceback__
     # The first frame is this module's own.
     if traceback is not None and traceback.tb_next is not None:

@@ -9,15 +9,15 @@ MOST = 500
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;+=/()_-]")
 
 
-def printable(text: object) -> str:
+def printable(text: object, most: int = MOST) -> str:
     """`text` on one line of ASCII, for a terminal: control characters and the like as escapes.
 
-    A long one is cut after 500 characters.
+    A long one is cut after `most` characters.
     """
     line = str(text).encode("unicode_escape", "backslashreplace").decode("ascii")
     # What is left of a backslash that was doubled is no escape.
     line = line.replace("\\\\", "\\")
-    return line if len(line) <= MOST else line[:MOST] + "..."
+    return line if len(line) <= most else line[:most] + "..."
 
 
 def plain(text: object) -> str:

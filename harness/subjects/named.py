@@ -27,7 +27,7 @@ def subject_named(name: str) -> Subject:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # A module may raise anything.
+    except (Exception, SystemExit) as error:  # A module may raise anything.
         raise UserError(
             "The module {} cannot be imported: {}.".format(module_name, in_one_line(error))
         )
@@ -38,7 +38,7 @@ def subject_named(name: str) -> Subject:
         subject = made()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError("Calling {} without arguments fails: {}.".format(name, in_one_line(error)))
     if not isinstance(subject, Subject):
         raise UserError(

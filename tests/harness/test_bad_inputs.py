@@ -225,6 +225,18 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused_unread(tmp_pat
     assert peak < 2**20
 
 
+def test_a_text_of_no_characters_is_one_sentence(tmp_path):
+    # As NumPy writes it, but with a code point that there is not.
+    content = io.BytesIO()
+    header = {"descr": "<U1", "fortran_order": False, "shape": ()}
+    np.lib.format.write_array_header_1_0(content, header)
+    path = tmp_path / "case.npz"
+    with zipfile.ZipFile(str(path), "w") as archive:
+        archive.writestr("meta.npy", content.getvalue() + b"\xff\xff\xff\x7f")
+    with pytest.raises(UserError, match="not a case"):
+        load(str(path))
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "<i8", "|b1", "<U5"])
 def test_arrays_are_read_as_numpy_reads_them(dtype, order, tmp_path):

@@ -1,5 +1,6 @@
 """Whatever a subject does with a case is an outcome: it is judged, kept, shrunk and counted."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -176,6 +177,10 @@ class Unspeakable(Exception):
         raise ValueError
 
 
+class Cancelled(BaseException):
+    """As asyncio's CancelledError is."""
+
+
 Panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
 
 
@@ -196,6 +201,7 @@ def raising(error):
         SystemExit(3),
         Unspeakable(),
         Panic("index out of bounds"),
+        Cancelled(),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -211,6 +217,33 @@ def test_whatever_a_port_raises_is_a_failure_with_type_and_message(error, tmp_pa
         assert " ".join(str(error).split()) in first
     assert tally.cases[DISAGREE] == 3 and tally.cases[AGREE] == 0
     assert load(failures[0].path).case.config.num_units == 1
+
+
+def test_what_a_port_says_is_told_in_a_line_that_can_be_printed_anywhere(tmp_path):
+    error = type("Long" * 100, (Exception,), {})("\ud800 \0 \x1b[2J" + "x" * 10**6)
+    (failure,), _ = checked(raising(error), [random_case("seq2seq")], tmp_path)
+    first = failure.report.splitlines()[0]
+    assert first.isascii() and first.isprintable() and len(first) < 1500
+    assert len(saved(tmp_path)) == 1
+
+
+def test_an_array_that_is_none_of_the_trace_hides_no_mistake(tmp_path):
+    def mistake(trace):
+        return dict(trace, loss=trace["loss"] + np.float32(1), hidden=np.zeros(2))
+
+    (failure,), _ = checked(Float32Port(mistake), [random_case("bidirectional")], tmp_path)
+    assert failure.way == "bidirectional-loss-teacher-forced"
+
+
+def test_what_a_port_sets_of_numpys_error_handling_is_its_own(tmp_path):
+    before = np.geterr()
+
+    def something(case):
+        np.seterr(all="raise")
+        return case.oracle("float32")
+
+    failures, _ = checked(Does(something), [random_case("seq2seq")], tmp_path)
+    assert not failures and np.geterr() == before
 
 
 @pytest.mark.parametrize(
@@ -636,6 +669,20 @@ def test_a_port_that_catches_everything_is_interrupted_again(tmp_path):
 
     outcome = run(Port(), random_case("seq2seq"), timeout=0.1)
     assert outcome.kind == "Hang" and len(Port.caught) == 1
+
+
+@ALARM
+def test_a_port_that_is_late_is_a_hang_though_it_catches_everything_and_then_is_right():
+    class Port(Float32Port):
+        def __call__(self, case):
+            with contextlib.suppress(BaseException):
+                time.sleep(30)
+            return super().__call__(case)
+
+    with Running(Port(), timeout=0.1) as running:
+        assert running(random_case("seq2seq")).kind == "Hang"
+    with Running(Float32Port(), timeout=10) as running:
+        assert running(random_case("seq2seq")).kind == ""
 
 
 @ALARM

@@ -252,6 +252,26 @@ class Small(MyPort):
             raise MemoryError("too large")
         return super().__call__(case)
 
+class Nothing(MyPort):
+    def __call__(self, case):
+        return None
+
+class Empty(MyPort):
+    def __call__(self, case):
+        return dict()
+
+class Half(MyPort):
+    def __call__(self, case):
+        return dict((k, np.float16(v)) for k, v in super().__call__(case).items())
+
+class Leaves(MyPort):
+    def __call__(self, case):
+        sys.exit(0)
+
+class LeavesAtOnce(MyPort):
+    def __init__(self):
+        sys.exit(0)
+
 not_a_subject = dict
 
 def fails():
@@ -305,6 +325,7 @@ def test_an_infinite_error_is_said_and_ends_with_1(folder):
         ("my_port:YourPort", "has no 'YourPort'"),
         ("my_port:not_a_subject", "derive it from harness.subjects.Subject"),
         ("my_port:fails", "fails: KeyError: 'weights'"),
+        ("my_port:LeavesAtOnce", "fails: SystemExit: 0"),
     ],
 )
 def test_what_names_no_subject_is_the_users_to_mend(folder, name, said):
@@ -322,8 +343,23 @@ def test_the_users_error_takes_one_line_and_exit_status_2():
 def test_what_a_subject_raises_while_it_is_measured_is_said(folder):
     result = rnndiff_ulp("--subject", "my_port:Small")
     assert isinstance(result.exception, UserError)
-    said = r"The subject fails on seq2seq Config\(batch=4096, .*\): MemoryError: too large\.$"
+    said = r"The subject fails on seq2seq Config\(batch=4096, .*\): MemoryError: too large \(line"
     assert re.match(said, str(result.exception))
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("Nothing", "WrongTrace"),
+        ("Empty", "no 'encoder_states' of the shape"),
+        ("Half", "as float16 numbers: only float32"),
+        ("Leaves", "SystemExit"),
+    ],
+)
+def test_a_subject_that_returns_no_trace_is_not_measured(folder, name, said):
+    result = rnndiff_ulp("--subject", "my_port:" + name)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, UserError) and said in str(result.exception)
 
 
 def test_a_model_that_is_asked_for_must_be_computed(folder):
