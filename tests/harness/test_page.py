@@ -291,7 +291,7 @@ def test_the_page_of_pytest_has_what_its_workers_found(workers, tensorflow, tmp_
 
 
 PLANTED = """
-from harness import subjects
+from harness.subjects import tensorflow as subjects
 from harness.mistakes import MISTAKES
 
 mistake = next(m for m in MISTAKES if m.name == "backward-not-reversed-back")
