@@ -175,9 +175,10 @@ class _TimeIsUp(BaseException):
 
 def _is_of_subject(error: BaseException) -> bool:
     """Whether an exception is a failure of the subject; Ctrl-C, for one, is not."""
-    module = type(error).__module__.partition(".")[0]
+    # Not its own module alone: pytest's say that they are of `builtins`.
+    modules = {base.__module__.partition(".")[0] for base in type(error).__mro__}
     others = UserError, KeyboardInterrupt, GeneratorExit
-    return not isinstance(error, others) and module not in _TESTING
+    return not isinstance(error, others) and modules.isdisjoint(_TESTING)
 
 
 def _in_words(error: BaseException) -> str:

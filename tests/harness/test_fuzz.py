@@ -89,7 +89,7 @@ def test_shrinking_keeps_to_the_way_of_failing_and_so_finds_every_mistake(tmp_pa
 
 
 def test_a_failing_case_is_on_disk_before_it_is_shrunk(tmp_path):
-    class Killed(BaseException):
+    class Killed(KeyboardInterrupt):
         pass
 
     runs = []
