@@ -298,12 +298,12 @@ mistake = next(m for m in MISTAKES if m.name == "backward-not-reversed-back")
 right = subjects.TensorFlow.__init__
 
 
-def wrong(self):
+def wrong(self, **options):
     def build(case):
         planted = case.model.name in mistake.models
         return mistake.build(case) if planted else case.model.graph().build(case.config)
 
-    right(self, build=build)
+    right(self, build=build, **options)
 
 
 subjects.TensorFlow.__init__ = wrong
