@@ -43,7 +43,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.arithmetic import Arithmetic
-from models.functions import sigmoid, softmax
+from models.functions import affine, sigmoid, softmax
 
 _U64 = 2.0**-53
 # NumPy's tanh, exp, expm1 and log are right to 4 ULP of float64; this, relative, is 16.
@@ -82,8 +82,9 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         array is searched for it when it is needed.
     """
 
-    # Whether this is a matrix product plus a bias.
+    # Whether this is a matrix product plus a bias; and of a mere product, what was multiplied.
     is_affine = False
+    factors = None
     # Whether the first axis of the midpoints is that of a stack.
     stacked = False
     # What is looked up once: the magnitudes; and the radii of exact numbers that may be flushed,
@@ -204,7 +205,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):
         if self.stacked:
             return self
         result = self._moved(self.mid[None], None if self._rad is None else self._rad[None])
-        result.stacked = True
+        result.stacked, result.factors = True, self.factors
         return result
 
     def with_axes(self, ndim):
@@ -347,9 +348,19 @@ def _rad_sum(a, b):
 
 def _add(a, b):
     for terms, bias in ((a, b), (b, a)):
-        if isinstance(terms, _MatrixProduct) and terms.takes(bias):
-            return terms.plus(bias)
+        # Who writes it like this means what a subject may compute in one sum.
+        if terms.factors is not None and _is_bias(bias, terms):
+            return _affine(*terms.factors, bias)
     return _plain_add(a, b)
+
+
+def _is_bias(bias, terms):
+    """Whether each sum of products has one number of `bias`: as a query added to features."""
+    if bias.ndim == 1:
+        return bias.shape == terms.shape[-1:]
+    if bias.ndim > terms.ndim:
+        return False
+    return np.broadcast(terms.mid, bias.with_axes(terms.ndim).mid).shape == terms.mid.shape
 
 
 @_broadcasting
@@ -549,12 +560,12 @@ class _Sum:
             return a.magnitude() * self.per_magnitude
         return np.abs(a.mid) * self.per_magnitude + rad * (self.per_magnitude + self.per_radius)
 
-    def few(self):
-        """The terms along a last axis, if they are exact and few; else None."""
-        return None
+    def exact_terms(self):
+        """The sums whose terms are exact, and few; None if there are none.
 
-    def flushed(self):
-        """Which sums of such terms may have one that is flushed to zero; None for none of them."""
+        The cases of the stack that have such sums (`...` for all), of those cases the terms along
+        a last axis, and which of their sums are such (True for all).
+        """
         return None
 
     def anything(self):
@@ -579,26 +590,33 @@ class _Sum:
         if not reach <= limit:
             reach = self.largest_partial(_largest(self.magnitude()))
         if reach <= limit:
-            return BoundedArray(self.mid, self.rad(self.few()), self.arithmetic, reach)
-        return self.settled(BoundedArray(self.mid, self.rad(), self.arithmetic))
+            return BoundedArray(self.mid, self.rad(), self.arithmetic, reach)
+        return self.settled()
 
     def largest_partial(self, magnitude):
         """What no partial sum exceeds as the subject computes it, nor the ball of the sum."""
         flushed = 2 * self.count * self.arithmetic.smallest
         return (magnitude + flushed) * ((1 + self.gamma) ** 2 * self.inflate)
 
-    def rad(self, terms=None):
-        """The radii; narrower ones, if all terms are given."""
-        flushed = None if terms is None else self.flushed()
-        if terms is None or flushed is not None:
-            error = self.errors() + np.abs(self.mid) * self.per_result
-        if terms is not None:
-            narrow = self.error_of(terms)
-            error = narrow if flushed is None else np.where(flushed, error, narrow)
-        return error + self.largest_partial(0.0)
+    def rad(self):
+        """The radii, which are narrower where all terms are exact."""
+        exact_terms = self.exact_terms()
+        if exact_terms is None:
+            return self.wide_rad()
+        where, terms, held = exact_terms
+        narrow = self.error_of(terms, self.mid[where]) + self.largest_partial(0.0)
+        if where is ... and held is True:
+            return narrow
+        rad = self.wide_rad()
+        rad[where] = np.where(held, narrow, rad[where])
+        return rad
 
-    def error_of(self, terms):
-        """The errors of sums of exact terms.
+    def wide_rad(self):
+        """The radii, whatever the terms are."""
+        return self.errors() + np.abs(self.mid) * self.per_result + self.largest_partial(0.0)
+
+    def error_of(self, terms, mid):
+        """The errors of sums of exact terms, which are `mid`.
 
         In whatever order they are added, the j-th largest partial sum has at most
         ``count - j + 1`` terms, and a partial sum of k terms is at most the sum of the k largest of
@@ -611,7 +629,7 @@ class _Sum:
         partial = np.maximum(up, -down)
         magnitude = up[..., -1] - down[..., -1]
         # One term alone is no sum; in its place, the last sum of all.
-        partial[..., 0] = np.abs(self.mid)
+        partial[..., 0] = np.abs(mid)
         errors = magnitude * (self.gamma * (2 + self.gamma)) + self.largest_partial(0.0)
         partial += errors[..., None]
         binades = self.arithmetic.binade(partial)
@@ -621,15 +639,12 @@ class _Sum:
         # In float64 the terms are rounded already.
         return additions * self.unit + products * self.inflate + magnitude * (2 * _U64)
 
-    def settled(self, result):
+    def settled(self):
         """Decide sum by sum: by the terms, if something is known of all of them."""
         arithmetic, largest = self.arithmetic, self.arithmetic.largest
         known = ~self.anything()
         clear = known & (self.largest_partial(self.magnitude()) <= largest * _EDGE)
-        terms = self.few()
-        if terms is not None:
-            rad = np.where(clear, self.rad(terms), result.rad)
-            result = BoundedArray(result.mid, rad, arithmetic)
+        result = BoundedArray(self.mid, self.wide_rad(), arithmetic)
         nan, up, down = (np.zeros(np.shape(clear), dtype=bool) for _ in range(3))
         # NaN whatever the other terms are; so a network full of it takes no look at its terms.
         poisoned = np.isnan(result.mid) & self.has_nan()
@@ -651,15 +666,16 @@ class _Sum:
         up[where] &= (negative <= room) & ~unknown
         down[where] = has_minus | ((result.mid + result.rad)[where] < -beyond)
         down[where] &= (positive <= room) & ~unknown
+        result = BoundedArray(self.mid, np.where(clear, self.rad(), result.rad), arithmetic)
         return _decided(result, clear, nan, up, down)
 
 
 class _SumOfProducts(_Sum):
     """The product of `a` and the matrix `b`, with a bias, if any, at any place of each sum."""
 
-    def __init__(self, a, b, mid, bias=None):
+    def __init__(self, a, b, bias=None):
         self.a, self.b, self.bias = a, b, bias
-        count = b.mid.shape[-2]
+        mid, count = np.matmul(a.mid, b.mid), b.mid.shape[-2]
         reach = count * a.reach() * b.reach()
         if bias is not None:
             mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
@@ -675,19 +691,24 @@ class _SumOfProducts(_Sum):
             errors = errors + np.matmul(np.abs(self.a.mid), self.b.operand_rad()) * self.per_radius
         return errors if self.bias is None else errors + self.error_of_each(self.bias)
 
-    def few(self):
-        exact = self.a.exact and self.b.exact and (self.bias is None or self.bias.exact)
-        if not exact or not 0 < self.count <= _FEW:
+    def exact_terms(self):
+        if not 0 < self.count <= _FEW:
             return None
-        terms = np.multiply(*_factors(self.a.mid, self.b.mid))
-        return terms if self.bias is None else _appended(terms, self.bias.mid)
-
-    def flushed(self):
-        parts = [x for x in (self.a, self.b, self.bias) if x is not None]
-        if all([x.operand_rad() is None for x in parts]):
+        a, b, bias = self.a, self.b, self.bias
+        rads = a.operand_rad(), b.operand_rad(), None if bias is None else bias.operand_rad()
+        held = _all_exact(*rads)
+        if held is None:
+            where = ...
+        elif held.any():
+            held = np.broadcast_to(held, self.mid.shape)
+            where = held.reshape(len(held), -1).any(axis=1) if a.stacked else ...
+        else:
             return None
-        flushed = _any_factor(self.a.rad_as_operand() > 0, self.b.rad_as_operand() > 0)
-        return flushed if self.bias is None else flushed | (self.bias.rad_as_operand() > 0)
+        factors = _factors(_of_rows(a.mid, where), _of_rows(b.mid, where))
+        terms = np.multiply(*factors)
+        if bias is not None:
+            terms = _appended(terms, _of_rows(bias.mid, where))
+        return where, terms, True if held is None else held[where]
 
     def anything(self):
         anything = _any_factor(np.isinf(self.a.rad), np.isinf(self.b.rad))
@@ -715,6 +736,27 @@ class _SumOfProducts(_Sum):
             return low, high
         ends = [np.broadcast_to(end, where.shape)[where] for end in self.bias.ends()]
         return [_appended(x, end) for x, end in zip((low, high), ends)]
+
+
+def _all_exact(a, b, bias):
+    """Which sums of ``a @ b + bias`` have exact terms alone, by radii; None for all of them."""
+    if a is None and b is None and bias is None:
+        return None
+    a, b = (None if x is None else x > 0 for x in (a, b))
+    inexact = None if bias is None else bias > 0
+    if a is not None:
+        rows = a.any(axis=-1)[..., None]
+        inexact = rows if inexact is None else inexact | rows
+    if b is not None:
+        columns = b.any(axis=-2)
+        columns = columns if a is not None and a.ndim == 1 else columns[..., None, :]
+        inexact = columns if inexact is None else inexact | columns
+    return ~inexact
+
+
+def _of_rows(array, where):
+    """The rows that are marked; an array that is the same in all rows stays so."""
+    return array if where is ... or len(array) == 1 else array[where]
 
 
 def _factors(a, b):
@@ -768,56 +810,28 @@ class _SumOfElements(_Sum):
         return [x.reshape(np.shape(self.mid) + (self.count,))[where] for x in ends]
 
 
-class _MatrixProduct(BoundedArray):
-    """A product that is not added up before it is known whether a bias is one of the terms."""
-
-    def __init__(self, a, b):
-        self.operands = a, b, np.matmul(a.mid, b.mid)
-        self.arithmetic = a.arithmetic
-
-    def __getattr__(self, name):
-        # Called for what is missing: at first, what BoundedArray's constructor sets.
-        if name not in ("mid", "_rad", "_reach"):
-            raise AttributeError(name)
-        balls = _SumOfProducts(*self.operands).balls()
-        BoundedArray.__init__(self, balls.mid, balls.rad, balls.arithmetic, balls.reach())
-        return getattr(self, name)
-
-    def as_stack(self):
-        if self.stacked:
-            return self
-        a, b, _ = self.operands
-        result = _MatrixProduct(a.as_stack(), b.as_stack())
-        result.stacked = True
-        return result
-
-    def takes(self, bias):
-        """Whether each sum has one number of `bias`: as in a bias, or a query added to features."""
-        mid = self.operands[2]
-        if bias.ndim == 1:
-            return bias.shape == mid.shape[-1:]
-        ndim = self.operands[0].ndim
-        if bias.ndim > ndim:
-            return False
-        return np.broadcast(mid, bias.with_axes(ndim).mid).shape == mid.shape
-
-    def plus(self, bias):
-        """The product with a bias, which comes last or, if the arithmetic says so, anywhere."""
-        is_affine = bias.ndim == 1
-        if self.arithmetic.bias_anywhere:
-            bias = bias.with_axes(self.operands[0].ndim)
-            result = _SumOfProducts(*self.operands, bias=bias).balls()
-        else:
-            result = _plain_add(self, bias)
-        result.is_affine = is_affine
-        return result
-
-
 def _matmul(a, b):
     """``[..., K] @ [K, M]``."""
     if b.ndim != 2 or a.ndim < 1 + a.stacked:
         raise TypeError("no bound is known for a product of {} and {}".format(a.shape, b.shape))
-    return _MatrixProduct(a, b.with_axes(a.ndim))
+    result = _SumOfProducts(a, b.with_axes(a.ndim)).balls()
+    result.factors = a, b
+    return result
+
+
+def _affine(a, b, bias):
+    """``a @ b + bias``, with the bias last or, if the arithmetic says so, anywhere in each sum."""
+    arithmetic = next(x.arithmetic for x in (a, b, bias) if isinstance(x, BoundedArray))
+    a, b, bias = (_lift(x, arithmetic) for x in (a, b, bias))
+    stacked = a.stacked or b.stacked or bias.stacked
+    if stacked:
+        a, b, bias = a.as_stack(), b.as_stack(), bias.as_stack()
+    if arithmetic.bias_anywhere:
+        result = _SumOfProducts(a, b.with_axes(a.ndim), bias.with_axes(a.ndim)).balls()
+    else:
+        result = _plain_add(_like(_matmul(a, b), a), bias)
+    result.stacked, result.is_affine = stacked, bias.ndim == 1
+    return result
 
 
 def _total(a, axis=None, keepdims=False):
@@ -1002,26 +1016,52 @@ def _passed_on(result, known):
     return _decided(result, known, known & nan, known & up, known & down)
 
 
+def admissible(a, axis):
+    """Which elements may be the arg max along an axis: those that no other is larger than for sure.
+
+    Of exact numbers, where two are the largest it is the first. Where subnormal ones are taken for
+    zeros, all of a row are.
+    """
+    axis, rad, size = a.axes(axis) % a.mid.ndim, a.rad_as_operand(), np.abs(a.mid)
+    flushed = (size < a.arithmetic.smallest) & (rad > 0)
+    held = (rad == 0) | (flushed & (rad == size))
+    largest = np.maximum.reduce(a.mid - rad, axis=axis, keepdims=True)
+    unknown = (np.isnan(a.mid) | np.isinf(rad)).any(axis=axis, keepdims=True)
+    may_be = (a.mid + rad >= largest) | unknown
+    if not held.any():
+        return may_be
+    places = np.arange(a.mid.shape[axis]).reshape([-1] + [1] * (a.mid.ndim - axis - 1))
+    first, flushed = (
+        np.expand_dims(x.argmax(axis=axis), axis) for x in (a.mid, np.where(flushed, 0.0, a.mid))
+    )
+    chosen = (places == first) | (places == flushed)
+    return np.where(held.all(axis=axis, keepdims=True), chosen, may_be)
+
+
 def _argmax(a, axis):
-    """The arg max of exact numbers, which depends on whether subnormals are flushed."""
-    if not a.exact:
-        raise TypeError("the arg max of rounded numbers is not one number: follow the subject's")
-    axis = a.axes(axis)
-    index = np.argmax(a.mid, axis=axis)
-    if a.operand_rad() is None:
-        return _like(exact(index, a.arithmetic), a)
-    other = np.argmax(a.mid * (a.operand_rad() == 0), axis=axis)
-    return _like(BoundedArray((index + other) / 2, np.abs(index - other) / 2, a.arithmetic), a)
+    """The arg max: of those that may be it, the first and the last are the ends of the ball."""
+    may_be = np.moveaxis(admissible(a, axis), a.axes(axis), -1)
+    first = may_be.argmax(axis=-1)
+    last = may_be.shape[-1] - 1 - may_be[..., ::-1].argmax(axis=-1)
+    if (first == last).all():
+        return _like(exact(first, a.arithmetic), a)
+    return _like(BoundedArray((first + last) / 2, (last - first) / 2, a.arithmetic), a)
 
 
 def _where(condition, x, y):
-    """The plain number `x` where an exact condition holds, elsewhere `y`."""
-    if not getattr(condition, "exact", False) or np.ndim(x) or np.ndim(y):
-        raise TypeError("no bound is known for a choice between arrays, or one that is uncertain")
-    return _like(exact(np.where(condition.mid, x, y), condition.arithmetic), condition)
+    """The plain number `x` where a condition holds, elsewhere `y`; where either may be, both."""
+    if not isinstance(condition, BoundedArray) or np.ndim(x) or np.ndim(y):
+        raise TypeError("no bound is known for a choice between arrays")
+    if condition.exact or not condition.rad.any():
+        return _like(exact(np.where(condition.mid, x, y), condition.arithmetic), condition)
+    doubt = condition.rad > 0
+    mid = np.where(doubt, (x + y) / 2, np.where(condition.mid, x, y)).astype(np.float64)
+    rad = np.where(doubt, abs(x - y) / 2, 0.0)
+    return _like(BoundedArray(mid, rad, condition.arithmetic), condition)
 
 
 def _reshape(a, shape):
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if a.stacked:
         shape = (len(a.mid),) + shape
     return a._moved(a.mid.reshape(shape), None if a.exact else a.rad.reshape(shape))
@@ -1063,6 +1103,50 @@ def _ones_like(a):
     return exact(np.ones(a.shape), a.arithmetic)
 
 
+def _anywhere(function):
+    """A function that moves elements, on arrays of balls: by what it makes of their places."""
+
+    def moved(a, *args, **kwargs):
+        places = function(np.arange(int(np.prod(a.shape))).reshape(a.shape), *args, **kwargs)
+        if isinstance(places, list):
+            return [_at(a, each) for each in places]
+        return _at(a, places)
+
+    return moved
+
+
+def _at(a, places):
+    def taken(array):
+        if array is None:
+            return None
+        flat = array.reshape(len(array), -1) if a.stacked else array.reshape(-1)
+        return flat[..., places.ravel()].reshape(flat.shape[:-1] + places.shape)
+
+    return a._moved(taken(a.mid), taken(a._rad))
+
+
+def _vstack(arrays):
+    return _concatenate(arrays, axis=0)
+
+
+# What only moves elements, of one array or of a list of them.
+_ANYWHERE = (
+    np.transpose,
+    np.swapaxes,
+    np.moveaxis,
+    np.flip,
+    np.squeeze,
+    np.expand_dims,
+    np.ravel,
+    np.broadcast_to,
+    np.split,
+    np.array_split,
+    np.roll,
+    np.repeat,
+    np.tile,
+    np.take,
+)
+
 _UFUNCS = {
     np.add: _add,
     np.subtract: _subtract,
@@ -1089,6 +1173,11 @@ _FUNCTIONS = {
     np.concatenate: _concatenate,
     np.hstack: _hstack,
     np.stack: _stack,
+    np.vstack: _vstack,
     sigmoid: _sigmoid,
     softmax: _softmax,
+    affine: _affine,
+    **{function: _anywhere(function) for function in _ANYWHERE},
 }
+
+MOVES = frozenset((np.reshape, np.concatenate, np.stack, np.hstack, np.vstack) + _ANYWHERE)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import warnings
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
@@ -79,13 +78,10 @@ class Case:
         """[batch, ..., outputs]."""
         return self.arrays["labels"]
 
-    def oracle(self, dtype: Any, follow: Optional[np.ndarray] = None) -> Dict[str, np.ndarray]:
-        """The trace of the oracle, free-running, in plain arrays of `dtype`."""
+    def oracle(self, dtype: Any) -> Dict[str, np.ndarray]:
+        """The trace of the oracle in plain arrays of `dtype`."""
         arrays = [array.astype(dtype) for array in self.parameters + [self.inputs, self.labels]]
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            # Of no rows accuracy and loss are NaN, which NumPy warns of.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            return self.model.free_running(self.config, arrays[:-2], *arrays[-2:], follow=follow)
+        return self.model.compute(self.config, arrays[:-2], *arrays[-2:])
 
 
 def smallest_case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any]) -> Case:

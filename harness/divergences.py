@@ -15,9 +15,7 @@ from harness.arithmetic import arithmetic
 from harness.bounded import BoundedArray, exact
 from harness.case import Case, smallest_case
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
-from models.cells import Linear
-from models.functions import accuracy, log_loss, one_hot
-from models.steps import before
+from models.functions import accuracy, affine, log_loss, one_hot
 
 # The oldest TensorFlow that is tested.
 OLDEST = (1, 13)
@@ -316,16 +314,18 @@ def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
     initial = np.zeros_like(windows[:, 0])
     if side == "decoder":
         initial = trace["encoder_windows"][:, -1]
-    steps = zip(
-        np.moveaxis(trace[side + "_states"], 1, 0), np.moveaxis(before(initial, windows), 1, 0)
-    )
+    before = np.concatenate([initial[:, None], windows[:, :-1]], axis=1)
+    steps = zip(np.moveaxis(trace[side + "_states"], 1, 0), np.moveaxis(before, 1, 0))
     covered, values, rads = [], [], []
     for state, window in steps:
-        query = Linear(kernel, bias)(exact(state, _FLOAT32))
+        query = affine(exact(state, _FLOAT32), kernel, bias)
         read = np.matmul(exact(window, _FLOAT32), attn_w[0, 0]) + query[:, None, :]
         features = np.tanh(read)
-        wrong = np.isnan(features.mid) & _in_packets(features.mid)
+        packets = _in_packets(features.mid)
+        wrong = np.isnan(features.mid) & packets
         mid, rad = (np.where(wrong, x, y) for x, y in ((-1, features.mid), (0, features.rad)))
+        # Where the order of the sum decides whether it is NaN, nothing is known.
+        wrong |= np.isinf(features.rad) & packets
         energies = np.sum(attn_v * BoundedArray(mid, rad, _FLOAT32), axis=2)
         covered.append(wrong.any(axis=-1))
         values.append(energies.mid)

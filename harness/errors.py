@@ -15,3 +15,7 @@ class SubjectError(Exception):
 def in_one_line(error: BaseException) -> str:
     """The type and the text of an error, to end a sentence with."""
     return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")
+
+
+class OracleError(Exception):
+    """An oracle does what cannot be bounded or teacher-forced; the text says what."""

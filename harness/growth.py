@@ -11,9 +11,11 @@ import numpy as np
 
 from harness.case import Case
 from harness.errors import SubjectError
+from harness.forcing import follow
 from harness.subjects import Subject
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
 from models import MODELS, Model
+from models.layout import STATE
 
 # Long and chaotic, where the two ways of looking differ most: times the square root of their
 # fan-in, weights have this standard deviation.
@@ -77,7 +79,7 @@ def growth(sample: str, judged: Iterable[Judged]) -> Growth:
             expected: Mapping[str, np.ndarray] = {n: a.expected for n, a in arrays.items()}
             if run == FREE_RUNNING:
                 # Not the middle of the bound, which strays once the bound is wide.
-                expected = case.oracle(np.float64, trace["predictions"])
+                expected = follow(case, trace)
             errors[run].append(np.max(np.abs(actual - _states(case, expected)), axis=-1))
             bound = _states(case, {name: array.bound for name, array in arrays.items()})
             bounds[run].append(np.max(bound, axis=-1))
@@ -126,10 +128,12 @@ def _chaotic(random: np.random.RandomState, model: Model, config: object) -> Cas
 
 def _states(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """The states [batch, steps, units] in the order in which they are computed, in float64."""
-    if "outputs" in arrays:
-        units = case.config.num_units
-        forward, backward = arrays["outputs"][..., :units], arrays["outputs"][..., units:]
-        states = np.concatenate([forward, backward[:, ::-1]], axis=-1)
-    else:
-        states = np.concatenate([arrays["encoder_states"], arrays["decoder_states"]], axis=1)
-    return states.astype(np.float64)
+    found, sizes = [], case.config.sizes()
+    for traced in case.model.trace:
+        if traced.role == STATE:
+            units = traced.axes[-1]
+            ends = np.cumsum([sizes[part.size] for part in units])[:-1]
+            parts = np.split(arrays[traced.name], ends, axis=-1)
+            ordered = [x[:, ::-1] if part.backward else x for part, x in zip(units, parts)]
+            found.append(np.concatenate(ordered, axis=-1))
+    return np.concatenate(found, axis=1).astype(np.float64)

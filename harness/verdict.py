@@ -1,31 +1,22 @@
 """Verdicts: does a subject's trace lie within the bounds of the oracle's?
 
-The oracle is run twice on bounded arrays. *Teacher-forced*, it takes one step from each state that
-the subject recorded: the error does not grow along the steps, and what merely moves numbers
-(inputs, reversal, concatenation, the attention window, fed-back tokens, the arg max) is compared
-bit for bit. *Free-running*, it goes its own way from the initial state to the end. Together they
-say more than an end-to-end comparison: by induction every step is right, whatever the weights.
+*Teacher-forced*, the oracle takes one step from each state that the subject recorded: the error
+does not grow along the steps, and what merely moves numbers (inputs, reversal, concatenation, the
+attention window, fed-back tokens, the arg max) is compared bit for bit. *Free-running*, it goes its
+own way from the initial state to the end. Together they say more than an end-to-end comparison: by
+induction every step is right, whatever the weights. See :mod:`harness.forcing`.
 """
 
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from functools import partial
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from harness.arithmetic import Arithmetic
-from harness.bounded import BoundedArray, exact, exact_stack
 from harness.case import Case
 from harness.errors import SubjectError
+from harness.forcing import Expected, Plan, expect, plan_of, side_by_side
+from models.layout import CHOICE, Traced
 
 AGREE, DISAGREE, UNDECIDED, KNOWN = "agree", "disagree", "undecided", "known"
 TEACHER_FORCED, FREE_RUNNING = "teacher-forced", "free-running"
@@ -45,8 +36,7 @@ class ArrayVerdict(NamedTuple):
     agree, infinite where a special value or an exact one differs. ``undecided`` marks the elements
     about which the bound says nothing, ``doubts`` is their number. ``known`` marks those that known
     divergences excuse, None if there are none; ``worst`` is the largest ratio of the others, 0 if
-    there are none. ``exact`` says whether the array is compared bit for bit: there the two zeros
-    are different, too.
+    there are none.
     """
 
     name: str
@@ -59,7 +49,11 @@ class ArrayVerdict(NamedTuple):
     worst: float
     doubts: int
     known: Optional[np.ndarray] = None
-    exact: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether all of it is compared bit for bit: there the two zeros are different, too."""
+        return not self.bound.any()
 
     @property
     def wrong(self) -> np.ndarray:
@@ -94,11 +88,13 @@ class Verdict(NamedTuple):
     """The verdicts on all arrays, teacher-forced first, and the known divergences met.
 
     ``error`` is what came of the case instead of a trace: see :class:`harness.run.Outcome`.
+    ``missing`` are the arrays that the subject does not have, and that are not judged.
     """
 
     arrays: List[ArrayVerdict]
     known: Tuple[str, ...] = ()
     error: str = ""
+    missing: Tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
@@ -151,6 +147,8 @@ class Verdict(NamedTuple):
             "{} of {} elements undecided {}".format(self.undecided(run), self.elements(run), run)
             for run in (TEACHER_FORCED, FREE_RUNNING)
         ]
+        if self.missing:
+            parts.append("not judged, as the subject does not have it: " + ", ".join(self.missing))
         worst = self.worst()
         return "{}: largest error {:.2g} of its bound teacher-forced; {}".format(
             self.status, worst.worst if worst else 0.0, ", ".join(parts)
@@ -165,8 +163,8 @@ class StackVerdict(NamedTuple):
 
     ``arrays`` names the run and the array of each stretch of elements, ``actual`` holds the arrays
     [cases, ...] of the subject's traces. ``expected``, ``bound``, ``ratios`` and ``undecided`` are
-    [cases, elements], ``worst`` and ``doubts`` [cases, arrays], ``exact`` is [arrays]; see
-    :class:`ArrayVerdict`.
+    [cases, elements], ``worst`` and ``doubts`` [cases, arrays]; see :class:`ArrayVerdict`.
+    ``missing`` are the arrays that the subject does not have.
     """
 
     cases: List[Case]
@@ -178,7 +176,7 @@ class StackVerdict(NamedTuple):
     undecided: np.ndarray
     worst: np.ndarray
     doubts: np.ndarray
-    exact: List[bool]
+    missing: Tuple[str, ...]
 
     def verdict(self, row: int) -> Verdict:
         """The verdict on one of the cases."""
@@ -202,10 +200,9 @@ class StackVerdict(NamedTuple):
                     undecided,
                     worst=float(self.worst[row, k]),
                     doubts=int(self.doubts[row, k]),
-                    exact=self.exact[k],
                 )
             )
-        return Verdict(verdicts)
+        return Verdict(verdicts, missing=self.missing)
 
     def trace(self, row: int) -> Dict[str, np.ndarray]:
         """The subject's trace of one of the cases."""
@@ -254,15 +251,15 @@ def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -
     ----------
     case : Case
     trace : dict of str to array
-        What the subject computed, with the oracle's names and shapes.
+        What the subject computed, with the oracle's names and shapes; some of it may be missing.
     arithmetic : Arithmetic
         That of the subject.
 
     Raises
     ------
     SubjectError
-        If an array of the trace is missing, has another shape than the oracle's or is not of the
-        subject's numbers. The text names all such arrays.
+        If the trace has none of the oracle's arrays, or one of another shape than the oracle's or
+        not of the subject's numbers. The text names all such arrays.
     """
     return judge_stacks([case], [trace], arithmetic)[0].verdict(0)
 
@@ -308,35 +305,18 @@ def _judged(
     actual: Mapping[str, np.ndarray],
     arithmetic: Arithmetic,
 ) -> StackVerdict:
-    case = cases[0]
-    model, config = case.model, case.config
-    if not _are_numbers(case, actual, arithmetic):
-        shapes = {name: array.shape for name, array in case.oracle(np.float64).items()}
-        _check_trace(actual, shapes, arithmetic)
-        # What the oracle does not have is nobody's business.
-        actual = {name: actual[name] for name in shapes}
-
-    def held(array: np.ndarray) -> BoundedArray:
-        # A stack of one would be right, too, and slower.
-        return exact_stack(array, arithmetic) if len(cases) > 1 else exact(array[0], arithmetic)
-
-    chosen = _chosen(actual["predictions"], config.outputs)
-    predictions = held(chosen)
-    subject = dict({name: held(array) for name, array in actual.items()}, predictions=predictions)
-    parameters = [held(arrays[field.name]) for field in model.parameters(config)]
-    data = held(arrays["inputs"]), held(arrays["labels"])
-    with np.errstate(all="ignore"):
-        free = model.free_running(config, parameters, *data, follow=predictions)
-        _check_trace(actual, {name: array.shape for name, array in free.items()}, arithmetic)
-        forced = model.teacher_forced(config, parameters, *data, trace=subject)
-        forced["predictions"] = held(_largest_recorded(actual["scores"], chosen, arithmetic))
-        free = dict(free, predictions=held(_admissible(free["scores"].as_stack(), chosen)))
-        expected = [
-            (run, name, array)
-            for run, trace in ((TEACHER_FORCED, forced), (FREE_RUNNING, free))
-            for name, array in trace.items()
-        ]
-        return _compared(cases, expected, actual, arithmetic)
+    model, config = cases[0].model, cases[0].config
+    _check_trace(cases[0], actual, arithmetic)
+    names = [array.name for array in model.trace]
+    # What the oracle does not have is nobody's business.
+    plan = plan_of(model, config, tuple(name for name in names if name in actual))
+    recorded = side_by_side(plan, actual)
+    parameters = [arrays[field.name] for field in model.parameters(config)]
+    data = [arrays[field.name] for field in model.data]
+    oracle = partial(model.compute, config)
+    forced, free = expect(oracle, plan, parameters, data, recorded, arithmetic)
+    missing = tuple(name for name in names if name not in actual)
+    return _compared(cases, plan, forced, free, recorded, actual, missing)
 
 
 def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
@@ -353,118 +333,64 @@ def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray
     return arrays
 
 
-def _are_numbers(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> bool:
-    """Whether all arrays are of the right numbers, and the predictions are ready to be followed."""
-    predictions = actual.get("predictions")
-    followed = predictions is not None and predictions.shape[1:] == case.labels.shape[:-1]
-    return followed and all(_is_number(name, actual[name], arithmetic) for name in actual)
+def _check_trace(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> None:
+    """Raise a SubjectError that says of every array what is wrong with it."""
+    wrong = []
+    for traced in case.model.trace:
+        if traced.name not in actual:
+            continue
+        array, shape = actual[traced.name], traced.shape(case.config)
+        if array.shape[1:] != shape:
+            found = list(array.shape[1:])
+            wrong.append("{!r} has the shape {}, not {}".format(traced.name, found, list(shape)))
+        if not _is_number(traced, array, arithmetic):
+            kind = "of integers" if traced.role == CHOICE else arithmetic.name
+            wrong.append("{!r} is {}, not {}".format(traced.name, array.dtype.name, kind))
+    if not any(traced.name in actual for traced in case.model.trace):
+        names = ", ".join(traced.name for traced in case.model.trace)
+        wrong.append("it has none of {}".format(names))
+    if wrong:
+        raise SubjectError("WrongTrace: {}".format("; ".join(wrong)))
 
 
-def _is_number(name: str, array: np.ndarray, arithmetic: Arithmetic) -> bool:
-    """Whether an array is of the subject's numbers; predictions are of whole ones, of any width.
+def _is_number(traced: Traced, array: np.ndarray, arithmetic: Arithmetic) -> bool:
+    """Whether an array is of the subject's numbers; choices are whole numbers of any width.
 
     An array without numbers, as of no steps, may be of any.
     """
     if not array.size and array.dtype.kind in "biuf":
         return True
-    if name == "predictions":
+    if traced.role == CHOICE:
         return array.dtype.kind in "iu"
     return array.dtype.newbyteorder("=") == arithmetic.name
 
 
-def _check_trace(
-    actual: Mapping[str, np.ndarray],
-    shapes: Mapping[str, Tuple[int, ...]],
-    arithmetic: Arithmetic,
-) -> None:
-    """Raise a SubjectError that says of every array what is wrong with it."""
-    missing, wrong = [], []
-    for name, shape in shapes.items():
-        if name not in actual:
-            missing.append(repr(name))
-            continue
-        array = actual[name]
-        if array.shape[1:] != shape:
-            found = list(array.shape[1:])
-            wrong.append("{!r} has the shape {}, not {}".format(name, found, list(shape)))
-        if not _is_number(name, array, arithmetic):
-            kind = "of integers" if name == "predictions" else arithmetic.name
-            wrong.append("{!r} is {}, not {}".format(name, array.dtype.name, kind))
-    if missing:
-        wrong.insert(0, "it has no {}".format(", ".join(missing)))
-    if wrong:
-        raise SubjectError("WrongTrace: {}".format("; ".join(wrong)))
-
-
-def _chosen(predictions: np.ndarray, classes: int) -> np.ndarray:
-    """The subject's predictions, to be followed; one that is no class at all counts as class 0.
-
-    Following it is safe: the fed-back row and the arg max are compared as well.
-    """
-    return np.where((predictions >= 0) & (predictions < classes), predictions, 0).astype(np.intp)
-
-
-def _largest_recorded(
-    scores: np.ndarray, predictions: np.ndarray, arithmetic: Arithmetic
-) -> np.ndarray:
-    """The predictions, each replaced by the arg max of the recorded scores unless it is that.
-
-    Where it is read, a subnormal number may be flushed to zero: of every row none, or all.
-    """
-    largest = np.argmax(scores, axis=-1)
-    flushed = np.where(np.abs(scores) < arithmetic.smallest, 0.0, scores)
-    return np.where(predictions == np.argmax(flushed, axis=-1), predictions, largest)
-
-
-def _admissible(scores: BoundedArray, predictions: np.ndarray) -> np.ndarray:
-    """The predictions, each replaced by the oracle's own where no rounding could lead to it."""
-    low = scores.mid - scores.rad
-    high = scores.mid + scores.rad
-    chosen = np.take_along_axis(high, predictions[..., None], axis=-1)[..., 0]
-    # NaN: NumPy's arg max is the first NaN, and teacher-forced the subject's is held against it.
-    unknown = np.isnan(scores.mid).any(axis=-1) | np.isinf(scores.rad).any(axis=-1)
-    admissible = unknown | (chosen >= np.max(low, axis=-1))
-    return np.where(admissible, predictions, np.argmax(scores.mid, axis=-1))
-
-
 def _compared(
     cases: List[Case],
-    expected: List[Tuple[str, str, Any]],
+    plan: Plan,
+    forced: Expected,
+    free: Expected,
+    recorded: np.ndarray,
     actual: Mapping[str, np.ndarray],
-    arithmetic: Arithmetic,
+    missing: Tuple[str, ...],
 ) -> StackVerdict:
-    """The verdicts on arrays, each given with its run and its name.
+    """The verdicts on all arrays, whose elements lie side by side in both runs."""
+    names = [name for name, _ in plan.arrays]
+    sizes = np.tile([np.prod(shape, dtype=int) for _, shape in plan.arrays], 2)
+    mid, rad = (np.concatenate(parts, axis=1) for parts in zip(forced, free))
+    value = np.concatenate([recorded, recorded], axis=1)
 
-    Small arrays cost what calls of NumPy cost, so all elements of all arrays are compared at once.
-    """
-    found = [actual[name] for _, name, _ in expected]
-    held = [
-        (x if isinstance(x, BoundedArray) else exact(x, arithmetic)).as_stack()
-        for _, _, x in expected
-    ]
-
-    def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
-        # What is the same in all cases, such as no steps at all, is held once.
-        repeated = (
-            x if len(x) == len(y) else np.broadcast_to(x, y.shape) for x, y in zip(arrays, found)
-        )
-        rows = [x.reshape(len(x), -1) for x in repeated]
-        return np.concatenate(rows, axis=1).astype(np.float64, copy=False)
-
-    sizes = np.array([array[0].size for array in found])
-    mid, rad = (side_by_side(getattr(x, part) for x in held) for part in ("mid", "rad"))
-    value = side_by_side(found)
-    exactly = np.repeat([array.exact for array in held], sizes)
-
-    error = np.abs(value - mid)
-    same = (value == mid) & ~(exactly & (np.signbit(value) != np.signbit(mid)))
-    same |= np.isnan(value) & np.isnan(mid)
-    outside = np.where(exactly | np.isnan(error), np.inf, error / rad)
-    ratios = np.where(same | np.isinf(rad), 0.0, outside)
-    undecided = (rad > WIDE * _range(mid, rad, sizes)) & (ratios <= 1)
+    with np.errstate(all="ignore"):
+        error = np.abs(value - mid)
+        exactly = rad == 0
+        same = (value == mid) & ~(exactly & (np.signbit(value) != np.signbit(mid)))
+        same |= np.isnan(value) & np.isnan(mid)
+        outside = np.where(exactly | np.isnan(error), np.inf, error / rad)
+        ratios = np.where(same | np.isinf(rad), 0.0, outside)
+        undecided = (rad > WIDE * _range(mid, rad, sizes)) & (ratios <= 1)
     return StackVerdict(
         cases,
-        [(run, name) for run, name, _ in expected],
+        [(run, name) for run in (TEACHER_FORCED, FREE_RUNNING) for name in names],
         actual,
         mid,
         rad,
@@ -472,7 +398,7 @@ def _compared(
         undecided,
         worst=_by_array(np.maximum, ratios, sizes),
         doubts=_by_array(np.add, undecided, sizes),
-        exact=[array.exact for array in held],
+        missing=missing,
     )
 
 

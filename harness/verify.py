@@ -11,6 +11,7 @@ from harness.case import Case
 from harness.check import verdict_on
 from harness.data import Data
 from harness.errors import UserError
+from harness.forcing import follow
 from harness.growth import Judged
 from harness.subjects import Subject
 from harness.training import Weights
@@ -151,7 +152,7 @@ def verify(
         raise UserError("TensorFlow cannot compute {}: {}.".format(model.name, verdict.error))
     if judged:
         judged(Judged(case, trace, verdict))
-    expected = _expected(case, trace["predictions"])
+    expected = _expected(case, trace)
     return Verification(
         model=model.name,
         data=data.name,
@@ -170,13 +171,13 @@ def verify(
     )
 
 
-def _expected(case: Case, follow: np.ndarray) -> Dict[str, np.ndarray]:
+def _expected(case: Case, recorded: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
     """The oracle's trace in float64, fed the subject's tokens.
 
     The predictions and the accuracy are its own nevertheless, not those that it was told to
     follow. The accuracy is rounded to float32, where it can be equal to a subject's.
     """
-    trace = case.oracle(np.float64, follow)
+    trace = follow(case, recorded)
     trace["predictions"] = np.argmax(trace["scores"], axis=-1)
     trace["accuracy"] = np.float32(accuracy(trace["predictions"], case.labels))
     return trace

@@ -5,7 +5,10 @@
 """
 
 import importlib
+import warnings
 from typing import Any, Callable, Dict, NamedTuple, Tuple
+
+import numpy as np
 
 from models import attention, bidirectional, seq2seq
 from models.layout import Field, Traced
@@ -20,12 +23,23 @@ class Model(NamedTuple):
     parameters: Callable[[Any], Tuple[Field, ...]]
     data: Tuple[Field, ...]
     trace: Tuple[Traced, ...]
-    free_running: Callable
-    teacher_forced: Callable
+    oracle: Callable
 
     def fields(self, config: Any) -> Tuple[Field, ...]:
         """Every array of a case: the parameters in TensorFlow's order, then inputs and labels."""
         return self.parameters(config) + self.data
+
+    def compute(self, config: Any, parameters: Any, *data: Any) -> Dict[str, Any]:
+        """The oracle's trace, in the arithmetic of the arrays, with the empty ones of no steps."""
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            # Of no rows accuracy and loss are NaN, which NumPy warns of.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            trace = self.oracle(config, parameters, *data)
+        for array in self.trace:
+            shape = array.shape(config)
+            if 0 in shape and array.name not in trace:
+                trace[array.name] = np.zeros(shape)
+        return trace
 
     def place(self, config: Any, name: str, index: Tuple[int, ...]) -> str:
         """What stands at an index of an array of the trace, in words."""
@@ -44,8 +58,7 @@ def _model(package: Any) -> Model:
         parameters=package.config.parameters,
         data=package.config.DATA,
         trace=package.config.TRACE,
-        free_running=package.oracle.free_running,
-        teacher_forced=package.oracle.teacher_forced,
+        oracle=package.oracle.oracle,
     )
 
 

@@ -31,19 +31,31 @@ class Field(NamedTuple):
 class Part(NamedTuple):
     """What an axis of the trace, or a stretch of it, counts: such as units, and how many.
 
-    ``size`` is a config field, of which ``less`` are missing.
+    ``size`` is a config field, of which ``less`` are missing. ``backward`` units are computed from
+    the last step to the first.
     """
 
     label: str
     size: str
     less: int = 0
+    backward: bool = False
+
+
+# What an array of the trace is. A choice is a class by its number, the arg max of scores; a
+# copy has only numbers that stand in other arrays, too.
+STATE, SCORE, CHOICE, COPY, VALUE = "state", "score", "choice", "copy", "value"
 
 
 class Traced(NamedTuple):
-    """A named array of the trace; an axis is the parts that lie along it, one after the other."""
+    """A named array of the trace; an axis is the parts that lie along it, one after the other.
+
+    ``role`` is "state", "score", "choice", "copy" or "value". Choices are whole numbers, all others
+    numbers of the subject's precision.
+    """
 
     name: str
     axes: Tuple[Tuple[Part, ...], ...]
+    role: str = VALUE
 
     def shape(self, config: Any) -> Tuple[int, ...]:
         """The shape under ``config``."""
@@ -75,9 +87,9 @@ UNIT = (Part("unit", "num_units"),)
 def judged(*rows: Tuple[Part, ...]) -> Tuple[Traced, ...]:
     """What all models do with their scores, of which there is one row for each of `rows`."""
     return (
-        Traced("scores", rows + (CLASS,)),
+        Traced("scores", rows + (CLASS,), SCORE),
         Traced("probabilities", rows + (CLASS,)),
-        Traced("predictions", rows),
+        Traced("predictions", rows, CHOICE),
         Traced("accuracy", ()),
         Traced("loss", ()),
     )

@@ -5,8 +5,10 @@ from typing import Dict, Optional, Tuple
 
 from models.layout import (
     CLASS,
+    COPY,
     FED_BACK,
     ROW,
+    STATE,
     STEP,
     TOKEN,
     UNIT,
@@ -87,12 +89,12 @@ def _trace_of(side: str, steps: Tuple[Part, ...]) -> Tuple[Traced, ...]:
     slot, unit = (Part("slot", "attn_length"),), (Part("unit", "attn_size"),)
     return (
         Traced(side + "_cell_inputs", (ROW, steps, (Part("input", side + "_input_size"),))),
-        Traced(side + "_states", (ROW, steps, UNIT)),
+        Traced(side + "_states", (ROW, steps, UNIT), STATE),
         Traced(side + "_energies", (ROW, steps, slot)),
         Traced(side + "_alignments", (ROW, steps, slot)),
         Traced(side + "_attentions", (ROW, steps, unit)),
-        Traced(side + "_windows", (ROW, steps, slot, unit)),
         Traced(side + "_outputs", (ROW, steps, unit)),
+        Traced(side + "_windows", (ROW, steps, slot, unit), COPY),
     )
 
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Dict, Tuple
 
 from models.layout import (
+    COPY,
     ROW,
+    STATE,
     STEP,
     UNIT,
     Field,
@@ -57,10 +59,15 @@ DATA = (
 TRACE = (
     Traced(
         "outputs",
-        (ROW, STEP, (Part("forward unit", "num_units"), Part("backward unit", "num_units"))),
+        (
+            ROW,
+            STEP,
+            (Part("forward unit", "num_units"), Part("backward unit", "num_units", backward=True)),
+        ),
+        STATE,
     ),
-    Traced("forward_final_state", (ROW, UNIT)),
-    Traced("backward_final_state", (ROW, UNIT)),
+    Traced("forward_final_state", (ROW, UNIT), COPY),
+    Traced("backward_final_state", (ROW, UNIT), COPY),
 ) + judged(ROW)
 
 

@@ -6,6 +6,5 @@ is not imported here, because it needs TensorFlow.
 
 from models.cells.attention import AttentionCellWrapper
 from models.cells.basic import BasicRNNCell
-from models.cells.linear import Linear
 
-__all__ = ["AttentionCellWrapper", "BasicRNNCell", "Linear"]
+__all__ = ["AttentionCellWrapper", "BasicRNNCell"]

@@ -4,20 +4,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.cells.linear import Linear
-from models.functions import softmax
+from models.functions import affine, softmax
 
 
 class Step(NamedTuple):
-    """One step: what the cell reads, its state, how the slots score and weigh, and what follows."""
+    """Everything that one step computes.
+
+    What the cell reads and its new state; how well each slot of the window answers the state, and
+    the softmax of that; the mean of the slots under it; the output, and the window that has it.
+    """
 
     cell_input: Any
     state: Any
-    energy: Any
-    alignment: Any
+    energies: Any
+    alignments: Any
     attention: Any
-    window: Any
     output: Any
+    window: Any
+
+    def result(self):
+        """The output [batch, attn_size] and the new state, as of any cell."""
+        return self.output, (self.state, self.attention, self.window)
 
 
 class AttentionCellWrapper:
@@ -58,12 +65,11 @@ class AttentionCellWrapper:
 
     def load(self, parameters):
         """Take the ten parameters in TensorFlow's creation order; return self."""
-        w1, b1, w2, b2, attn_w, self.attn_v, wq, bq, w3, b3 = parameters
-        self.input_projection = Linear(w1, b1)
-        self.cell.load((w2, b2))
-        self.attn_w = attn_w[0, 0]
-        self.query = Linear(wq, bq)
-        self.output_projection = Linear(w3, b3)
+        self.input_projection = parameters[0:2]
+        self.cell.load(parameters[2:4])
+        self.attn_w, self.attn_v = parameters[4:6]
+        self.query_projection = parameters[6:8]
+        self.output_projection = parameters[8:10]
         return self
 
     def zero_state(self, batch_size, dtype):
@@ -76,41 +82,21 @@ class AttentionCellWrapper:
 
     def __call__(self, inputs, state):
         """One step: [batch, inputs] and the state -> output [batch, attn_size], new state."""
-        step = self.step(inputs, state)
-        return step.output, (step.state, step.attention, step.window)
+        return self.step(inputs, state).result()
 
     def step(self, inputs, state):
         """The same, with everything that is computed on the way."""
-        state, attention, window = state
-        cell_input = self.project_input(inputs, attention)
-        _, state = self.cell(cell_input, state)
-        energy = self.score(state, window)
-        alignment = softmax(energy)
-        attention = self.attend(alignment, window)
-        output = self.project_output(state, attention)
-        window = self.shift(window, output)
-        return Step(cell_input, state, energy, alignment, attention, window, output)
+        cell_state, attention, window = state
+        cell_input = affine(np.hstack([inputs, attention]), *self.input_projection)
+        cell_output, cell_state = self.cell(cell_input, cell_state)
 
-    def project_input(self, inputs, attention):
-        """What the inner cell reads is a linear map of the input and the last attention."""
-        return self.input_projection(np.hstack([inputs, attention]))
+        query = affine(cell_state, *self.query_projection)
+        # A convolution with a kernel of 1 x 1 is a product for each slot.
+        features = np.tanh(np.matmul(window, self.attn_w[0, 0]) + query[:, None, :])
+        energies = np.sum(self.attn_v * features, axis=2)
+        alignments = softmax(energies)
+        attention = np.sum(alignments[:, :, None] * window, axis=1)
 
-    def score(self, cell_state, window):
-        """How well each slot answers the query of the cell's state: [batch, attn_length]."""
-        query = self.query(cell_state)
-        features = np.tanh(np.matmul(window, self.attn_w) + query[:, None, :])
-        return np.sum(self.attn_v * features, axis=2)
-
-    @staticmethod
-    def attend(alignment, window):
-        """The mean of the slots, weighted by `alignment` [batch, attn_length]."""
-        return np.sum(alignment[:, :, None] * window, axis=1)
-
-    def project_output(self, cell_output, attention):
-        """The output is a linear map of the cell's output and the attention."""
-        return self.output_projection(np.hstack([cell_output, attention]))
-
-    @staticmethod
-    def shift(window, output):
-        """Drop the oldest slot and append the output."""
-        return np.concatenate([window[:, 1:], output[:, None, :]], axis=1)
+        output = affine(np.hstack([cell_output, attention]), *self.output_projection)
+        window = np.concatenate([window[:, 1:], output[:, None, :]], axis=1)
+        return Step(cell_input, cell_state, energies, alignments, attention, output, window)

@@ -128,7 +128,7 @@ class AttentionCellWrapper(tf1.nn.rnn_cell.RNNCell):
         return parts
 
     def _attend(self, query, window):
-        """Weigh the slots of `window` by a softmax over their scores against `query`."""
+        """The mean of the slots of `window`, weighed by how well they answer `query`."""
         attn_w = tf1.get_variable("attn_w", [1, 1, self._attn_size, self._attn_vec_size])
         attn_v = tf1.get_variable("attn_v", [self._attn_vec_size])
         slots = tf1.reshape(window, [-1, self._attn_length, 1, self._attn_size])
@@ -136,9 +136,9 @@ class AttentionCellWrapper(tf1.nn.rnn_cell.RNNCell):
         if self._query is None:
             self._query = _Linear([query], self._attn_vec_size)
         query = tf1.reshape(self._query([query]), [-1, 1, 1, self._attn_vec_size])
-        scores = tf1.reduce_sum(attn_v * tf1.tanh(features + query), [2, 3])
-        weights = tf1.reshape(tf1.nn.softmax(scores), [-1, self._attn_length, 1, 1])
-        return tf1.reshape(tf1.reduce_sum(weights * slots, [1, 2]), [-1, self._attn_size])
+        energies = tf1.reduce_sum(attn_v * tf1.tanh(features + query), [2, 3])
+        alignments = tf1.reshape(tf1.nn.softmax(energies), [-1, self._attn_length, 1, 1])
+        return tf1.reshape(tf1.reduce_sum(alignments * slots, [1, 2]), [-1, self._attn_size])
 
 
 class _Linear:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.cells.linear import Linear
+from models.functions import affine
 
 
 class BasicRNNCell:
@@ -22,7 +22,7 @@ class BasicRNNCell:
 
     def load(self, parameters):
         """Take ``(kernel [inputs + num_units, num_units], bias [num_units])``; return self."""
-        self.gate = Linear(*parameters)
+        self.kernel, self.bias = parameters
         return self
 
     def zero_state(self, batch_size, dtype):
@@ -31,5 +31,5 @@ class BasicRNNCell:
 
     def __call__(self, inputs, state):
         """One step: [batch, inputs], [batch, num_units] -> output, state (the same array)."""
-        state = np.tanh(self.gate(np.hstack([inputs, state])))
+        state = np.tanh(affine(np.hstack([inputs, state]), self.kernel, self.bias))
         return state, state

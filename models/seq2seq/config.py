@@ -7,6 +7,7 @@ from models.layout import (
     CLASS,
     FED_BACK,
     ROW,
+    STATE,
     STEP,
     TOKEN,
     UNIT,
@@ -61,8 +62,8 @@ DATA = (
 )
 
 TRACE = (
-    Traced("encoder_states", (ROW, STEP, UNIT)),
-    Traced("decoder_states", (ROW, FED_BACK, UNIT)),
+    Traced("encoder_states", (ROW, STEP, UNIT), STATE),
+    Traced("decoder_states", (ROW, FED_BACK, UNIT), STATE),
     Traced("fed_back", (ROW, FED_BACK, CLASS)),
 ) + judged(ROW, TOKEN)
 

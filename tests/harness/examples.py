@@ -52,8 +52,7 @@ class Float32Port(Subject):
             array = np.asarray(array)
             return array.astype(np.float32) if array.dtype.kind == "f" else array
 
-        with np.errstate(all="ignore"):
-            trace = case.model.free_running(case.config, case.parameters, case.inputs, case.labels)
+        trace = case.oracle(np.float32)
         return self._mistake({name: narrowed(array) for name, array in trace.items()})
 
     def arithmetic(self, case):

@@ -250,6 +250,27 @@ def test_energies_beside_the_tanh_of_nan_in_packets_are_predicted_within_roundin
     assert energies.status == (KNOWN if factor == 1 else DISAGREE)
 
 
+def test_the_tanh_of_what_only_one_order_of_the_sum_makes_nan_is_known():
+    # 76 times 5e37 overflows, and to that -inf is added; before it overflows, it is -inf as well.
+    case = random_case("attention", batch=2, time=1, output_time=2, num_units=4, attn_length=1)
+    zeros = {name: np.zeros_like(array) for name, array in case.arrays.items()}
+    case = with_arrays(case, **dict(zeros, labels=case.labels))
+    arrays = {name: array.copy() for name, array in case.arrays.items()}
+    arrays["encoder/cell/bias"][:] = -1
+    arrays["encoder/attn_output_projection/kernel"][0] = 100
+    arrays["decoder/attention/attn_w"][0, 0, 0, 0] = -5e37
+    arrays["decoder/attention/bias"][0] = -np.inf
+
+    class BiasLast(PortOfPackets):
+        def arithmetic(self, case):
+            return PortOfPackets.arithmetic(self, case)._replace(bias_anywhere=False)
+
+    case = with_arrays(case, **arrays)
+    assert verdict_on(BiasLast(), case)[0].status == DISAGREE
+    verdict, _ = verdict_on(BiasLast("tanh-of-nan-is-minus-one"), case)
+    assert (verdict.status, verdict.known) == (KNOWN, ("tanh-of-nan-is-minus-one",))
+
+
 # --- rewrites ----------------------------------------------------------------------------------
 
 
