@@ -1,4 +1,4 @@
-"""Teacher forcing derived from plain code: what defines a number, what is missing, what is refused."""
+"""Teacher forcing derived from plain code: what defines a number, what is missing or refused."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from harness import forcing
 from harness.errors import OracleError
 from harness.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge
 from models import MODELS
-from models.functions import affine, one_hot, softmax
+from models.functions import affine, one_hot
 
 WEIGHTS, DATA = [(3, 2), (2,), (2, 2)], [(4, 3)]
 
@@ -189,9 +189,8 @@ def test_indexes_cost_stacks_and_change_no_expectation(name, monkeypatch):
     plan = forcing.plan_of(model, config, tuple(array.name for array in model.trace))
     rows = forcing.side_by_side(plan, {n: np.stack([t[n] for t in trace]) for n in trace[0]})
     arrays = {key: np.stack([case.arrays[key] for case in cases]) for key in cases[0].arrays}
-    given = [
-        [arrays[field.name] for field in fields] for fields in (model.parameters(config), model.data)
-    ]
+    fields = model.parameters(config), model.data
+    given = [[arrays[field.name] for field in each] for each in fields]
     oracle = partial(model.compute, config)
     stacked = forcing.expect(oracle, plan, *given, rows, FLOAT32)
     singly = forcing.expect(oracle, plan._replace(indexes=True), *given, rows, FLOAT32)
