@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from harness.case import Case
 from harness.check import Checker
-from harness.draws import SMALL, large_case
+from harness.draws import large_case, small_sizes
 from harness.errors import SubjectError
 from harness.fuzz import fuzz
 from harness.random_cases import LARGE_BATCH, random_batch
@@ -85,7 +85,7 @@ def naive(model: Model, seconds: float) -> Rate:
 @st.composite
 def _one_by_one(draw: Any, model: Model) -> Case:
     """A case of which every number is a draw of its own."""
-    config = draw(configs(model, SMALL))
+    config = draw(configs(model, small_sizes(model)))
     number = st.floats(-8, 8, width=32)
     arrays = {}
     for field in model.fields(config):
