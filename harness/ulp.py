@@ -4,13 +4,16 @@ Every function is measured against NumPy in float64, whose own error (a few ULP 
 eight decimal digits smaller than what is measured. A kernel is a function of one float32 array,
 whichever engine stands behind it.
 
-The error of a result is counted in units in the last place of the exact value, after an absolute
-error that is allowed has been taken off (:func:`errors`).
+The error of a result is counted in units in the last place of the exact value
+(:func:`harness.accuracy.ulp_of`), after an absolute error that is allowed has been taken off
+(:func:`errors`).
 """
 
 from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
 import numpy as np
+
+from harness.accuracy import ulp_of
 
 Intervals = Tuple[Tuple[float, float], ...]
 Run = Callable[[np.ndarray], np.ndarray]
@@ -56,6 +59,24 @@ class Kernel(NamedTuple):
     rounding: float = 0.0
 
     def errors(self, results: np.ndarray, exact: np.ndarray, absolute: float) -> np.ndarray:
+        """Errors in ULP of the exact values, beyond an absolute error."""
+        return errors(results, exact, absolute + self.rounding * np.abs(exact))
+
+
+class Measurement(NamedTuple):
+    """The worst error of a kernel so far, and the argument that shows it."""
+
+    ulp: float
+    at: float
+    result: float
+    exact: float
+    arguments: int
+
+
+NOTHING = Measurement(0.0, float("nan"), float("nan"), float("nan"), 0)
+
+
+def errors(self, results: np.ndarray, exact: np.ndarray, absolute: float) -> np.ndarray:
         """Errors in ULP of the exact values, beyond an absolute error."""
         return errors(results, exact, absolute + self.rounding * np.abs(exact))
 
@@ -201,3 +222,4 @@ SIGMOID = Function(
     dense=((2.0**-10, 20.0), (-(2.0**-10), -110.0)),
 )
 SOFTMAX = Function("softmax", _sigmoid, domain=((-0.0, -INFINITY),), dense=((-(2.0**-10), -110.0),))
+FUNCTIONS = (TANH, FUSED_TANH, EXP, LOG, SIGMOID, SOFTMAX)

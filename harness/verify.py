@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
+from harness.accuracy import ulp_of
 from harness.case import Case
 from harness.check import verdict_on
 from harness.data import Data
@@ -14,7 +15,6 @@ from harness.errors import UserError
 from harness.growth import Judged
 from harness.subjects import Subject
 from harness.training import Weights
-from harness.ulp import ulp_of
 from harness.versions import versions
 from models import Model
 from models.functions import accuracy

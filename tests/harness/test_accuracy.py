@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness import ulp
-from harness.accuracy import Accuracy
+from harness.accuracy import Accuracy, ulp_of
 from harness.cli import cli
 from harness.commands import ulp as command
 from harness.errors import UserError
@@ -153,9 +153,18 @@ def test_a_row_holds_a_measured_version_and_none_beyond_them():
 
 
 def test_an_ulp_is_the_distance_to_the_next_float():
-    values = np.float32([1.0, 1.5, -3.0, 1e-30, 2.0**-126, 1e-40, 0.0, 3e38])
-    spacing = np.spacing(np.abs(values)).astype(np.float64)
-    np.testing.assert_array_equal(ulp.ulp_of(values.astype(np.float64)), spacing)
+    for dtype in ("float16", "float32", "float64"):
+        limits = np.finfo(dtype)
+        subnormal = limits.tiny * limits.eps
+        values = np.array([1.0, 1.5, -3.0, 0.03, limits.tiny, 5 * subnormal, 0.0, limits.max], dtype)
+        spacing = np.spacing(np.abs(values[:-1])).astype(np.float64)
+        # Of the largest, the next is infinity.
+        spacing = np.append(spacing, float(limits.max) - float(np.nextafter(limits.max, values[0])))
+        np.testing.assert_array_equal(ulp_of(values.astype(np.float64), dtype), spacing)
+
+
+def test_an_ulp_is_that_of_the_exact_value_just_below_a_power_of_two_too():
+    np.testing.assert_array_equal(ulp_of([1 - 2.0**-40, 1.0]), [2.0**-24, 2.0**-23])
 
 
 def test_an_error_is_counted_from_the_exact_value_beyond_what_is_allowed():
