@@ -107,8 +107,8 @@ def verify(
 
     if report_path:
         page.check(report_path)
-    subject = TensorFlow()
-    # All that can be wrong with files comes out before minutes are spent on training.
+    # All that can be wrong with files comes out before seconds are spent on TensorFlow's import, and
+    # minutes on training.
     for path in (save, json_path):
         if path and path != "-":
             check_writable(path)
@@ -117,6 +117,7 @@ def verify(
     if weights:
         for name in names:
             fitted[name] = training.fit_weights(weights, arrays, MODELS[name], loaded[name])
+    subject = TensorFlow()
 
     verifications: List[Verification] = []
     seen = _Seen() if report_path else None
