@@ -71,15 +71,15 @@ def growth(sample: str, judged: Iterable[Judged]) -> Growth:
     errors: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
     bounds: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
     for case, trace, verdict in judged:
-        actual = _states(case, trace)
+        actual = states_in_order(case, trace)
         for run in errors:
             arrays = {array.name: array for array in verdict.arrays if array.run == run}
             expected: Mapping[str, np.ndarray] = {n: a.expected for n, a in arrays.items()}
             if run == FREE_RUNNING:
                 # Not the middle of the bound, which strays once the bound is wide.
                 expected = case.oracle(np.float64, trace["predictions"])
-            errors[run].append(np.max(np.abs(actual - _states(case, expected)), axis=-1))
-            bound = _states(case, {name: array.bound for name, array in arrays.items()})
+            errors[run].append(np.max(np.abs(actual - states_in_order(case, expected)), axis=-1))
+            bound = states_in_order(case, {name: array.bound for name, array in arrays.items()})
             bounds[run].append(np.max(bound, axis=-1))
     curves = {}
     for run in errors:
@@ -124,7 +124,7 @@ def _chaotic(random: np.random.RandomState, model: Model, config: object) -> Cas
     return Case(model, config, arrays)
 
 
-def _states(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+def states_in_order(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """The states [batch, steps, units] in the order in which they are computed, in float64."""
     if "outputs" in arrays:
         units = case.config.num_units

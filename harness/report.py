@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.accuracy import ulp_of
 from harness.case import Case
+from harness.undecided import why_undecided
 from harness.verdict import ArrayVerdict, Verdict
 
 _ROWS = 12
@@ -22,6 +23,7 @@ def _lines(case: Case, verdict: Verdict) -> Iterator[str]:
     wrong = verdict.first_wrong()
     if wrong is None:
         yield "{}: {}".format(case.model.name, verdict.summary())
+        yield from why_undecided(case, verdict)
     else:
         yield "{} {}: {}".format(case.model.name, case.config, verdict.summary())
         yield from _disagreement(case, verdict, wrong)

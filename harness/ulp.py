@@ -76,33 +76,6 @@ class Measurement(NamedTuple):
 NOTHING = Measurement(0.0, float("nan"), float("nan"), float("nan"), 0)
 
 
-def errors(self, results: np.ndarray, exact: np.ndarray, absolute: float) -> np.ndarray:
-        """Errors in ULP of the exact values, beyond an absolute error."""
-        return errors(results, exact, absolute + self.rounding * np.abs(exact))
-
-
-class Measurement(NamedTuple):
-    """The worst error of a kernel so far, and the argument that shows it."""
-
-    ulp: float
-    at: float
-    result: float
-    exact: float
-    arguments: int
-
-
-NOTHING = Measurement(0.0, float("nan"), float("nan"), float("nan"), 0)
-
-
-def ulp_of(exact: np.ndarray) -> np.ndarray:
-    """The distance of neighbouring float32 numbers at float64 values, at least ``2**-149``.
-
-    It is that of the binade in which the value lies: ``2**(floor(log2(abs(v))) - 23)``.
-    """
-    exponent = np.asarray(exact, dtype=np.float64).view(np.int64) & (0x7FF << 52)
-    return np.maximum(exponent.view(np.float64) * 2.0**-23, 2.0**-149)
-
-
 def errors(results: np.ndarray, exact: np.ndarray, absolute: Any = 0.0) -> np.ndarray:
     """Errors in ULP of the exact values, beyond an absolute error.
 

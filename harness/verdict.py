@@ -131,6 +131,13 @@ class Verdict(NamedTuple):
         """How many of them are undecided."""
         return sum(array.doubts for array in self._of(run))
 
+    def overflow(self, run: str) -> int:
+        """How many of them have an infinite bound: of right evaluations, some overflow there."""
+        return sum(
+            int(np.count_nonzero(array.undecided & np.isinf(array.bound)))
+            for array in self._of(run)
+        )
+
     def worst(self) -> Optional[ArrayVerdict]:
         """The teacher-forced array with the largest ratio of error to bound; None if there is none.
 
@@ -148,12 +155,12 @@ class Verdict(NamedTuple):
                 DISAGREE, wrong.name, wrong.run, np.count_nonzero(wrong.wrong), wrong.ratios.size
             )
         parts = [
-            "{} of {} elements undecided {}".format(self.undecided(run), self.elements(run), run)
+            "{} of {} elements {}".format(self.undecided(run), self.elements(run), run)
             for run in (TEACHER_FORCED, FREE_RUNNING)
         ]
         worst = self.worst()
-        return "{}: largest error {:.2g} of its bound teacher-forced; {}".format(
-            self.status, worst.worst if worst else 0.0, ", ".join(parts)
+        return "{}: largest error {:.2g} of its bound teacher-forced; undecided are {}".format(
+            self.status, worst.worst if worst else 0.0, " and ".join(parts)
         )
 
     def _of(self, run: str) -> Iterator[ArrayVerdict]:

@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.growth import Judged
 from harness.subjects import Subject
 from harness.training import Weights
+from harness.undecided import why_undecided
 from harness.versions import versions
 from models import Model
 from models.functions import accuracy
@@ -73,6 +74,8 @@ class Verification:
         The verdict: "agree", "known" (but for known divergences), "undecided" or "disagree".
     summary : str
         The verdict in a line.
+    undecided : list of str
+        Sentences on why elements are undecided, and what that means; none if all are decided.
     seconds : float
         What it took, without the training.
     versions : dict of str to str
@@ -90,6 +93,7 @@ class Verification:
     differences: Dict[str, Difference]
     status: str
     summary: str
+    undecided: List[str]
     seconds: float
     versions: Dict[str, str]
 
@@ -113,6 +117,7 @@ class Verification:
             "steps": self.weights.steps,
             "planned_steps": self.weights.planned_steps,
             "seconds": self.weights.seconds,
+            "not_finite": self.weights.not_finite(),
         }
         fields["largest_difference"] = {"states": self.states(), "scores": self.scores()}
         return _plain(fields)
@@ -165,6 +170,7 @@ def verify(
         differences={name: _difference(trace[name], expected[name]) for name in expected},
         status=verdict.status,
         summary=verdict.summary(),
+        undecided=why_undecided(case, verdict),
         seconds=time.time() - started,
         versions=dict(versions(), premise=subject.premise),
     )

@@ -156,7 +156,9 @@ def test_an_ulp_is_the_distance_to_the_next_float():
     for dtype in ("float16", "float32", "float64"):
         limits = np.finfo(dtype)
         subnormal = limits.tiny * limits.eps
-        values = np.array([1.0, 1.5, -3.0, 0.03, limits.tiny, 5 * subnormal, 0.0, limits.max], dtype)
+        values = np.array(
+            [1.0, 1.5, -3.0, 0.03, limits.tiny, 5 * subnormal, 0.0, limits.max], dtype
+        )
         spacing = np.spacing(np.abs(values[:-1])).astype(np.float64)
         # Of the largest, the next is infinity.
         spacing = np.append(spacing, float(limits.max) - float(np.nextafter(limits.max, values[0])))

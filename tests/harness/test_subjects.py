@@ -225,9 +225,8 @@ def test_sessions_are_closed_before_the_process_ends_and_nothing_is_complained_o
     paths = [ROOT, os.path.dirname(os.path.abspath(__file__))]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", AT_EXIT],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths)),
     )
     assert (done.stdout, done.stderr) == ("[True, True]\n", "")
