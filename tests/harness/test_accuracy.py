@@ -130,8 +130,8 @@ def test_a_version_older_than_the_table_is_the_users_to_mend(version):
 @pytest.mark.parametrize(
     "version, xla, said",
     [
-        ("2.21.0", False, "the table's, if seen to hold"),
-        ("2.17.1", False, "the table's, between the measured 2.16 and 2.18, if seen to hold"),
+        ("2.21.0", False, "from the table, if it holds when tried"),
+        ("2.17.1", False, "from the table, between the measured 2.16 and 2.18, if it holds"),
         ("2.22.0rc1", False, "to be measured here, the table has no 2.22.0rc1 on"),
         ("missing", False, "no TensorFlow"),
     ],

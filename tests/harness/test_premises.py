@@ -133,7 +133,11 @@ def test_on_an_unknown_processor_functions_are_measured_and_that_is_said(
 def test_it_is_said_where_a_bias_is_presumed_to_be_added(tf1, monkeypatch, count):
     biased = frozenset(("_MklNativeFusedMatMul", frozenset([str(k)])) for k in range(count))
     monkeypatch.setattr(premises, "biased_kernels", lambda tf1, compiled: biased)
-    said = "bias last in 2 fused kernels, tried here" if count else "bias anywhere in fused kernels"
+    said = (
+        "2 kernels fused with a bias add it last, as was tried here"
+        if count
+        else "fused kernels may add the bias anywhere"
+    )
     assert "; " + said in premises.premises(tf1).text
 
 
