@@ -162,7 +162,7 @@ class Tally:
                 count, run, undecided, undecided / max(count, 1), self._why(run)
             )
         for name, count in sorted(self.known.items()):
-            yield "known divergence {}: {} cases".format(name, count)
+            yield "known divergence {}: {} case{}".format(name, count, "s" if count > 1 else "")
         if self.premise:
             yield self.premise
         if self.worst_where:

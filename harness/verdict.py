@@ -147,8 +147,11 @@ class Verdict(NamedTuple):
 
     def summary(self) -> str:
         """One line of text."""
+        status = self.status
+        if status == KNOWN:
+            status = "{} ({})".format(status, ", ".join(self.known))
         if self.error:
-            return "{}: {}".format(self.status, self.error)
+            return "{}: {}".format(status, self.error)
         wrong = self.first_wrong()
         if wrong is not None:
             return "{}: {} ({}) is outside its bound in {} of {} elements".format(
@@ -157,10 +160,13 @@ class Verdict(NamedTuple):
         parts = [
             "{} of {} elements {}".format(self.undecided(run), self.elements(run), run)
             for run in (TEACHER_FORCED, FREE_RUNNING)
+            if self.undecided(run)
         ]
         worst = self.worst()
-        return "{}: largest error {:.2g} of its bound teacher-forced; undecided are {}".format(
-            self.status, worst.worst if worst else 0.0, " and ".join(parts)
+        return "{}: largest error {:.2g} of its bound teacher-forced; {}".format(
+            status,
+            worst.worst if worst else 0.0,
+            "undecided: {}".format(", ".join(parts)) if parts else "nothing is undecided",
         )
 
     def _of(self, run: str) -> Iterator[ArrayVerdict]:

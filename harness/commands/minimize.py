@@ -54,7 +54,11 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]
     if verdict.status != DISAGREE:
-        raise UserError("There is nothing to shrink in {}: {}.".format(path, verdict.summary()))
+        raise UserError(
+            "There is nothing to shrink in {}: it does not fail here ({}).".format(
+                path, verdict.summary()
+            )
+        )
     way = way_of_failing(case, verdict)
     hangs = signal == HANG or verdict.error.startswith(HANG)
     timeout = TIMEOUT / HANGS if hangs else TIMEOUT

@@ -150,7 +150,8 @@ def ulp(
         onednn="oneDNN ({})".format(where.instruction_set) if tf1.ONEDNN else "without oneDNN",
         **at_hand,
     )
-    console.print(_table(title, rows, interrupted))
+    console.print(Text(title), soft_wrap=True)
+    console.print(_table(rows, interrupted))
     if not all(row.holds for row in rows):
         sys.exit(1)
     sys.exit(INTERRUPTED if interrupted else 0)
@@ -220,7 +221,7 @@ def _number(value: float) -> Any:
     return value if np.isfinite(value) else str(value)
 
 
-def _table(title: str, rows: List[Row], interrupted: bool) -> Table:
+def _table(rows: List[Row], interrupted: bool) -> Table:
     failing = sum(not row.holds for row in rows)
     verdict = "{:,} arguments: {}".format(
         sum(row.measured.arguments for row in rows),
@@ -233,8 +234,6 @@ def _table(title: str, rows: List[Row], interrupted: bool) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=0,
-        title=Text(title),
-        title_justify="left",
         caption=Text(verdict, "red" if failing else "green"),
         caption_justify="left",
     )

@@ -158,7 +158,7 @@ def _place_of_bias(tf1: Any, bias_last: FrozenSet[Biased]) -> str:
     if not bias_last:
         return "fused kernels may add the bias anywhere"
     beside = ", what XLA compiles may add it anywhere" if tf1.XLA else ""
-    return "{} kernels fused with a bias add it last, as was tried here{}".format(
+    return "fused kernels that add the bias last, as was tried here: {}{}".format(
         len(bias_last), beside
     )
 

@@ -134,7 +134,7 @@ def test_it_is_said_where_a_bias_is_presumed_to_be_added(tf1, monkeypatch, count
     biased = frozenset(("_MklNativeFusedMatMul", frozenset([str(k)])) for k in range(count))
     monkeypatch.setattr(premises, "biased_kernels", lambda tf1, compiled: biased)
     said = (
-        "2 kernels fused with a bias add it last, as was tried here"
+        "fused kernels that add the bias last, as was tried here: 2"
         if count
         else "fused kernels may add the bias anywhere"
     )
