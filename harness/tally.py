@@ -138,8 +138,9 @@ class Tally:
         if overflow:
             reasons.append("{} may overflow or not".format(overflow))
         if wide:
-            steps = "along the steps" if run == FREE_RUNNING else "in one step"
-            reasons.append("of {} the bound grows too wide {}".format(wide, steps))
+            free = run == FREE_RUNNING
+            grown = "grows too wide along the steps" if free else "is too wide after one step"
+            reasons.append("of {} the bound {}".format(wide, grown))
         return ": " + ", ".join(reasons) if reasons else ""
 
     def save_worst(self, path: str) -> Optional[str]:
