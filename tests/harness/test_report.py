@@ -167,6 +167,14 @@ def test_a_bound_that_one_step_makes_too_wide_is_told_with_its_place():
     assert "rounding may move scores[row 0, class 0] by " in said[0] and "overflow" not in said[0]
 
 
+def test_an_accuracy_that_hangs_on_flushed_labels_is_told_as_that():
+    case = constant([0.0, 1.0, 0.0])
+    case.arrays["labels"][0] = [0, 2.0**-130, 0]
+    verdict, said = why(case)
+    assert verdict.undecided(TEACHER_FORCED) == 1
+    assert "undecided: to flush subnormal labels to 0 may move accuracy by 0.5" in said[0]
+
+
 def test_the_tally_says_why_alike_of_one_case_and_of_a_stack():
     sizes = dataclasses.asdict(MODELS["bidirectional"].article)
     for case, words in (
