@@ -23,7 +23,7 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Nam
 import numpy as np
 
 from harness import ulp
-from harness.accuracy import Accuracy
+from harness.accuracy import Accuracy, ulp_of
 from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case, smallest_case
 from harness.errors import UserError
@@ -366,7 +366,7 @@ def _sample_of(function: str, place: str, pairs: Any, exact: Callable) -> Sample
         at = [np.ravel(arguments) for arguments, _ in pairs]
         exacts = [exact(arguments) for arguments in at]
         errors = [np.abs(np.ravel(results) - e) for (_, results), e in zip(pairs, exacts)]
-    return _sample(function, place, at, errors, [ulp.ulp_of(e) for e in exacts])
+    return _sample(function, place, at, errors, [ulp_of(e) for e in exacts])
 
 
 def _searched(run: Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]], count: int) -> Pairs:
