@@ -35,7 +35,6 @@ from harness.versions import versions
 RUNS = os.path.join(".rnndiff", "runs")
 # Seconds between two writings of what was judged; failures are written at once.
 _WRITES_EVERY = 1.0
-_UNSHRUNK = "not shrunk: the run was ended before that"
 # What a record may take: a thousand times the largest seen.
 _MOST_BYTES = 2**26
 
@@ -94,27 +93,28 @@ class Record:
 
     def __init__(self, path: Optional[str] = None) -> None:
         self.tally = Tally()
+        self.failures: List[Failure] = []
+        self.began = time.time()
         self._path = path
-        self._failures: Dict[str, Failure] = {}
-        self._unshrunk: Dict[str, Failure] = {}
         self._changes = 0
         self._written = -_WRITES_EVERY
 
     def found(self, failure: Failure) -> None:
-        """A failure that is about to be shrunk."""
-        self._unshrunk[failure.way] = failure
-        self.changed(at_once=True)
-
-    def failed(self, failure: Failure) -> None:
-        """A failure that will not become any smaller."""
-        if self._failures.get(failure.way) != failure:
-            self._failures[failure.way] = failure
-            self.changed(at_once=True)
-
-    def changed(self, at_once: bool = False) -> None:
-        """Say that the tally has changed, or all of it; it is then written, `at_once` or soon."""
+        """A failure, in the place of what was told before of the one that fails in the same way."""
+        if failure in self.failures:
+            return
+        ways = [known.way for known in self.failures]
+        if failure.way in ways:
+            self.failures[ways.index(failure.way)] = failure
+        else:
+            self.failures.append(failure)
         self._changes += 1
-        if at_once or time.monotonic() - self._written >= _WRITES_EVERY:
+        self.write()
+
+    def judged(self) -> None:
+        """Cases were added to the tally, which is now written, or soon."""
+        self._changes += 1
+        if time.monotonic() - self._written >= _WRITES_EVERY:
             self.write()
 
     def write(self) -> None:
@@ -125,33 +125,26 @@ class Record:
             with contextlib.suppress(UserError), written_whole(self._path) as file:
                 file.write(json.dumps(self.as_dict()).encode())
 
-    def failures(self) -> List[Failure]:
-        """One for each way of failing, shrunk if that came to its end."""
-        return list(dict(self._said_unshrunk(), **self._failures).values())
-
-    def _said_unshrunk(self) -> Dict[str, Failure]:
-        return {
-            way: failure._replace(report="{}\n{}".format(failure.report, _UNSHRUNK))
-            for way, failure in self._unshrunk.items()
-        }
-
     def as_dict(self) -> Dict[str, Any]:
         """Everything in JSON's types; a later dict of the same process has more changes."""
         return {
             "process": os.getpid(),
+            "began": self.began,
             "changes": self._changes,
             "tally": self.tally.as_dict(),
-            "failures": [list(failure) for failure in self._failures.values()],
-            "unshrunk": [list(failure) for failure in self._unshrunk.values()],
+            "failures": [list(failure) for failure in self.failures],
         }
 
     def add_dict(self, other: Dict[str, Any]) -> None:
-        """Add what :meth:`as_dict` gave, in another process."""
+        """Add what :meth:`as_dict` gave in another process, failures beside those in the same way.
+
+        Two processes that shrank to the same case share its file.
+        """
         self.tally.add_dict(other["tally"])
-        for failure in map(Failure._make, other["failures"]):
-            self._failures.setdefault(failure.way, failure)
-        for failure in map(Failure._make, other["unshrunk"]):
-            self._unshrunk.setdefault(failure.way, failure)
+        self.began = min(self.began, other["began"])
+        paths = {failure.path for failure in self.failures if failure.path}
+        found = map(Failure._make, other["failures"])
+        self.failures.extend(failure for failure in found if failure.path not in paths)
 
 
 class Journaled(Wrapper):
@@ -223,7 +216,7 @@ def _read(path: str) -> Dict[str, Any]:
         record = json.loads(file.read().decode())
     try:
         Record().add_dict(record)
-        texts = [text for kind in ("failures", "unshrunk") for row in record[kind] for text in row]
+        texts = [text for failure in record["failures"] for text in failure[:3]]
         numbers = [record["process"], record["changes"]]
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
         raise ValueError("no record: {}".format(error))
@@ -233,8 +226,12 @@ def _read(path: str) -> Dict[str, Any]:
 
 
 class Ended(NamedTuple):
-    """A run that was ended before it could tell what it found: how many cases, and the failures."""
+    """A run that was ended before it could tell what it found.
 
+    When it began, how many cases it judged, its failures, and the cases in flight.
+    """
+
+    began: float
     cases: int
     failures: List[Failure]
     in_flight: List[str]
@@ -287,8 +284,11 @@ def _ended(left: Left) -> Ended:
     record = Record()
     for other in left.records.values():
         record.add_dict(other)
-    failures = [Failure(*map(_printable, failure)) for failure in record.failures()]
-    return Ended(sum(record.tally.cases.values()), failures, left.in_flight)
+    failures = [
+        failure._replace(way=printable(failure.way), report=_printable(failure.report))
+        for failure in record.failures
+    ]
+    return Ended(record.began, sum(record.tally.cases.values()), failures, left.in_flight)
 
 
 def _printable(text: str) -> str:
@@ -313,3 +313,12 @@ def keep(path: str, folder: str = FAILURES) -> str:
         return shutil.move(path, os.path.join(folder, name + ".npz"))
     except OSError:
         return path
+
+
+def saved_since(began: float, folder: str = FAILURES) -> List[str]:
+    """The files of failing cases that were saved after that time, in seconds since the epoch."""
+    try:
+        paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+        return [p for p in paths if p.endswith(".npz") and os.stat(p).st_mtime >= began]
+    except OSError:
+        return []

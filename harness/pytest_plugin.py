@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import zlib
 from typing import Any
 
@@ -34,6 +35,11 @@ from models import MODELS
 
 # Seconds that workers have for their end after Ctrl-C.
 _WORKERS_END = 2.0
+# Seconds in which two signals are one Ctrl-C, and after which one comes again that would be lost.
+_SAME_INTERRUPT = 0.5
+_INTERRUPTS_AGAIN = 0.01
+# Functions out of which no exception comes; Hypothesis's own is called by the garbage collector.
+_IGNORED_IN = "__del__", "gc_callback"
 _COMMON: Any = dict(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -137,9 +143,9 @@ def check(tensorflow, pytestconfig):
     def check_cases(cases):
         __tracebackhide__ = True
         checked = checker(cases)
-        record.changed()
+        record.judged()
         for failure in checked.failures:
-            record.failed(failure)
+            record.found(failure)
         journal.close(path)
         for failure in checked.failures[:1]:
             pytest.fail(failure.report, pytrace=False)
@@ -147,6 +153,15 @@ def check(tensorflow, pytestconfig):
             target(checked.worst, label="error over bound")
 
     return check_cases
+
+
+def _is_ignored_in(frame):
+    """Whether an exception that is raised in a frame would be ignored."""
+    while frame:
+        if frame.f_code.co_name in _IGNORED_IN:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Process:
@@ -160,6 +175,7 @@ class _Process:
         self._config = config
         self._run = None
         self._interrupted = False
+        self._interrupted_at = -_SAME_INTERRUPT
         self._handlers = {}
 
     def _begin(self, run, name):
@@ -168,15 +184,27 @@ class _Process:
         self.record = journal.Record(journal.record_of(run.folder, name))
         self.record.write()
 
-    def _handle(self, number, handler):
-        """Set the handler of a signal, where that can be done; the old one is set again."""
-        if threading.current_thread() is threading.main_thread():
-            self._handlers.setdefault(number, signal.signal(number, handler))
+    def _interrupt_at(self, number, instead_of):
+        """Make a signal a Ctrl-C, unless it has another handler than this, or can have none."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and signal.getsignal(number) == instead_of:
+            self._handlers[number] = signal.signal(number, self._interrupt)
+
+    def _interrupt(self, number, frame):
+        # Once pytest knows of it, all that was found is being told. Another Ctrl-C would end that.
+        # One that comes right after the first may be the same, by way of the main process.
+        if self._interrupted or time.monotonic() - self._interrupted_at < _SAME_INTERRUPT:
+            return
+        if _is_ignored_in(frame):
+            again = threading.Timer(_INTERRUPTS_AGAIN, os.kill, [os.getpid(), number])
+            again.daemon = True
+            again.start()
+            return
+        self._interrupted_at = time.monotonic()
+        raise KeyboardInterrupt
 
     def pytest_keyboard_interrupt(self):
-        # What was found is being told: a second Ctrl-C would end that, and it takes no time.
         self._interrupted = True
-        self._handle(signal.SIGINT, signal.SIG_IGN)
 
     def pytest_sessionfinish(self):
         self.record.write()
@@ -190,6 +218,7 @@ class _Worker(_Process):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self):
+        self._interrupt_at(signal.SIGINT, signal.default_int_handler)
         told = self._config.workerinput
         # It is none on another machine.
         with contextlib.suppress(UserError):
@@ -223,9 +252,9 @@ class _Main(_Process):
             self._begin(journal.Run.begin(), "main")
         except UserError as error:
             self._cannot_write = str(error)
-        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-            # It ends what takes too long in CI. To a worker it is what ends a process.
-            self._handle(signal.SIGTERM, signal.default_int_handler)
+        self._interrupt_at(signal.SIGINT, signal.default_int_handler)
+        # It ends what takes too long in CI. A worker is ended by it, and replaced.
+        self._interrupt_at(signal.SIGTERM, signal.SIG_DFL)
 
     def pytest_report_header(self):
         if self._cannot_write:
@@ -234,7 +263,6 @@ class _Main(_Process):
 
     def pytest_keyboard_interrupt(self):
         super().pytest_keyboard_interrupt()
-        self._handle(signal.SIGTERM, signal.SIG_IGN)
         # Ctrl-C may have come to this process alone. xdist waits up to ten seconds for its workers.
         self._signal_workers(signal.SIGINT)
         self._clock = threading.Timer(_WORKERS_END, self._signal_workers, [signal.SIGKILL])
@@ -290,10 +318,10 @@ class _Summary:
         self._interrupted = interrupted
 
     def tell(self, record, in_flight, lost, ended):
-        failures = record.failures()
-        if sum(record.tally.cases.values()) or failures or in_flight or lost or ended:
+        failures, counted = list(record.failures), sum(record.tally.cases.values())
+        if counted or failures or in_flight or lost or ended:
             self._reporter.section("differential testing")
-        for line in record.tally.lines() if sum(record.tally.cases.values()) else ():
+        for line in record.tally.lines() if counted else ():
             self._write(line)
         self._save_worst(record.tally)
         if lost:
@@ -309,6 +337,12 @@ class _Summary:
                 self._tell_failure(failure)
             failures.extend(run.failures)
             failures.extend(map(self._kept, run.in_flight))
+        # A process may be ended after it has saved a failure, and before it says so.
+        began = min([record.began] + [run.began for run in ended])
+        told = {os.path.abspath(failure.path) for failure in failures if failure.path}
+        for path in journal.saved_since(began):
+            if os.path.abspath(path) not in told:
+                failures.append(self._untold(path))
         errors = self._reporter.stats.get("error", [])
         if any(_NO_TENSORFLOW in str(report.longrepr) for report in errors):
             self._write(_NO_TENSORFLOW, red=True)
@@ -336,9 +370,15 @@ class _Summary:
     def _kept(self, in_flight):
         path = journal.keep(in_flight)
         said = "in flight when a process was ended: {0}; run it again: rnndiff replay {0}"
-        self._write(said.format(path))
-        way = os.path.basename(path)
-        return Failure(way, path, "{} was in flight when a process was ended".format(way))
+        said = said.format(path)
+        self._write(said)
+        return Failure(os.path.basename(path), path, said)
+
+    def _untold(self, path):
+        said = "saved meanwhile, by a process that was ended or by another run: {0}; run it again: "
+        said = (said + "rnndiff replay {0}").format(path)
+        self._write(said)
+        return Failure(os.path.basename(path), path, said)
 
     def _write_page(self, path, tally, failures):
         try:
