@@ -34,7 +34,7 @@ from harness.versions import versions
 from models import MODELS
 
 # Seconds that workers have for their end after Ctrl-C.
-_WORKERS_END = 2.0
+_WORKERS_END = 3.0
 # Seconds in which two signals are one Ctrl-C, and after which one comes again that would be lost.
 _SAME_INTERRUPT = 0.5
 _INTERRUPTS_AGAIN = 0.01
@@ -203,10 +203,16 @@ class _Process:
         self._interrupted_at = time.monotonic()
         raise KeyboardInterrupt
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self):
+        # Before pytest describes where it was, which may take seconds.
         self._interrupted = True
+        self._write()
 
     def pytest_sessionfinish(self):
+        self._write()
+
+    def _write(self):
         self.record.write()
         journal.close(self.in_flight)
 
@@ -261,11 +267,13 @@ class _Main(_Process):
             return "rnndiff: {} What ends a process is not kept.".format(self._cannot_write)
         return []
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self):
         super().pytest_keyboard_interrupt()
         # Ctrl-C may have come to this process alone. xdist waits up to ten seconds for its workers.
         self._signal_workers(signal.SIGINT)
-        self._clock = threading.Timer(_WORKERS_END, self._signal_workers, [signal.SIGKILL])
+        deadly = getattr(signal, "SIGKILL", signal.SIGTERM)
+        self._clock = threading.Timer(_WORKERS_END, self._signal_workers, [deadly])
         self._clock.daemon = True
         self._clock.start()
 
@@ -325,8 +333,8 @@ class _Summary:
             self._write(line)
         self._save_worst(record.tally)
         if lost:
-            said = "{} processes were ended: the cases that they were at are not counted"
-            self._write(said.format(lost))
+            who = "1 process was" if lost == 1 else "{} processes were".format(lost)
+            self._write("{} ended; what was being judged then is not counted".format(who))
         for failure in failures:
             self._tell_failure(failure)
         failures.extend(map(self._kept, in_flight))
@@ -383,7 +391,7 @@ class _Summary:
     def _write_page(self, path, tally, failures):
         try:
             page.write(path, self._page(tally, failures))
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             why = error if isinstance(error, UserError) else in_one_line(error) + "."
             self._write("The report is not written: {}".format(why), red=True)
         else:
@@ -397,7 +405,7 @@ class _Summary:
         # Not the fixture: under xdist, this process has had no TensorFlow so far, and to import it
         # takes longer than who ends a run waits.
         if not self._interrupted or "tensorflow" in sys.modules:
-            with contextlib.suppress(UserError):
+            with contextlib.suppress(Exception):
                 subject = TensorFlow()
         if subject and not self._interrupted:
             growths = sampled(subject, [name for name in MODELS if name in tally.ratios])
