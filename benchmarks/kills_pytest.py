@@ -28,9 +28,9 @@ from harness.case import load
 from harness.files import write_json
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# Seconds: until the workers are there, and in which a run is to be over after Ctrl-C; those of the
+# Seconds: until a case is judged, and in which a run is to be over after Ctrl-C; those of the
 # processes that are left without their parent; the latest moment, by which most mistakes are found.
-STARTS, ENDS, ORPHANS, LATEST = 120, 5, 30, 40
+STARTS, ENDS, ORPHANS, LATEST = 120, 5, 30, 30
 PLANTED = """
 from harness.mistakes import MISTAKES
 from harness.subjects import tensorflow as subjects
@@ -79,13 +79,18 @@ class Run:
                 start_new_session=True,
             )
 
-    def workers(self):
-        """The processes of the workers that have begun."""
-        found = []
+    def _records(self):
         for path in glob.glob(os.path.join(self._folder, ".rnndiff/runs/*/gw*.json")):
             with contextlib.suppress(OSError, ValueError), open(path) as file:
-                found.append(json.load(file)["process"])
-        return found
+                yield json.load(file)
+
+    def workers(self):
+        """The processes of the workers that have begun."""
+        return [record["process"] for record in self._records()]
+
+    def judges(self):
+        """Whether a worker has judged a case."""
+        return any(sum(record["tally"]["cases"].values()) for record in self._records())
 
     def left(self):
         """The processes of the run that are still there."""
@@ -162,19 +167,20 @@ def tried(name, whom, chance):
             file.write(NOTHING)
         tests = [os.path.join(ROOT, "tests", test) for test in TESTS]
         run = Run(folder, "page.html", "-n", "2", *tests)
-        runs, moment, took = [run], chance.uniform(0, LATEST), None
+        runs, moment, took, load_then = [run], chance.uniform(0, LATEST), None, None
         try:
             began = time.monotonic()
-            while len(run.workers()) < 2 and time.monotonic() - began < STARTS:
+            while not run.judges() and time.monotonic() - began < STARTS:
                 time.sleep(0.1)
             time.sleep(moment)
+            load_then = os.getloadavg()[0]
             send(run, name, whom, chance)
             if whom == "worker" or "SIGCONT" in name:
                 time.sleep(chance.uniform(0, 20))
                 send(run, "SIGINT", "group", chance)
             if whom == "worker" or "SIGCONT" in name or name.startswith(("SIGINT", "SIGTERM")):
-                took = run.is_over_within(ENDS)
-                wrong += [] if took else ["not over in {} s".format(ENDS)]
+                took = run.is_over_within(ORPHANS)
+                wrong += [] if took and took <= ENDS else ["not over in {} s".format(ENDS)]
             if run.is_over_within(ORPHANS) is None:
                 wrong.append("processes are left")
             run.end()
@@ -201,7 +207,16 @@ def tried(name, whom, chance):
         finally:
             for each in runs:
                 each.end()
-    return dict(signal=name, to=whom, at=moment, took=took, judged=judged, files=found, wrong=wrong)
+    return {
+        "signal": name,
+        "to": whom,
+        "at": moment,
+        "load": load_then,
+        "took": took,
+        "judged": judged,
+        "files": found,
+        "wrong": wrong,
+    }
 
 
 @click.command()
@@ -210,18 +225,23 @@ def tried(name, whom, chance):
 @click.option("--json", "path", metavar="FILE", help="Write the table as JSON.")
 def main(runs, seed, path):
     """End so many RUNS, each in another way, and print what was told of each."""
+    # What this process ignores, as one in the background of a shell does, the runs would ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chance = random.Random(seed)
     rows = []
     for number in range(runs):
         name, whom = ENDINGS[number % len(ENDINGS)]
         rows.append(tried(name, whom, chance))
         click.echo(rows[-1], err=True)
-    table = Table("signal", "to", "after, s", "over in, s", "cases judged", "files", "wrong")
+    table = Table(
+        "signal", "to", "after, s", "load", "over in, s", "cases judged", "files", "wrong"
+    )
     for row in rows:
         table.add_row(
             row["signal"],
             row["to"],
             "{:.1f}".format(row["at"]),
+            "{:.1f}".format(row["load"]),
             "{:.1f}".format(row["took"]) if row["took"] is not None else "",
             str(row["judged"]),
             str(row["files"]),

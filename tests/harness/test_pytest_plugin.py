@@ -189,6 +189,57 @@ def test_the_judged_cases_of_a_killed_worker_are_counted(tmp_path):
         assert os.path.basename(saved) in output
 
 
+# Hypothesis has a callback of this name, out of which no exception comes.
+COLLECTS = """
+import gc
+import os
+import signal
+
+import pytest
+
+
+def gc_callback(phase, info):
+    gc.callbacks.remove(gc_callback)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def pytest_runtest_call():
+    gc.callbacks.append(gc_callback)
+    gc.collect()
+"""
+
+
+@pytest.mark.slow
+@WORKERS
+def test_an_interruption_that_python_would_ignore_is_not_lost(workers, tmp_path):
+    (tmp_path / "collects.py").write_text(COLLECTS)
+    options = ["-n", workers, "-p", "collects", "-k", "seq2seq"]
+    output = Pytest(tmp_path, *options, cases=300).output()
+    assert "KeyboardInterrupt" in output or "keyboard-interrupt" in output
+    assert "1 passed" not in output and "Traceback" not in output
+
+
+SAVES = """
+import os
+
+
+def pytest_runtest_call():
+    os.makedirs(".rnndiff/failures")
+    with open(".rnndiff/failures/by-nobody.npz", "w"):
+        pass
+"""
+
+
+def test_a_file_that_a_process_was_ended_before_it_could_tell_of_is_told(tmp_path):
+    (tmp_path / "saves.py").write_text(SAVES)
+    options = ["-p", "saves", "-k", "seq2seq", "--report", "page.html"]
+    output = Pytest(tmp_path, *options, cases=1).output()
+    assert "saved meanwhile, by a process that was ended or by another run" in output
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ".rnndiff/failures/by-nobody.npz" in output and "by-nobody.npz" in page
+    assert "by-nobody" not in Pytest(tmp_path, "-k", "seq2seq", cases=1).output()
+
+
 def test_a_run_without_an_error_or_a_bound_names_no_case_for_it(tmp_path):
     output = Pytest(tmp_path, "-k", "bidirectional", cases=1).output()
     assert "1 cases: 0 agree, 0 undecided, 0 known, 1 disagree" in output
@@ -246,6 +297,7 @@ THEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("not can_mount()", reason="no file system can be mounted")
 @WORKERS
 @pytest.mark.parametrize("kind", list(THEN))
