@@ -228,7 +228,7 @@ class _Worker(_Process):
         told = self._config.workerinput
         # It is none on another machine.
         with contextlib.suppress(UserError):
-            if told["rnndiff_run"]:
+            if told.get("rnndiff_run"):
                 self._begin(journal.Run(told["rnndiff_run"]), told["workerid"])
 
     @pytest.hookimpl(hookwrapper=True)
