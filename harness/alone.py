@@ -10,6 +10,7 @@ import threading
 from typing import Any, List, NamedTuple, Optional
 
 from harness.case import Case, load, save
+from harness.orphans import end_with_parent
 from harness.run import HANG, TIMEOUT
 
 _READY = b"ready\n"
@@ -123,6 +124,7 @@ def first_ending(cases: List[Case], timeout: float = TIMEOUT) -> Optional[Ending
 
 def main() -> None:
     """Compute the cases whose files are named on standard input, one after the other."""
+    end_with_parent()
     from harness.subjects.tensorflow import TensorFlow
 
     subject = TensorFlow()
