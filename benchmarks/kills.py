@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -47,8 +48,9 @@ subjects.TensorFlow.__init__ = wrong
 """
 # All descendants have it in their environment.
 MARK = "RNNDIFF_KILLS"
+REPORT = re.compile(r"(?s)(?<=\n).*?^saved as (\S+?); [^\n]*\n(not shrunk[^\n]*\n)?", re.M)
 # Seconds of judging, and how long after its workers were started a run is hit at the latest.
-JUDGES, LATEST = 8.0, 16.0
+JUDGES, LATEST = 6.0, 14.0
 # Seconds that a run may take after Ctrl-C, and processes after their parent.
 ENDS, VANISH = 5.0, 2.0
 WISHES = ("SIGINT", "SIGINT twice", "SIGTERM", "SIGHUP")
@@ -130,9 +132,10 @@ def complaints(folder, killed, out):
         yield "on disk are {}, in JSON {}".format(paths, sorted(listed))
     if found["cases"]["disagree"] < len(listed):
         yield "{} failures, but {}".format(len(listed), found["cases"])
-    reports = {r.rpartition("saved as ")[2].split(";")[0]: r for r in out.split("\n\n\n") if r}
+    # Each report ends with its path, and a line on why it is not shrunk, if it is not.
+    reports = {match.group(1): match.group() for match in REPORT.finditer(out)}
     for path, case in cases.items():
-        said = next((r for p, r in reports.items() if p == path), "")
+        said = reports.get(path, "")
         texts = ["{} {} =\n{}".format(n, list(a.shape), matrix(a)) for n, a in case.arrays.items()]
         for where, text in (("words", said), ("page", page)):
             if path not in text or not all(each in text for each in texts):
