@@ -37,7 +37,7 @@ from harness.errors import UserError
 from harness.exhibits import Exhibit, exhibits
 from harness.growth import Growth, sampled
 from harness.messages import Channel
-from harness.orphans import end_with_parent
+from harness.orphans import end_with
 from harness.random_cases import batch_size, random_batch
 from harness.report import describe
 from harness.run import GRACE, HANG, TIMEOUT
@@ -191,7 +191,7 @@ class _Run:
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
-        self._task = _Task(models, seed, timeout)
+        self._task = _Task(models, seed, timeout, os.getpid())
         self._folder, self._limit = folder, cases
         self._started: Optional[float] = None
         self._listening = True
@@ -289,11 +289,12 @@ class _Run:
             painter = self.start()
         if painter:
             painter.give((_SHOW, failures))
-        until = None
+        until = time.monotonic() + self._task.timeout + GRACE
         while painter:
             if stop.signal:
-                until = until or time.monotonic() + _DRAWS
-            if until and time.monotonic() > until:
+                until = min(until, time.monotonic() + _DRAWS)
+                stop = Stop()
+            if time.monotonic() > until:
                 break
             if not wait([painter.channel.end], _LOOKS_EVERY):
                 continue
@@ -415,6 +416,7 @@ class _Task(NamedTuple):
     models: Tuple[str, ...]
     seed: int
     timeout: float
+    parent: int
 
     def batch(self, number: int, skip: List[int]) -> List[Case]:
         """The cases of a batch, but for those in the places `skip`."""
@@ -437,7 +439,7 @@ class _Counted(Wrapper):
 
 def _work(end: socket.socket, begun: Any, task: _Task) -> None:
     """A worker: do what the parent asks for until it is gone."""
-    end_with_parent()
+    end_with(task.parent)
     channel = Channel(end)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
