@@ -20,6 +20,11 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 import numpy as np
 
+try:
+    from multiprocessing import resource_tracker
+except ImportError:  # Python 3.7
+    from multiprocessing import semaphore_tracker as resource_tracker  # type: ignore
+
 from harness.alone import first_ending
 from harness.case import Case, packed
 from harness.check import (
@@ -115,8 +120,8 @@ def fuzz(
     page : bool
         Whether a page is to be made of the result.
     """
-    run = _Run(models, seed, folder, timeout, cases)
     stop = stop or Stop()
+    run = _Run(models, seed, folder, timeout, cases, stop)
     try:
         for _ in range(workers):
             run.start()
@@ -127,7 +132,7 @@ def fuzz(
         run.hear_the_rest()
         progress = run.progress()
         if page:
-            growths, shown = run.show(stop)
+            growths, shown = run.show()
             progress = progress._replace(growths=growths, exhibits=shown)
         return progress
     finally:
@@ -169,6 +174,8 @@ def _without_signals_of_a_terminal() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    # It is started with the first worker, and lets the signals come again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
         yield
@@ -186,13 +193,14 @@ class _Run:
         folder: str,
         timeout: float,
         cases: Optional[int] = None,
+        stop: Optional[Stop] = None,
     ) -> None:
         self.tally = Tally()
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
         self._task = _Task(models, seed, timeout, os.getpid())
-        self._folder, self._limit = folder, cases
+        self._folder, self._limit, self._stop = folder, cases, stop or Stop()
         self._started: Optional[float] = None
         self._listening = True
         self._looked = time.monotonic()
@@ -277,7 +285,7 @@ class _Run:
             else:
                 worker.since = count, since
 
-    def show(self, stop: Stop) -> Tuple[List[Growth], List[Exhibit]]:
+    def show(self) -> Tuple[List[Growth], List[Exhibit]]:
         """Growths and exhibits for a page, by a worker, since those have TensorFlow.
 
         In words alone if there is no worker to draw, or no time left to.
@@ -285,16 +293,16 @@ class _Run:
         failures = list(self.failures.values())
         painter = next((worker for worker in self.workers if worker.job is None), None)
         painter = painter or next((each for each in self.workers if each.is_at(_JUDGE)), None)
-        if painter is None and self._started is not None and not (self.error or stop.signal):
+        if painter is None and self._started is not None and not (self.error or self._stop.signal):
             painter = self.start()
         if painter:
             painter.give((_SHOW, failures))
-        until = time.monotonic() + self._task.timeout + GRACE
+        began, asked = time.monotonic(), None
         while painter:
-            if stop.signal:
-                until = min(until, time.monotonic() + _DRAWS)
-                stop = Stop()
-            if time.monotonic() > until:
+            now = time.monotonic()
+            if self._stop.signal:
+                asked = asked or now
+            if now - began > self._task.timeout + GRACE or (asked and now - asked > _DRAWS):
                 break
             if not wait([painter.channel.end], _LOOKS_EVERY):
                 continue
@@ -379,7 +387,8 @@ class _Run:
         self.workers.remove(worker)
         worker.channel.close()
         worker.process.join()
-        if not self._listening or self.error:
+        # Those who asked for the end may have ended it, too.
+        if not self._listening or self.error or self._stop.signal:
             return
         if worker.process.exitcode >= 0:
             self.error = "A worker of the fuzzer failed; its error stands above."

@@ -17,7 +17,6 @@ from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
 from harness.run import TIMEOUT
 from harness.stop import Stop
-from harness.stop import Stop
 from harness.tally import WORST
 from harness.versions import versions
 from models import MODELS
