@@ -50,7 +50,7 @@ subjects.TensorFlow.__init__ = wrong
 MARK = "RNNDIFF_KILLS"
 REPORT = re.compile(r"(?s)(?<=\n).*?^saved as (\S+?); [^\n]*\n(not shrunk[^\n]*\n)?", re.M)
 # Seconds of judging, and how long after its workers were started a run is hit at the latest.
-JUDGES, LATEST = 6.0, 14.0
+JUDGES, LATEST = 12.0, 12.0
 # Seconds that a run may take after Ctrl-C, and processes after their parent: a worker that is being
 # started must first come to where it sees that.
 ENDS, VANISH = 5.0, 5.0
@@ -175,7 +175,7 @@ def attempt(number, seed):
             if run.poll() is not None:
                 break
             time.sleep(0.05)
-        time.sleep(chance.uniform(0, JUDGES if late_enough else LATEST))
+        time.sleep(chance.uniform(0, JUDGES / 2 if late_enough else LATEST))
         late = run.poll() is not None
         sent = hit(name, target, run, mark, chance)
         wrong, took = [], None

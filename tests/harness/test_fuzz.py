@@ -1,6 +1,5 @@
 """The fuzzer, the tally and the command line."""
 
-import contextlib
 import html
 import json
 import multiprocessing
@@ -637,22 +636,26 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 @LINUX
 @pytest.mark.parametrize("stopped", [False, True])
 def test_no_process_outlives_a_run_that_is_killed(stand_in, stopped):
-    stand_in("def change(self, case, key, trace):\n    time.sleep(0.1)\n    return trace")
+    stand_in(
+        """
+def change(self, case, key, trace):
+    open(str(os.getpid()), "w").close()
+    time.sleep(0.1)
+    return trace
+"""
+    )
     run = started("--workers", "2")
-    until(lambda: len(processes_of(run.pid)) >= 2)
-    time.sleep(1.5)
+    until(lambda: sum(map(str.isdigit, os.listdir("."))) == 2)
     left = processes_of(run.pid)
     if stopped:
+        # Not Python's own process that tracks what is shared: nothing of ours would end that.
         for pid in left:
-            os.kill(pid, signal.SIGSTOP)
+            if b"spawn_main" in cmdline(pid):
+                os.kill(pid, signal.SIGSTOP)
     run.kill()
+    run.wait()
+    until(lambda: not any(map(alive, left)), 10)
     run.communicate()
-    if stopped:
-        # Python's own tracker of what is shared has nothing of ours in it.
-        with contextlib.suppress(ProcessLookupError):
-            for pid in left:
-                os.kill(pid, signal.SIGCONT) if b"tracker" in cmdline(pid) else None
-    until(lambda: not any(map(alive, left)), 5)
 
 
 def cmdline(pid):
