@@ -297,6 +297,8 @@ class _Run:
             painter = self.start()
         if painter:
             painter.give((_SHOW, failures))
+        # The others would only take its time.
+        self._end([worker for worker in self.workers if worker is not painter])
         began, asked = time.monotonic(), None
         while painter:
             now = time.monotonic()
@@ -317,10 +319,14 @@ class _Run:
 
     def end(self) -> None:
         """End all workers."""
-        for worker in self.workers:
+        self._end(list(self.workers))
+
+    def _end(self, workers: List[_Worker]) -> None:
+        for worker in workers:
+            self.workers.remove(worker)
             worker.channel.close()
             worker.process.kill()
-        for worker in self.workers:
+        for worker in workers:
             worker.process.join()
 
     # What a worker says: each method is called for the message of its name.

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import random
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -78,7 +78,7 @@ def fuzz(
     names = models or tuple(MODELS)
     # To the end of all that is written.
     with Stop() as stop:
-        with Live(console=Console(stderr=True), refresh_per_second=2) as live:
+        with _live() as live:
             progress = run(
                 names,
                 seed,
@@ -92,6 +92,19 @@ def fuzz(
             )
             live.update(_table(progress, seed))
         raise SystemExit(_tell(progress, seed, workers, stop, json_path, report_path))
+
+
+@contextlib.contextmanager
+def _live() -> Iterator[Live]:
+    """A table on the standard error, should that be full or closed, too."""
+    live = Live(console=Console(stderr=True), refresh_per_second=2)
+    with contextlib.suppress(OSError):
+        live.start()
+    try:
+        yield live
+    finally:
+        with contextlib.suppress(OSError):
+            live.stop()
 
 
 def _tell(

@@ -606,13 +606,15 @@ def test_what_cannot_be_saved_is_told_in_full(stand_in, tmp_path, unwritable):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_failures_are_told_on_the_other_stream_if_one_is_full(stand_in, tmp_path):
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_failures_are_told_if_one_stream_is_full(stand_in, tmp_path, name):
     stand_in(WRONG)
     with open("/dev/full", "w") as full:
-        run = started("--cases", "400", "--json", "run.json", stdout=full)
-        _, err = run.communicate(timeout=60)
+        run = started("--cases", "400", "--workers", "1", "--json", "run.json", **{name: full})
+        out, err = run.communicate(timeout=60)
+    text = err if name == "stdout" else out
     assert run.returncode == 1
-    assert "disagree: loss (teacher-forced)" in err and "Traceback" not in err
+    assert "disagree: loss (teacher-forced)" in text and "Traceback" not in text
     assert json.loads((tmp_path / "run.json").read_text())["failures"]
 
 
