@@ -119,13 +119,14 @@ def _tell(
     # With --json - the standard output is the JSON's.
     for failure in progress.failures:
         _print("\n" + failure.report, err=json_path == "-")
-    worst, complaints = None, []
+    worst, where, complaints = None, "", []
     try:
         worst = progress.tally.save_worst(WORST)
+        where = ": {}".format(worst) if worst else ""
     except UserError as error:
-        complaints.append("The case of the largest error is not saved: {}".format(error))
-    if worst:
-        _print("the case of the largest error: {}".format(worst), err=True)
+        where = " is not saved: {}".format(error)
+    if where:
+        _print("the case of the largest error{}".format(where), err=True)
     try:
         if json_path:
             write_json(json_path, _result(progress, seed, worst))
