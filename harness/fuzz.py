@@ -288,7 +288,8 @@ class _Run:
     def show(self) -> Tuple[List[Growth], List[Exhibit]]:
         """Growths and exhibits for a page, by a worker, since those have TensorFlow.
 
-        In words alone if there is no worker to draw, or no time left to.
+        There are no growths if the run was asked to end, and failures are in words alone if there
+        is no worker to draw them, or no time to.
         """
         failures = list(self.failures.values())
         painter = next((worker for worker in self.workers if worker.job is None), None)
@@ -296,7 +297,7 @@ class _Run:
         if painter is None and self._started is not None and not (self.error or self._stop.signal):
             painter = self.start()
         if painter:
-            painter.give((_SHOW, failures))
+            painter.give((_SHOW, (failures, not self._stop.signal)))
         # The others would only take its time.
         self._end([worker for worker in self.workers if worker is not painter])
         began, asked = time.monotonic(), None
@@ -512,8 +513,9 @@ class _Hands:
             found = place, _ended(ending.case, ending.signal, timeout)
         self._channel.send(("explained", found))
 
-    def show(self, failures: List[Failure]) -> None:
-        growths = sampled(self._subject, list(self._task.models))
+    def show(self, content: Any) -> None:
+        failures, all_figures = content
+        growths = sampled(self._subject, list(self._task.models)) if all_figures else []
         self._channel.send(("drawn", (growths, exhibits(failures, self._subject))))
 
 

@@ -174,8 +174,8 @@ def _result(progress: Progress, seed: int, worst: Optional[str]) -> Dict[str, An
 def _page(progress: Progress, seed: int, workers: int, stop: Stop) -> page.Report:
     found = page.Report("fuzz", progress.tally, progress.growths, progress.exhibits)
     if not progress.growths:
-        ended = "was ended by {} and".format(stop.signal) if stop.signal else "had no worker that"
-        found = found._replace(notes=["Without figures: the run {} could draw.".format(ended)])
+        why = "ended by {}".format(stop.signal) if stop.signal else "over before any was drawn"
+        found = found._replace(notes=["Some figures are left out: the run was {}.".format(why)])
     notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
     return found._replace(environment=notes)
 
