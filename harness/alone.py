@@ -10,13 +10,15 @@ import threading
 from typing import Any, List, NamedTuple, Optional
 
 from harness.case import Case, load, save
-from harness.orphans import end_with_parent
 from harness.run import HANG, TIMEOUT
 
 _READY = b"ready\n"
 _COMPUTED = b"computed\n"
 # With the modules that this process has: `python -m` would look into the working folder first.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from harness.alone import main; main()"
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[2:]; from harness import orphans; "
+    "orphans.end_with(int(sys.argv[1])); from harness.alone import main; main()"
+)
 
 
 class Ending(NamedTuple):
@@ -92,7 +94,7 @@ def _says(process: Any, line: bytes) -> bool:
 def _start() -> Any:
     # In a session of its own, Ctrl-C does not reach it.
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *map(os.path.abspath, sys.path)],
+        [sys.executable, "-c", _PROGRAM, str(os.getpid()), *map(os.path.abspath, sys.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -124,7 +126,6 @@ def first_ending(cases: List[Case], timeout: float = TIMEOUT) -> Optional[Ending
 
 def main() -> None:
     """Compute the cases whose files are named on standard input, one after the other."""
-    end_with_parent()
     from harness.subjects.tensorflow import TensorFlow
 
     subject = TensorFlow()

@@ -20,6 +20,11 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 import numpy as np
 
+try:
+    from multiprocessing import resource_tracker
+except ImportError:  # Python 3.7
+    from multiprocessing import semaphore_tracker as resource_tracker  # type: ignore
+
 from harness.alone import first_ending
 from harness.case import Case, packed
 from harness.check import (
@@ -37,7 +42,7 @@ from harness.errors import UserError
 from harness.exhibits import Exhibit, exhibits
 from harness.growth import Growth, sampled
 from harness.messages import Channel
-from harness.orphans import end_with_parent
+from harness.orphans import end_with
 from harness.random_cases import batch_size, random_batch
 from harness.report import describe
 from harness.run import GRACE, HANG, TIMEOUT
@@ -115,8 +120,8 @@ def fuzz(
     page : bool
         Whether a page is to be made of the result.
     """
-    run = _Run(models, seed, folder, timeout, cases)
     stop = stop or Stop()
+    run = _Run(models, seed, folder, timeout, cases, stop)
     try:
         for _ in range(workers):
             run.start()
@@ -127,7 +132,7 @@ def fuzz(
         run.hear_the_rest()
         progress = run.progress()
         if page:
-            growths, shown = run.show(stop)
+            growths, shown = run.show()
             progress = progress._replace(growths=growths, exhibits=shown)
         return progress
     finally:
@@ -169,6 +174,8 @@ def _without_signals_of_a_terminal() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    # It is started with the first worker, and lets the signals come again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
         yield
@@ -186,13 +193,14 @@ class _Run:
         folder: str,
         timeout: float,
         cases: Optional[int] = None,
+        stop: Optional[Stop] = None,
     ) -> None:
         self.tally = Tally()
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
-        self._task = _Task(models, seed, timeout)
-        self._folder, self._limit = folder, cases
+        self._task = _Task(models, seed, timeout, os.getpid())
+        self._folder, self._limit, self._stop = folder, cases, stop or Stop()
         self._started: Optional[float] = None
         self._listening = True
         self._looked = time.monotonic()
@@ -277,23 +285,27 @@ class _Run:
             else:
                 worker.since = count, since
 
-    def show(self, stop: Stop) -> Tuple[List[Growth], List[Exhibit]]:
+    def show(self) -> Tuple[List[Growth], List[Exhibit]]:
         """Growths and exhibits for a page, by a worker, since those have TensorFlow.
 
-        In words alone if there is no worker to draw, or no time left to.
+        There are no growths if the run was asked to end, and failures are in words alone if there
+        is no worker to draw them, or no time to.
         """
         failures = list(self.failures.values())
         painter = next((worker for worker in self.workers if worker.job is None), None)
         painter = painter or next((each for each in self.workers if each.is_at(_JUDGE)), None)
-        if painter is None and self._started is not None and not (self.error or stop.signal):
+        if painter is None and self._started is not None and not (self.error or self._stop.signal):
             painter = self.start()
         if painter:
-            painter.give((_SHOW, failures))
-        until = None
+            painter.give((_SHOW, (failures, not self._stop.signal)))
+        # The others would only take its time.
+        self._end([worker for worker in self.workers if worker is not painter])
+        began, asked = time.monotonic(), None
         while painter:
-            if stop.signal:
-                until = until or time.monotonic() + _DRAWS
-            if until and time.monotonic() > until:
+            now = time.monotonic()
+            if self._stop.signal:
+                asked = asked or now
+            if now - began > self._task.timeout + GRACE or (asked and now - asked > _DRAWS):
                 break
             if not wait([painter.channel.end], _LOOKS_EVERY):
                 continue
@@ -308,10 +320,14 @@ class _Run:
 
     def end(self) -> None:
         """End all workers."""
-        for worker in self.workers:
+        self._end(list(self.workers))
+
+    def _end(self, workers: List[_Worker]) -> None:
+        for worker in workers:
+            self.workers.remove(worker)
             worker.channel.close()
             worker.process.kill()
-        for worker in self.workers:
+        for worker in workers:
             worker.process.join()
 
     # What a worker says: each method is called for the message of its name.
@@ -378,7 +394,8 @@ class _Run:
         self.workers.remove(worker)
         worker.channel.close()
         worker.process.join()
-        if not self._listening or self.error:
+        # Those who asked for the end may have ended it, too.
+        if not self._listening or self.error or self._stop.signal:
             return
         if worker.process.exitcode >= 0:
             self.error = "A worker of the fuzzer failed; its error stands above."
@@ -415,6 +432,7 @@ class _Task(NamedTuple):
     models: Tuple[str, ...]
     seed: int
     timeout: float
+    parent: int
 
     def batch(self, number: int, skip: List[int]) -> List[Case]:
         """The cases of a batch, but for those in the places `skip`."""
@@ -437,7 +455,7 @@ class _Counted(Wrapper):
 
 def _work(end: socket.socket, begun: Any, task: _Task) -> None:
     """A worker: do what the parent asks for until it is gone."""
-    end_with_parent()
+    end_with(task.parent)
     channel = Channel(end)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
@@ -495,8 +513,9 @@ class _Hands:
             found = place, _ended(ending.case, ending.signal, timeout)
         self._channel.send(("explained", found))
 
-    def show(self, failures: List[Failure]) -> None:
-        growths = sampled(self._subject, list(self._task.models))
+    def show(self, content: Any) -> None:
+        failures, all_figures = content
+        growths = sampled(self._subject, list(self._task.models)) if all_figures else []
         self._channel.send(("drawn", (growths, exhibits(failures, self._subject))))
 
 

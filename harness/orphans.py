@@ -11,13 +11,17 @@ import time
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent() -> None:
+def end_with(parent: int) -> None:
     """End this process when its parent is gone, whatever either is doing then.
 
     On Linux the system sees to it, even if this process is stopped. Elsewhere it takes a second,
     and this process must come back to Python.
+
+    Parameters
+    ----------
+    parent : int
+        The process that started this one; it may be gone already.
     """
-    parent = os.getppid()
     try:
         kept = sys.platform.startswith("linux") and not ctypes.CDLL(None).prctl(
             _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
@@ -26,6 +30,8 @@ def end_with_parent() -> None:
         kept = False
     if not kept:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _watch(parent: int) -> None:

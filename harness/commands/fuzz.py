@@ -3,7 +3,7 @@
 import contextlib
 import os
 import random
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -78,7 +78,7 @@ def fuzz(
     names = models or tuple(MODELS)
     # To the end of all that is written.
     with Stop() as stop:
-        with Live(console=Console(stderr=True), refresh_per_second=2) as live:
+        with _live() as live:
             progress = run(
                 names,
                 seed,
@@ -94,6 +94,19 @@ def fuzz(
         raise SystemExit(_tell(progress, seed, workers, stop, json_path, report_path))
 
 
+@contextlib.contextmanager
+def _live() -> Iterator[Live]:
+    """A table on the standard error, should that be full or closed, too."""
+    live = Live(console=Console(stderr=True), refresh_per_second=2)
+    with contextlib.suppress(OSError):
+        live.start()
+    try:
+        yield live
+    finally:
+        with contextlib.suppress(OSError):
+            live.stop()
+
+
 def _tell(
     progress: Progress,
     seed: int,
@@ -106,13 +119,14 @@ def _tell(
     # With --json - the standard output is the JSON's.
     for failure in progress.failures:
         _print("\n" + failure.report, err=json_path == "-")
-    worst, complaints = None, []
+    worst, where, complaints = None, "", []
     try:
         worst = progress.tally.save_worst(WORST)
+        where = ": {}".format(worst) if worst else ""
     except UserError as error:
-        complaints.append("The case of the largest error is not saved: {}".format(error))
-    if worst:
-        _print("the case of the largest error: {}".format(worst), err=True)
+        where = " is not saved: {}".format(error)
+    if where:
+        _print("the case of the largest error{}".format(where), err=True)
     try:
         if json_path:
             write_json(json_path, _result(progress, seed, worst))
@@ -160,8 +174,8 @@ def _result(progress: Progress, seed: int, worst: Optional[str]) -> Dict[str, An
 def _page(progress: Progress, seed: int, workers: int, stop: Stop) -> page.Report:
     found = page.Report("fuzz", progress.tally, progress.growths, progress.exhibits)
     if not progress.growths:
-        ended = "was ended by {} and".format(stop.signal) if stop.signal else "had no worker that"
-        found = found._replace(notes=["Without figures: the run {} could draw.".format(ended)])
+        why = "ended by {}".format(stop.signal) if stop.signal else "over before any was drawn"
+        found = found._replace(notes=["Some figures are left out: the run was {}.".format(why)])
     notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
     return found._replace(environment=notes)
 
