@@ -61,8 +61,8 @@ class Unsaved(NamedTuple):
     """A case that fails and is in no file yet.
 
     ``content`` are the bytes of its file, ``report`` describes it. ``why`` says why it is not
-    shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``replayed`` says
-    whether it failed on what ``rnndiff replay`` runs.
+    shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``subject`` is the
+    name of what it failed on, "" if it has none for a command line.
     """
 
     way: str
@@ -70,7 +70,7 @@ class Unsaved(NamedTuple):
     report: str
     why: str
     final: bool
-    replayed: bool
+    subject: str
 
 
 def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
@@ -105,8 +105,9 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
         with contextlib.suppress(OSError):
             os.unlink(path)
     said = "{}\n\nsaved as {}".format(failing.report, saved)
-    if failing.replayed:
-        said = "{}; run it again: rnndiff replay {}".format(said, saved)
+    if failing.subject:
+        other = "" if failing.subject == "tensorflow" else " --subject " + failing.subject
+        said = "{}; run it again: rnndiff replay {}{}".format(said, saved, other)
     return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
 
 
@@ -293,7 +294,9 @@ def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT)
     "Hang" if it does not come to an end.
     """
     signal = subject.ended_by(saved.case)
-    return signal or (ended_by(saved.case, timeout) if saved.notes.get("ended_by") else None)
+    if signal or not (saved.notes.get("ended_by") and subject.name):
+        return signal
+    return ended_by(saved.case, timeout, subject.name)
 
 
 def way_of_failing(case: Case, verdict: Verdict) -> str:
@@ -507,5 +510,5 @@ class Checker:
             describe(case, verdict),
             why,
             final,
-            label == TENSORFLOW,
+            self._subject.name,
         )

@@ -47,11 +47,12 @@ from harness.random_cases import batch_size, random_batch
 from harness.report import describe
 from harness.run import GRACE, HANG, TIMEOUT
 from harness.stop import Stop
+from harness.subjects.named import subject_named
 from harness.subjects.subject import Subject, Wrapper
-from harness.subjects.tensorflow import TensorFlow
 from harness.tally import Tally
 from harness.verdict import DISAGREE
 from harness.versions import versions
+from models import MODELS, Model, register
 
 # Seconds between two looks at the workers, and at whether to stop.
 _LOOKS_EVERY = 0.25
@@ -96,6 +97,7 @@ def fuzz(
     timeout: float = TIMEOUT,
     stop: Optional[Stop] = None,
     page: bool = False,
+    subject: str = "tensorflow",
 ) -> Progress:
     """Judge random cases of `models` until `cases` or `seconds` are reached.
 
@@ -105,7 +107,7 @@ def fuzz(
     seed : int
         The cases depend on it alone.
     workers : int
-        Processes, each with a TensorFlow of its own.
+        Processes, each with a subject of its own.
     cases, seconds : optional
         Where to stop; without either, only `stop` does. These are the cases of as many batches as
         it takes, the same ones whatever the number of workers.
@@ -114,14 +116,16 @@ def fuzz(
     report : function of a Progress
         Called several times a second.
     timeout : float
-        Seconds that TensorFlow has for each case.
+        Seconds that the subject has for each case.
     stop : Stop, optional
         Ends the run early; what was found until then is returned.
+    subject : str
+        What is tested: see :func:`harness.subjects.named.subject_named`.
     page : bool
         Whether a page is to be made of the result.
     """
     stop = stop or Stop()
-    run = _Run(models, seed, folder, timeout, cases, stop)
+    run = _Run(models, seed, folder, timeout, cases, stop, subject)
     try:
         for _ in range(workers):
             run.start()
@@ -194,12 +198,13 @@ class _Run:
         timeout: float,
         cases: Optional[int] = None,
         stop: Optional[Stop] = None,
+        subject: str = "tensorflow",
     ) -> None:
         self.tally = Tally()
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
-        self._task = _Task(models, seed, timeout, os.getpid())
+        self._task = _Task(models, seed, timeout, os.getpid(), subject, tuple(MODELS.values()))
         self._folder, self._limit, self._stop = folder, cases, stop or Stop()
         self._started: Optional[float] = None
         self._listening = True
@@ -427,12 +432,14 @@ class _Run:
 
 
 class _Task(NamedTuple):
-    """What all workers are to do."""
+    """What all workers are to do, by the names of models and subject; and all models known."""
 
     models: Tuple[str, ...]
     seed: int
     timeout: float
     parent: int
+    subject: str
+    known: Tuple[Model, ...]
 
     def batch(self, number: int, skip: List[int]) -> List[Case]:
         """The cases of a batch, but for those in the places `skip`."""
@@ -459,7 +466,10 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
     channel = Channel(end)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
-            hands = _Hands(channel, _Counted(TensorFlow(timeout=task.timeout), begun), task)
+            for model in task.known:
+                register(model)
+            subject = subject_named(task.subject, task.timeout)
+            hands = _Hands(channel, _Counted(subject, begun), task)
             channel.send(("ready", None))
             for messages in iter(channel.read, None):
                 for kind, content in messages:
@@ -504,13 +514,14 @@ class _Hands:
         cases, timeout = self._task.batch(number, []), self._task.timeout
         places = [place for place in range(len(cases)) if place not in skip]
         try:
-            ending = first_ending([cases[place] for place in places], timeout)
+            tried = [cases[place] for place in places]
+            ending = first_ending(tried, timeout, self._task.subject)
         except (OSError, UserError):  # As if nothing were to be found: there is no room to try.
             ending = None
         found = None
         if ending:
             place = next(place for place in places if cases[place] is ending.case)
-            found = place, _ended(ending.case, ending.signal, timeout)
+            found = place, _ended(ending.case, ending.signal, timeout, self._task.subject)
         self._channel.send(("explained", found))
 
     def show(self, content: Any) -> None:
@@ -525,11 +536,11 @@ def _repeated(number: int, size: int) -> List[int]:
     return [number // every % size] if size and number % every == 0 else []
 
 
-def _ended(case: Case, name: str, timeout: float) -> Unsaved:
-    """A case that ended a process or hung."""
+def _ended(case: Case, name: str, timeout: float, subject: str) -> Unsaved:
+    """A case on which a subject ended a process or hung."""
     way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
     verdict = verdict_on_ending(case, name, (), timeout)
     notes = dict(versions(), verdict=verdict.error, ended_by=name)
     why = "not shrunk: rnndiff minimize does that in processes of its own"
     report = "{}: {}\n{}".format(case, verdict.error, describe(case, verdict))
-    return Unsaved(way, packed(case, notes=notes), report, why, final=True, replayed=True)
+    return Unsaved(way, packed(case, notes=notes), report, why, True, subject)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from harness import page
+from harness.commands.options import all_models, models_argument, subject_option
 from harness.errors import INTERRUPTED, UserError
 from harness.files import check_writable, write_json
 from harness.fuzz import Progress
@@ -19,13 +20,13 @@ from harness.run import TIMEOUT
 from harness.stop import Stop
 from harness.tally import WORST
 from harness.versions import versions
-from models import MODELS
 
 _SECONDS = click.FloatRange(min=0.0)
 
 
 @click.command()
-@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@models_argument
+@subject_option
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after so many cases.")
 @click.option("--time", "seconds", type=_SECONDS, help="Stop after so many seconds of judging.")
 @click.option(
@@ -39,7 +40,7 @@ _SECONDS = click.FloatRange(min=0.0)
     type=click.FloatRange(min=0.0, min_open=True),
     default=TIMEOUT,
     show_default=True,
-    help="Seconds that TensorFlow has for each case.",
+    help="Seconds that the subject has for each case.",
 )
 @click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
 @click.option(
@@ -56,6 +57,7 @@ _SECONDS = click.FloatRange(min=0.0)
 )
 def fuzz(
     models: Tuple[str, ...],
+    subject_name: str,
     cases: Optional[int],
     seconds: Optional[float],
     workers: int,
@@ -75,7 +77,7 @@ def fuzz(
     if json_path and json_path != "-":
         check_writable(json_path)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    names = models or tuple(MODELS)
+    names = models or tuple(all_models())
     # To the end of all that is written.
     with Stop() as stop:
         with _live() as live:
@@ -89,6 +91,7 @@ def fuzz(
                 timeout=timeout,
                 stop=stop,
                 page=bool(report_path),
+                subject=subject_name,
             )
             live.update(_table(progress, seed))
         raise SystemExit(_tell(progress, seed, workers, stop, json_path, report_path))

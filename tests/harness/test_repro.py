@@ -129,7 +129,7 @@ def test_a_case_in_which_nothing_disagrees_has_no_script(tensorflow, tmp_path):
 
 def minimized(path, monkeypatch, mistake):
     port = Float32Port(mistake)
-    monkeypatch.setattr("harness.commands.minimize.TensorFlow", lambda: port)
+    monkeypatch.setattr("harness.commands.minimize.subject_named", lambda name: port)
     return CliRunner().invoke(minimize, [path])
 
 
