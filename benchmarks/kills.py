@@ -2,8 +2,8 @@
 
 Runs ``rnndiff fuzz`` with a mistake planted in TensorFlow's graphs, sends a signal to a worker, to
 the parent or to all of them at a random moment, and looks at what is left: files, JSON, page and
-words must be about the same cases, and no process may be left. What was asked to end must do so in 5
-seconds; after the signal that takes half a second of a processor, so a busy machine shows. Usage:
+words must be about the same cases, and no process may be left. A run that is asked to end must do
+so in five seconds; that takes half a second of a processor, and on a busy machine it shows. Usage:
 ``python benchmarks/kills.py [--kills N] [--seed N] [--first N] [--jobs N] [--without-tensorflow]
 [--json FILE]``; on Linux.
 """
