@@ -2,7 +2,8 @@
 
 Runs ``rnndiff fuzz`` with a mistake planted in TensorFlow's graphs, sends a signal to a worker, to
 the parent or to all of them at a random moment, and looks at what is left: files, JSON, page and
-words must be about the same cases, and no process may be left. Usage:
+words must be about the same cases, and no process may be left. A run that is asked to end must do
+so in five seconds; that takes half a second of a processor, and on a busy machine it shows. Usage:
 ``python benchmarks/kills.py [--kills N] [--seed N] [--first N] [--jobs N] [--without-tensorflow]
 [--json FILE]``; on Linux.
 """
@@ -227,8 +228,6 @@ def attempt(number, seed, planted):
             wrong.append("it does not end")
         if not late and name in WISHES and target != "worker":
             took = time.monotonic() - sent
-            if took > ENDS:
-                wrong.append("it ended {:.1f} s after {}".format(took, name))
         left = left_over(mark)
         if left:
             wrong.append("{} processes are left".format(len(left)))
@@ -276,22 +275,25 @@ def main(kills, seed, first, jobs, without_tensorflow, json_path):
             console.print(number, str(result), highlight=False, markup=False, soft_wrap=True)
             if json_path:
                 write_json(json_path, results)
-    table = Table("signal", "target", "tries", "failures on disk", "slowest end, s", "all held")
+    names = "signal", "target", "tries", "failures on disk", "slowest end, s", "in time", "all held"
+    table = Table(*names)
     groups = defaultdict(list)
     for result in results:
         groups[result["signal"], result["target"]].append(result)
     for (name, target), group in groups.items():
-        slowest = max((r["seconds"] for r in group if r["seconds"] is not None), default=None)
+        ends = [r["seconds"] for r in group if r["seconds"] is not None]
         table.add_row(
             name,
             target,
             str(len(group)),
             str(sum(r["failures"] for r in group)),
-            "" if slowest is None else "{:.1f}".format(slowest),
+            "{:.1f}".format(max(ends)) if ends else "",
+            "{} of {}".format(sum(end <= ENDS for end in ends), len(ends)) if ends else "",
             "yes" if not any(r["wrong"] for r in group) else "NO",
         )
     Console().print(table)
-    raise SystemExit(any(result["wrong"] for result in results))
+    late = any((result["seconds"] or 0) > ENDS for result in results)
+    raise SystemExit(late or any(result["wrong"] for result in results))
 
 
 if __name__ == "__main__":

@@ -435,7 +435,8 @@ def test_a_run_that_is_asked_to_end_writes_all_and_says_what_is_not_shrunk(
     for _ in range(times):
         run.send_signal(getattr(signal, name))
         time.sleep(0.1)
-    out, err = run.communicate(timeout=5)
+    # Five seconds, but for a machine that is busy with other tests.
+    out, err = run.communicate(timeout=30)
     assert run.returncode == 1 and "Traceback" not in err
     result, saved = json.loads((tmp_path / "run.json").read_text()), on_disk()
     assert_all_agree(out, result, saved)
@@ -791,19 +792,29 @@ def hanging(tmp_path, monkeypatch):
     return case
 
 
-@pytest.mark.slow
 def test_a_case_on_which_a_worker_hangs_is_saved_and_all_others_are_judged(
-    tensorflow, tmp_path, monkeypatch, hanging
+    stand_in, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("harness.fuzz.GRACE", 1.0)
+    case = random_batch("seq2seq", 3, 0)[17]
+    # In code that does not come back to Python.
+    stand_in(
+        """
+def change(self, case, key, trace):
+    if key == {}:
+        import collections, itertools
+        collections.deque(itertools.repeat(0), maxlen=0)
+    return trace
+""".format(key_of(case))
+    )
     folder = str(tmp_path / "failures")
-    progress = fuzz(("seq2seq",), 3, workers=1, cases=200, folder=folder, timeout=10.0)
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=200, folder=folder, timeout=5.0)
     assert [failure.way for failure in progress.failures] == ["seq2seq-Hang"]
-    assert "Hang: no result after 10 s" in progress.failures[0].report
+    assert "Hang: no result after 5 s" in progress.failures[0].report
     assert progress.tally.cases["disagree"] == 1 and progress.cases == 256
     saved = load(progress.failures[0].path)
     assert saved.notes["ended_by"] == "Hang"
-    assert np.array_equal(saved.case.inputs, hanging.inputs)
+    assert np.array_equal(saved.case.inputs, case.inputs)
 
 
 @pytest.mark.slow
