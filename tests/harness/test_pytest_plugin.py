@@ -76,6 +76,8 @@ class Pytest:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # What is started in the background of a shell ignores it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def shrinks(self):
