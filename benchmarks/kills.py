@@ -73,10 +73,8 @@ class Port(Subject):
 
     def __call__(self, case):
         time.sleep(0.003)
-        with np.errstate(all="ignore"):
-            trace = case.model.free_running(case.config, case.parameters, case.inputs, case.labels)
         wrong = "scores" if case.config.num_units > 2 else "loss"
-        trace = {name: np.asarray(array) for name, array in trace.items()}
+        trace = {name: np.asarray(array) for name, array in case.oracle(np.float32).items()}
         trace[wrong] = trace[wrong] + np.float32(1)
         return {name: narrowed(array) for name, array in trace.items()}
 
