@@ -14,12 +14,12 @@ from functools import partial
 import mpmath
 import numpy as np
 import pytest
+from harness.bounded import _FUNCTIONS, _UFUNCS, BoundedArray, exact
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from harness.accuracy import Accuracy
-from harness.arithmetic import arithmetic
-from harness.bounded import _FUNCTIONS, _UFUNCS, BoundedArray, exact
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import arithmetic
 from harness.regimes import REGIMES
 from harness.strategies import small_batches
 from models import MODELS

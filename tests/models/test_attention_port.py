@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.arithmetic import arithmetic
-from harness.bounded import exact
+from harness.numerics.arithmetic import arithmetic
+from harness.numerics.balls import exact
 from models.cells import AttentionCellWrapper, BasicRNNCell, Linear
 from models.functions import sigmoid, softmax
 
