@@ -149,7 +149,7 @@ def _entry(function: Callable[..., Any]) -> Bound:
     return entry
 
 
-def _thoroughly() -> Any:
+def _thoroughly() -> settings:
     """At least a hundred examples: profiles may be made for tests that take longer."""
     return settings(deadline=None, max_examples=max(100, settings().max_examples))
 
@@ -187,14 +187,16 @@ def check_call(entry: Bound, example: Example, given: Sequence[BoundedArray], ra
     if entry.moves:
         check_move(example, given, results)
         return
-    for flushes in (False, True):
-        for point in zip(*[points_of(x, random, flushes, 3) for x in given]):
-            for machine in (ExactMachine(a, random), Machine(a, random)):
-                numbers = _all(example.call(*[Numbers.of(x, machine) for x in point]))
-                assert len(numbers) == len(results)
-                for ball, each in zip(results, numbers):
-                    assert ball.shape == each.shape
-                    assert_contains(ball, _values_of(each), type(machine).__name__)
+    flushes = random.random() < 0.5
+    for point in zip(*[points_of(x, random, flushes) for x in given]):
+        # Any formula is as likely as any other one.
+        machines = [Machine(a, random) for _ in range(1 + len(entry.formulas))]
+        for machine in [ExactMachine(a, random)] + machines:
+            numbers = _all(example.call(*[Numbers.of(x, machine) for x in point]))
+            assert len(numbers) == len(results)
+            for ball, each in zip(results, numbers):
+                assert ball.shape == each.shape
+                assert_contains(ball, _values_of(each), type(machine).__name__)
 
 
 def _all(results: Any) -> List[Any]:
@@ -232,3 +234,65 @@ def check_move(
 
 def _bits(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).view(np.int64)
+
+
+# What two float64 evaluations of the examples on tame numbers may differ by, absolute or relative:
+# nothing in a sum exceeds 2^11, whose ULP is 2^(11 - 52); a dozen terms are added in any order, on
+# each side; and what is computed from a sum has a derivative of 1 at most.
+_NOISE = 2.0 ** (11 - 52 + 4)
+
+
+def stack_of(balls: Sequence[BoundedArray]) -> BoundedArray:
+    """A stack of arrays."""
+    rad = None if all(x.exact for x in balls) else np.stack([x.rad_as_operand() for x in balls])
+    return BoundedArray(np.stack([x.mid for x in balls]), rad, balls[0].arithmetic, stacked=True)
+
+
+def check_stacks(function: Callable[..., Any]) -> None:
+    """Try whether a call on a stack is what it is on each of its arrays.
+
+    Raises
+    ------
+    AssertionError
+        If it is not.
+    """
+    entry = _entry(function)
+    examples = [example for example in entry.examples if example.stacks]
+
+    @settings(deadline=None, max_examples=10 * len(examples))
+    @given(st.data(), arithmetics())
+    def check(data: Any, a: Arithmetic) -> None:
+        example = data.draw(st.sampled_from(examples))
+        kinds = ("tame",) if data.draw(st.booleans()) else KINDS
+        cases = [[data.draw(balls(a, shape, kinds)) for shape in example.shapes] for _ in range(3)]
+        if data.draw(st.booleans()):
+            cases = [[exact(x.mid, a) for x in case] for case in cases]
+        else:
+            cases = [[BoundedArray(x.mid, x.rad_as_operand(), a) for x in case] for case in cases]
+        with np.errstate(all="ignore"):
+            of_stack = _all(example.call(*[stack_of(arrays) for arrays in zip(*cases)]))
+            for k, case in enumerate(cases):
+                widest = max(np.max(x.rad) if x.rad.size else 0.0 for x in case)
+                for result, alone in zip(of_stack, _all(example.call(*case))):
+                    check_case(result, k, alone, kinds, widest)
+
+    check()
+
+
+def check_case(
+    result: BoundedArray, k: int, alone: BoundedArray, kinds: Sequence[str], widest: float
+) -> None:
+    """The check of case `k` of the result on a stack; `widest` is the largest radius it has had."""
+    __tracebackhide__ = True
+    assert result.shape == alone.shape
+    # What is uncertain in one case makes radii of zero in the others.
+    assert alone.exact or not result.exact
+    mid, rad = result.mid, result.rad
+    if result.stacked:
+        # What is the same in all cases is there once.
+        mid, rad = (x[k if len(x) > 1 else 0] for x in (mid, rad))
+    if kinds == ("tame",):
+        np.testing.assert_allclose(mid, alone.mid, rtol=_NOISE, atol=_NOISE)
+        np.testing.assert_allclose(rad, alone.rad, rtol=_NOISE, atol=_NOISE * widest)
+    else:
+        assert_compatible(BoundedArray(mid, rad, alone.arithmetic), alone)

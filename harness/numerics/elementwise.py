@@ -17,7 +17,7 @@ from harness.numerics.balls import (
     resolve_overflow,
 )
 from harness.numerics.register import Example, Unstated, bound
-from models.functions import sigmoid
+from models.functions import affine, sigmoid
 
 # Beyond it, NumPy's exp would overflow.
 LARGEST_EXPONENT = 700.0
@@ -173,7 +173,8 @@ def evaluated(
 # aside. Of tanh: 6.89 ULP in TensorFlow to 2.18, 1.8e-7 absolute below 1e-3 in onnxruntime 1.32.
 @bound(
     np.tanh,
-    examples=of_one(np.tanh),
+    examples=of_one(np.tanh)
+    + [Example(lambda x, w, b: np.tanh(affine(x, w, b)), ((2, 3), (3, 2), (2,)))],
     accuracies={"tanh": Unstated(6.9, 4.6), "affine tanh": "tanh"},
 )
 def tanh(a: BoundedArray) -> BoundedArray:

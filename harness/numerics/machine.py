@@ -10,7 +10,7 @@ It needs mpmath, which what only uses bounds does not.
 
 import math
 from fractions import Fraction
-from typing import Any, Callable, List, Optional, Sequence, Union
+from typing import Any, Callable, List, Optional, Sequence
 
 import mpmath
 import numpy as np
@@ -18,9 +18,9 @@ import numpy as np
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import Arithmetic
 from harness.numerics.register import ACCURACIES, MOVES, REGISTER
-from models.functions import affine
 
-Number = Union[float, Fraction]
+# A float or a fraction.
+Number = Any
 INF, NAN = float("inf"), float("nan")
 
 # Beyond these, nothing changes but the size of the fractions; of tanh, 200 bits still tell 1.

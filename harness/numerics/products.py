@@ -1,6 +1,6 @@
 """Matrix products, and what is added to them: the affine map."""
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class SumsOfProducts(Sums):
             return None
         a, b, bias = self.a, self.b, self.bias
         rads = a.operand_rad(), b.operand_rad(), None if bias is None else bias.operand_rad()
-        exact, where = _exact_sums(*rads), ...
+        exact, where = _exact_sums(a.mid.ndim, *rads), ...
         if exact is not None:
             if not exact.any():
                 return None
@@ -91,9 +91,12 @@ class SumsOfProducts(Sums):
 
 
 def _exact_sums(
-    a: Optional[np.ndarray], b: Optional[np.ndarray], bias: Optional[np.ndarray]
+    ndim: int, a: Optional[np.ndarray], b: Optional[np.ndarray], bias: Optional[np.ndarray]
 ) -> Optional[np.ndarray]:
-    """Which sums of ``a @ b + bias`` have exact terms alone, by radii; None for all of them."""
+    """Which sums of ``a @ b + bias`` have exact terms alone, by radii; None for all of them.
+
+    `ndim` is that of the midpoints of `a`.
+    """
     if a is None and b is None and bias is None:
         return None
     inexact: Any = None if bias is None else bias > 0
@@ -102,7 +105,7 @@ def _exact_sums(
         inexact = rows if inexact is None else inexact | rows
     if b is not None:
         columns = (b > 0).any(axis=-2)
-        columns = columns if a is not None and a.ndim == 1 else columns[..., None, :]
+        columns = columns if ndim == 1 else columns[..., None, :]
         inexact = columns if inexact is None else inexact | columns
     return ~inexact
 
@@ -130,10 +133,23 @@ def _append(terms: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return np.concatenate([terms, column[..., None]], axis=-1)
 
 
-_PRODUCTS = (((3,), (3, 2)), ((2, 4), (4, 2)), ((1, 2, 3), (3, 2)), ((2, 1), (1, 3)))
+_SHAPES = (((2, 4), (4, 2)), ((1, 2, 3), (3, 2)), ((2, 1), (1, 3)), ((1, 0), (0, 2)))
+_OF_A_ROW = ((3,), (3, 2))
 
 
-@bound(np.matmul, examples=[Example(np.matmul, shapes) for shapes in _PRODUCTS])
+def _of_products(call: Callable[..., Any], *more: Tuple[int, ...]) -> List[Example]:
+    examples = [Example(call, shapes + more) for shapes in _SHAPES]
+    return examples + [Example(call, _OF_A_ROW + more, stacks=False)]
+
+
+@bound(
+    np.matmul,
+    examples=_of_products(np.matmul)
+    + [
+        Example(lambda x: np.matmul(x, np.ones((3, 2))), ((2, 3),)),
+        Example(lambda w: np.matmul(np.zeros((2, 3)), w), ((3, 2),)),
+    ],
+)
 def matmul(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     """``[..., K] @ [K, M]``."""
     if b.ndim != 2 or a.ndim < 1 + a.stacked:
@@ -143,13 +159,13 @@ def matmul(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     return result
 
 
-@bound(np.dot, examples=[Example(np.dot, shapes) for shapes in _PRODUCTS[:2]])
+@bound(np.dot, examples=_of_products(np.dot)[::2])
 def dot(a: Any, b: Any) -> BoundedArray:
     """As :func:`matmul`."""
     return matmul(*operands(a, b))
 
 
-@bound(affine, examples=[Example(affine, shapes + ((shapes[1][1],),)) for shapes in _PRODUCTS])
+@bound(affine, examples=_of_products(affine, (1,)) + [Example(affine, ((2, 3), (3, 2), (2,)))])
 def affine_of_balls(a: Any, b: Any, bias: Any) -> BoundedArray:
     """``a @ b + bias``, with the bias last or, if the arithmetic says so, anywhere in each sum."""
     a, b, bias = operands(a, b, bias)
@@ -164,9 +180,12 @@ def affine_of_balls(a: Any, b: Any, bias: Any) -> BoundedArray:
 @bound(
     np.add,
     examples=of_two(np.add)
+    + _of_products(lambda x, w, b: np.matmul(x, w) + b, (1,))
+    # Both factors are the same in all cases of a stack, and the bias is not.
     + [
-        Example(lambda x, w, b: np.matmul(x, w) + b, shapes + ((shapes[1][1],),))
-        for shapes in _PRODUCTS
+        Example(
+            lambda b: np.matmul(np.ones((2, 3)) * np.ones_like(b), np.ones((3, 3))) + b, ((3,),)
+        )
     ]
     # Such as a query, which is added to the features of every slot of a window.
     + [Example(lambda x, w, b: b[:, None] + np.matmul(x, w), ((2, 2, 3), (3, 2), (2, 2)))],

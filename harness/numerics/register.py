@@ -2,7 +2,7 @@
 
 A bound is registered where its formula stands, in this package or in anybody's own::
 
-    @bound(hard_sigmoid, examples=[Example(hard_sigmoid, (2, 3))])
+    @bound(hard_sigmoid, examples=[Example(hard_sigmoid, ((2, 3),))])
     def hard_sigmoid_of_balls(a):
         return np.clip(0.2 * a + 0.5, 0.0, 1.0)
 
@@ -40,10 +40,12 @@ class Example(NamedTuple):
     """A call of a function, as an oracle may write it, and the shapes of its arrays.
 
     The call has to work on any arrays: bounded, of exact numbers, or of a subject's numbers.
+    `stacks` is False of one that is refused on stacks.
     """
 
     call: Callable[..., Any]
     shapes: Tuple[Tuple[int, ...], ...]
+    stacks: bool = True
 
 
 class Bound(NamedTuple):
@@ -58,7 +60,6 @@ class Bound(NamedTuple):
     compute: Callable[..., Any]
     examples: Sequence[Example]
     formulas: Sequence[Callable[..., Any]]
-    accuracies: Mapping[str, Any]
     moves: bool
 
     @property
@@ -113,9 +114,7 @@ def bound(
         for name in accuracies or {}:
             if name in ACCURACIES:
                 raise ValueError("there is an accuracy {!r} already: name another".format(name))
-        REGISTER[function] = Bound(
-            function, compute, tuple(examples), tuple(formulas), dict(accuracies or {}), moves
-        )
+        REGISTER[function] = Bound(function, compute, examples, formulas, moves)
         ACCURACIES.update(accuracies or {})
         if moves:
             MOVES.add(function)
