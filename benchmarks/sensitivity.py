@@ -18,6 +18,7 @@ from rich.table import Table
 
 from harness.case import Case
 from harness.check import verdict_on
+from harness.forcing import follow
 from harness.frequencies import drawn
 from harness.regimes import REGIMES
 from harness.strategies import batches
@@ -98,7 +99,7 @@ def alarms(case, trace, arithmetic):
     verdict = judge(case, trace, arithmetic)
     forced = [a for a in verdict.arrays if a.run == TEACHER_FORCED]
     found = {BOUNDS: any(a.status == DISAGREE for a in forced)}
-    golden = case.oracle(np.float64, trace["predictions"])
+    golden = follow(case, trace)
     with np.errstate(all="ignore"):
         for name, (rtol, atol) in TOLERANCES.items():
             found[name] = not all(

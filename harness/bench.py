@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from harness.case import Case
 from harness.check import Checker
-from harness.draws import SMALL, large_case
+from harness.draws import large_case, small_sizes
 from harness.errors import SubjectError
 from harness.fuzz import fuzz
 from harness.random_cases import LARGE_BATCH, random_batch
@@ -84,7 +85,7 @@ def naive(model: Model, seconds: float) -> Rate:
 @st.composite
 def _one_by_one(draw: Any, model: Model) -> Case:
     """A case of which every number is a draw of its own."""
-    config = draw(configs(model, SMALL))
+    config = draw(configs(model, small_sizes(model)))
     number = st.floats(-8, 8, width=32)
     arrays = {}
     for field in model.fields(config):
@@ -109,6 +110,7 @@ class _Timed:
 
     def __init__(self, subject: TensorFlow, spent: Dict[str, float]) -> None:
         self._subject, self._spent = subject, spent
+        self._watched: Dict[str, Model] = {}
         self.known = subject.known
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
@@ -127,16 +129,11 @@ class _Timed:
 
     def watched(self, case: Case) -> Case:
         """The case with an oracle whose time is measured."""
-        model = case.model
-        return replace(
-            case,
-            model=model._replace(
-                free_running=lambda *a, **k: self._measured("oracle", model.free_running, *a, **k),
-                teacher_forced=lambda *a, **k: self._measured(
-                    "oracle", model.teacher_forced, *a, **k
-                ),
-            ),
-        )
+        name, oracle = case.model.name, case.model.oracle
+        if name not in self._watched:
+            measured = partial(self._measured, "oracle", oracle)
+            self._watched[name] = case.model._replace(oracle=measured)
+        return replace(case, model=self._watched[name])
 
     def _measured(self, phase: str, function: Callable, *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()

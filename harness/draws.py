@@ -6,34 +6,16 @@ while the sizes shrink: dropping a unit drops its row and column everywhere and 
 else.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Sequence, Tuple
 
 import numpy as np
 
 from harness.case import Case
 from harness.regimes import REGIMES
 from models import Model
-from models.layout import Field
-
-# The largest sizes of a small case. Large enough for every boundary (two of anything, more slots
-# than steps, attn_size below and above num_units), small enough to be read. What is optional may
-# be no larger than this where its default is taken: attn_vec_size as large as attn_size, and
-# input_size as inputs and outputs.
-SMALL = {
-    "batch": 3,
-    "time": 4,
-    "output_time": 3,
-    "inputs": 3,
-    "outputs": 4,
-    "num_units": 4,
-    "attn_length": 3,
-    "attn_size": 5,
-    "attn_vec_size": 5,
-    "input_size": 4,
-}
-OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
+from models.layout import Field, is_optional, sizes_in
 
 # A row of labels is drawn as a byte that says of what kind it is and which class, and one byte more
 # for each class. Up to the first of these bytes it is one-hot; up to the second it has numbers of
@@ -41,11 +23,59 @@ OPTIONAL = ("attn_size", "attn_vec_size", "input_size")
 SOFT, TIED, EMPTY = 224, 248, 252
 
 
-def config_of(model: Model, sizes: Dict[str, Any]) -> Any:
-    """The config of these sizes; without units, an attention needs a size of its own."""
-    if sizes["num_units"] == 0 and "attn_size" in sizes:
-        sizes = dict(sizes, attn_size=sizes["attn_size"] or 1)
-    return model.Config(**sizes)
+Choose = Callable[[Sequence[Any]], Any]
+
+# A size of 0 is drawn once in so many rounds through the others: without rows, inputs or units
+# there is little to compare.
+_ZERO_EVERY = 6
+
+
+def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
+    """A config with every size from the least that there is to that in `largest`.
+
+    Parameters
+    ----------
+    model : Model
+    largest : dict of str to int
+        :func:`small_sizes` or :func:`large_sizes`.
+    choose : function of a sequence
+        Draws one of its elements; the first is the simplest.
+    """
+    drawn: Dict[str, Any] = {}
+    known = sizes_in(model.Config)
+    for field in fields(model.Config):
+        name = field.name
+        if name not in known:
+            drawn[name] = choose([field.default, not field.default])
+        elif is_optional(model.Config, name) and choose([True, False]):
+            drawn[name] = None
+        else:
+            zero = [0] if known[name].least == 0 else []
+            drawn[name] = choose([*range(1, largest[name] + 1)] * _ZERO_EVERY + zero)
+    for name, size in known.items():
+        # Without what it follows, it is what it must be at least.
+        if drawn[name] is None and size.follows and (drawn[size.follows] or 0) < size.least:
+            if drawn[size.follows] is not None:
+                drawn[name] = size.least
+    return model.Config(**drawn)
+
+
+def small_sizes(model: Model) -> Dict[str, int]:
+    """The largest sizes of a small case.
+
+    Large enough for every boundary (two of anything, more slots than steps, attn_size below and
+    above num_units), small enough to be read.
+    """
+    return {name: size.small for name, size in sizes_in(model.Config).items()}
+
+
+def large_sizes(model: Model) -> Dict[str, int]:
+    """The largest sizes of a large case: the article's, but for the rows."""
+    article = model.article.sizes()
+    return {
+        name: size.large or article.get(name, max(article.values()))
+        for name, size in sizes_in(model.Config).items()
+    }
 
 
 def length_of(model: Model) -> int:
@@ -82,17 +112,9 @@ def large_case(random: Any, model: Model, config: Any, regime: str, scale: float
     return Case(model, config, arrays)
 
 
-def article_sizes(model: Model) -> Dict[str, int]:
-    """The largest sizes of a large case: the article's, and 8 rows."""
-    sizes = model.article.sizes()
-    largest = {name: sizes.get(name, model.article.num_units) for name in SMALL}
-    return dict(largest, batch=8)
-
-
 def _grids(model: Model) -> Dict[str, np.ndarray]:
     """For every array of the largest small case, the places of its numbers among the bytes."""
-    fields = model.Config.__dataclass_fields__
-    largest = model.Config(**{name: SMALL[name] for name in fields if name in SMALL})
+    largest = model.Config(**small_sizes(model))
     grids, taken = {}, 0
     for field in model.fields(largest):
         shape = field.shape(largest)
@@ -108,7 +130,7 @@ def _grids(model: Model) -> Dict[str, np.ndarray]:
 def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
     """The places of every array of `config`: a corner of each block of the largest one's."""
     grids, sizes = _grids(model), config.sizes()
-    largest = replace(config, **{name: SMALL[name] for name in asdict(config) if name in SMALL})
+    largest = replace(config, **small_sizes(model))
     limits = largest.sizes()
     places = []
     for field in model.fields(config):

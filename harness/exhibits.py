@@ -9,7 +9,7 @@ from harness.check import TENSORFLOW, Failure
 from harness.divergences import excuse
 from harness.errors import UserError
 from harness.heatmaps import HeatMap, heat_map, largest
-from harness.report import ulps
+from harness.report import other_class, ulps
 from harness.repro import Finding, script
 from harness.subjects import Subject
 from harness.verdict import ArrayVerdict, Verdict, judge
@@ -81,8 +81,10 @@ def drawn(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
     wrong = verdict.first_wrong()
     if wrong is not None:
         exhibit = exhibit._replace(
-            where="{}{}, {}".format(wrong.name, list(wrong.first_wrong()), wrong.run),
-            first=_first(wrong),
+            where="{}, {}".format(
+                case.model.place(case.config, wrong.name, wrong.first_wrong()), wrong.run
+            ),
+            first=_first(verdict, wrong),
             compared=_compared(wrong),
         )
     zeros = [name for name, array in case.arrays.items() if _is_plain(array)]
@@ -94,16 +96,21 @@ def drawn(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
     return exhibit._replace(given=given, zeros=_with_shapes(case, zeros))
 
 
-def _first(wrong: ArrayVerdict) -> Dict[str, str]:
+def _first(verdict: Verdict, wrong: ArrayVerdict) -> Dict[str, str]:
     index = wrong.first_wrong()
-    actual, expected = float(wrong.actual[index]), float(wrong.expected[index])
-    return {
-        "subject": "{:.9g}".format(actual),
+    actual, expected = wrong.actual[index], float(wrong.expected[index])
+    if wrong.name == "predictions":
+        return {"subject and oracle": other_class(verdict, wrong, index)}
+    bound, difference = float(wrong.bound[index]), abs(float(actual) - expected)
+    found = {
+        "subject": "{:.9g}".format(float(actual)),
         "oracle": "{:.9g}".format(expected),
-        "bound": "{:.3g}".format(float(wrong.bound[index])),
-        "difference": "{:.3g}".format(abs(actual - expected)),
-        "in ULP": ulps(actual, expected),
+        "bound": "{:.3g}".format(bound),
+        "bound in ULP": ulps(bound, expected, actual.dtype),
+        "difference": "{:.3g}".format(difference) if np.isfinite(difference) else "",
+        "difference in ULP": ulps(difference, expected, actual.dtype),
     }
+    return {name: number for name, number in found.items() if number}
 
 
 def _compared(wrong: ArrayVerdict) -> List[HeatMap]:

@@ -137,6 +137,10 @@ class _Choice(_Array):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return self.run.values(self)
 
+    def __len__(self) -> int:
+        # Before 1.23, NumPy takes an index that has a length for a tuple of indexes.
+        raise TypeError("an arg max has no length: use its shape")
+
 
 def _element(array: Any, index: Any) -> Any:
     return array[index]

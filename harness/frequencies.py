@@ -12,6 +12,7 @@ from harness.regimes import REGIMES
 from harness.simplicity import is_one_hot
 from harness.strategies import batches
 from models import Model
+from models.layout import STATE, is_optional, sizes_in
 
 # Of a state of tanh: where one more doubling of what it is computed from changes 1 in 1,000.
 SATURATED = 0.999
@@ -69,17 +70,23 @@ def _size(name: str, size: int) -> Callable[[Case, Trace, Trace], bool]:
     return lambda case, single, double: case.config.sizes()[name] == size
 
 
-def _states(trace: Trace) -> np.ndarray:
-    return trace["outputs"] if "outputs" in trace else trace["encoder_states"]
+def _differ(name: str, other: str) -> Callable[[Case, Trace, Trace], bool]:
+    return lambda case, single, double: case.config.sizes()[name] != case.config.sizes()[other]
+
+
+def _states(case: Case, trace: Trace) -> np.ndarray:
+    """The numbers of the first states in the trace."""
+    name = next(traced.name for traced in case.model.trace if traced.role == STATE)
+    return trace[name]
 
 
 def _saturates(case: Case, single: Trace, double: Trace) -> bool:
-    return bool((np.abs(_states(double)) > SATURATED).any())
+    return bool((np.abs(_states(case, double)) > SATURATED).any())
 
 
 def _is_chaotic(case: Case, single: Trace, double: Trace) -> bool:
     """Whether rounding errors grow along the steps."""
-    return bool((np.abs(_states(single) - _states(double)) > CHAOTIC).any())
+    return bool((np.abs(_states(case, single) - _states(case, double)) > CHAOTIC).any())
 
 
 def _ties(case: Case, single: Trace, double: Trace) -> bool:
@@ -109,15 +116,13 @@ def _labels(rows: Callable[[np.ndarray], np.ndarray]) -> Callable[[Case, Trace, 
 
 def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
     """The traits that cases of a model can have."""
-    sizes = model.article.sizes()
-    boundaries = [("batch", 0), ("inputs", 0), ("num_units", 0)]
-    boundaries += [("batch", 1), ("time", 1), ("output_time", 1), ("num_units", 1)]
-    boundaries += [("outputs", 1), ("attn_length", 1)]
-    found = {"{} {}".format(*b): _size(*b) for b in boundaries if b[0] in sizes}
-    if "attn_size" in sizes:
-        found["attn_size is not num_units"] = lambda case, single, double: (
-            case.config.sizes()["attn_size"] != case.config.num_units
-        )
+    found: Dict[str, Callable[[Case, Trace, Trace], bool]] = {}
+    for name, size in sizes_in(model.Config).items():
+        if size.follows:
+            found["{} is not {}".format(name, size.follows)] = _differ(name, size.follows)
+        elif not is_optional(model.Config, name):
+            for least in sorted({size.least, 1}):
+                found["{} {}".format(name, least)] = _size(name, least)
     found.update({"saturation": _saturates, "chaos": _is_chaotic, "exact ties": _ties})
     found.update({name: _labels(rows) for name, rows in _LABELS.items()})
     return found

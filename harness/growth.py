@@ -5,7 +5,7 @@ teacher-forced one what it adds in a single step.
 """
 
 import contextlib
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple
 
 import numpy as np
 
@@ -73,15 +73,15 @@ def growth(sample: str, judged: Iterable[Judged]) -> Growth:
     errors: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
     bounds: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
     for case, trace, verdict in judged:
-        actual = _states(case, trace)
+        actual = states_in_order(case, trace)
         for run in errors:
             arrays = {array.name: array for array in verdict.arrays if array.run == run}
             expected: Mapping[str, np.ndarray] = {n: a.expected for n, a in arrays.items()}
             if run == FREE_RUNNING:
                 # Not the middle of the bound, which strays once the bound is wide.
                 expected = follow(case, trace)
-            errors[run].append(np.max(np.abs(actual - _states(case, expected)), axis=-1))
-            bound = _states(case, {name: array.bound for name, array in arrays.items()})
+            errors[run].append(np.max(np.abs(actual - states_in_order(case, expected)), axis=-1))
+            bound = states_in_order(case, {name: array.bound for name, array in arrays.items()})
             bounds[run].append(np.max(bound, axis=-1))
     curves = {}
     for run in errors:
@@ -126,14 +126,21 @@ def _chaotic(random: np.random.RandomState, model: Model, config: object) -> Cas
     return Case(model, config, arrays)
 
 
-def _states(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The states [batch, steps, units] in the order in which they are computed, in float64."""
-    found, sizes = [], case.config.sizes()
+def states_in_order(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The states [batch, steps, units] in the order in which they are computed, in float64.
+
+    States of the same steps lie side by side, those of others follow; what is missing is left out.
+    """
+    sizes = case.config.sizes()
+    of_steps: Dict[Any, List[np.ndarray]] = {}
     for traced in case.model.trace:
-        if traced.role == STATE:
-            units = traced.axes[-1]
+        if traced.role == STATE and traced.name in arrays:
+            _, steps, units = traced.axes
             ends = np.cumsum([sizes[part.size] for part in units])[:-1]
-            parts = np.split(arrays[traced.name], ends, axis=-1)
-            ordered = [x[:, ::-1] if part.backward else x for part, x in zip(units, parts)]
-            found.append(np.concatenate(ordered, axis=-1))
-    return np.concatenate(found, axis=1).astype(np.float64)
+            parts = zip(units, np.split(arrays[traced.name], ends, axis=-1))
+            of_steps.setdefault(steps, []).extend(x[:, ::-1] if p.backward else x for p, x in parts)
+    found = [np.concatenate(parts, axis=-1) for parts in of_steps.values()]
+    width = max([x.shape[-1] for x in found], default=0)
+    padded = [np.pad(x, [(0, 0), (0, 0), (0, width - x.shape[-1])], mode="constant") for x in found]
+    empty = np.zeros((case.config.sizes()["batch"], 0, width))
+    return np.concatenate([empty] + padded, axis=1).astype(np.float64)

@@ -25,7 +25,7 @@ import numpy as np
 from harness import ulp
 from harness.case import Case, smallest_case
 from harness.errors import UserError
-from harness.numerics.accuracy import Accuracy
+from harness.numerics.accuracy import Accuracy, ulp_of
 from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.run import run
 from harness.subjects import Subject
@@ -366,7 +366,7 @@ def _sample_of(function: str, place: str, pairs: Any, exact: Callable) -> Sample
         at = [np.ravel(arguments) for arguments, _ in pairs]
         exacts = [exact(arguments) for arguments in at]
         errors = [np.abs(np.ravel(results) - e) for (_, results), e in zip(pairs, exacts)]
-    return _sample(function, place, at, errors, [ulp.ulp_of(e) for e in exacts])
+    return _sample(function, place, at, errors, [ulp_of(e) for e in exacts])
 
 
 def _searched(run: Callable[[np.ndarray], Tuple[np.ndarray, np.ndarray]], count: int) -> Pairs:

@@ -9,6 +9,7 @@ from typing import Any, List
 import numpy as np
 
 from harness.growth import Growth
+from harness.numerics.accuracy import ulp_of
 from harness.tally import EDGES
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, WIDE
 
@@ -41,7 +42,7 @@ _STYLE: Any = {
     "ytick.minor.size": 0,
 }
 _SIZE = (3.7, 2.6)
-_ULP = 2.0**-23
+_ULP = float(ulp_of(1.0))
 
 
 def histogram(name: str, counts: List[int], most: int) -> str:

@@ -1,20 +1,25 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
-from typing import Any, Dict, List
+from typing import Any, List
 
 import numpy as np
 
 from harness.case import Case
-from harness.draws import SMALL, article_sizes, config_of, large_case, length_of, small_case
+from harness.draws import (
+    draw_config,
+    large_case,
+    large_sizes,
+    length_of,
+    small_case,
+    small_sizes,
+)
 from harness.regimes import REGIMES, SCALES
 from models import MODELS, Model
-from models.layout import MAY_BE_ZERO
 
 # A graph costs as much as some hundred cases on it.
 SMALL_BATCH = 128
 LARGE_BATCH = 8
 _LARGE_EVERY = 12
-_ZERO_EVERY = 16
 
 
 def random_batch(name: str, seed: int, number: int) -> List[Case]:
@@ -22,12 +27,12 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
     random = np.random.RandomState([seed & 0xFFFFFFFF, number])
     model = MODELS[name]
     if random.randint(_LARGE_EVERY) == 0:
-        config = random_config(random, model, article_sizes(model))
+        config = random_config(random, model, large_sizes(model))
         return [
             large_case(random, model, config, _regime(random), _scale(random))
             for _ in range(LARGE_BATCH)
         ]
-    config = random_config(random, model, SMALL)
+    config = random_config(random, model, small_sizes(model))
     length = length_of(model)
     cases = []
     for _ in range(SMALL_BATCH):
@@ -40,17 +45,7 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
 
 def random_config(random: Any, model: Model, largest: Any) -> Any:
     """A config with every size from the least that there is to that in `largest`."""
-    fields: Dict[str, Any] = {}
-    for name, field in model.Config.__dataclass_fields__.items():
-        if name == "state_is_tuple":
-            fields[name] = bool(random.randint(2))
-        elif field.default is None and random.randint(2):
-            fields[name] = None
-        else:
-            fields[name] = int(random.randint(1, largest[name] + 1))
-            if name in MAY_BE_ZERO and random.randint(_ZERO_EVERY) == 0:
-                fields[name] = 0
-    return config_of(model, fields)
+    return draw_config(model, largest, lambda options: options[random.randint(len(options))])
 
 
 def _regime(random: Any) -> str:

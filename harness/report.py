@@ -6,6 +6,8 @@ from typing import Any, Iterator, Mapping, Tuple
 import numpy as np
 
 from harness.case import Case
+from harness.numerics.accuracy import ulp_of
+from harness.undecided import why_undecided
 from harness.verdict import ArrayVerdict, Verdict
 
 _ROWS = 12
@@ -21,6 +23,7 @@ def _lines(case: Case, verdict: Verdict) -> Iterator[str]:
     wrong = verdict.first_wrong()
     if wrong is None:
         yield "{}: {}".format(case.model.name, verdict.summary())
+        yield from why_undecided(case, verdict)
     else:
         yield "{} {}: {}".format(case.model.name, case.config, verdict.summary())
         yield from _disagreement(case, verdict, wrong)
@@ -36,21 +39,20 @@ def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator
     place = case.model.place(case.config, wrong.name, index)
     yield "first in {}, {}:".format(place, wrong.run)
     if wrong.name == "predictions":
-        yield "    " + _other_class(verdict, wrong, index)
+        yield "    " + other_class(verdict, wrong, index)
     else:
-        yield "    subject {}, oracle {!s} +- {:.3g}".format(
-            _number(actual), _number(expected), float(wrong.bound[index])
+        bound = float(wrong.bound[index])
+        yield "    subject {}, oracle {} +- {}".format(
+            _number(actual), _number(expected), _with_ulp(bound, expected, actual.dtype)
         )
-        yield "    difference {:.3g}, {} ULP".format(
-            abs(float(actual) - float(expected)), ulps(actual, expected)
-        )
+        yield "    " + _difference(actual, expected)
     yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
     yield _side_by_side(
         {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)}
     )
 
 
-def _other_class(verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
+def other_class(verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
     """Why the class at an index of the predictions is not the arg max of the subject's scores."""
     actual, expected = int(wrong.actual[index]), int(wrong.expected[index])
     scores = next(array.actual for array in verdict.arrays if array.name == "scores")[index]
@@ -85,13 +87,28 @@ def _side_by_side(arrays: Mapping[str, np.ndarray]) -> str:
     return "\n".join("".join(row).rstrip() for row in rows)
 
 
-def ulps(actual: Any, expected: Any) -> str:
-    """The difference in ULP of float32 at the larger of the two."""
-    actual, expected = float(actual), float(expected)
+def _difference(actual: Any, expected: Any) -> str:
+    if actual == expected:
+        return "the sign of the zero differs"
     if not (np.isfinite(actual) and np.isfinite(expected)):
-        return "infinitely many"
-    unit = float(np.spacing(np.float32(max(abs(actual), abs(expected)))))
-    return "{:.6g}".format(abs(actual - expected) / unit)
+        return "NaN and infinities must be the same"
+    distance = abs(float(actual) - float(expected))
+    return "difference {}".format(_with_ulp(distance, expected, actual.dtype))
+
+
+def _with_ulp(distance: float, expected: Any, dtype: Any) -> str:
+    counted = ulps(distance, expected, dtype)
+    return "{:.3g} ({} ULP)".format(distance, counted) if counted else "{:.3g}".format(distance)
+
+
+def ulps(distance: float, expected: Any, dtype: Any) -> str:
+    """A distance in ULP of what is expected; empty if it is 0, infinite, or 0 is expected.
+
+    An ULP of 0 is the smallest subnormal, in which nobody counts.
+    """
+    if not distance or not np.isfinite(distance) or not expected or not np.isfinite(expected):
+        return ""
+    return "{:.3g}".format(distance / float(ulp_of(expected, dtype)))
 
 
 def _number(value: Any) -> str:

@@ -160,6 +160,7 @@ This script needs NumPy and TensorFlow alone (from TensorFlow 2.16 on, also tf_k
 import importlib.util
 import os
 import sys
+import warnings
 from types import SimpleNamespace
 from typing import Any, Dict, List
 
@@ -167,6 +168,9 @@ import numpy as np
 
 if importlib.util.find_spec("tf_keras") is not None:
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+# To hear what TensorFlow says of itself, set it to 0.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+warnings.filterwarnings("ignore", ".*RNNCell", UserWarning)
 
 import tensorflow
 
@@ -214,8 +218,9 @@ print("TensorFlow", tensorflow.__version__, "computed the whole network.")
 """
 
 _EXPECTED = """
-# What a NumPy implementation in float64 gives ({run}: {of}), and for each element the largest
-# rounding error that any correct float32 evaluation can have, in whatever order it adds up.
+# What a NumPy implementation in float64 gives ({run}, that is
+# {of}), and for each element the largest rounding error
+# that any correct float32 evaluation can have, in whatever order it adds up.
 expected = {expected}
 bound = {bound}
 

@@ -5,16 +5,16 @@ down in an order of cases until nothing simpler fails. They would end in many pl
 where they start; so they start, if they can, from a small case that is the same for everybody.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
 
 from harness.case import Case
-from harness.draws import OPTIONAL
 from harness.simplicity import fingerprint, is_one_hot, numbers_of, simpler, simpler_than
 from harness.smallest import random_cases, smallest
+from models.layout import is_optional, sizes_in
 
 _ZERO = -1
 
@@ -148,9 +148,10 @@ def _but_labels(case: Case) -> Iterator[Tuple[str, np.ndarray]]:
 def _smaller(case: Case, name: str) -> Iterator[Case]:
     """The case with this size less: 1, half of it, or any one place out; 1 is less than 0."""
     size = getattr(case.config, name)
-    if size is False:
-        yield from _with_config(case, **{name: True})
-    if size is None or isinstance(size, bool):
+    if name not in sizes_in(case.config):
+        yield from _with_default(case, name)
+        return
+    if size is None:
         return
     if size == 0:
         yield from _keep(case, name, [_ZERO])
@@ -161,8 +162,8 @@ def _smaller(case: Case, name: str) -> Iterator[Case]:
     if size > 2:
         for gone in reversed(range(size)):
             yield from _keep(case, name, [i for i in range(size) if i != gone])
-    if name in OPTIONAL:
-        yield from _with_config(case, **{name: None})
+    if is_optional(case.config, name):
+        yield from _with_default(case, name)
 
 
 def _swapped(case: Case, name: str) -> Iterator[Case]:
@@ -183,10 +184,11 @@ def _moved(case: Case, name: str) -> Iterator[Case]:
             yield _with(_with(case, name, target, array[source]), name, source, 0.0)
 
 
-def _with_config(case: Case, **changes: Any) -> Iterator[Case]:
-    """The case under another config, if its arrays fit that."""
+def _with_default(case: Case, name: str) -> Iterator[Case]:
+    """The case with the default of this field of the config, if its arrays fit that."""
+    default = next(field.default for field in fields(case.config) if field.name == name)
     try:
-        yield Case(case.model, replace(case.config, **changes), case.arrays)
+        yield Case(case.model, replace(case.config, **{name: default}), case.arrays)
     except ValueError:
         return
 

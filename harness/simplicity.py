@@ -1,12 +1,12 @@
 """The order in which a case, or a number, is simpler than another."""
 
 import hashlib
+from dataclasses import MISSING, fields
 from typing import Any, Tuple
 
 import numpy as np
 
 from harness.case import Case
-from harness.draws import OPTIONAL
 
 # The simplest first; the last ones saturate whatever they go through.
 SIMPLE = (0.0, 1.0, -1.0, 0.5, 2.0, -0.5, -2.0, 100.0, -100.0)
@@ -52,9 +52,12 @@ def numbers_of(case: Case) -> np.ndarray:
 
 def _sizes_of(case: Case) -> Tuple[Any, ...]:
     sizes = tuple(case.config.sizes().values())
-    chosen = tuple(getattr(case.config, name, None) is not None for name in OPTIONAL)
-    tuples = getattr(case.config, "state_is_tuple", True)
-    return sizes.count(0), sum(sizes), sizes, chosen, not tuples
+    others = tuple(
+        getattr(case.config, field.name) != field.default
+        for field in fields(case.config)
+        if field.default is not MISSING
+    )
+    return sizes.count(0), sum(sizes), sizes, others
 
 
 def _rank(value: Any) -> Tuple[float, ...]:

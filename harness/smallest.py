@@ -4,15 +4,15 @@ They depend on nothing but the model, so that one mistake, found in whatever cas
 case. Few mistakes need more than one of these to show.
 """
 
-from dataclasses import MISSING
 from functools import partial
-from typing import Any, Callable, Iterator, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 import numpy as np
 
 from harness.case import Case
 from harness.simplicity import SIMPLE
 from models import Model
+from models.layout import is_optional, sizes_in
 
 _RANDOM_CASES = 8
 
@@ -22,16 +22,19 @@ def smallest(model: Model) -> Iterator[Case]:
 
     Those of one unit come with a single 1, too.
     """
-    fields = model.Config.__dataclass_fields__.items()
-    ones = {name: 1 for name, field in fields if field.default is MISSING}
-    steps = [name for name in ones if name in ("time", "output_time")]
+    known = sizes_in(model.Config)
+    ones = {name: 1 for name in known if not is_optional(model.Config, name)}
+
+    def of(*axes: str) -> List[str]:
+        return [name for name in ones if known[name].axis in axes]
+
+    one_row, steps = dict.fromkeys(of("row"), 1), of("step", "token")
     # A window of one slot has no order that could be wrong.
-    slots = [name for name in ones if name == "attn_length"]
-    for twos in ([], steps + slots, ["outputs"]):
+    for twos in ([], steps + of("slot"), of("class")):
         config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)))
         yield from _with_a_one(model, config)
         yield from random_cases(model, config)
-    for changed in ({"batch": 1}, {}, dict(dict.fromkeys(steps, 3), batch=1)):
+    for changed in (one_row, {}, dict(dict.fromkeys(steps, 3), **one_row)):
         yield from random_cases(model, model.Config(**dict(dict.fromkeys(ones, 2), **changed)))
 
 

@@ -12,48 +12,31 @@ from hypothesis import strategies as st
 
 from harness.case import Case
 from harness.draws import (
-    OPTIONAL,
-    SMALL,
-    article_sizes,
-    config_of,
+    draw_config,
     large_case,
+    large_sizes,
     length_of,
     small_case,
+    small_sizes,
 )
 from harness.regimes import REGIMES, SCALES
 from models import Model
-from models.layout import MAY_BE_ZERO
 
 # Cases to a config, and edits to a large case.
 BATCH = 12
 _EDITS = 8
 
 
-def configs(model: Model, largest: Dict[str, int]) -> st.SearchStrategy:
-    """Configs of `model` with every size from the least that there is to that in `largest`.
-
-    Without rows, inputs or units there is little to compare: 0 is seldom, and not the simplest.
-    """
-    fields: Dict[str, Any] = {}
-    for name in model.Config.__dataclass_fields__:
-        sizes = st.integers(1, largest.get(name, 1))
-        if name == "state_is_tuple":
-            fields[name] = st.sampled_from([True, False])
-        elif name == "batch":
-            fields[name] = st.sampled_from([*range(1, largest[name] + 1)] * 3 + [0])
-        elif name in OPTIONAL:
-            fields[name] = st.one_of(st.none(), sizes)
-        elif name in MAY_BE_ZERO:
-            fields[name] = st.sampled_from([*range(1, largest[name] + 1)] * 6 + [0])
-        else:
-            fields[name] = sizes
-    return st.fixed_dictionaries(fields).map(lambda sizes: config_of(model, sizes))
+@st.composite
+def configs(draw: Any, model: Model, largest: Dict[str, int]) -> Any:
+    """Configs of `model` with every size from the least that there is to that in `largest`."""
+    return draw_config(model, largest, lambda options: draw(st.sampled_from(options)))
 
 
 @st.composite
 def small_batches(draw: Any, model: Model, regime: str, most: int = BATCH) -> List[Case]:
-    """One to `most` cases that share a config of at most the sizes in ``SMALL``."""
-    config = draw(configs(model, SMALL), label="config")
+    """One to `most` cases that share a config of at most the small sizes."""
+    config = draw(configs(model, small_sizes(model)), label="config")
     length = length_of(model)
     networks = st.tuples(st.sampled_from(SCALES), st.binary(min_size=length, max_size=length))
     return [
@@ -65,7 +48,7 @@ def small_batches(draw: Any, model: Model, regime: str, most: int = BATCH) -> Li
 @st.composite
 def large_batches(draw: Any, model: Model, regime: str) -> List[Case]:
     """One case of up to the article's sizes."""
-    config = draw(configs(model, article_sizes(model)), label="config")
+    config = draw(configs(model, large_sizes(model)), label="config")
     scale = draw(st.sampled_from(SCALES), label="scale")
     random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed"))
     case = large_case(random, model, config, regime, scale)

@@ -44,6 +44,8 @@ class Tally:
         self.cases = dict.fromkeys(_COUNTS, 0)
         self.elements = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.undecided = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
+        # Of those that are undecided: the ones with an infinite bound.
+        self.overflow = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.known: Dict[str, int] = {}
         self.ratios: Dict[str, List[int]] = {}
         self.premise = ""
@@ -58,6 +60,7 @@ class Tally:
         for run in self.elements:
             self.elements[run] += verdict.elements(run)
             self.undecided[run] += verdict.undecided(run)
+            self.overflow[run] += verdict.overflow(run)
         for name in verdict.known:
             self.known[name] = self.known.get(name, 0) + 1
         self._add_ratios(case.model.name, _binned(_ratios(verdict)))
@@ -74,6 +77,9 @@ class Tally:
             mine = stack.of(run)
             self.elements[run] += len(stack.cases) * int(stack.sizes()[mine].sum())
             self.undecided[run] += int(stack.doubts[:, mine].sum())
+            if stack.doubts[:, mine].any():
+                infinite = stack.undecided & np.isinf(stack.bound)
+                self.overflow[run] += int(infinite[:, np.repeat(mine, stack.sizes())].sum())
         forced = np.repeat(stack.of(TEACHER_FORCED), stack.sizes())
         if stack.cases:
             self._add_ratios(stack.cases[0].model.name, _binned(stack.ratios[:, forced].ravel()))
@@ -94,6 +100,7 @@ class Tally:
             "cases": dict(self.cases),
             "elements": dict(self.elements),
             "undecided": dict(self.undecided),
+            "overflow": dict(self.overflow),
             "known": dict(self.known),
             "ratios": {name: list(counts) for name, counts in self.ratios.items()},
             "premise": self.premise,
@@ -108,6 +115,7 @@ class Tally:
             (self.cases, other["cases"]),
             (self.elements, other["elements"]),
             (self.undecided, other["undecided"]),
+            (self.overflow, other["overflow"]),
             (self.known, other["known"]),
         ):
             for key, count in theirs.items():
@@ -122,6 +130,18 @@ class Tally:
     def _add_ratios(self, name: str, counts: List[int]) -> None:
         mine = self.ratios.get(name, [0] * len(counts))
         self.ratios[name] = [a + b for a, b in zip(mine, counts)]
+
+    def _why(self, run: str) -> str:
+        """Why so many elements are undecided."""
+        overflow, wide = self.overflow[run], self.undecided[run] - self.overflow[run]
+        reasons = []
+        if overflow:
+            reasons.append("{} may overflow or not".format(overflow))
+        if wide:
+            free = run == FREE_RUNNING
+            grown = "grows too wide along the steps" if free else "is too wide after one step"
+            reasons.append("of {} the bound {}".format(wide, grown))
+        return ": " + ", ".join(reasons) if reasons else ""
 
     def save_worst(self, path: str) -> Optional[str]:
         """Save the case with the largest ratio; its path, or None if there is none."""
@@ -139,11 +159,11 @@ class Tally:
         )
         for run, count in self.elements.items():
             undecided = self.undecided[run]
-            yield "{} elements {}, {} undecided ({:.2%})".format(
-                count, run, undecided, undecided / max(count, 1)
+            yield "{} elements {}, {} undecided ({:.2%}){}".format(
+                count, run, undecided, undecided / max(count, 1), self._why(run)
             )
         for name, count in sorted(self.known.items()):
-            yield "known divergence {}: {} cases".format(name, count)
+            yield "known divergence {}: {} case{}".format(name, count, "s" if count > 1 else "")
         if self.premise:
             yield self.premise
         if self.worst_where:

@@ -63,6 +63,17 @@ class Weights:
         """Whether Ctrl-C ended the training."""
         return self.steps != self.planned_steps
 
+    def not_finite(self) -> Dict[str, Dict[str, int]]:
+        """How many elements are "NaN" and how many "infinite", of each parameter that has any."""
+        found = {
+            name: {
+                "NaN": int(np.count_nonzero(np.isnan(array))),
+                "infinite": int(np.count_nonzero(np.isinf(array))),
+            }
+            for name, array in self.parameters.items()
+        }
+        return {name: counts for name, counts in found.items() if any(counts.values())}
+
 
 def train(
     model: Model,

@@ -4,13 +4,16 @@ Every function is measured against NumPy in float64, whose own error (a few ULP 
 eight decimal digits smaller than what is measured. A kernel is a function of one float32 array,
 whichever engine stands behind it.
 
-The error of a result is counted in units in the last place of the exact value, after an absolute
-error that is allowed has been taken off (:func:`errors`).
+The error of a result is counted in units in the last place of the exact value
+(:func:`harness.numerics.accuracy.ulp_of`), after an absolute error that is allowed has been taken off
+(:func:`errors`).
 """
 
 from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
 import numpy as np
+
+from harness.numerics.accuracy import ulp_of
 
 Intervals = Tuple[Tuple[float, float], ...]
 Run = Callable[[np.ndarray], np.ndarray]
@@ -71,15 +74,6 @@ class Measurement(NamedTuple):
 
 
 NOTHING = Measurement(0.0, float("nan"), float("nan"), float("nan"), 0)
-
-
-def ulp_of(exact: np.ndarray) -> np.ndarray:
-    """The distance of neighbouring float32 numbers at float64 values, at least ``2**-149``.
-
-    It is that of the binade in which the value lies: ``2**(floor(log2(abs(v))) - 23)``.
-    """
-    exponent = np.asarray(exact, dtype=np.float64).view(np.int64) & (0x7FF << 52)
-    return np.maximum(exponent.view(np.float64) * 2.0**-23, 2.0**-149)
 
 
 def errors(results: np.ndarray, exact: np.ndarray, absolute: Any = 0.0) -> np.ndarray:
@@ -201,3 +195,4 @@ SIGMOID = Function(
     dense=((2.0**-10, 20.0), (-(2.0**-10), -110.0)),
 )
 SOFTMAX = Function("softmax", _sigmoid, domain=((-0.0, -INFINITY),), dense=((-(2.0**-10), -110.0),))
+FUNCTIONS = (TANH, FUSED_TANH, EXP, LOG, SIGMOID, SOFTMAX)

@@ -127,6 +127,13 @@ class Verdict(NamedTuple):
         """How many of them are undecided."""
         return sum(array.doubts for array in self._of(run))
 
+    def overflow(self, run: str) -> int:
+        """How many of them have an infinite bound: of right evaluations, some overflow there."""
+        return sum(
+            int(np.count_nonzero(array.undecided & np.isinf(array.bound)))
+            for array in self._of(run)
+        )
+
     def worst(self) -> Optional[ArrayVerdict]:
         """The teacher-forced array with the largest ratio of error to bound; None if there is none.
 
@@ -136,22 +143,28 @@ class Verdict(NamedTuple):
 
     def summary(self) -> str:
         """One line of text."""
+        status = self.status
+        if status == KNOWN:
+            status = "{} ({})".format(status, ", ".join(self.known))
         if self.error:
-            return "{}: {}".format(self.status, self.error)
+            return "{}: {}".format(status, self.error)
         wrong = self.first_wrong()
         if wrong is not None:
             return "{}: {} ({}) is outside its bound in {} of {} elements".format(
                 DISAGREE, wrong.name, wrong.run, np.count_nonzero(wrong.wrong), wrong.ratios.size
             )
         parts = [
-            "{} of {} elements undecided {}".format(self.undecided(run), self.elements(run), run)
+            "{} of {} elements {}".format(self.undecided(run), self.elements(run), run)
             for run in (TEACHER_FORCED, FREE_RUNNING)
+            if self.undecided(run)
         ]
         if self.missing:
             parts.append("not judged, as the subject does not have it: " + ", ".join(self.missing))
         worst = self.worst()
         return "{}: largest error {:.2g} of its bound teacher-forced; {}".format(
-            self.status, worst.worst if worst else 0.0, ", ".join(parts)
+            status,
+            worst.worst if worst else 0.0,
+            "undecided: {}".format(", ".join(parts)) if parts else "nothing is undecided",
         )
 
     def _of(self, run: str) -> Iterator[ArrayVerdict]:

@@ -13,9 +13,10 @@ from harness.data import Data
 from harness.errors import UserError
 from harness.forcing import follow
 from harness.growth import Judged
+from harness.numerics.accuracy import ulp_of
 from harness.subjects import Subject
 from harness.training import Weights
-from harness.ulp import ulp_of
+from harness.undecided import why_undecided
 from harness.versions import versions
 from models import Model
 from models.functions import accuracy
@@ -74,6 +75,8 @@ class Verification:
         The verdict: "agree", "known" (but for known divergences), "undecided" or "disagree".
     summary : str
         The verdict in a line.
+    undecided : list of str
+        Sentences on why elements are undecided, and what that means; none if all are decided.
     seconds : float
         What it took, without the training.
     versions : dict of str to str
@@ -91,6 +94,7 @@ class Verification:
     differences: Dict[str, Difference]
     status: str
     summary: str
+    undecided: List[str]
     seconds: float
     versions: Dict[str, str]
 
@@ -114,6 +118,7 @@ class Verification:
             "steps": self.weights.steps,
             "planned_steps": self.weights.planned_steps,
             "seconds": self.weights.seconds,
+            "not_finite": self.weights.not_finite(),
         }
         fields["largest_difference"] = {"states": self.states(), "scores": self.scores()}
         return _plain(fields)
@@ -166,6 +171,7 @@ def verify(
         differences={name: _difference(trace[name], expected[name]) for name in expected},
         status=verdict.status,
         summary=verdict.summary(),
+        undecided=why_undecided(case, verdict),
         seconds=time.time() - started,
         versions=dict(versions(), premise=subject.premise),
     )

@@ -15,8 +15,8 @@ except ImportError:  # Python 3.7
     import importlib_metadata as metadata  # type: ignore[no-redef]
 
 _PREFIXES = ("TF_", "ONEDNN_", "DNNL_", "XLA_", "OPENBLAS_", "NPY_", "MKL_", "OMP_", "RNNDIFF_")
-# Of another program with the same prefix, and they may be secrets.
-_TERRAFORM = ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")
+# What TensorFlow logs; and of another program with the same prefix, where they may be secrets.
+_LOGGING, _TERRAFORM = ("TF_CPP_",), ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tensorflow-intel")
 
 
@@ -60,7 +60,7 @@ def environment() -> str:
     chosen = sorted(
         name
         for name in os.environ
-        if name.startswith(_PREFIXES) and not name.startswith(_TERRAFORM)
+        if name.startswith(_PREFIXES) and not name.startswith(_LOGGING + _TERRAFORM)
     )
     return " ".join("{}={}".format(name, shlex.quote(os.environ[name])) for name in chosen)
 

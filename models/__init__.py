@@ -1,7 +1,7 @@
 """What is computed: the recurrent networks of the article, each as config, oracle and graph.
 
-``models.MODELS`` maps a model's name to its :class:`Model`. Nothing here imports TensorFlow until
-:meth:`Model.graph` is called.
+``models.MODELS`` maps a model's name to its :class:`Model`; :func:`models.register` adds one.
+Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 """
 
 import importlib
@@ -15,7 +15,27 @@ from models.layout import Field, Traced
 
 
 class Model(NamedTuple):
-    """The three rooms of one model."""
+    """What is computed, and all that is known of it.
+
+    Parameters
+    ----------
+    name : str
+        As in files and on the command line.
+    Config : dataclass
+        Sizes and options, each a field that says what it may be: see :func:`models.layout.size`.
+    article : Config
+        The largest that is drawn; of the shipped models, that of the article.
+    parameters : function of a Config -> tuple of Field
+        In the order in which TensorFlow creates its variables.
+    data : tuple of Field
+        The other arguments of the oracle: inputs and labels.
+    trace : tuple of Traced
+        What the oracle returns. Of arrays that hold the same number, the first one defines it.
+    oracle : function of (config, parameters, inputs, labels) -> dict of str to array
+        In plain NumPy.
+    graph_module : str
+        The module whose ``build(config)`` makes the graph for TensorFlow; empty if there is none.
+    """
 
     name: str
     Config: Any
@@ -23,7 +43,8 @@ class Model(NamedTuple):
     parameters: Callable[[Any], Tuple[Field, ...]]
     data: Tuple[Field, ...]
     trace: Tuple[Traced, ...]
-    oracle: Callable
+    oracle: Callable[..., Dict[str, Any]]
+    graph_module: str = ""
 
     def fields(self, config: Any) -> Tuple[Field, ...]:
         """Every array of a case: the parameters in TensorFlow's order, then inputs and labels."""
@@ -46,11 +67,35 @@ class Model(NamedTuple):
         return next(array for array in self.trace if array.name == name).place(index, config)
 
     def graph(self) -> Any:
-        """The module that builds the TensorFlow graph; raises ImportError without TensorFlow."""
-        return importlib.import_module("models.{}.graph".format(self.name))
+        """The module that builds the TensorFlow graph.
+
+        Raises
+        ------
+        ImportError
+            Without TensorFlow, or if there is no such module.
+        """
+        if not self.graph_module:
+            raise ImportError("the model {} has no graph for TensorFlow".format(self.name))
+        return importlib.import_module(self.graph_module)
 
 
-def _model(package: Any) -> Model:
+MODELS: Dict[str, Model] = {}
+
+
+def register(model: Model) -> Model:
+    """Make a model known by its name, to strategies, commands and files; return it.
+
+    Raises
+    ------
+    ValueError
+        If another model has the name.
+    """
+    if MODELS.setdefault(model.name, model) != model:
+        raise ValueError("there is another model called {!r}".format(model.name))
+    return model
+
+
+def _shipped(package: Any) -> Model:
     return Model(
         name=package.__name__.rpartition(".")[2],
         Config=package.config.Config,
@@ -59,9 +104,9 @@ def _model(package: Any) -> Model:
         data=package.config.DATA,
         trace=package.config.TRACE,
         oracle=package.oracle.oracle,
+        graph_module=package.__name__ + ".graph",
     )
 
 
-MODELS: Dict[str, Model] = {
-    model.name: model for model in map(_model, (seq2seq, bidirectional, attention))
-}
+for _package in (seq2seq, bidirectional, attention):
+    register(_shipped(_package))

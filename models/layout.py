@@ -5,15 +5,48 @@ An axis is written as the config fields whose sizes add up to it: the kernel of 
 fewer inputs or units without mixing the rows that belong to ``x`` with those that belong to ``h``.
 """
 
-from dataclasses import fields
+from dataclasses import field, fields
 from numbers import Integral
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 Axis = Tuple[str, ...]
 
-MAY_BE_ZERO = ("batch", "inputs", "num_units")
+
+class Size(NamedTuple):
+    """What is known of a size in a config.
+
+    ``axis`` says what it counts: "row", "step", "token", "input", "class", "unit" or "slot". It is
+    at least ``least``, in a small case up to ``small``, in a large one up to ``large`` (None: as
+    large as the article's). One that may be None then ``follows`` another, if any.
+    """
+
+    axis: str
+    small: int
+    least: int = 1
+    large: Optional[int] = None
+    follows: str = ""
+
+
+def size(axis: str, small: int, **known: Any) -> Any:
+    """A config's field that is a size, see :class:`Size`."""
+    return field(metadata={"size": Size(axis, small, **known)})
+
+
+def optional_size(axis: str, small: int, **known: Any) -> Any:
+    """The same of a size that may be None, and is by default."""
+    return field(default=None, metadata={"size": Size(axis, small, **known)})
+
+
+def sizes_in(config: Any) -> Dict[str, Size]:
+    """What is known of the sizes in a config, or a class of them; all other fields are options."""
+    return {each.name: each.metadata["size"] for each in fields(config) if "size" in each.metadata}
+
+
+def is_optional(config: Any, name: str) -> bool:
+    """Whether a size of a config, or a class of them, may be None."""
+    return any(each.name == name and each.default is None for each in fields(config))
 
 
 class Field(NamedTuple):
@@ -96,41 +129,38 @@ def judged(*rows: Tuple[Part, ...]) -> Tuple[Traced, ...]:
 
 
 def check_sizes(config: Any) -> None:
-    """Raise ValueError unless every size is at least 1 (batch, inputs and num_units: 0).
-
-    An option must be True or False.
-    """
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if field.type is bool and not isinstance(value, bool):
+    """Raise ValueError unless every size is what it may be, and every option True or False."""
+    known, title = sizes_in(config), type(config).__name__
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if each.name not in known and not isinstance(value, bool):
             raise ValueError(
-                "{}.{} must be True or False, not {!r}".format(
-                    type(config).__name__, field.name, value
-                )
+                "{}.{} must be True or False, not {!r}".format(title, each.name, value)
             )
-    for name, size in config.sizes().items():
-        least = 0 if name in MAY_BE_ZERO or name.endswith("_input_size") else 1
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < least:
+    for name, value in config.sizes().items():
+        # What is not in the config follows from it.
+        least = known[name].least if name in known else 0
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             raise ValueError(
                 "{}.{} must be a whole number of at least {}, not {!r}".format(
-                    type(config).__name__, name, least, size
+                    title, name, least, value
                 )
             )
 
 
 def check_arrays(arrays: Dict[str, np.ndarray], fields: Tuple[Field, ...], config: Any) -> None:
     """Raise ValueError, naming the array, unless ``arrays`` has just the shapes of ``fields``."""
-    for field in fields:
-        if field.name not in arrays:
-            raise ValueError("the array {!r} is missing".format(field.name))
-        found, wanted = np.shape(arrays[field.name]), field.shape(config)
+    for each in fields:
+        if each.name not in arrays:
+            raise ValueError("the array {!r} is missing".format(each.name))
+        found, wanted = np.shape(arrays[each.name]), each.shape(config)
         if found != wanted:
             raise ValueError(
                 "{!r} has the shape {}, but {} needs {}".format(
-                    field.name, list(found), config, list(wanted)
+                    each.name, list(found), config, list(wanted)
                 )
             )
-    extra = sorted(set(arrays) - {field.name for field in fields})
+    extra = sorted(set(arrays) - {each.name for each in fields})
     if extra:
         raise ValueError("there is no array {!r} in {}".format(extra[0], type(config).__name__))
 

@@ -68,7 +68,10 @@ def bench(
 
 
 def _rates(found: Dict[str, Any]) -> Table:
-    table = Table("cases a second", "naive", "one worker", "two", "two / one", "one / naive", "MiB")
+    table = Table(
+        *("cases a second from a cold start", "naive", "one worker", "two workers"),
+        *("two / one", "one / naive", "MiB"),
+    )
     for name, figures in found.items():
         rate = figures["per second"]
         table.add_row(

@@ -20,6 +20,7 @@ from harness.check import (
     way_of_failing,
 )
 from harness.errors import UserError
+from harness.files import check_writable
 from harness.report import describe
 from harness.run import HANG, TIMEOUT
 from harness.shrink import Shrinker
@@ -46,12 +47,18 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
-    saved, subject = load(path), TensorFlow()
+    saved = load(path)
+    check_writable(output)
+    subject = TensorFlow()
     case, signal = saved.case, ended_again_by(subject, saved, TIMEOUT)
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]
     if verdict.status != DISAGREE:
-        raise UserError("There is nothing to shrink in {}: {}.".format(path, verdict.summary()))
+        raise UserError(
+            "There is nothing to shrink in {}: it does not fail here ({}).".format(
+                path, verdict.summary()
+            )
+        )
     way = way_of_failing(case, verdict)
     hangs = signal == HANG or verdict.error.startswith(HANG)
     timeout = TIMEOUT / HANGS if hangs else TIMEOUT

@@ -14,7 +14,7 @@ from rich.text import Text
 from harness import ulp as measuring
 from harness.commands import ulp_subject
 from harness.errors import INTERRUPTED
-from harness.files import write_json
+from harness.files import check_writable, write_json
 from harness.measure import FUNCTIONS
 from harness.numerics.accuracy import Accuracy
 from harness.subjects.tensorflow import tensorflow
@@ -107,6 +107,8 @@ def ulp(
     With --subject there is no table; the exit status is 1 if a function has no accuracy, because
     an argument is infinitely wrong.
     """
+    if json_path and json_path != "-":
+        check_writable(json_path)
     if subject:
         if exhaustive:
             raise click.UsageError("--exhaustive does not go with --subject")
@@ -114,6 +116,8 @@ def ulp(
         sys.exit(ulp_subject.run(subject, models, tuple(functions), samples, json_path))
     if models:
         raise click.UsageError("--model goes with --subject")
+    # Before TensorFlow is imported, which takes seconds; some versions lack one of them.
+    _check_functions(functions, sorted(function.name for function in measuring.FUNCTIONS))
     tf1 = tensorflow()
     where = place(tf1.VERSION, processor())
     kernels = [kernel for kernels in every_kernel(tf1) for kernel in kernels.kernels]
@@ -146,7 +150,8 @@ def ulp(
         onednn="oneDNN ({})".format(where.instruction_set) if tf1.ONEDNN else "without oneDNN",
         **at_hand,
     )
-    console.print(_table(title, rows, interrupted))
+    console.print(Text(title), soft_wrap=True)
+    console.print(_table(rows, interrupted))
     if not all(row.holds for row in rows):
         sys.exit(1)
     sys.exit(INTERRUPTED if interrupted else 0)
@@ -216,7 +221,7 @@ def _number(value: float) -> Any:
     return value if np.isfinite(value) else str(value)
 
 
-def _table(title: str, rows: List[Row], interrupted: bool) -> Table:
+def _table(rows: List[Row], interrupted: bool) -> Table:
     failing = sum(not row.holds for row in rows)
     verdict = "{:,} arguments: {}".format(
         sum(row.measured.arguments for row in rows),
@@ -229,8 +234,6 @@ def _table(title: str, rows: List[Row], interrupted: bool) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=0,
-        title=Text(title),
-        title_justify="left",
         caption=Text(verdict, "red" if failing else "green"),
         caption_justify="left",
     )

@@ -17,6 +17,10 @@ from harness.versions import versions
 from models import MODELS
 
 JSON_FORMAT = 1
+_TITLE = (
+    "Accuracy of {}, in ULP of float32 (of what is not flushed to zero; near 0, where an ULP is "
+    "tiny, the least error is many)"
+)
 
 
 def run(
@@ -50,7 +54,8 @@ def run(
     for model, reason in reasons.items():
         if reason:
             console.print(Text("{} is not measured: {}".format(model, reason)))
-    console.print(_table(name, measured))
+    console.print(Text(_TITLE.format(name)), soft_wrap=True)
+    console.print(_table(measured))
     if measured.softmax_depends_on_scores:
         console.print(
             Text(
@@ -69,13 +74,12 @@ def run(
     return 1 if wrong else 0
 
 
-def _table(name: str, measured: Measured) -> Table:
-    title = "Accuracy of {}, in ULP (float32; of what is not flushed to zero)".format(name)
-    table = Table(box=box.SIMPLE_HEAD, padding=0, title=Text(title), title_justify="left")
-    table.add_column("function", no_wrap=True)
-    table.add_column("seen in")
+def _table(measured: Measured) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("function")
+    table.add_column("seen in", overflow="fold")
     for heading in ("arguments", "worst ULP", "at", "largest error"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     for sample in measured.samples:
         worst, at = sample.worst()
         table.add_row(
@@ -83,7 +87,7 @@ def _table(name: str, measured: Measured) -> Table:
             sample.place,
             "{:,}".format(len(sample.at)),
             "{:.4g}".format(worst),
-            "{:.9g}".format(at),
+            "{:.6g}".format(at),
             "{:.2g}".format(sample.absolute()),
         )
     for each in measured.sums:

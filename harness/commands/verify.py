@@ -25,6 +25,8 @@ from harness.verify import verify as verify_weights
 from models import MODELS, Model
 
 JSON_FORMAT = 1
+# Arrays of weights whose names a sentence holds.
+_NAMED = 4
 COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
 
 
@@ -107,8 +109,8 @@ def verify(
 
     if report_path:
         page.check(report_path)
-    subject = TensorFlow()
-    # All that can be wrong with files comes out before minutes are spent on training.
+    # All that can be wrong with files comes out before seconds are spent on importing TensorFlow,
+    # and minutes on training.
     for path in (save, json_path):
         if path and path != "-":
             check_writable(path)
@@ -117,6 +119,7 @@ def verify(
     if weights:
         for name in names:
             fitted[name] = training.fit_weights(weights, arrays, MODELS[name], loaded[name])
+    subject = TensorFlow()
 
     verifications: List[Verification] = []
     seen = _Seen() if report_path else None
@@ -140,8 +143,7 @@ def verify(
 
     console = Console(stderr=json_path == "-")
     for verified in verifications:
-        console.print(_table(verified))
-        console.print()
+        _print(console, verified)
     if json_path:
         _write_json(json_path, verifications)
     sys.exit(0 if all(verified.status in (AGREE, KNOWN) for verified in verifications) else 1)
@@ -215,7 +217,7 @@ def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verificat
             heading=list(_heading(verified)),
             names=_columns(verified),
             rows=list(_rows(verified)),
-            verdict=verified.summary,
+            verdict=" ".join([verified.summary + ".", *verified.undecided]),
             status=verified.status,
         )
         for verified in verifications
@@ -225,20 +227,21 @@ def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verificat
     page.write(path, found._replace(environment={"seed": seed}))
 
 
-def _table(verified: Verification) -> Table:
-    table = Table(
-        title=Text("\n".join(_heading(verified))),
-        title_justify="left",
-        caption=Text("verdict: " + verified.summary, COLORS[verified.status]),
-        caption_justify="left",
-    )
+def _print(console: Console, verified: Verification) -> None:
+    console.print(Text("\n".join(_heading(verified))), soft_wrap=True)
+    table = Table()
     first, *others = _columns(verified)
     table.add_column(first)
     for name in others:
         table.add_column(name, justify="right")
     for row in _rows(verified):
         table.add_row(*row)
-    return table
+    console.print(table)
+    verdict = Text("verdict: " + verified.summary, COLORS[verified.status])
+    console.print(verdict, soft_wrap=True)
+    for sentence in verified.undecided:
+        console.print(Text("    " + sentence), soft_wrap=True)
+    console.print()
 
 
 def _columns(verified: Verification) -> List[str]:
@@ -279,3 +282,19 @@ def _heading(verified: Verification) -> Iterator[str]:
     if weights.interrupted:
         origin += " (stopped by Ctrl-C, {} were planned)".format(weights.planned_steps)
     yield "{}; the best constant answer has the accuracy {:.3f}".format(origin, verified.chance)
+    yield from _not_finite(weights)
+
+
+def _not_finite(weights: Weights) -> Iterator[str]:
+    """A sentence on weights that are no finite numbers, if there are any."""
+    found = [
+        "{} {} of {}".format(count, kind, name)
+        for name, counts in weights.not_finite().items()
+        for kind, count in counts.items()
+        if count
+    ]
+    if found:
+        if len(found) > _NAMED:
+            found[_NAMED - 1 :] = ["and more in other arrays"]
+        said = "not all weights are finite numbers: {}; both sides must make the same of them"
+        yield said.format(", ".join(found))

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import weakref
 from collections import OrderedDict
 from typing import (
     TYPE_CHECKING,
@@ -192,6 +193,9 @@ class _Ready:
         self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
         options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         self.session = tf1.Session(graph=graph.graph, config=options)
+        # At the end of the process, too, while there are modules: unless its session is closed,
+        # TensorFlow 1.x releases what ready_to_run made by a module that is gone then.
+        weakref.finalize(self, self.session.close)
         self._assign = models_tf1.ready_to_run(self.session, [values], [assign])
         self._feeds, self._fetches = [graph.inputs, graph.labels], list(graph.trace.values())
         self._compute = models_tf1.ready_to_run(self.session, self._feeds, self._fetches)

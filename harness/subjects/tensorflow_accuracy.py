@@ -338,9 +338,9 @@ def accuracy_of(function: str, kernel: str, where: Place) -> Optional[Accuracy]:
 def source(version: Version) -> str:
     """Where the table has a version from that it covers."""
     if version in MEASURED:
-        return "the table's"
+        return "from the table"
     before, after = max(v for v in MEASURED if v < version), min(v for v in MEASURED if v > version)
-    return "the table's, between the measured {}.{} and {}.{}".format(*before, *after)
+    return "from the table, between the measured {}.{} and {}.{}".format(*before, *after)
 
 
 def coverage(version: str) -> str:
@@ -351,7 +351,7 @@ def coverage(version: str) -> str:
     where = place((int(found.group(1)), int(found.group(2))), processor())
     kernels = {row.kernel for row in TABLE if row.covers(where)}
     if len(kernels) > 1 and (XLA in kernels or not xla_compiles_unasked()):
-        return "accuracy of functions: {}, if seen to hold".format(source(where.version))
+        return "accuracy of functions: {}, if it holds when tried".format(source(where.version))
     return "accuracy of functions: to be measured here, the table has no {} on {}{}".format(
         version, where.processor.strip(), " with XLA" if xla_compiles_unasked() else ""
     )

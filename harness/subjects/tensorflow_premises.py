@@ -156,9 +156,11 @@ def margin(function: str) -> float:
 def _place_of_bias(tf1: Any, bias_last: FrozenSet[Biased]) -> str:
     """Where a bias is presumed to be added by kernels that compute its product as well."""
     if not bias_last:
-        return "bias anywhere in fused kernels"
-    beside = ", anywhere in what XLA compiles" if tf1.XLA else ""
-    return "bias last in {} fused kernels, tried here{}".format(len(bias_last), beside)
+        return "fused kernels may add the bias anywhere"
+    beside = ", what XLA compiles may add it anywhere" if tf1.XLA else ""
+    return "fused kernels that add the bias last, as was tried here: {}{}".format(
+        len(bias_last), beside
+    )
 
 
 def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int, left_out: int) -> str:
@@ -170,7 +172,9 @@ def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int, left_out: 
         where.processor.strip(),
     )
     if not missed:
-        return "accuracy of functions: {}, tried here ({})".format(source(where.version), at_hand)
+        return "accuracy of functions: {}, which held when tried here ({})".format(
+            source(where.version), at_hand
+        )
     return (
         "accuracy of functions: {} measured here on {:,} arguments{}, not in the table ({})".format(
             ", ".join("{} ({})".format(*name) for name in sorted(missed)),

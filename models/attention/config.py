@@ -19,6 +19,8 @@ from models.layout import (
     check_sizes,
     judged,
     linear,
+    optional_size,
+    size,
 )
 
 
@@ -46,16 +48,17 @@ class Config:
         Whether TensorFlow passes the state as a tuple or as one array. No number depends on it.
     """
 
-    batch: int
-    time: int
-    output_time: int
-    inputs: int
-    outputs: int
-    num_units: int
-    attn_length: int
-    attn_size: Optional[int] = None
-    attn_vec_size: Optional[int] = None
-    input_size: Optional[int] = None
+    batch: int = size("row", 3, least=0, large=8)
+    time: int = size("step", 4)
+    output_time: int = size("token", 3)
+    inputs: int = size("input", 3, least=0)
+    outputs: int = size("class", 4)
+    num_units: int = size("unit", 4, least=0)
+    attn_length: int = size("slot", 3)
+    # By default as large as what they follow, which is no larger than this.
+    attn_size: Optional[int] = optional_size("unit", 5, follows="num_units")
+    attn_vec_size: Optional[int] = optional_size("feature", 5, follows="attn_size")
+    input_size: Optional[int] = optional_size("input", 4)
     state_is_tuple: bool = True
 
     def __post_init__(self):

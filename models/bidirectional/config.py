@@ -16,6 +16,7 @@ from models.layout import (
     judged,
     linear,
     rnn_cell,
+    size,
 )
 
 
@@ -35,11 +36,11 @@ class Config:
         Size of the state of each direction.
     """
 
-    batch: int
-    time: int
-    inputs: int
-    outputs: int
-    num_units: int
+    batch: int = size("row", 3, least=0, large=8)
+    time: int = size("step", 4)
+    inputs: int = size("input", 3, least=0)
+    outputs: int = size("class", 4)
+    num_units: int = size("unit", 4, least=0)
 
     def __post_init__(self):
         check_sizes(self)

@@ -37,7 +37,7 @@ class AttentionCellWrapper:
 
     Parameters
     ----------
-    cell : a cell with ``load``, ``zero_state`` and two parameters, such as ``BasicRNNCell``
+    cell : a cell with ``load`` and ``zero_state``, such as ``BasicRNNCell``
     attn_length : int
         How many outputs the window keeps.
     attn_size : int, optional
@@ -64,12 +64,12 @@ class AttentionCellWrapper:
         self.input_size = input_size
 
     def load(self, parameters):
-        """Take the ten parameters in TensorFlow's creation order; return self."""
+        """Take the parameters in TensorFlow's creation order, eight and the cell's; return self."""
         self.input_projection = parameters[0:2]
-        self.cell.load(parameters[2:4])
-        self.attn_w, self.attn_v = parameters[4:6]
-        self.query_projection = parameters[6:8]
-        self.output_projection = parameters[8:10]
+        self.cell.load(parameters[2:-6])
+        self.attn_w, self.attn_v = parameters[-6:-4]
+        self.query_projection = parameters[-4:-2]
+        self.output_projection = parameters[-2:]
         return self
 
     def zero_state(self, batch_size, dtype):
@@ -90,7 +90,9 @@ class AttentionCellWrapper:
         cell_input = affine(np.hstack([inputs, attention]), *self.input_projection)
         cell_output, cell_state = self.cell(cell_input, cell_state)
 
-        query = affine(cell_state, *self.query_projection)
+        # The parts of a state that has several, side by side.
+        parts = cell_state if isinstance(cell_state, (list, tuple)) else [cell_state]
+        query = affine(np.hstack(parts), *self.query_projection)
         # A convolution with a kernel of 1 x 1 is a product for each slot.
         features = np.tanh(np.matmul(window, self.attn_w[0, 0]) + query[:, None, :])
         energies = np.sum(self.attn_v * features, axis=2)

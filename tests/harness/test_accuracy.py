@@ -12,7 +12,7 @@ from harness import ulp
 from harness.cli import cli
 from harness.commands import ulp as command
 from harness.errors import UserError
-from harness.numerics.accuracy import Accuracy
+from harness.numerics.accuracy import Accuracy, ulp_of
 from harness.subjects import tensorflow_accuracy as table
 from harness.subjects.tensorflow_accuracy import TABLE, Place, Row, accuracy_of, nearest
 from harness.subjects.tensorflow_premises import every_kernel, known_arguments, name_of, stated
@@ -130,8 +130,8 @@ def test_a_version_older_than_the_table_is_the_users_to_mend(version):
 @pytest.mark.parametrize(
     "version, xla, said",
     [
-        ("2.21.0", False, "the table's, if seen to hold"),
-        ("2.17.1", False, "the table's, between the measured 2.16 and 2.18, if seen to hold"),
+        ("2.21.0", False, "from the table, if it holds when tried"),
+        ("2.17.1", False, "from the table, between the measured 2.16 and 2.18, if it holds"),
         ("2.22.0rc1", False, "to be measured here, the table has no 2.22.0rc1 on"),
         ("missing", False, "no TensorFlow"),
     ],
@@ -153,9 +153,20 @@ def test_a_row_holds_a_measured_version_and_none_beyond_them():
 
 
 def test_an_ulp_is_the_distance_to_the_next_float():
-    values = np.float32([1.0, 1.5, -3.0, 1e-30, 2.0**-126, 1e-40, 0.0, 3e38])
-    spacing = np.spacing(np.abs(values)).astype(np.float64)
-    np.testing.assert_array_equal(ulp.ulp_of(values.astype(np.float64)), spacing)
+    for dtype in ("float16", "float32", "float64"):
+        limits = np.finfo(dtype)
+        subnormal = limits.tiny * limits.eps
+        values = np.array(
+            [1.0, 1.5, -3.0, 0.03, limits.tiny, 5 * subnormal, 0.0, limits.max], dtype
+        )
+        spacing = np.spacing(np.abs(values[:-1])).astype(np.float64)
+        # Of the largest, the next is infinity.
+        spacing = np.append(spacing, float(limits.max) - float(np.nextafter(limits.max, values[0])))
+        np.testing.assert_array_equal(ulp_of(values.astype(np.float64), dtype), spacing)
+
+
+def test_an_ulp_is_that_of_the_exact_value_just_below_a_power_of_two_too():
+    np.testing.assert_array_equal(ulp_of([1 - 2.0**-40, 1.0]), [2.0**-24, 2.0**-23])
 
 
 def test_an_error_is_counted_from_the_exact_value_beyond_what_is_allowed():
@@ -382,5 +393,8 @@ def test_the_command_names_the_processor_and_what_has_no_row(tensorflow, monkeyp
 
 
 def test_the_command_knows_its_functions(rnndiff_ulp):
-    result = rnndiff_ulp(right, "--function", "cosh")
-    assert result.exit_code == 2 and "no function 'cosh' here, only log, tanh" in result.output
+    # The second is one of other TensorFlows.
+    for name, others in (("cosh", "exp, fused tanh, log, sig"), ("fused tanh", "log, tanh")):
+        result = rnndiff_ulp(right, "--function", name)
+        said = "no function {!r} here, only {}".format(name, others)
+        assert result.exit_code == 2 and said in result.output

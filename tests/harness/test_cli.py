@@ -1,11 +1,13 @@
 """The command line says what it needs before it starts."""
 
+import os
 import subprocess
 import sys
 
 import click
 import pytest
 
+import models
 from harness import cli
 from harness.cli import COMMANDS
 
@@ -52,13 +54,39 @@ def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, cap
     assert isinstance(cli.cli.get_command(click.Context(cli.cli), command), click.Command)
 
 
+CORPUS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "corpus")
+CASE = os.path.join(CORPUS, "argmax-skips-nan.npz")
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [("bench", "--plot", "x.txt"), ("fuzz", "--json", "."), ("verify", "--json", ".")],
-    ids=" ".join,
+    "arguments, complaint",
+    [
+        (("bench", "--plot", "x.txt"), "x.txt cannot be drawn"),
+        (("bench", "--json", "."), "Cannot write"),
+        (("fuzz", "--json", "."), "Cannot write"),
+        (("minimize", "none.npz"), "none.npz"),
+        (("minimize", CASE, "--output", "."), "Cannot write"),
+        (("replay", "none.npz"), "no file or folder none.npz"),
+        (("repro", "none.npz"), "none.npz"),
+        (("ulp", "--function", "sinh"), "no function 'sinh'"),
+        (("ulp", "--json", "."), "Cannot write"),
+        (("verify", "--json", "."), "Cannot write"),
+        (("verify", "--mnist", "none.npz"), "none.npz"),
+        (("verify", "--save", "."), "Cannot write"),
+        (("verify", "--weights", "none.npz"), "none.npz"),
+        (("verify", "seq2seq", "--weights", CASE), "does not fit the model seq2seq"),
+    ],
+    ids=lambda value: " ".join(map(os.path.basename, value)) if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_written_is_said_at_once(arguments, monkeypatch, capsys, tmp_path):
+def test_what_is_wrong_with_arguments_and_files_is_said_before_tensorflow_is_imported(
+    arguments, complaint, monkeypatch, capsys, tmp_path
+):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr(models, "tf1", raising=False)
+    monkeypatch.delitem(sys.modules, "models.tf1", raising=False)
+    # Whatever imports it is told that there is none, and says so instead of the complaint.
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
     status, printed = run(monkeypatch, capsys, *arguments)
     assert (status, printed.out, list(tmp_path.iterdir())) == (2, "", [])
-    assert printed.err.count("\n") == 1 and arguments[-1] in printed.err
+    error = printed.err.splitlines()[-1]
+    assert complaint in error and "needs TensorFlow" not in error

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.draws import SMALL, large_case, length_of, small_case
+from harness.draws import large_case, length_of, small_case, small_sizes
 from harness.frequencies import frequencies
 from harness.random_cases import random_batch, random_config
 from harness.regimes import REGIMES
@@ -14,8 +14,7 @@ from models import MODELS
 
 
 def largest(model):
-    fields = model.Config.__dataclass_fields__
-    return model.Config(**{name: SMALL[name] for name in fields if name in SMALL})
+    return model.Config(**small_sizes(model))
 
 
 @pytest.mark.parametrize("regime", list(REGIMES))
@@ -92,7 +91,8 @@ def test_a_batch_depends_on_its_seed_and_number_alone(name):
 
 def test_random_configs_reach_every_boundary_size():
     model = MODELS["attention"]
-    configs = [random_config(np.random.RandomState(seed), model, SMALL) for seed in range(400)]
+    randoms = map(np.random.RandomState, range(400))
+    configs = [random_config(random, model, small_sizes(model)) for random in randoms]
     for name in ("batch", "inputs", "num_units"):
         assert {0, 1, 2, 3} <= {getattr(config, name) for config in configs}
     for name in ("time", "output_time", "outputs", "attn_length"):

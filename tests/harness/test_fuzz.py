@@ -47,7 +47,13 @@ def test_a_failing_case_is_reported_in_words_and_saved(tmp_path):
     case = random_case("bidirectional")
     (failure,) = check([case]).failures
     assert tally.cases["disagree"] == 1
-    for words in ("scores", "teacher-forced", "ULP", "forward/kernel [2, 1] =", "saved as"):
+    for words in (
+        "scores",
+        "teacher-forced",
+        "difference 0.25",
+        "forward/kernel [2, 1] =",
+        "saved as",
+    ):
         assert words in failure.report
     saved = load(failure.path)
     assert os.listdir(str(tmp_path)) == ["bidirectional-scores-teacher-forced.npz"]

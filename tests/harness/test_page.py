@@ -64,7 +64,7 @@ def test_a_failure_is_there_with_its_first_wrong_element_and_its_small_matrices(
     text = page.render(report)
     assert "1 way of failing in 1 cases" in text
     assert "bidirectional-scores-teacher-forced" in text
-    assert "scores[0, 0], teacher-forced" in text
+    assert "scores[row 0, class 0], teacher-forced" in text
     (exhibit,) = report.failures
     assert [drawn.title for drawn in exhibit.compared] == ["subject", "oracle", "difference"]
     assert exhibit.compared[2].slices[0].rows[0][0][::3] == ("0.25", True)

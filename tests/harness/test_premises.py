@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness import ulp
+from harness.numerics.accuracy import ulp_of
 from harness.subjects import tensorflow_accuracy as table
 from harness.subjects import tensorflow_kernels as kernels
 from harness.subjects import tensorflow_premises as premises
@@ -132,14 +133,18 @@ def test_on_an_unknown_processor_functions_are_measured_and_that_is_said(
 def test_it_is_said_where_a_bias_is_presumed_to_be_added(tf1, monkeypatch, count):
     biased = frozenset(("_MklNativeFusedMatMul", frozenset([str(k)])) for k in range(count))
     monkeypatch.setattr(premises, "biased_kernels", lambda tf1, compiled: biased)
-    said = "bias last in 2 fused kernels, tried here" if count else "bias anywhere in fused kernels"
+    said = (
+        "fused kernels that add the bias last, as was tried here: 2"
+        if count
+        else "fused kernels may add the bias anywhere"
+    )
     assert "; " + said in premises.premises(tf1).text
 
 
 def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeypatch, few_samples):
     def tanh(x):
         exact = np.tanh(x.astype(np.float64))
-        result = (exact + 50 * ulp.ulp_of(exact)).astype(np.float32)
+        result = (exact + 50 * ulp_of(exact)).astype(np.float32)
         return np.where(x == 16, np.float32("nan"), result)
 
     kernel = ulp.Kernel(ulp.TANH, "Tanh", "one", tanh, np.tanh, ulp.TANH.dense)

@@ -204,3 +204,29 @@ def test_only_what_a_known_ending_expects_is_taken_to_be_so_for_the_cases_after_
     monkeypatch.setattr("harness.subjects.tensorflow.ended_by", ended_by)
     assert [subject.ended_by(case) for _ in range(4)] == [first] + ["SIGABRT"] * 3
     assert asked == [7.0, 7.0]
+
+
+AT_EXIT = """
+import atexit, sys
+sessions = []
+# Called after what is registered later.
+atexit.register(lambda: print([session._closed for session in sessions]))
+from examples import random_case
+from harness.subjects.tensorflow import TensorFlow
+subject = TensorFlow()
+for name in ("seq2seq", "bidirectional"):
+    subject(random_case(name))
+sessions += [ready.session for ready in subject._ready.values()]
+sys.exit(0)
+"""
+
+
+def test_sessions_are_closed_before_the_process_ends_and_nothing_is_complained_of(tensorflow):
+    paths = [ROOT, os.path.dirname(os.path.abspath(__file__))]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AT_EXIT],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths)),
+    )
+    assert (done.stdout, done.stderr) == ("[True, True]\n", "")

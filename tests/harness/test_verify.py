@@ -337,3 +337,59 @@ def test_damaged_data_is_found_before_any_training(folder, tensorflow, monkeypat
     result = run("seq2seq", "bidirectional", "--mnist", "mnist.npz")
     assert isinstance(result.exception, UserError)
     assert "mnist.npz" in str(result.exception)
+
+
+def on_digits(change=lambda parameters: None, **sizes):
+    """What the command prints and writes of weights for the handwritten digits."""
+    weights = random_weights(
+        BIDIRECTIONAL, **dict(dict(time=8, inputs=8, outputs=10, num_units=5), **sizes)
+    )
+    change(weights.parameters)
+    np.savez("w.npz", **weights.parameters)
+    result = run("bidirectional", "--weights", "w.npz", "--json", "report.json")
+    assert result.exit_code == 0, result.output
+    with open("report.json") as file:
+        return result.output, json.load(file)["models"]["bidirectional"]
+
+
+def test_weights_that_are_no_finite_numbers_are_named_and_counted(folder, tensorflow):
+    def change(parameters):
+        parameters["forward/kernel"][0, :3] = np.nan
+        parameters["forward/kernel"][1, 0] = -np.inf
+        # Beyond float32.
+        parameters["projection/bias"] = np.where(np.arange(10) < 2, 1e300, 0.0)
+
+    output, report = on_digits(change)
+    (said,) = [line for line in output.splitlines() if "finite" in line]
+    assert said == (
+        "not all weights are finite numbers: 3 NaN of forward/kernel, 1 infinite of "
+        "forward/kernel, 2 infinite of projection/bias; both sides must make the same of them"
+    )
+    assert report["weights"]["not_finite"] == {
+        "forward/kernel": {"NaN": 3, "infinite": 1},
+        "projection/bias": {"NaN": 0, "infinite": 2},
+    }
+    output, report = on_digits()
+    assert "finite" not in output and report["weights"]["not_finite"] == {}
+
+
+def test_a_sentence_on_weights_that_are_not_finite_stays_one_sentence(folder, tensorflow):
+    def change(parameters):
+        for array in parameters.values():
+            array[...] = np.nan
+
+    output, _ = on_digits(change)
+    (said,) = [line for line in output.splitlines() if "finite" in line]
+    assert said.count("NaN of") == 3 and "and more in other arrays" in said
+
+
+def test_what_is_undecided_is_explained_under_its_verdict(folder, tensorflow):
+    output, report = on_digits(num_units=128)
+    lines = output.splitlines()
+    (verdict,) = [k for k, line in enumerate(lines) if line.startswith("verdict: agree")]
+    assert "undecided: " in lines[verdict] and "free-running" in lines[verdict]
+    assert [line.strip() for line in lines[verdict + 1 : verdict + 3]] == report["undecided"]
+    assert "the bound of a state has grown" in report["undecided"][0]
+    assert "no sign of a mistake" in report["undecided"][1]
+    output, report = on_digits(lambda parameters: [x.fill(0) for x in parameters.values()])
+    assert report["undecided"] == [] and "nothing is undecided" in output

@@ -93,6 +93,11 @@ def test_secrets_of_another_program_are_not_told(monkeypatch, name):
     assert "secret" not in versions()["environment"]
 
 
+def test_what_tensorflow_logs_changes_no_result_and_is_not_told(monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    assert "TF_CPP" not in versions()["environment"]
+
+
 @pytest.mark.parametrize(
     "flags, mode",
     [

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import forcing
 from harness.numerics.arithmetic import arithmetic
-from harness.numerics.balls import exact
-from models.cells import AttentionCellWrapper, BasicRNNCell, Linear
-from models.functions import sigmoid, softmax
+from models.cells import AttentionCellWrapper
+from models.functions import affine, sigmoid
 
 try:
     from models.cells.attention_tensorflow import AttentionCellWrapper as Port
@@ -179,26 +179,40 @@ FLOAT32 = arithmetic("float32")
 
 
 class Inner:
-    """The cells of the checkpoint as the textbook writes them; states are lists of arrays."""
+    """A cell of the checkpoint as the textbook writes it; its state is a list of arrays."""
+
+    num_units = 3
+
+    def __init__(self, step, sizes):
+        self._step, self._sizes = step, sizes
+
+    def load(self, parameters):
+        self._weights = parameters
+
+    def zero_state(self, batch_size, dtype):
+        return [np.zeros((batch_size, size), dtype) for size in self._sizes]
+
+    def __call__(self, inputs, states):
+        return self._step(self._weights, inputs, states)
 
     @staticmethod
     def basic_rnn(weights, x, states):
-        output = np.tanh(Linear(*weights)(np.hstack([x] + states)))
+        output = np.tanh(affine(np.hstack([x] + states), *weights))
         return output, [output]
 
     @staticmethod
     def gru(weights, x, states):
         (h,) = states
-        gates = sigmoid(Linear(*weights[:2])(np.hstack([x, h])))
+        gates = sigmoid(affine(np.hstack([x, h]), *weights[:2]))
         reset, update = gates[:, : h.shape[1]], gates[:, h.shape[1] :]
-        candidate = np.tanh(Linear(*weights[2:])(np.hstack([x, reset * h])))
+        candidate = np.tanh(affine(np.hstack([x, reset * h]), *weights[2:]))
         output = update * h + (1.0 - update) * candidate
         return output, [output]
 
     @staticmethod
     def lstm(weights, x, states):
         c, h = states
-        gates = Linear(*weights[:2])(np.hstack([x, h]))
+        gates = affine(np.hstack([x, h]), *weights[:2])
         units = c.shape[1]
         i, j, f, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
         c = c * sigmoid(f + 1.0) + sigmoid(i) * np.tanh(j)
@@ -224,28 +238,27 @@ TEXTBOOK = {
 }
 
 
-def outputs_by_the_textbook(name, weights, recorded):
-    """What the outputs may be, as balls; in the windows are those that a subject recorded.
+def expected_by_the_textbook(name, weights, recorded):
+    """What is expected of the outputs [rows, steps, attn_size], which go into the windows.
 
     All else goes on from step to step, and so the bounds grow. `weights` are all of them, in
     TensorFlow's order.
     """
-    cell, sizes = TEXTBOOK[name]
-    held = [exact(array, FLOAT32) for array in weights]
-    # Of the cell in it this wrapper uses nothing here.
-    wrapper = AttentionCellWrapper(BasicRNNCell(3), 3, attn_size=4, attn_vec_size=5, input_size=6)
-    wrapper.load(held[:2] + [None, None] + held[-6:])
-    rows = SAVED["INPUTS"].shape[0]
-    states = [exact(np.zeros((rows, size)), FLOAT32) for size in sizes]
-    _, attention, window = wrapper.zero_state(rows, np.float64)
-    outputs = []
-    for t in range(SAVED["INPUTS"].shape[1]):
-        x = wrapper.project_input(exact(SAVED["INPUTS"][:, t], FLOAT32), attention)
-        output, states = cell(held[2:-6], x, states)
-        attention = wrapper.attend(softmax(wrapper.score(np.hstack(states), window)), window)
-        outputs.append(wrapper.project_output(output, attention))
-        window = wrapper.shift(window, exact(recorded[:, t], FLOAT32))
-    return np.stack(outputs, axis=1)
+
+    def oracle(parameters, inputs):
+        wrapper = AttentionCellWrapper(Inner(*TEXTBOOK[name]), 3, attn_size=4, attn_vec_size=5)
+        wrapper.load(parameters)
+        outputs, state = [], wrapper.zero_state(inputs.shape[0], inputs.dtype)
+        for t in range(inputs.shape[1]):
+            output, state = wrapper(inputs[:, t], state)
+            outputs.append(output)
+        return {"outputs": np.stack(outputs, axis=1)}
+
+    inputs = SAVED["INPUTS"]
+    plan = forcing.plan(oracle, [w.shape for w in weights], [inputs.shape], ["outputs"])
+    given = [weight[None] for weight in weights], [inputs[None]]
+    forced, _ = forcing.expect(oracle, plan, *given, recorded.reshape(1, -1), FLOAT32)
+    return forced.mid.reshape(recorded.shape), forced.rad.reshape(recorded.shape)
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -261,10 +274,10 @@ def test_a_checkpoint_of_tensorflow_1_15_loads_and_yields_what_it_should(wrapper
             assert same_bits(value, saved.get_tensor(variable.op.name))
         found = session.run(outputs)
     for recorded in (expected, found):
-        bounds = outputs_by_the_textbook(name, weights, recorded)
-        assert (np.abs(recorded - bounds.mid) <= bounds.rad).all()
+        mid, rad = expected_by_the_textbook(name, weights, recorded)
+        assert (np.abs(recorded - mid) <= rad).all()
         # Until the window is full, and the bounds too wide to say much.
-        assert bounds.rad[:, :3].max() < 2.0**-6 < 0.1 < np.abs(recorded[:, :3]).max()
+        assert rad[:, :3].max() < 2.0**-6 < 0.1 < np.abs(recorded[:, :3]).max()
     variables = [key for key in saved.get_variable_to_shape_map() if key.startswith(name + "/")]
     assert sorted(variables) == sorted(names(global_variables(graph)) + [name + "/outputs"])
 

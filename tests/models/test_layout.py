@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.draws import SMALL
+from harness.draws import small_sizes
 from harness.strategies import configs
 from models import MODELS
 
@@ -90,7 +90,7 @@ def test_the_article_has_6_6_and_22_parameters_of_these_shapes(name):
 @given(data=st.data())
 def test_the_graph_creates_these_variables_in_this_order(name, data, tensorflow):
     model = MODELS[name]
-    config = data.draw(configs(model, SMALL), label="config")
+    config = data.draw(configs(model, small_sizes(model)), label="config")
     graph = model.graph().build(config)
     found = [(v.op.name, tuple(v.shape.as_list())) for v in graph.parameters]
     assert found == [

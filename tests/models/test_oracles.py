@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import warnings
 from math import exp, log
 
 import numpy as np
@@ -12,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import models
+from harness import forcing
 from harness.case import Case
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import arithmetic
 from harness.numerics.balls import BoundedArray, exact
 from harness.strategies import small_batches
-from harness.verdict import DISAGREE, judge
+from harness.verdict import DISAGREE, TEACHER_FORCED, judge
 from models import MODELS
 from models.cells import AttentionCellWrapper, BasicRNNCell
 
@@ -31,21 +31,20 @@ FEW_ROUNDINGS = 2.0**-50
 
 
 def run(model, parameters, inputs, labels, **sizes):
-    """The free-running trace of one row, and balls that hold what it is of the exact numbers."""
+    """The trace of one row, and balls that hold what it is of the exact numbers."""
     model = MODELS[model]
     config = model.Config(batch=1, time=len(inputs), inputs=1, num_units=1, **sizes)
     parameters = [np.array(parameter, float) for parameter in parameters]
     shapes = [field.shape(config) for field in model.parameters(config)]
     assert [parameter.shape for parameter in parameters] == shapes
     data = [np.array([inputs], float)[..., None], np.array([labels], float)]
-    trace = model.free_running(config, parameters, *data)
+    trace = model.oracle(config, parameters, *data)
     balls = [
         BoundedArray(array, np.abs(array) * FEW_ROUNDINGS, FLOAT64)
         for array in parameters + data[:1]
     ]
     labels = exact(data[1], FLOAT64)
-    follow = trace["predictions"]
-    return trace, model.free_running(config, balls[:-1], balls[-1], labels, follow=follow)
+    return trace, model.oracle(config, balls[:-1], balls[-1], labels)
 
 
 def assert_within(values, ball):
@@ -230,30 +229,17 @@ def arguments(case, dtype=float):
     return [case.config, parameters, case.inputs.astype(dtype), case.labels.astype(dtype)]
 
 
-def free_running(case, *changed, **options):
-    # Of no rows accuracy and loss are NaN, which NumPy warns of.
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return case.model.free_running(*(changed or arguments(case)), **options)
-
-
-def teacher_forced(case, trace):
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return case.model.teacher_forced(*arguments(case), trace=trace)
+def free_running(case, *changed):
+    return case.model.compute(*(changed or arguments(case)))
 
 
 def balls_of_steps(case, trace):
     """What one step in float64 from each state of the trace may yield, as bounded arrays."""
-
-    def held(array):
-        return exact(array, FLOAT64)
-
-    config, parameters, inputs, labels = arguments(case)
-    recorded = {key: held(array) for key, array in trace.items()}
-    data = list(map(held, parameters)), held(inputs), held(labels)
-    with np.errstate(all="ignore"):
-        return case.model.teacher_forced(config, *data, trace=recorded)
+    return {
+        array.name: BoundedArray(array.expected, array.bound, FLOAT64)
+        for array in judge(case, trace, FLOAT64).arrays
+        if array.run == TEACHER_FORCED
+    }
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -278,13 +264,11 @@ def test_what_a_row_yields_does_not_depend_on_the_other_rows(name, data):
 def test_teacher_forcing_a_free_running_trace_gives_that_trace_again(name, data):
     case = drawn(data, name)
     free = free_running(case)
-    forced, balls = teacher_forced(case, free), balls_of_steps(case, free)
-    assert sorted(forced) == sorted(balls) == sorted(free)
+    balls = balls_of_steps(case, free)
+    assert sorted(balls) == sorted(free)
     for key, array in free.items():
-        assert forced[key].shape == array.shape
-        # Either is one evaluation of what the balls hold all of.
-        assert_within(array, as_ball(balls[key]))
-        assert_within(forced[key], as_ball(balls[key]))
+        assert balls[key].shape == array.shape
+        assert_within(array, balls[key])
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -296,8 +280,8 @@ def test_teacher_forced_a_recorded_state_counts_in_the_step_beside_it_alone(name
     free = free_running(case)
     wrong = dict(free, **{key: free[key].copy()})
     wrong[key][:, step] += 0.125
-    changed, ball = teacher_forced(case, wrong)[key], balls_of_steps(case, free)[key]
-    outside = np.abs(changed - ball.mid) > ball.rad
+    changed, ball = (balls_of_steps(case, trace)[key] for trace in (wrong, free))
+    outside = np.abs(changed.mid - ball.mid) > changed.rad + ball.rad
     differ = [t for t in range(case.config.time) if outside[:, t].any()]
     assert set(differ) <= {step - 1, step + 1}
 
@@ -313,8 +297,8 @@ def test_every_array_of_the_trace_has_its_shape(name, data):
     free = free_running(case)
     expected = shapes(case)
     assert {key: np.shape(array) for key, array in free.items()} == expected
-    forced = teacher_forced(case, free)
-    assert {key: np.shape(array) for key, array in forced.items()} == expected
+    forced = balls_of_steps(case, free)
+    assert {key: ball.shape for key, ball in forced.items()} == expected
 
 
 def least(name, **sizes):
@@ -332,7 +316,7 @@ def test_one_of_everything_is_enough(name, batch):
     case = least(name, batch=batch)
     trace = free_running(case)
     assert {key: np.shape(array) for key, array in trace.items()} == shapes(case)
-    assert sorted(teacher_forced(case, trace)) == sorted(trace)
+    assert sorted(balls_of_steps(case, trace)) == sorted(trace)
     # One class: whatever the scores are, it is the right one, with probability 1.
     assert (trace["probabilities"] == 1).all()
     assert np.isnan(trace["loss"]) if batch == 0 else trace["loss"] == 0
@@ -343,7 +327,7 @@ def test_one_of_everything_is_enough(name, batch):
 def test_the_decoder_is_fed_the_tokens_that_it_shall_follow(name):
     case = least(name, batch=2, output_time=3, outputs=2)
     follow = np.array([[0, 1, 0], [1, 0, 1]])
-    trace = free_running(case, follow=follow)
+    trace = forcing.follow(case, {"predictions": follow})
     assert trace["predictions"].tolist() == follow.tolist()
     assert trace["fed_back"].tolist() == [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
 
@@ -375,8 +359,7 @@ import numpy as np
 for model in models.MODELS.values():
     parameters = [np.ones(field.shape(model.article)) for field in model.parameters(model.article)]
     data = [np.ones(field.shape(model.article)) for field in model.data]
-    trace = model.free_running(model.article, parameters, *data)
-    model.teacher_forced(model.article, parameters, *data, trace=trace)
+    model.oracle(model.article, parameters, *data)
     try:
         model.graph()
     except ImportError:

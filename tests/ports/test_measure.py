@@ -17,11 +17,10 @@ from harness import measure
 from harness.commands.ulp import ulp
 from harness.errors import UserError
 from harness.measure import Sample, fitted, measured
-from harness.numerics.accuracy import Accuracy
+from harness.numerics.accuracy import Accuracy, ulp_of
 from harness.numerics.arithmetic import arithmetic
 from harness.subjects.named import subject_named
 from harness.ulp import SMALLEST_NORMAL as FLUSHED
-from harness.ulp import ulp_of
 from models import MODELS
 
 ALL = tuple(MODELS)

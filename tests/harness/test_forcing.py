@@ -1,0 +1,230 @@
+"""Teacher forcing derived from plain code: what defines a number, what is missing or refused."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from examples import FLOAT32, Float32Port, random_case
+
+from harness import forcing
+from harness.errors import OracleError
+from harness.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge
+from models import MODELS
+from models.functions import affine, one_hot
+
+WEIGHTS, DATA = [(3, 2), (2,), (2, 2)], [(4, 3)]
+
+
+def expected(oracle, trace, weights=WEIGHTS, data=DATA, seed=0):
+    """What is expected of a subject that recorded `trace`, [name, run] -> midpoint and radius."""
+    random = np.random.RandomState(seed)
+    arrays = [[random.standard_normal((1,) + shape) for shape in each] for each in (weights, data)]
+    plan = forcing.plan(oracle, weights, data, list(trace))
+    recorded = forcing.side_by_side(plan, {name: array[None] for name, array in trace.items()})
+    runs = forcing.expect(oracle, plan, *arrays, recorded, FLOAT32)
+    return {
+        (name, run): (found.mid[0, place].reshape(shape), found.rad[0, place].reshape(shape))
+        for run, found in zip(("forced", "free"), runs)
+        for name, shape, place in plan.stretches()
+    }
+
+
+def two_layers(parameters, inputs):
+    kernel, bias, second = parameters
+    hidden = np.tanh(affine(inputs, kernel, bias))
+    return {
+        "hidden": hidden,
+        "reversed": hidden[::-1],
+        "first": np.concatenate([hidden[:1], hidden[:1]], axis=1),
+        "scores": np.matmul(hidden, second),
+    }
+
+
+def trace_of(oracle, shapes, fill=0.25):
+    return {name: np.full(shape, fill) for name, shape in shapes.items()}
+
+
+SHAPES = {"hidden": (4, 2), "reversed": (4, 2), "first": (1, 4), "scores": (4, 2)}
+
+
+def test_the_first_array_that_holds_a_number_defines_it_and_the_others_are_copies():
+    recorded = {name: np.random.RandomState(1).rand(*shape) for name, shape in SHAPES.items()}
+    found = expected(two_layers, recorded)
+    assert (found["hidden", "forced"][1] > 0).all()
+    for name, copy in (
+        ("reversed", recorded["hidden"][::-1]),
+        ("first", np.tile(recorded["hidden"][:1], (1, 2))),
+    ):
+        mid, rad = found[name, "forced"]
+        assert mid.tolist() == copy.tolist()
+        assert not rad.any()
+
+
+def test_without_the_array_that_defines_them_the_first_copy_does():
+    recorded = {name: np.random.RandomState(1).rand(*shape) for name, shape in SHAPES.items()}
+    del recorded["hidden"]
+    found = expected(two_layers, recorded)
+    assert (found["reversed", "forced"][1] > 0).all()
+    assert found["first", "forced"][0].tolist() == np.tile(recorded["reversed"][-1:], 2).tolist()
+    # What follows starts from what was recorded.
+    recorded["reversed"] += 1
+    changed = expected(two_layers, recorded)
+    assert (changed["scores", "forced"][0] != found["scores", "forced"][0]).all()
+    assert (changed["scores", "free"][0] == found["scores", "free"][0]).all()
+
+
+def test_a_missing_array_flows_on_with_its_balls():
+    recorded = trace_of(two_layers, SHAPES)
+    alone = expected(two_layers, {"scores": recorded["scores"]})
+    assert set(alone) == {("scores", "forced"), ("scores", "free")}
+    for part in (0, 1):
+        assert (alone["scores", "forced"][part] == alone["scores", "free"][part]).all()
+    free = expected(two_layers, recorded)["scores", "free"]
+    assert (free[0] == alone["scores", "free"][0]).all()
+
+
+def test_of_an_operation_that_is_recorded_in_part_the_rest_flows_on():
+    def halves(parameters, inputs):
+        kernel, bias, second = parameters
+        hidden = np.tanh(affine(inputs, kernel, bias))
+        return {"left": hidden[:, :1], "scores": np.matmul(hidden, second)}
+
+    recorded = {"left": np.zeros((4, 1)), "scores": np.zeros((4, 2))}
+    zeros = expected(halves, recorded)
+    ones = expected(halves, dict(recorded, left=np.ones((4, 1))))
+    assert (zeros["scores", "forced"][0] != ones["scores", "forced"][0]).all()
+    for run in ("forced", "free"):
+        for part in (0, 1):
+            assert (zeros["left", run][part] == ones["left", run][part]).all()
+    # The right half is not exact.
+    assert (zeros["scores", "forced"][1] > 2.0**-24).any()
+
+
+VALUES = {
+    "if": lambda x: x if x[0, 0] > 0 else -x,
+    "float": lambda x: x * float(x[0, 0]),
+    "int": lambda x: x[: int(x[0, 0])],
+    "range": lambda x: [x for _ in range(x[0, 0])],
+    "index": lambda x: x[x > 0],
+    "bool": lambda x: bool(x.max() > 1),
+}
+
+
+@pytest.mark.parametrize("kind", list(VALUES))
+def test_operations_that_depend_on_values_are_an_error(kind):
+    def oracle(parameters, inputs):
+        VALUES[kind](inputs)
+        return {"y": np.tanh(inputs)}
+
+    # A comparison has no bound; what counts is that no verdict comes of it.
+    with pytest.raises((OracleError, TypeError)):
+        expected(oracle, {"y": np.zeros((4, 3))})
+
+
+def test_other_operations_in_the_second_run_are_an_error():
+    runs = []
+
+    def oracle(parameters, inputs):
+        runs.append(1)
+        return {"y": np.tanh(inputs) if len(runs) == 1 else np.tanh(np.tanh(inputs))}
+
+    with pytest.raises(OracleError, match="other operations"):
+        expected(oracle, {"y": np.zeros((4, 3))})
+
+
+def greedy(feed):
+    """Two tokens, of which the first is fed back; its arg max is not in the trace."""
+
+    def oracle(parameters, inputs):
+        kernel, bias, second = parameters
+        first = affine(inputs, kernel, bias)
+        token = np.argmax(first, axis=-1)
+        return {"first": first, "second": np.matmul(feed(token), second)}
+
+    return oracle
+
+
+FEEDS = {
+    "where": lambda token: one_hot(token, 2, np.float32),
+    "index": lambda token: np.eye(2, dtype=np.float32)[token],
+}
+
+
+@pytest.mark.parametrize("feed", list(FEEDS))
+def test_a_choice_that_is_not_recorded_is_that_of_the_recorded_numbers(feed):
+    oracle = greedy(FEEDS[feed])
+    weights = [np.zeros(shape) for shape in WEIGHTS]
+    weights[2] = np.array([[1.0, 2.0], [3.0, 4.0]])
+    for first, second in (([1e-8, 0.0], [1.0, 2.0]), ([0.0, 1e-8], [3.0, 4.0])):
+        # The oracle's own scores tie: either choice is admissible, and the subject's is taken.
+        recorded = {"first": np.tile(first, (4, 1)), "second": np.tile(second, (4, 1))}
+        plan = forcing.plan(oracle, WEIGHTS, DATA, list(recorded))
+        assert plan.indexes == (feed == "index")
+        rows = forcing.side_by_side(plan, {name: x[None] for name, x in recorded.items()})
+        given = [array[None] for array in weights], [np.full((1, 4, 3), 1e-20)]
+        for run in forcing.expect(oracle, plan, *given, rows, FLOAT32):
+            error = np.abs(run.mid[0, 8:] - np.ravel(recorded["second"]))
+            assert (error <= run.rad[0, 8:]).all()
+            assert (run.rad[0, 8:] < 1e-5).all()
+
+
+def test_a_choice_that_nobody_knows_is_all_that_may_be():
+    weights = [np.zeros(shape) for shape in WEIGHTS]
+    weights[2] = np.array([[1.0, 2.0], [3.0, 4.0]])
+    for feed, widest in (("where", 4.0), ("index", np.inf)):
+        oracle = greedy(FEEDS[feed])
+        plan = forcing.plan(oracle, WEIGHTS, DATA, ["second"])
+        given = [array[None] for array in weights], [np.full((1, 4, 3), 1e-20)]
+        for run in forcing.expect(oracle, plan, *given, np.zeros((1, 8)), FLOAT32):
+            assert (run.mid - run.rad <= np.tile([1, 2], 4)).all()
+            assert (run.mid + run.rad >= np.tile([3, 4], 4)).all()
+            assert (run.rad <= widest).all()
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_indexes_cost_stacks_and_change_no_expectation(name, monkeypatch):
+    cases = [random_case(name, seed) for seed in range(3)]
+    trace = [Float32Port()(case) for case in cases]
+    model, config = cases[0].model, cases[0].config
+    plan = forcing.plan_of(model, config, tuple(array.name for array in model.trace))
+    rows = forcing.side_by_side(plan, {n: np.stack([t[n] for t in trace]) for n in trace[0]})
+    arrays = {key: np.stack([case.arrays[key] for case in cases]) for key in cases[0].arrays}
+    fields = model.parameters(config), model.data
+    given = [[arrays[field.name] for field in each] for each in fields]
+    oracle = partial(model.compute, config)
+    stacked = forcing.expect(oracle, plan, *given, rows, FLOAT32)
+    singly = forcing.expect(oracle, plan._replace(indexes=True), *given, rows, FLOAT32)
+    for one, other in zip(stacked, singly):
+        np.testing.assert_allclose(one.mid, other.mid, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(one.rad, other.rad, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_any_array_may_be_missing_and_is_said_to_be(name):
+    case = random_case(name)
+    trace = Float32Port()(case)
+    for missing in trace:
+        verdict = judge(case, {n: x for n, x in trace.items() if n != missing}, FLOAT32)
+        assert verdict.status == AGREE, (missing, verdict.summary())
+        assert verdict.missing == (missing,)
+        assert missing in verdict.summary()
+        assert missing not in [array.name for array in verdict.arrays]
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_scores_alone_are_judged(name):
+    case = random_case(name)
+    scores = Float32Port()(case)["scores"]
+    assert judge(case, {"scores": scores}, FLOAT32).status == AGREE
+    assert judge(case, {"scores": scores + np.float32(1e-3)}, FLOAT32).status == DISAGREE
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "attention"])
+def test_without_predictions_the_decoder_is_fed_what_the_scores_say(name):
+    case = random_case(name)
+    trace = Float32Port()(case)
+    del trace["predictions"], trace["accuracy"]
+    assert judge(case, trace, FLOAT32).status == AGREE
+    trace["fed_back"] = trace["fed_back"][..., ::-1].copy()
+    wrong = [(x.name, x.run) for x in judge(case, trace, FLOAT32).arrays if x.status == DISAGREE]
+    assert ("fed_back", TEACHER_FORCED) in wrong
