@@ -5,8 +5,8 @@ eight decimal digits smaller than what is measured. A kernel is a function of on
 whichever engine stands behind it.
 
 The error of a result is counted in units in the last place of the exact value
-(:func:`harness.numerics.accuracy.ulp_of`), after an absolute error that is allowed has been taken off
-(:func:`errors`).
+(:func:`harness.numerics.accuracy.ulp_of`), after an absolute error that is allowed has been taken
+off (:func:`errors`).
 """
 
 from typing import Any, Callable, Iterator, NamedTuple, Tuple
