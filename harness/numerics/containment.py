@@ -169,27 +169,29 @@ def check_containment(function: Callable[..., Any], kinds: Sequence[str] = KINDS
     @given(st.data(), arithmetics(), st.randoms(use_true_random=False))
     def check(data: Any, a: Arithmetic, random: Any) -> None:
         example = data.draw(st.sampled_from(entry.examples))
-        given_balls = [data.draw(balls(a, shape, kinds)) for shape in example.shapes]
+        arguments = [data.draw(balls(a, shape, kinds)) for shape in example.shapes]
         with np.errstate(all="ignore"):
-            check_call(entry, example, given_balls, random)
+            check_call(entry, example, arguments, random)
 
     check()
 
 
-def check_call(entry: Bound, example: Example, given: Sequence[BoundedArray], random: Any) -> None:
-    """The check of one call on some bounded arrays, of which one at least is of one arithmetic."""
+def check_call(
+    entry: Bound, example: Example, arguments: Sequence[BoundedArray], random: Any
+) -> None:
+    """The check of one call with bounded arrays of one arithmetic."""
     __tracebackhide__ = True
-    a = given[0].arithmetic
-    results = _all(example.call(*given))
+    a = arguments[0].arithmetic
+    results = _all(example.call(*arguments))
     for ball in results:
         reach = np.max(np.abs(ball.mid) + ball.rad) if ball.mid.size else 0.0
         assert ball.reach() >= reach or (np.isnan(reach) and ball.reach() == INF), "reach"
     if entry.moves:
-        check_move(example, given, results)
+        check_move(example, arguments, results)
         return
     flushes = random.random() < 0.5
-    for point in zip(*[points_of(x, random, flushes) for x in given]):
-        # Any formula is as likely as any other one.
+    for point in zip(*[points_of(x, random, flushes) for x in arguments]):
+        # One for each formula, on average: a machine tosses up which one it takes.
         machines = [Machine(a, random) for _ in range(1 + len(entry.formulas))]
         for machine in [ExactMachine(a, random)] + machines:
             numbers = _all(example.call(*[Numbers.of(x, machine) for x in point]))
@@ -215,17 +217,17 @@ def _values_of(numbers: Numbers) -> Callable[[Any], Any]:
 
 
 def check_move(
-    example: Example, given: Sequence[BoundedArray], results: Sequence[BoundedArray]
+    example: Example, arguments: Sequence[BoundedArray], results: Sequence[BoundedArray]
 ) -> None:
     """What moves elements moves midpoints and radii alike, and knows nothing that is wrong."""
     __tracebackhide__ = True
-    mids = _all(example.call(*[x.mid for x in given]))
-    radii = _all(example.call(*[x.rad_as_operand() for x in given]))
+    mids = _all(example.call(*[x.mid for x in arguments]))
+    radii = _all(example.call(*[x.rad_as_operand() for x in arguments]))
     # Constants are exact.
-    constants = _all(example.call(*[np.zeros(x.shape) for x in given]))
+    constants = _all(example.call(*[np.zeros(x.shape) for x in arguments]))
     for ball, mid, rad, constant in zip(results, mids, radii, constants):
         assert np.array_equal(_bits(ball.mid), _bits(mid))
-        assert ball.exact or not all(x.exact for x in given)
+        assert ball.exact or not all(x.exact for x in arguments)
         assert np.array_equal(ball.rad_as_operand(), rad - constant)
         fresh = BoundedArray(ball.mid, None if ball.exact else ball.rad, ball.arithmetic)
         assert np.array_equal(ball.rad_as_operand(), fresh.rad_as_operand())

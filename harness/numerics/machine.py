@@ -43,7 +43,7 @@ class Machine:
         self.least = int(np.log2(arithmetic.smallest))
         self.most = math.frexp(arithmetic.largest)[1]
 
-    def held(self, value: float) -> Number:
+    def number(self, value: float) -> Number:
         """A number of the oracle's own, or an operand."""
         return value
 
@@ -164,7 +164,7 @@ class Machine:
                 self.random.shuffle(terms)
             x, y = terms.pop(), terms.pop()
             terms.insert(len(terms) if order == "sequential" else 0, self._sum_of_two(x, y))
-        return self._value(terms[0]) if terms else self.held(0.0)
+        return self._value(terms[0]) if terms else self.number(0.0)
 
     def _sum_of_two(self, x: Any, y: Any) -> Number:
         if isinstance(y, tuple):
@@ -184,7 +184,7 @@ class Machine:
 
     def mean(self, terms: Sequence[Number]) -> Number:
         """The sum over the count, or the sum of what is over the count."""
-        count = self.held(float(len(terms)))
+        count = self.number(float(len(terms)))
         if self.random.random() < 0.5:
             return self.total([self.divide(term, count) for term in terms])
         return self.divide(self.total(terms), count)
@@ -214,7 +214,7 @@ class ExactMachine(Machine):
         self.overflows = overflows
         self.flushes, self.fuses = False, True
 
-    def held(self, value: float) -> Number:
+    def number(self, value: float) -> Number:
         """As a fraction."""
         return Fraction(value) if is_finite(value) else NAN
 
@@ -253,7 +253,7 @@ class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     @classmethod
     def of(cls, array: Any, machine: Machine) -> "Numbers":
         """The numbers of a float64 array, as the machine holds them."""
-        return cls(_each(lambda x: machine.held(float(x)), array), machine)
+        return cls(_each(lambda x: machine.number(float(x)), array), machine)
 
     @property
     def shape(self) -> Any:

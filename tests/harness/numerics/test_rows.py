@@ -24,7 +24,7 @@ from models.functions import softmax
 from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
 
 
-def held(ball, point):
+def numbers_near(ball, point):
     """Numbers of the subject's precision in the ball, as near to a point as there are."""
     numbers = point.astype(ball.arithmetic.name).astype(np.float64)
     for i, number in np.ndenumerate(numbers):
@@ -55,7 +55,7 @@ def test_a_softmax_that_is_stated_contains_all_that_is_as_accurate(data, a, rand
     assert (result.rad <= any_formula.rad + 5 * a.smallest).all()
     for flushes in (False, True):
         for point in points_of(scores, random, flushes):
-            numbers = Numbers.of(held(scores, point), Machine(stated, random))
+            numbers = Numbers.of(numbers_near(scores, point), Machine(stated, random))
             values = softmax.__wrapped__(numbers).values
             assert_contains(result, lambda i, v=values: v[i], "computed")
 
