@@ -39,6 +39,8 @@ class Machine:
     def __init__(self, arithmetic: Arithmetic, random: Any) -> None:
         self.arithmetic, self.random = arithmetic, random
         self.flushes, self.fuses = random.random() < 0.5, random.random() < 0.5
+        # Whether its functions err to one side; what is added up then errs most.
+        self.leans = random.choice([-1.0, 1.0, None, None])
         self.digits = -int(np.log2(arithmetic.unit))
         self.least = int(np.log2(arithmetic.smallest))
         self.most = math.frexp(arithmetic.largest)[1]
@@ -152,6 +154,8 @@ class Machine:
         error = Fraction(accuracy.ulp) * binade * 2 * Fraction(self.arithmetic.unit)
         error += Fraction(accuracy.absolute)
         towards = self.random.choice([-1, 1, self.random.uniform(-1, 1)])
+        if self.leans is not None:
+            towards = self.leans
         return self.flushed(value + Fraction(towards) * error)
 
     def total(self, terms: Sequence[Any]) -> Number:

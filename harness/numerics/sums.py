@@ -21,6 +21,8 @@ from harness.numerics.register import Example, bound
 # Sums of no more terms than this are bounded term by term, which takes as much time as they have
 # terms. Where large networks meet small ones: the article's have 140, the small ones up to 8.
 MOST_TERMS_ONE_BY_ONE = 32
+# A power of two by which as many large numbers do not overflow in float64 when they are added up.
+_SCALE = 2.0**-6
 
 
 class Sums:
@@ -156,12 +158,12 @@ class Sums:
         partial[..., 0] = np.abs(mid)
         errors = magnitude * (self.gamma * (2 + self.gamma)) + self.largest_partial(0.0)
         partial += errors[..., None]
-        binades = self.arithmetic.binade(partial)
+        binades = self.arithmetic.binade(partial) * _SCALE
         additions = np.add.reduce(binades[..., :-1], axis=-1)
         additions -= np.add.reduce(terms == 0, axis=-1) * binades[..., -1]
         products = np.add.reduce(np.abs(terms - terms.astype(self.arithmetic.name)), axis=-1)
         # In float64 the terms are rounded already.
-        return additions * self.unit + products * self.inflate + magnitude * (2 * UNIT64)
+        return additions * (self.unit / _SCALE) + products * self.inflate + magnitude * (2 * UNIT64)
 
     def resolve_overflow(self) -> BoundedArray:
         """The sums, decided one by one: by the terms, if something is known of all of them."""

@@ -3,6 +3,7 @@
 import itertools
 import math
 from fractions import Fraction
+from random import Random
 
 import mpmath
 import numpy as np
@@ -20,6 +21,7 @@ from harness.numerics.containment import (
     stack_of,
 )
 from harness.numerics.machine import Machine, Numbers
+from harness.numerics.rows import softmax_by_log_sum_exp, softmax_online
 from models.functions import softmax
 from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
 
@@ -58,6 +60,26 @@ def test_a_softmax_that_is_stated_contains_all_that_is_as_accurate(data, a, rand
             numbers = Numbers.of(numbers_near(scores, point), Machine(stated, random))
             values = softmax.__wrapped__(numbers).values
             assert_contains(result, lambda i, v=values: v[i], "computed")
+
+
+def test_by_the_logarithm_of_the_sum_a_softmax_errs_as_much_as_large_scores_do():
+    result = softmax(exact(np.full(3, 1e4), FLOAT32))
+    shares = softmax_by_log_sum_exp(np.full(3, 1e4, np.float32))
+    # The logarithm of 3 is added to 10,000, of which an ULP is 2^-10.
+    assert 1e-6 < abs(shares[0] - result.mid[0]) <= result.rad[0] < 1e-3
+
+
+def test_online_a_softmax_errs_by_as_many_exponentials_as_there_are_scores():
+    random = Random(0)
+    scores = exact(np.arange(24) / 64, FLOAT32)
+    bound, worst = softmax(scores).rad, np.zeros(24)
+    machine = Machine(FLOAT32, random)
+    for machine.leans in (-1.0, 1.0):
+        shares = softmax_online(Numbers.of(scores.mid, machine)).values.astype(np.float64)
+        worst = np.maximum(worst, np.abs(shares - softmax(scores).mid))
+    assert (worst <= bound).all()
+    # With one exponential in the numerator and one in each term it would be a quarter of this.
+    assert (worst > 16 * FLOAT32.unit * softmax(scores).mid).any()
 
 
 @pytest.mark.parametrize("rad", [0.0, 1e-3, 5.0, 1e5])

@@ -144,3 +144,17 @@ def test_a_bias_may_save_a_sum_from_overflow_only_where_it_is_not_last(bias_anyw
     result = np.matmul(x, w) + b
     assert (result.rad == INF) == bias_anywhere
     assert bias_anywhere or result.mid == INF
+
+
+def test_the_bound_of_a_sum_that_almost_overflows_in_float64_is_finite():
+    a = arithmetic("float64")
+    result = np.matmul(exact([0.6, 0.1, 0.1], a), exact([[a.largest]] * 3, a))
+    assert 0 < result.rad[0] <= 8 * a.unit * result.mid[0]
+
+
+def test_the_columns_that_are_exact_are_bounded_as_such_beside_others():
+    matrix = np.array([[1.0, 2.0], [3.0, 4.0]])
+    ball = BoundedArray(matrix, np.array([[0.0, 0.5], [0.0, 0.5]]), FLOAT32)
+    x = exact([0.1, 0.3], FLOAT32)
+    alone, beside = np.matmul(x, exact(matrix[:, :1], FLOAT32)), np.matmul(x, ball)
+    assert beside.rad[0] == alone.rad[0] < 1e-6 < 0.2 <= beside.rad[1]
