@@ -54,8 +54,8 @@ import time
 
 import numpy as np
 
-from harness.accuracy import Accuracy
-from harness.arithmetic import arithmetic
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import arithmetic
 from harness.subjects import Subject, tensorflow
 
 EXACT = dict.fromkeys(("tanh", "exp", "log", "softmax"), Accuracy(10, 2.0**-125))

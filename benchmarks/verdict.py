@@ -20,8 +20,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness.arithmetic import arithmetic
 from harness.case import Case
+from harness.numerics.arithmetic import arithmetic
 from harness.subjects.tensorflow_accuracy import XEON, Place, accuracy_of
 from harness.verdict import judge, judge_stacks
 from models import MODELS

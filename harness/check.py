@@ -11,11 +11,11 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from harness.alone import ended_by
-from harness.arithmetic import Arithmetic
 from harness.case import Case, SavedCase, holds, packed
 from harness.divergences import Entry, excuse, excuse_ending, excuse_error, rewrites
 from harness.errors import SubjectError, UserError
 from harness.files import write_new, written_whole
+from harness.numerics.arithmetic import Arithmetic
 from harness.report import describe
 from harness.run import HANG, NOT_REPEATABLE, TIMEOUT, Outcome, Running, ended, not_repeatable, run
 from harness.shrink import Shrinker

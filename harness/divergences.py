@@ -11,9 +11,9 @@ from typing import Any, Callable, Collection, Iterable, List, Mapping, NamedTupl
 
 import numpy as np
 
-from harness.arithmetic import arithmetic
-from harness.bounded import BoundedArray, exact
 from harness.case import Case, smallest_case
+from harness.numerics.arithmetic import arithmetic
+from harness.numerics.balls import BoundedArray, exact
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
 from models.functions import accuracy, affine, log_loss, one_hot
 

@@ -23,10 +23,12 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from harness.arithmetic import Arithmetic
-from harness.bounded import MOVES, BoundedArray, admissible, exact_stack
 from harness.case import Case
 from harness.errors import OracleError
+from harness.numerics.arithmetic import Arithmetic
+from harness.numerics.balls import BoundedArray, exact_stack
+from harness.numerics.moves import MOVES
+from harness.numerics.rows import admissible
 from models import Model
 
 # An element is told by its operation and its place in what the operation makes.

@@ -23,10 +23,10 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Nam
 import numpy as np
 
 from harness import ulp
-from harness.accuracy import Accuracy, ulp_of
-from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case, smallest_case
 from harness.errors import UserError
+from harness.numerics.accuracy import Accuracy, ulp_of
+from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.run import run
 from harness.subjects import Subject
 from harness.ulp import SMALLEST_NORMAL

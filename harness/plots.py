@@ -8,8 +8,8 @@ from typing import Any, List
 
 import numpy as np
 
-from harness.accuracy import ulp_of
 from harness.growth import Growth
+from harness.numerics.accuracy import ulp_of
 from harness.tally import EDGES
 from harness.verdict import FREE_RUNNING, TEACHER_FORCED, WIDE
 

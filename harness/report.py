@@ -5,8 +5,8 @@ from typing import Any, Iterator, Mapping, Tuple
 
 import numpy as np
 
-from harness.accuracy import ulp_of
 from harness.case import Case
+from harness.numerics.accuracy import ulp_of
 from harness.undecided import why_undecided
 from harness.verdict import ArrayVerdict, Verdict
 

@@ -12,10 +12,10 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from harness.arithmetic import Arithmetic
 from harness.case import Case
 from harness.errors import SubjectError
 from harness.forcing import Expected, Plan, expect, plan_of, side_by_side
+from harness.numerics.arithmetic import Arithmetic
 from models.layout import CHOICE, Traced
 
 AGREE, DISAGREE, UNDECIDED, KNOWN = "agree", "disagree", "undecided", "known"

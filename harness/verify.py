@@ -7,13 +7,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from harness.accuracy import ulp_of
 from harness.case import Case
 from harness.check import verdict_on
 from harness.data import Data
 from harness.errors import UserError
 from harness.forcing import follow
 from harness.growth import Judged
+from harness.numerics.accuracy import ulp_of
 from harness.subjects import Subject
 from harness.training import Weights
 from harness.undecided import why_undecided

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from harness.arithmetic import arithmetic
 from harness.case import load
 from harness.check import verdict_on
 from harness.divergences import ENTRIES, Divergence, excuse
+from harness.numerics.arithmetic import arithmetic
 from harness.verdict import DISAGREE, KNOWN, judge
 
 FOLDER = os.path.join(os.path.dirname(__file__), "corpus")

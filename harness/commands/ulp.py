@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import ulp as measuring
-from harness.accuracy import Accuracy
 from harness.commands import ulp_subject
 from harness.errors import INTERRUPTED
 from harness.files import check_writable, write_json
 from harness.measure import FUNCTIONS
+from harness.numerics.accuracy import Accuracy
 from harness.subjects.tensorflow import tensorflow
 from harness.subjects.tensorflow_accuracy import nearest, place
 from harness.subjects.tensorflow_premises import every_kernel, known_arguments, name_of, stated

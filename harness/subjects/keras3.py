@@ -7,11 +7,11 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from harness.accuracy import Accuracy
-from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
 from harness.divergences import ENTRIES
 from harness.errors import SubjectError, UserError
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.subjects.subject import Subject
 
 CONFIGS_KEPT = 64

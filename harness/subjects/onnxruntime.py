@@ -5,10 +5,10 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from harness.accuracy import Accuracy
-from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
 from harness.errors import SubjectError, UserError
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.subjects.subject import Subject
 
 # The operator set and the file format of ONNX 1.12, which later ones read as well.

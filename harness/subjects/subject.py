@@ -5,10 +5,10 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
-from harness.arithmetic import Arithmetic
 from harness.case import Case
 from harness.divergences import Entry
 from harness.errors import UserError
+from harness.numerics.arithmetic import Arithmetic
 
 
 class Subject:

@@ -19,12 +19,12 @@ from typing import (
 
 import numpy as np
 
-from harness.accuracy import worst
 from harness.alone import ended_by
-from harness.arithmetic import Arithmetic, arithmetic
 from harness.case import Case
 from harness.divergences import Ending, known_in
 from harness.errors import SubjectError, UserError
+from harness.numerics.accuracy import worst
+from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.run import TIMEOUT
 from harness.subjects.subject import Subject
 from harness.subjects.tensorflow_kernels import Biased, fused

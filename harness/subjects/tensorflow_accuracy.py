@@ -35,8 +35,8 @@ import os
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
-from harness.accuracy import Accuracy, worst
 from harness.errors import UserError
+from harness.numerics.accuracy import Accuracy, worst
 from models.environment import INSTRUCTION_SETS, Processor, processor, xla_compiles_unasked
 
 Version = Tuple[int, int]

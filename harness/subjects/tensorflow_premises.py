@@ -11,7 +11,7 @@ from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, S
 
 import numpy as np
 
-from harness.accuracy import Accuracy, worst
+from harness.numerics.accuracy import Accuracy, worst
 from harness.subjects.tensorflow_accuracy import (
     Place,
     accuracy_of,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from harness.accuracy import Accuracy
-from harness.arithmetic import arithmetic
 from harness.case import Case
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import arithmetic
 from harness.subjects import Subject
 from models import MODELS
 

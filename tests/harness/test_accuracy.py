@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from harness import ulp
-from harness.accuracy import Accuracy, ulp_of
 from harness.cli import cli
 from harness.commands import ulp as command
 from harness.errors import UserError
+from harness.numerics.accuracy import Accuracy, ulp_of
 from harness.subjects import tensorflow_accuracy as table
 from harness.subjects.tensorflow_accuracy import TABLE, Place, Row, accuracy_of, nearest
 from harness.subjects.tensorflow_premises import every_kernel, known_arguments, name_of, stated

@@ -12,12 +12,12 @@ import pytest
 from examples import Float32Port, random_case
 from hypothesis import HealthCheck, assume, given, settings
 
-from harness.accuracy import Accuracy
-from harness.arithmetic import arithmetic
 from harness.case import Case, load
 from harness.check import Checker, verdict_on, way_of_failing
 from harness.divergences import Divergence, Ending, Failure, Instead, Rewrite, Where
 from harness.errors import SubjectError, UserError
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import arithmetic
 from harness.run import Running, run
 from harness.strategies import batches
 from harness.subjects import Subject

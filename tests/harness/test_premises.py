@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness import ulp
-from harness.accuracy import ulp_of
+from harness.numerics.accuracy import ulp_of
 from harness.subjects import tensorflow_accuracy as table
 from harness.subjects import tensorflow_kernels as kernels
 from harness.subjects import tensorflow_premises as premises

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.accuracy import ulp_of
 from harness.check import verdict_on
 from harness.exhibits import Exhibit, drawn
 from harness.forcing import follow
+from harness.numerics.accuracy import ulp_of
 from harness.report import describe
 from harness.tally import Tally
 from harness.undecided import why_undecided

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.accuracy import Accuracy
 from harness.case import load
 from harness.check import Checker
 from harness.divergences import ENTRIES, Ending
+from harness.numerics.accuracy import Accuracy
 from harness.subjects import Subject
 from harness.subjects.subject import Wrapper
 from harness.subjects.tensorflow_kernels import fused

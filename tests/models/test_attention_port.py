@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import forcing
-from harness.arithmetic import arithmetic
+from harness.numerics.arithmetic import arithmetic
 from models.cells import AttentionCellWrapper
 from models.functions import affine, sigmoid
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import models
 from harness import forcing
-from harness.accuracy import Accuracy
-from harness.arithmetic import arithmetic
-from harness.bounded import BoundedArray, exact
 from harness.case import Case
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import arithmetic
+from harness.numerics.balls import BoundedArray, exact
 from harness.strategies import small_batches
 from harness.verdict import DISAGREE, TEACHER_FORCED, judge
 from models import MODELS

@@ -8,9 +8,9 @@ import pytest
 from judging import batches, blamed, cases_until_blamed, computes
 
 from harness import measure
-from harness.arithmetic import arithmetic
 from harness.case import Case
 from harness.errors import UserError
+from harness.numerics.arithmetic import arithmetic
 from harness.subjects import Subject
 from harness.subjects.named import subject_named
 

@@ -14,11 +14,11 @@ from port import Port
 from styles import STYLES, Style, bias_first, product_then_bias
 
 from harness import measure
-from harness.accuracy import Accuracy, ulp_of
-from harness.arithmetic import arithmetic
 from harness.commands.ulp import ulp
 from harness.errors import UserError
 from harness.measure import Sample, fitted, measured
+from harness.numerics.accuracy import Accuracy, ulp_of
+from harness.numerics.arithmetic import arithmetic
 from harness.subjects.named import subject_named
 from harness.ulp import SMALLEST_NORMAL as FLUSHED
 from models import MODELS

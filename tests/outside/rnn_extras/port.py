@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.arithmetic import arithmetic
+from harness.numerics.arithmetic import arithmetic
 from harness.subjects import Subject
 
 

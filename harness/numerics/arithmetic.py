@@ -4,21 +4,10 @@ from typing import Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from harness.accuracy import Accuracy
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.register import ACCURACIES, Unstated
 
 _EXPONENT_BITS = 0x7FF << 52
-
-# What is taken of a function that nobody states: the least accurate that was measured in an engine
-# in its default mode, and no less than the ULP that a port by hand may need. In float32, abs(x) to
-# 2^-126 aside: tanh 6.89 ULP in TensorFlow to 2.18, 1.8e-7 absolute below 1e-3 in onnxruntime 1.32;
-# exp 4.01 in oneDNN's softmax; log 3.48 in TensorFlow 2.10 on; sigmoid 6.58 ULP in TensorFlow 2.18
-# on, 2.3e-7 absolute in 1.13. Absolute errors are given in units of roundoff, 2^-24 in float32.
-_UNSTATED = {
-    "tanh": (6.9, 4.6),
-    "exp": (4.1, 0.0),
-    "log": (4.0, 0.0),
-    "sigmoid": (6.6, 4.6),
-}
 
 
 class Arithmetic(NamedTuple):
@@ -38,18 +27,21 @@ class Arithmetic(NamedTuple):
     bias_anywhere: bool = True
 
     def accuracy(self, function: str) -> Accuracy:
-        """The accuracy of ``tanh``, ``exp``, ``log``, ``sigmoid`` or ``affine tanh``.
+        """The accuracy of a function, such as ``tanh``, or ``affine tanh``.
 
-        The last one is the tanh of a matrix product plus a bias, which some subjects compute in one
+        The latter is the tanh of a matrix product plus a bias, which some subjects compute in one
         kernel of its own; if it is not stated, it is that of tanh. Of the others, what is not
-        stated is as inaccurate as any engine's was measured to be.
+        stated is what the function is registered with: of those here, the least accurate that was
+        measured in an engine.
         """
         if function in self.functions:
             return self.functions[function]
-        if function == "affine tanh":
-            return self.accuracy("tanh")
-        ulp, roundoffs = _UNSTATED[function]
-        return Accuracy(ulp, roundoffs * self.unit + self.smallest)
+        unstated = ACCURACIES[function]
+        if isinstance(unstated, Unstated):
+            return Accuracy(unstated.ulp, unstated.roundoffs * self.unit + self.smallest)
+        if unstated is None:
+            raise KeyError("no accuracy of {} is stated".format(function))
+        return self.accuracy(unstated)
 
     def binade(self, magnitude: np.ndarray) -> np.ndarray:
         """The power of two at or below each number >= 0, but not below ``smallest``.
@@ -70,11 +62,11 @@ def arithmetic(
     ----------
     dtype : str
     functions : dict of str to Accuracy, optional
-        What is known of "tanh", "affine tanh", "exp", "log", "sigmoid" and "softmax". What is left
-        out is taken to be as inaccurate as that of any engine that was measured, and a softmax to
-        be computed by any of the common formulas. The accuracy of a softmax is what is left of its
-        error where those of subtracting the maximum and of adding up the exponentials, which no
-        formula avoids, are taken off.
+        What is known of "tanh", "affine tanh", "exp", "log", "sigmoid", "softmax", and of what else
+        is registered with an accuracy. What is left out is taken to be as inaccurate as that of any
+        engine that was measured, and a softmax to be computed by any of the common formulas. The
+        accuracy of a softmax is what is left of its error where those of subtracting the maximum
+        and of adding up the exponentials, which no formula avoids, are taken off.
     bias_anywhere : bool
         False if a bias is added after the products of its sum, and not before or among them.
 
@@ -89,7 +81,7 @@ def arithmetic(
     Mathematics 52 (2012).
     """
     functions = dict(functions or {})
-    unknown = sorted(set(functions) - set(_UNSTATED) - {"affine tanh", "softmax"})
+    unknown = sorted(set(functions) - set(ACCURACIES))
     if unknown:
         raise ValueError("there is no function {!r} whose accuracy counts".format(unknown[0]))
     limits = np.finfo(dtype)

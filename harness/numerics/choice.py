@@ -1,0 +1,122 @@
+"""Comparison of single numbers, and choice between them: nothing is rounded."""
+
+from typing import Any, Tuple
+
+import numpy as np
+
+from harness.numerics.balls import (
+    INFLATE,
+    UNIT64,
+    BoundedArray,
+    broadcast,
+    exact,
+    lift,
+    operands,
+    propagate_specials,
+)
+from harness.numerics.elementwise import negative, of_two
+from harness.numerics.register import Example, bound
+
+
+@bound(np.equal, examples=of_two(np.equal))
+def equal(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """1 where ``a == b``, 0 where not, both where rounding decides."""
+    a, b = broadcast(a, b)
+    rad = a.rad_as_operand() + b.rad_as_operand()
+    possible = (a.mid == b.mid) | (np.abs(a.mid - b.mid) <= rad)
+    doubt = 0.5 * (possible & (rad > 0))
+    if not doubt.any():
+        mid = np.asarray(possible, dtype=np.float64)
+        return BoundedArray(mid, None, a.arithmetic, stacked=a.stacked)
+    return BoundedArray(possible - doubt, doubt, a.arithmetic, stacked=a.stacked)
+
+
+@bound(np.maximum, examples=of_two(np.maximum))
+def maximum(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """The larger one of each two numbers; NaN if either is NaN.
+
+    It moves by no more than what moves more; and where subnormals are taken for zeros, that of
+    numbers between minus and plus the smallest normal one may be either of them.
+    """
+    a, b = broadcast(a, b)
+    smallest = a.arithmetic.smallest
+    mid = np.maximum(a.mid, b.mid)
+    rad = (np.maximum(a.rad, b.rad) + 2 * smallest) * INFLATE
+    reach = 2 * max(a.reach(), b.reach()) + 4 * smallest
+    result = BoundedArray(mid, rad, a.arithmetic, reach, a.stacked)
+    return result if reach < np.inf else propagate_specials(result, ~np.isinf(rad))
+
+
+@bound(np.minimum, examples=of_two(np.minimum))
+def minimum(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """The smaller one of each two numbers; NaN if either is NaN."""
+    return negative(maximum(negative(a), negative(b)))
+
+
+@bound(
+    np.clip,
+    examples=[
+        # Limits that are no numbers of the subject's, and that are.
+        Example(lambda x: np.clip(x, 0.1, 1.0), ((4,),)),
+        Example(lambda x: np.clip(x, -2.0, -1.0), ((4,),)),
+        Example(lambda x: np.clip(x, a_min=0.0, a_max=4.0), ((4,),)),
+    ],
+)
+def clip(a: BoundedArray, a_min: Any, a_max: Any) -> BoundedArray:
+    """``min(max(a, a_min), a_max)``, with numbers as limits."""
+    least, most = lift(a_min, a.arithmetic).ends(), lift(a_max, a.arithmetic).ends()
+    low, high = map(np.clip, a.ends(), least, most)
+    mid = low / 2 + high / 2
+    rad = np.maximum(high - mid, mid - low) * INFLATE + a.arithmetic.smallest
+    result = BoundedArray(mid, rad, a.arithmetic, stacked=a.stacked)
+    return propagate_specials(result, ~a.unknown()) if a.reach() == np.inf else result
+
+
+@bound(
+    np.where,
+    examples=[
+        Example(lambda x, y: np.where(np.equal(x, y), 1, 0), ((3,), (3,))),
+        Example(lambda x, y: np.where(np.equal(x, 1.0), x, y), ((3,), (3,))),
+        Example(lambda x, y: np.where(np.array([True, False, True]), x, y), ((2, 3), (3,))),
+        Example(lambda x: np.where(np.array([[True], [False]]), x, 0.1), ((3,),)),
+    ],
+)
+def where(condition: Any, x: Any, y: Any) -> BoundedArray:
+    """`x` where a condition holds, elsewhere `y`; where it may or may not, a ball around both."""
+    condition, x, y = operands(condition, x, y)
+    condition, x = broadcast(condition, x)
+    x, y = broadcast(x, y)
+    condition, y = broadcast(condition, y)
+    doubt = condition.rad_as_operand() > 0
+    chosen = np.where(condition.mid != 0, x.mid, y.mid)
+    if x.exact and y.exact and not doubt.any():
+        return BoundedArray(chosen, None, x.arithmetic, stacked=x.stacked)
+    rad = np.where(condition.mid != 0, x.rad_as_operand(), y.rad_as_operand())
+    if doubt.any():
+        mid_of_both, rad_of_both = _hull(x, y)
+        chosen, rad = np.where(doubt, mid_of_both, chosen), np.where(doubt, rad_of_both, rad)
+    return BoundedArray(chosen, rad, x.arithmetic, stacked=x.stacked)
+
+
+def _hull(x: BoundedArray, y: BoundedArray) -> Tuple[np.ndarray, np.ndarray]:
+    """Midpoints and radii of balls around both; of two special values that are not one, unknown."""
+    (low_x, high_x), (low_y, high_y) = x.ends(), y.ends()
+    low, high = np.minimum(low_x, low_y) / 2, np.maximum(high_x, high_y) / 2
+    mid, rad = low + high, high - low
+    exact_halves = _is_exact(mid, low, high) & _is_exact(rad, high, -low)
+    rad = np.where(exact_halves, rad, rad * INFLATE + np.abs(mid) * (2 * UNIT64))
+    same = (x.rad + y.rad == 0) & ((x.mid == y.mid) | (np.isnan(x.mid) & np.isnan(y.mid)))
+    known = np.isfinite(mid)
+    mid = np.where(same, x.mid, np.where(known, mid, 0.0))
+    return mid, np.where(same, 0.0, np.where(known, rad, np.inf))
+
+
+def _is_exact(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which sums ``a + b`` are not rounded: the smaller one is their difference from the larger."""
+    return (total - a == b) & (total - b == a)
+
+
+@bound(np.ones_like, examples=[Example(np.ones_like, ((2, 3),))])
+def ones_like(a: BoundedArray) -> BoundedArray:
+    """Ones, exactly."""
+    return exact(np.ones(a.shape), a.arithmetic)

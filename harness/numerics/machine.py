@@ -1,0 +1,437 @@
+"""Subjects that compute correctly, each in a way of its own, to test bounds by.
+
+A :class:`Machine` computes in exact arithmetic on fractions, rounded once: it adds in any order,
+fuses multiply-adds or not, flushes subnormals to zero or not, and its functions are as inaccurate
+as they may be. An :class:`ExactMachine` rounds nothing. :class:`Numbers` are arrays of either, on
+which plain NumPy code runs as it does on NumPy's own.
+
+It needs mpmath, which what only uses bounds does not.
+"""
+
+import math
+from fractions import Fraction
+from typing import Any, Callable, List, Optional, Sequence
+
+import mpmath
+import numpy as np
+
+from harness.numerics.accuracy import Accuracy
+from harness.numerics.arithmetic import Arithmetic
+from harness.numerics.register import ACCURACIES, MOVES, REGISTER
+
+# A float or a fraction.
+Number = Any
+INF, NAN = float("inf"), float("nan")
+
+# Beyond these, nothing changes but the size of the fractions; of tanh, 200 bits still tell 1.
+_LIMITS = {"tanh": 50, "exp": 2000, "exp2": 3000}
+
+
+class Machine:
+    """Correct arithmetic of the kind that it tosses up.
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+    random : random.Random
+    """
+
+    def __init__(self, arithmetic: Arithmetic, random: Any) -> None:
+        self.arithmetic, self.random = arithmetic, random
+        self.flushes, self.fuses = random.random() < 0.5, random.random() < 0.5
+        # Whether its functions err to one side; what is added up then errs most.
+        self.leans = random.choice([-1.0, 1.0, None, None])
+        self.digits = -int(np.log2(arithmetic.unit))
+        self.least = int(np.log2(arithmetic.smallest))
+        self.most = math.frexp(arithmetic.largest)[1]
+
+    def number(self, value: float) -> Number:
+        """A number of the oracle's own, or an operand."""
+        return value
+
+    def rounded(self, value: Fraction) -> Number:
+        """A fraction as the nearest number, ties to even; flushed, or not."""
+        if value == 0:
+            return 0.0
+        # In integers, which are several times faster than fractions.
+        quantum = max(exponent_of(value), self.least) - self.digits + 1
+        numerator = abs(value.numerator) << max(0, -quantum)
+        count, rest = divmod(numerator, value.denominator << max(0, quantum))
+        middle = 2 * rest - (value.denominator << max(0, quantum))
+        count += middle > 0 or (middle == 0 and count % 2)
+        sign = 1.0 if value > 0 else -1.0
+        if count.bit_length() + quantum > self.most:
+            return sign * INF
+        return self.flushed(sign * math.ldexp(count, quantum))
+
+    def flushed(self, value: Number) -> Number:
+        """The number, or zero if it is subnormal and this machine has none."""
+        return 0.0 if self.flushes and abs(value) < self.arithmetic.smallest else value
+
+    def special(self, ufunc: Callable[..., Any], *operands: Number) -> Number:
+        """What operands that are infinite or NaN make."""
+        with np.errstate(all="ignore"):
+            return float(ufunc(*[float(x) for x in operands]))
+
+    def add(self, x: Number, y: Number) -> Number:
+        """``x + y``."""
+        if not is_finite(x, y):
+            return self.special(np.add, x, y)
+        return self.rounded(Fraction(x) + Fraction(y))
+
+    def subtract(self, x: Number, y: Number) -> Number:
+        """``x - y``."""
+        return self.add(x, -y)
+
+    def multiply(self, x: Number, y: Number) -> Number:
+        """``x * y``."""
+        if not is_finite(x, y):
+            return self.special(np.multiply, x, y)
+        return self.rounded(Fraction(x) * Fraction(y))
+
+    def square(self, x: Number) -> Number:
+        """``x * x``."""
+        return self.multiply(x, x)
+
+    def multiply_add(self, x: Number, y: Number, z: Number) -> Number:
+        """``x * y + z``, rounded once."""
+        if is_finite(x, y, z):
+            return self.rounded(Fraction(x) * Fraction(y) + Fraction(z))
+        return z if is_finite(x, y) else self.add(self.multiply(x, y), z)
+
+    def divide(self, x: Number, y: Number) -> Number:
+        """``x / y``, or ``x * (1 / y)``."""
+        if not is_finite(x, y) or y == 0:
+            return self.special(np.true_divide, x, y)
+        if self.fuses:
+            return self.rounded(Fraction(x) / Fraction(y))
+        return self.multiply(x, self.rounded(1 / Fraction(y)))
+
+    true_divide = divide
+
+    def negative(self, x: Number) -> Number:
+        """``-x``."""
+        return -x
+
+    def absolute(self, x: Number) -> Number:
+        """``abs(x)``."""
+        return abs(x)
+
+    def equal(self, x: Number, y: Number) -> Number:
+        """1 where ``x == y``, else 0."""
+        return float(self.flushed(x) == self.flushed(y))
+
+    def maximum(self, x: Number, y: Number) -> Number:
+        """The larger one; subnormals may be compared as zeros, and yet passed on."""
+        compared = self.flushed(x), self.flushed(y)
+        if compared[0] == compared[1]:
+            return x if self.random.random() < 0.5 else y
+        if compared[0] != compared[0]:
+            return x
+        return y if compared[1] != compared[1] or compared[0] < compared[1] else x
+
+    def minimum(self, x: Number, y: Number) -> Number:
+        """The smaller one."""
+        return -self.maximum(-x, -y)
+
+    def function(self, name: str, x: Number, accuracy: Accuracy) -> Number:
+        """A function of mpmath's, as inaccurate as it may be."""
+        if not is_finite(x):
+            return self.special(getattr(np, name), x)
+        value = exactly(name, x)
+        if value is None:
+            return self.special(getattr(np, name), x)
+        return self.inexact(value, accuracy)
+
+    def inexact(self, value: Number, accuracy: Accuracy) -> Number:
+        """Anything that is as accurate as it must be, not only numbers that the machine has."""
+        if not isinstance(value, Fraction):
+            return value
+        if abs(value) > Fraction(self.arithmetic.largest):
+            return self.rounded(value)
+        exponent = exponent_of(value or Fraction(1, 2**2000))
+        binade = max(Fraction(2) ** exponent, Fraction(self.arithmetic.smallest))
+        error = Fraction(accuracy.ulp) * binade * 2 * Fraction(self.arithmetic.unit)
+        error += Fraction(accuracy.absolute)
+        towards = self.random.choice([-1, 1, self.random.uniform(-1, 1)])
+        if self.leans is not None:
+            towards = self.leans
+        return self.flushed(value + Fraction(towards) * error)
+
+    def total(self, terms: Sequence[Any]) -> Number:
+        """The sum of `terms`, numbers or pairs that are factors, added in some order."""
+        terms = list(terms)
+        self.random.shuffle(terms)
+        order = self.random.choice(["sequential", "pairwise", "any"])
+        while len(terms) > 1:
+            if order == "any":
+                self.random.shuffle(terms)
+            x, y = terms.pop(), terms.pop()
+            terms.insert(len(terms) if order == "sequential" else 0, self._sum_of_two(x, y))
+        return self._value(terms[0]) if terms else self.number(0.0)
+
+    def _sum_of_two(self, x: Any, y: Any) -> Number:
+        if isinstance(y, tuple):
+            x, y = y, x
+        if self.fuses and isinstance(x, tuple):
+            return self.multiply_add(x[0], x[1], self._value(y))
+        return self.add(self._value(x), self._value(y))
+
+    def _value(self, term: Any) -> Number:
+        return self.multiply(*term) if isinstance(term, tuple) else term
+
+    def affine(self, terms: Sequence[Any], bias: Number) -> Number:
+        """A sum of products and a bias, which is last unless the arithmetic says otherwise."""
+        if self.arithmetic.bias_anywhere and self.random.random() < 0.5:
+            return self.total(list(terms) + [bias])
+        return self.add(self.total(terms), bias)
+
+    def mean(self, terms: Sequence[Number]) -> Number:
+        """The sum over the count, or the sum of what is over the count."""
+        count = self.number(float(len(terms)))
+        if self.random.random() < 0.5:
+            return self.total([self.divide(term, count) for term in terms])
+        return self.divide(self.total(terms), count)
+
+    def largest(self, terms: Sequence[Number]) -> Number:
+        """The largest of some numbers."""
+        result = terms[0]
+        for term in terms[1:]:
+            result = self.maximum(result, term)
+        return result
+
+    def argmax(self, terms: Sequence[Number]) -> Number:
+        """Where the largest of some numbers is: the first one, or of NaN the first."""
+        with np.errstate(all="ignore"):
+            return float(np.argmax([float(self.flushed(term)) for term in terms]))
+
+
+class ExactMachine(Machine):
+    """Arithmetic on fractions that rounds nothing.
+
+    What is too large for the subject is infinite. Of operands that are infinite or NaN nothing is
+    said: the result is NaN.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, random: Any, overflows: bool = True) -> None:
+        Machine.__init__(self, arithmetic, random)
+        self.overflows = overflows
+        self.flushes, self.fuses = False, True
+
+    def number(self, value: float) -> Number:
+        """As a fraction."""
+        return Fraction(value) if is_finite(value) else NAN
+
+    def rounded(self, value: Fraction) -> Number:
+        """Only if it is too large."""
+        if abs(value) <= Fraction(self.arithmetic.largest) or not self.overflows:
+            return value
+        return INF if value > 0 else -INF
+
+    def special(self, ufunc: Callable[..., Any], *operands: Number) -> Number:
+        """Nothing is said."""
+        return NAN
+
+    def inexact(self, value: Number, accuracy: Accuracy) -> Number:
+        """The value itself."""
+        return self.rounded(value) if isinstance(value, Fraction) else value
+
+    def equal(self, x: Number, y: Number) -> Number:
+        """1 where ``x == y``, else 0."""
+        return Fraction(x == y) if is_finite(x, y) else NAN
+
+    def argmax(self, terms: Sequence[Number]) -> Number:
+        """The first of the largest."""
+        return Fraction(list(terms).index(max(terms))) if is_finite(*terms) else NAN
+
+
+class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
+    """An array of a machine's numbers, on which NumPy's functions compute as the machine does."""
+
+    is_affine = False
+
+    def __init__(self, values: Any, machine: Machine) -> None:
+        self.machine = machine
+        self.values = np.asarray(values, dtype=object)
+
+    @classmethod
+    def of(cls, array: Any, machine: Machine) -> "Numbers":
+        """The numbers of a float64 array, as the machine holds them."""
+        return cls(_each(lambda x: machine.number(float(x)), array), machine)
+
+    @property
+    def shape(self) -> Any:
+        """As of any array."""
+        return self.values.shape
+
+    @property
+    def ndim(self) -> int:
+        """As of any array."""
+        return int(self.values.ndim)
+
+    dtype = np.dtype(np.float64)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: Any) -> "Numbers":
+        return self._new(self.values[index])
+
+    def _new(self, values: Any) -> "Numbers":
+        return Numbers(values, self.machine)
+
+    def _values(self, x: Any) -> Any:
+        return x.values if isinstance(x, Numbers) else Numbers.of(x, self.machine).values
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any) -> "Numbers":
+        operands, machine, name = [self._values(x) for x in inputs], self.machine, ufunc.__name__
+        if ufunc is np.matmul:
+            return self._new(_products(machine.total, *operands))
+        if hasattr(machine, name):
+            return self._new(_each(getattr(machine, name), *operands))
+        if name == "tanh" and self.is_affine:
+            accuracy = machine.arithmetic.accuracy("affine tanh")
+        else:
+            # Powers of two are as accurate as other exponentials.
+            accuracy = machine.arithmetic.accuracy({"exp2": "exp"}.get(name, name))
+        return self._new(_each(lambda x: machine.function(name, x, accuracy), *operands))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in MOVES:
+            return self._moved(function, *args, **kwargs)
+        own = getattr(self, "_" + function.__name__, None)
+        return own(*args, **kwargs) if own else self._named(function, *args)
+
+    def _moved(self, function: Any, what: Any, *where: Any, **kwargs: Any) -> Any:
+        if isinstance(what, (list, tuple)):
+            what = [self._values(x) for x in what]
+        else:
+            what = what.values
+        result = function(what, *where, **kwargs)
+        return [self._new(x) for x in result] if isinstance(result, list) else self._new(result)
+
+    def _named(self, function: Any, *args: Any) -> "Numbers":
+        """A function by name: as inaccurate as it may be, or by one of its formulas."""
+        machine, name = self.machine, function.__name__
+        formulas = [function.__wrapped__]
+        if ACCURACIES.get(name) is None:
+            if not isinstance(machine, ExactMachine):
+                formulas += REGISTER[function].formulas
+            result: Numbers = machine.random.choice(formulas)(*args)
+            return result
+        exact = ExactMachine(machine.arithmetic, machine.random, overflows=False)
+        operands = [Numbers(_each(_as_fraction, self._values(x)), exact) for x in args]
+        values = function.__wrapped__(*operands).values
+        accuracy = machine.arithmetic.accuracy(name)
+        special = values
+        if not isinstance(machine, ExactMachine):
+            special = function.__wrapped__(*[self._values(x).astype(np.float64) for x in args])
+
+        def computed(value: Number, special: Number) -> Number:
+            return machine.inexact(value, accuracy) if isinstance(value, Fraction) else special
+
+        return self._new(_each(computed, values, special))
+
+    def _affine(self, a: Any, b: Any, bias: Any) -> "Numbers":
+        a, b, bias = self._values(a), self._values(b), self._values(bias)
+        bias = np.broadcast_to(bias, a.shape[:-1] + b.shape[-1:])
+        result = self._new(_products(self.machine.affine, a, b, bias))
+        result.is_affine = True
+        return result
+
+    def _dot(self, a: Any, b: Any) -> "Numbers":
+        return self._new(_products(self.machine.total, self._values(a), self._values(b)))
+
+    def _along(
+        self,
+        operation: Callable[[List[Number]], Number],
+        a: "Numbers",
+        axis: Optional[int],
+        keepdims: bool = False,
+    ) -> "Numbers":
+        whole = axis is None
+        rows = a.values.reshape(-1) if whole else np.moveaxis(a.values, axis, -1)
+        result = np.empty(rows.shape[:-1], dtype=object)
+        for i in np.ndindex(*result.shape):
+            result[i] = operation(list(rows[i]))
+        if keepdims:
+            result = result.reshape((1,) * a.ndim) if whole else np.expand_dims(result, axis)
+        return self._new(result)
+
+    def _sum(self, a: "Numbers", axis: Any = None, keepdims: bool = False) -> "Numbers":
+        return self._along(self.machine.total, a, axis, keepdims)
+
+    def _mean(self, a: "Numbers", axis: Any = None) -> "Numbers":
+        return self._along(self.machine.mean, a, axis)
+
+    def _max(self, a: "Numbers", axis: Any = None, keepdims: bool = False) -> "Numbers":
+        return self._along(self.machine.largest, a, axis, keepdims)
+
+    _amax = _max
+
+    def _argmax(self, a: "Numbers", axis: Any = None) -> "Numbers":
+        return self._along(self.machine.argmax, a, axis)
+
+    def _clip(self, a: "Numbers", a_min: Any, a_max: Any) -> "Numbers":
+        # The limits are rounded to the subject's precision, or not.
+        if self.machine.fuses:
+            return np.minimum(np.maximum(a, a_min), a_max)  # type: ignore[no-any-return]
+        kind = np.dtype(self.machine.arithmetic.name).type
+        low, high = float(kind(a_min)), float(kind(a_max))
+        return np.minimum(np.maximum(a, low), high)  # type: ignore[no-any-return]
+
+    def _where(self, condition: Any, x: Any, y: Any) -> "Numbers":
+        def chosen(condition: Any, x: Number, y: Number) -> Number:
+            return NAN if condition != condition else x if condition else y
+
+        return self._new(_each(chosen, *[self._values(each) for each in (condition, x, y)]))
+
+    def _ones_like(self, a: "Numbers") -> "Numbers":
+        return Numbers.of(np.ones(a.shape), self.machine)
+
+
+def _each(operation: Callable[..., Any], *arrays: Any) -> Any:
+    return np.asarray(np.frompyfunc(operation, len(arrays), 1)(*arrays), dtype=object)
+
+
+def _products(
+    operation: Callable[..., Number], a: Any, b: Any, bias: Optional[np.ndarray] = None
+) -> np.ndarray:
+    result = np.empty(a.shape[:-1] + b.shape[-1:], dtype=object)
+    for i in np.ndindex(*result.shape):
+        terms = list(zip(a[i[:-1]], b[:, i[-1]]))
+        result[i] = operation(terms) if bias is None else operation(terms, bias[i])
+    return result
+
+
+def _as_fraction(x: Number) -> Number:
+    return Fraction(x) if is_finite(x) else NAN
+
+
+def is_finite(*values: Number) -> bool:
+    """Whether all are fractions, or finite."""
+    return all(isinstance(value, Fraction) or math.isfinite(value) for value in values)
+
+
+def exponent_of(value: Fraction) -> int:
+    """``floor(log2(abs(value)))``."""
+    numerator, denominator = abs(value.numerator), value.denominator
+    exponent = numerator.bit_length() - denominator.bit_length()
+    reaches = numerator << max(0, -exponent) >= denominator << max(0, exponent)
+    return exponent if reaches else exponent - 1
+
+
+def exactly(name: str, x: Number) -> Optional[Fraction]:
+    """A function of mpmath's, to 200 bits; None if it has no value there."""
+    x, limit = Fraction(x), _LIMITS.get(name)
+    if limit is not None:
+        x = min(max(x, Fraction(-limit)), Fraction(limit))
+    with mpmath.workprec(200):
+        argument = mpmath.mpf(x.numerator) / x.denominator
+        try:
+            value = mpmath.mpf(2) ** argument if name == "exp2" else getattr(mpmath, name)(argument)
+        except (ValueError, ZeroDivisionError):
+            return None
+        if not isinstance(value, mpmath.mpf) or not mpmath.isfinite(value):
+            return None
+        return Fraction(*mpmath.libmp.to_rational(value._mpf_))

@@ -1,0 +1,209 @@
+"""Matrix products, and what is added to them: the affine map."""
+
+from typing import Any, Callable, List, Optional, Tuple
+
+import numpy as np
+
+from harness.numerics.balls import BoundedArray, broadcast, operands
+from harness.numerics.elementwise import of_two, sum_of_two
+from harness.numerics.register import Example, bound
+from harness.numerics.sums import MOST_TERMS_ONE_BY_ONE, Sums
+from models.functions import affine
+
+
+class SumsOfProducts(Sums):
+    """The product of `a` and the matrix `b`, with a bias, if any, at any place of each sum."""
+
+    def __init__(
+        self, a: BoundedArray, b: BoundedArray, bias: Optional[BoundedArray] = None
+    ) -> None:
+        self.a, self.b, self.bias = a, b, bias
+        mid, count = np.matmul(a.mid, b.mid), b.mid.shape[-2]
+        reach = count * a.reach() * b.reach()
+        if bias is not None:
+            mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
+        Sums.__init__(self, a.arithmetic, mid, reach, count, roundings=1, stacked=a.stacked)
+
+    def magnitude(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        magnitude = np.matmul(self.a.magnitude(), self.b.magnitude())
+        return magnitude if self.bias is None else magnitude + self.bias.magnitude()
+
+    def errors(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        errors = np.matmul(self.error_of_each(self.a), self.b.magnitude())
+        rad = self.b.operand_rad()
+        if rad is not None:
+            errors = errors + np.matmul(np.abs(self.a.mid), rad) * self.per_radius
+        return errors if self.bias is None else errors + self.error_of_each(self.bias)
+
+    def exact_terms(self) -> Optional[Tuple[Any, np.ndarray, Any]]:
+        """As in :class:`Sums`."""
+        if not 0 < self.count <= MOST_TERMS_ONE_BY_ONE:
+            return None
+        a, b, bias = self.a, self.b, self.bias
+        rads = a.operand_rad(), b.operand_rad(), None if bias is None else bias.operand_rad()
+        exact, where = _exact_sums(a.mid.ndim, *rads), ...
+        if exact is not None:
+            if not exact.any():
+                return None
+            exact = np.broadcast_to(exact, self.mid.shape)
+            where = exact.reshape(len(exact), -1).any(axis=1) if a.stacked else ...
+        factors = _factors(_rows(a.mid, where), _rows(b.mid, where))
+        terms = np.multiply(*factors)
+        if bias is not None:
+            terms = _append(terms, _rows(bias.mid, where))
+        return where, terms, True if exact is None else exact[where]
+
+    def has_unknown(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        unknown = _any_factor(self.a.unknown(), self.b.unknown())
+        return unknown if self.bias is None else unknown | self.bias.unknown()
+
+    def has_nan(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        nan = _any_factor(np.isnan(self.a.mid), np.isnan(self.b.mid))
+        return nan if self.bias is None else nan | np.isnan(self.bias.mid)
+
+    def ends(self, where: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """As in :class:`Sums`."""
+
+        def factors(a: np.ndarray, b: np.ndarray) -> List[np.ndarray]:
+            shape = where.shape + (a.shape[-1],)
+            return [np.broadcast_to(x, shape)[where] for x in _factors(a, b)]
+
+        a, b = self.a, self.b
+        corners = [np.multiply(*factors(x, y)) for x in a.ends() for y in b.ends()]
+        low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
+        nan = np.logical_and.reduce([np.isnan(corner) for corner in corners])
+        # A product of finite numbers that overflows even in float64 may be added to, by a fused
+        # multiply-add, before it is rounded.
+        finite = np.logical_and(*factors(np.isfinite(a.mid), np.isfinite(b.mid)))
+        known = np.where(finite, np.isfinite(low) & np.isfinite(high), nan | (low == high))
+        low, high = np.where(known, low, -np.inf), np.where(known, high, np.inf)
+        if self.bias is None:
+            return low, high
+        low_bias, high_bias = self.bias.ends()
+        return (
+            _append(low, np.broadcast_to(low_bias, where.shape)[where]),
+            _append(high, np.broadcast_to(high_bias, where.shape)[where]),
+        )
+
+
+def _exact_sums(
+    ndim: int, a: Optional[np.ndarray], b: Optional[np.ndarray], bias: Optional[np.ndarray]
+) -> Optional[np.ndarray]:
+    """Which sums of ``a @ b + bias`` have exact terms alone, by radii; None for all of them.
+
+    `ndim` is that of the midpoints of `a`.
+    """
+    if a is None and b is None and bias is None:
+        return None
+    inexact: Any = None if bias is None else bias > 0
+    if a is not None:
+        rows = (a > 0).any(axis=-1)[..., None]
+        inexact = rows if inexact is None else inexact | rows
+    if b is not None:
+        columns = (b > 0).any(axis=-2)
+        columns = columns if ndim == 1 else columns[..., None, :]
+        inexact = columns if inexact is None else inexact | columns
+    return ~inexact
+
+
+def _rows(array: np.ndarray, where: Any) -> np.ndarray:
+    """The rows that are marked; an array that is the same in all rows stays so."""
+    return array if where is ... or len(array) == 1 else array[where]
+
+
+def _factors(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """What is multiplied in ``a @ b``: ``[..., 1, K]`` and ``[..., M, K]``."""
+    columns = np.swapaxes(b, -1, -2)
+    return a[..., None, :], columns if a.ndim == 1 else columns[..., None, :, :]
+
+
+def _any_factor(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which sums of ``a @ b`` have a factor that is marked."""
+    columns = b.any(axis=-2)
+    return a.any(axis=-1)[..., None] | (columns if a.ndim == 1 else columns[..., None, :])
+
+
+def _append(terms: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """The terms and one more."""
+    column = np.broadcast_to(bias, terms.shape[:-1])
+    return np.concatenate([terms, column[..., None]], axis=-1)
+
+
+_SHAPES = (((2, 4), (4, 2)), ((1, 2, 3), (3, 2)), ((2, 1), (1, 3)), ((1, 0), (0, 2)))
+_OF_A_ROW = ((3,), (3, 2))
+
+
+def _of_products(call: Callable[..., Any], *more: Tuple[int, ...]) -> List[Example]:
+    examples = [Example(call, shapes + more) for shapes in _SHAPES]
+    return examples + [Example(call, _OF_A_ROW + more, stacks=False)]
+
+
+@bound(
+    np.matmul,
+    examples=_of_products(np.matmul)
+    + [
+        Example(lambda x: np.matmul(x, np.ones((3, 2))), ((2, 3),)),
+        Example(lambda w: np.matmul(np.zeros((2, 3)), w), ((3, 2),)),
+    ],
+)
+def matmul(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``[..., K] @ [K, M]``."""
+    if b.ndim != 2 or a.ndim < 1 + a.stacked:
+        raise TypeError("no bound is known for a product of {} and {}".format(a.shape, b.shape))
+    result = SumsOfProducts(a, b.with_axes(a.ndim)).balls()
+    result.factors = a, b
+    return result
+
+
+@bound(np.dot, examples=_of_products(np.dot)[::2])
+def dot(a: Any, b: Any) -> BoundedArray:
+    """As :func:`matmul`."""
+    return matmul(*operands(a, b))
+
+
+@bound(affine, examples=_of_products(affine, (1,)) + [Example(affine, ((2, 3), (3, 2), (2,)))])
+def affine_of_balls(a: Any, b: Any, bias: Any) -> BoundedArray:
+    """``a @ b + bias``, with the bias last or, if the arithmetic says so, anywhere in each sum."""
+    a, b, bias = operands(a, b, bias)
+    if a.arithmetic.bias_anywhere:
+        result = SumsOfProducts(a, b.with_axes(a.ndim), bias.with_axes(a.ndim)).balls()
+    else:
+        result = sum_of_two(matmul(a, b), bias)
+    result.is_affine = bias.ndim == 1
+    return result
+
+
+@bound(
+    np.add,
+    examples=of_two(np.add)
+    + _of_products(lambda x, w, b: np.matmul(x, w) + b, (1,))
+    # Both factors are the same in all cases of a stack, and the bias is not.
+    + [
+        Example(
+            lambda b: np.matmul(np.ones((2, 3)) * np.ones_like(b), np.ones((3, 3))) + b, ((3,),)
+        )
+    ]
+    # Such as a query, which is added to the features of every slot of a window.
+    + [Example(lambda x, w, b: b[:, None] + np.matmul(x, w), ((2, 2, 3), (3, 2), (2, 2)))],
+)
+def add(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a + b``; where one is a product and the other its bias, their affine map."""
+    for terms, bias in ((a, b), (b, a)):
+        # Who writes it like this means what a subject may compute in one sum.
+        if terms.factors is not None and _is_bias(bias, terms):
+            return affine_of_balls(*terms.factors, bias)
+    return sum_of_two(a, b)
+
+
+def _is_bias(bias: BoundedArray, terms: BoundedArray) -> bool:
+    """Whether each sum of products has one number of `bias`: as a query added to features."""
+    if bias.ndim == 1:
+        return bias.shape == terms.shape[-1:]
+    if bias.ndim > terms.ndim:
+        return False
+    bias = broadcast(bias, terms)[0]
+    return bool(np.broadcast(terms.mid, bias.mid).shape == terms.mid.shape)

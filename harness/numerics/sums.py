@@ -1,0 +1,285 @@
+"""Sums in any order: of an array's elements, and what sums of products have in common."""
+
+import math
+from typing import Any, Callable, Optional, Tuple
+
+import numpy as np
+
+from harness.numerics.arithmetic import Arithmetic
+from harness.numerics.balls import (
+    INFLATE,
+    OVERFLOW_EDGE,
+    UNIT64,
+    BoundedArray,
+    largest_of,
+    lift,
+    with_specials,
+)
+from harness.numerics.elementwise import LARGEST_EXPONENT, divide
+from harness.numerics.register import Example, bound
+
+# Sums of no more terms than this are bounded term by term, which takes as much time as they have
+# terms. Where large networks meet small ones: the article's have 140, the small ones up to 8.
+MOST_TERMS_ONE_BY_ONE = 32
+# A power of two by which as many large numbers do not overflow in float64 when they are added up.
+_SCALE = 2.0**-6
+
+
+class Sums:
+    """An array of sums of ``count`` terms each, which are added up in any order.
+
+    An addition errs by ``u`` times its result: a partial sum of the terms, and the errors so far.
+    With P and N the sums of the positive and the negative terms, a partial sum is at most
+    ``max(P, N) = (magnitude + abs(mid)) / 2``, and the last one ``mid``; what the errors so far add
+    is of second order. A product that is rounded errs by ``u`` times itself. Together, for a sum
+    that cancels, this is half of ``gamma_n magnitude`` (Higham, section 3.1; n u instead of gamma:
+    Jeannerod and Rump, *Improved error bounds for inner products in floating-point arithmetic*,
+    SIAM J. Matrix Anal. Appl. 34, 2013).
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+    mid : array
+        The sums of the midpoints.
+    reach : float
+        What no sum of magnitudes exceeds.
+    count : int
+    roundings : int
+        1 if the terms are products, which may be rounded, else 0.
+    stacked : bool
+    """
+
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        mid: np.ndarray,
+        reach: float,
+        count: int,
+        roundings: int,
+        stacked: bool,
+    ) -> None:
+        self.arithmetic, self.mid, self.reach, self.count = arithmetic, mid, reach, count
+        self.stacked = stacked
+        # The radius is itself computed in `count` roundings.
+        self.inflate = 1 + (count + 8) * 4 * UNIT64
+        # The midpoint is such a sum as well, in float64.
+        self.unit = (arithmetic.unit + 2 * UNIT64) * self.inflate
+        # (1 + u)^n - 1, which is less than Higham's n u / (1 - n u), and finite for n u >= 1 too.
+        exponent = count * self.unit
+        self.gamma = math.expm1(exponent) if exponent < LARGEST_EXPONENT else np.inf
+        self.per_magnitude = self.unit * max(0.0, count / 2 - 1 + roundings + count * self.gamma)
+        self.per_radius = self.inflate + self.unit * count / 2
+        self.per_result = self.unit * count / 2
+
+    def magnitude(self) -> np.ndarray:
+        """The sums of the terms' magnitudes."""
+        raise NotImplementedError
+
+    def errors(self) -> np.ndarray:
+        """The sums of ``per_magnitude`` times magnitude and ``per_radius`` times radius."""
+        raise NotImplementedError
+
+    def error_of_each(self, a: BoundedArray) -> np.ndarray:
+        """Of each number, ``per_magnitude`` times magnitude and ``per_radius`` times radius."""
+        rad = a.operand_rad()
+        if rad is None:
+            return a.magnitude() * self.per_magnitude
+        return np.abs(a.mid) * self.per_magnitude + rad * (self.per_magnitude + self.per_radius)
+
+    def exact_terms(self) -> Optional[Tuple[Any, np.ndarray, Any]]:
+        """The sums whose terms are exact, where these are not too many; None if there are none.
+
+        The cases of the stack that have such sums (`...` for all), of those cases the terms along
+        a last axis, and which of their sums are such (True for all).
+        """
+        return None
+
+    def has_unknown(self) -> np.ndarray:
+        """Which sums have a term of which nothing is known."""
+        raise NotImplementedError
+
+    def has_nan(self) -> np.ndarray:
+        """Which sums have a term that is NaN for certain, a factor or an element being so."""
+        raise NotImplementedError
+
+    def ends(self, where: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """The lower and upper ends of the terms of the sums that are marked, [marked, count].
+
+        Both are infinite of a term that may be special or something else.
+        """
+        raise NotImplementedError
+
+    def balls(self) -> BoundedArray:
+        """The sums in the subject's arithmetic."""
+        limit = self.arithmetic.largest * OVERFLOW_EDGE
+        reach = self.largest_partial(self.reach)
+        if not reach <= limit:
+            reach = self.largest_partial(largest_of(self.magnitude()))
+        if reach <= limit:
+            return BoundedArray(self.mid, self.rad(), self.arithmetic, reach, self.stacked)
+        return self.resolve_overflow()
+
+    def largest_partial(self, magnitude: Any) -> Any:
+        """What no partial sum exceeds as the subject computes it, nor the ball of the sum."""
+        flushed = 2 * self.count * self.arithmetic.smallest
+        return (magnitude + flushed) * ((1 + self.gamma) ** 2 * self.inflate)
+
+    def rad(self) -> np.ndarray:
+        """The radii, which are narrower where all terms are exact."""
+        exact_terms = self.exact_terms()
+        if exact_terms is None:
+            return self.wide_rad()
+        where, terms, exact = exact_terms
+        narrow = self.error_of(terms, self.mid[where]) + self.largest_partial(0.0)
+        if where is ... and exact is True:
+            return narrow
+        rad = self.wide_rad()
+        rad[where] = np.where(exact, narrow, rad[where])
+        return rad
+
+    def wide_rad(self) -> np.ndarray:
+        """The radii, whatever the terms are."""
+        return self.errors() + np.abs(self.mid) * self.per_result + self.largest_partial(0.0)
+
+    def error_of(self, terms: np.ndarray, mid: np.ndarray) -> np.ndarray:
+        """The errors of sums of exact terms, which are `mid`.
+
+        In whatever order they are added, the j-th largest partial sum has at most
+        ``count - j + 1`` terms, and a partial sum of k terms is at most the sum of the k largest of
+        one sign. Of a sum that is rounded, the power of two below counts (Rump 2012). A zero makes
+        an addition exact.
+        """
+        ordered = np.sort(terms, axis=-1)
+        up = np.add.accumulate(np.maximum(ordered, 0.0)[..., ::-1], axis=-1)
+        down = np.add.accumulate(np.minimum(ordered, 0.0), axis=-1)
+        partial = np.maximum(up, -down)
+        magnitude = up[..., -1] - down[..., -1]
+        # One term alone is no sum; in its place, the last sum of all.
+        partial[..., 0] = np.abs(mid)
+        errors = magnitude * (self.gamma * (2 + self.gamma)) + self.largest_partial(0.0)
+        partial += errors[..., None]
+        binades = self.arithmetic.binade(partial) * _SCALE
+        additions = np.add.reduce(binades[..., :-1], axis=-1)
+        additions -= np.add.reduce(terms == 0, axis=-1) * binades[..., -1]
+        products = np.add.reduce(np.abs(terms - terms.astype(self.arithmetic.name)), axis=-1)
+        # In float64 the terms are rounded already.
+        return additions * (self.unit / _SCALE) + products * self.inflate + magnitude * (2 * UNIT64)
+
+    def resolve_overflow(self) -> BoundedArray:
+        """The sums, decided one by one: by the terms, if something is known of all of them."""
+        arithmetic, largest = self.arithmetic, self.arithmetic.largest
+        known = ~self.has_unknown()
+        clear = known & (self.largest_partial(self.magnitude()) <= largest * OVERFLOW_EDGE)
+        rad = self.wide_rad()
+        nan, up, down = (np.zeros(np.shape(clear), dtype=bool) for _ in range(3))
+        # NaN whatever the other terms are; so a network full of it takes no look at its terms.
+        poisoned = np.isnan(self.mid) & self.has_nan()
+        where = known & ~clear & ~poisoned
+        low, high = self.ends(where)
+        finite = np.isfinite(low) & np.isfinite(high)
+        positive = np.sum(np.where(finite, np.maximum(high, 0.0), 0.0), axis=-1)
+        negative = np.sum(np.where(finite, np.maximum(-low, 0.0), 0.0), axis=-1)
+        has_nan = np.isnan(low).any(axis=-1)
+        has_infinity, has_minus = (low == np.inf).any(axis=-1), (high == -np.inf).any(axis=-1)
+        unknown = ((low == -np.inf) & (high == np.inf)).any(axis=-1)
+        # Short of overflow, the roundings err by no more than this in all.
+        slack = 2 * self.count * (arithmetic.unit * largest + arithmetic.smallest)
+        room, beyond = largest * OVERFLOW_EDGE - slack, largest / OVERFLOW_EDGE + slack
+        nan[where] = has_nan | (has_infinity & has_minus)
+        nan |= poisoned
+        # What overflows for certain to one side must not be able to overflow to the other.
+        up[where] = has_infinity | ((self.mid - rad)[where] > beyond)
+        up[where] &= (negative <= room) & ~unknown
+        down[where] = has_minus | ((self.mid + rad)[where] < -beyond)
+        down[where] &= (positive <= room) & ~unknown
+        rad = np.where(clear, self.rad(), rad)
+        result = BoundedArray(self.mid, rad, arithmetic, stacked=self.stacked)
+        return with_specials(result, clear, nan, up, down)
+
+
+class SumsOfElements(Sums):
+    """The sums of an array along an axis, of whose terms each may have been rounded."""
+
+    def __init__(
+        self, a: BoundedArray, axis: Optional[int], keepdims: bool, roundings: int = 0
+    ) -> None:
+        self.a, self.axis, self.keepdims = a, a.axes(axis), keepdims
+        count = int(np.prod(a.shape)) if axis is None else a.shape[axis]
+        mid, reach = self.along(a.mid), count * a.reach()
+        Sums.__init__(self, a.arithmetic, mid, reach, count, roundings, a.stacked)
+
+    def along(
+        self, part: np.ndarray, reduce: Callable[..., np.ndarray] = np.add.reduce
+    ) -> np.ndarray:
+        """What `reduce` makes of each sum's elements of an array."""
+        return reduce(part, axis=self.axis, keepdims=self.keepdims)
+
+    def magnitude(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        return self.along(self.a.magnitude())
+
+    def errors(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        return self.along(self.error_of_each(self.a))
+
+    def has_unknown(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        return self.along(self.a.unknown(), np.logical_or.reduce)
+
+    def has_nan(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        return self.along(np.isnan(self.a.mid), np.logical_or.reduce)
+
+    def has_infinity(self) -> np.ndarray:
+        """Which sums have an element that is infinite for certain."""
+        return self.along(np.isinf(self.a.mid), np.logical_or.reduce)
+
+    def ends(self, where: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """As in :class:`Sums`."""
+        whole = isinstance(self.axis, tuple)
+        low, high = (x if whole else np.moveaxis(x, self.axis, -1) for x in self.a.ends())
+        shape = np.shape(self.mid) + (self.count,)
+        return low.reshape(shape)[where], high.reshape(shape)[where]
+
+
+@bound(
+    np.sum,
+    examples=[
+        Example(np.sum, ((2, 3),)),
+        Example(lambda x: np.sum(x, axis=0), ((3, 2),)),
+        Example(lambda x: np.sum(x, axis=-1, keepdims=True), ((2, 4),)),
+        Example(lambda x: np.sum(x, axis=1), ((2, 3, 2),)),
+    ],
+)
+def sum_of_elements(
+    a: BoundedArray, axis: Optional[int] = None, keepdims: bool = False
+) -> BoundedArray:
+    """The sum of all elements, or along an axis."""
+    return SumsOfElements(a, axis, keepdims).balls()
+
+
+@bound(
+    np.mean,
+    examples=[
+        Example(np.mean, ((2, 3),)),
+        Example(lambda x: np.mean(x, axis=0), ((3, 2),)),
+        Example(lambda x: np.mean(x, axis=-1), ((2, 3),)),
+    ],
+)
+def mean(a: BoundedArray, axis: Optional[int] = None) -> BoundedArray:
+    """The sum over the count; or, as a subject may do it, the sum of what is over the count.
+
+    By a reciprocal, each element of the latter is rounded twice, and it may be flushed.
+    """
+    total = SumsOfElements(a, axis, False, roundings=2)
+    sums, smallest = total.balls(), a.arithmetic.smallest
+    quotient = divide(sums, lift(total.count, a.arithmetic))
+    rad = quotient.rad + total.count * smallest * INFLATE
+    if sums.reach() < np.inf:
+        reach = quotient.reach() + 2 * total.count * smallest
+        return BoundedArray(quotient.mid, rad, a.arithmetic, reach, a.stacked)
+    # What is over the count first may not overflow where the sum does.
+    unknown = np.isinf(rad) | (np.isinf(sums.mid) & ~total.has_infinity())
+    mid, rad = np.where(unknown, 0.0, quotient.mid), np.where(unknown, np.inf, rad)
+    rad = np.where(np.isfinite(mid), rad, 0.0)
+    return BoundedArray(mid, rad, a.arithmetic, stacked=a.stacked)

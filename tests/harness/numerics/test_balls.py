@@ -1,0 +1,161 @@
+"""Bounded arrays themselves: what they hold, what they refuse, and special values."""
+
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.numerics import BoundedArray, exact
+from harness.numerics.containment import arithmetics, balls, stack_of
+from harness.numerics.register import REGISTER
+from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
+
+INDICES = [1, (slice(None), slice(1, None)), (slice(None), None), (..., 0), (..., None), ...]
+
+
+@thoroughly
+@given(st.data(), arithmetics())
+def test_an_index_moves_midpoints_and_radii_alike(data, a):
+    x = data.draw(balls(a, (2, 3)))
+    stack = stack_of([x, data.draw(balls(a, (2, 3))), x])
+    for index in INDICES:
+        part = x[index]
+        np.testing.assert_array_equal(part.mid, x.mid[index])
+        assert part.exact == x.exact
+        np.testing.assert_array_equal(part.rad_as_operand(), x.rad_as_operand()[index])
+        # Nothing that is known of the whole is wrong of the part.
+        assert part.reach() >= BoundedArray(part.mid, None if x.exact else part.rad, a).reach()
+        of_stack = stack[index]
+        assert of_stack.shape == part.shape
+        for k in (0, 2):
+            np.testing.assert_array_equal(of_stack.mid[k], part.mid)
+            np.testing.assert_array_equal(of_stack.rad_as_operand()[k], part.rad_as_operand())
+
+
+def test_ones_like_is_exact():
+    ones = np.ones_like(BALL)
+    assert ones.exact and ones.shape == BALL.shape and (ones.mid == 1).all()
+
+
+@thoroughly
+@given(st.sampled_from([1e-10, 0.1, 1e30, 1e39, -1e-40, 7, True]), arithmetics())
+def test_a_number_of_the_oracle_is_held_as_the_subject_rounds_it(number, a):
+    held = np.concatenate([exact([0.0], a), [number]])
+    rounded = float(np.dtype(a.name).type(number))
+    for value in (float(number), rounded):
+        assert held.rad[1] == INF or abs(Fraction(value) - Fraction(held.mid[1])) <= Fraction(
+            held.rad_as_operand()[1]
+        )
+    assert held.exact == (rounded == number)
+
+
+HUGE = 1e38
+
+
+@pytest.mark.parametrize(
+    "operation, values, expected",
+    [
+        (np.add, ([INF], [1.0]), INF),
+        (np.add, ([INF], [-INF]), NAN),
+        (np.add, ([3e38], [3e38]), INF),
+        (np.subtract, ([-INF], [INF]), -INF),
+        (np.multiply, ([INF], [0.0]), NAN),
+        (np.multiply, ([-1e20], [1e20]), -INF),
+        (np.true_divide, ([0.0], [0.0]), NAN),
+        (np.true_divide, ([1.0], [-0.0]), -INF),
+        (np.true_divide, ([1.0], [INF]), 0.0),
+        (np.true_divide, ([1e30], [1e-30]), INF),
+        (np.tanh, ([-INF],), -1.0),
+        (np.exp, ([100.0],), INF),
+        (np.exp, ([-INF],), 0.0),
+        (np.log, ([0.0],), -INF),
+        (np.log, ([-1.0],), NAN),
+        (np.matmul, ([HUGE, HUGE], [[10.0], [10.0]]), INF),
+        (np.matmul, ([HUGE, -HUGE], [[10.0], [10.0]]), "unknown"),
+        (np.matmul, ([HUGE, -HUGE], [[1.0], [1.0]]), 0.0),
+        (np.matmul, ([INF, HUGE], [[1.0], [10.0]]), INF),
+        (np.matmul, ([INF, -HUGE], [[1.0], [10.0]]), "unknown"),
+        (np.matmul, ([INF, -HUGE], [[1.0], [INF]]), NAN),
+        (np.matmul, ([INF, 1.0], [[0.0], [1.0]]), NAN),
+        (np.matmul, ([NAN, HUGE], [[0.0], [10.0]]), NAN),
+        (np.sum, ([INF, HUGE],), INF),
+        (np.sum, ([NAN, INF, HUGE],), NAN),
+        (np.square, ([-1e30],), INF),
+        (np.absolute, ([-INF],), INF),
+        (np.maximum, ([NAN], [INF]), NAN),
+        (np.maximum, ([-INF], [-INF]), -INF),
+        (np.maximum, ([-INF], [1.0]), 1.0),
+        (np.minimum, ([-INF], [3e38]), -INF),
+        (np.sum, ([3e38, 3e38, -3e38],), "unknown"),
+        (np.mean, (np.zeros(0),), NAN),
+        (np.max, ([NAN, 1.0],), NAN),
+        (np.max, ([-INF, -INF],), -INF),
+        (partial(np.clip, a_min=0.0, a_max=1.0), ([NAN],), NAN),
+        (partial(np.clip, a_min=0.0, a_max=1.0), ([INF],), 1.0),
+    ],
+)
+def test_what_every_evaluation_agrees_on_is_known(operation, values, expected):
+    result = operation(*[exact(value, FLOAT32) for value in values])
+    mid, rad = float(np.ravel(result.mid)[0]), float(np.ravel(result.rad)[0])
+    if expected == "unknown":
+        assert rad == INF and mid == 0
+    elif np.isfinite(expected):
+        # Two ULP, or as many roundings, of the largest number that comes up.
+        numbers = np.concatenate([np.ravel(value) for value in values] + [[expected]])
+        size = np.sum(np.abs(numbers[np.isfinite(numbers)]))
+        assert abs(mid - expected) <= rad <= 4 * FLOAT32.unit * size + 4 * FLOAT32.smallest
+    else:
+        assert rad == 0 and (mid == expected or (np.isnan(mid) and np.isnan(expected)))
+
+
+def test_a_row_times_a_matrix_is_refused_in_stacks():
+    with pytest.raises(TypeError):
+        np.matmul(stack_of([BALL[0]] * 3), np.ones((2, 2)))
+
+
+UNKNOWN = sorted(
+    {ufunc for ufunc in vars(np).values() if isinstance(ufunc, np.ufunc)} - set(REGISTER),
+    key=lambda ufunc: ufunc.__name__,
+)
+
+
+@pytest.mark.parametrize("ufunc", UNKNOWN, ids=lambda ufunc: ufunc.__name__)
+def test_an_unknown_ufunc_is_refused(ufunc):
+    with pytest.raises(TypeError):
+        ufunc(*[BALL] * ufunc.nin)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda: np.asarray(BALL),
+        lambda: np.asarray(np.matmul(BALL, BALL.mid.T)),
+        lambda: float(BALL[0, 0]),
+        lambda: bool(BALL),
+        lambda: np.add.reduce(BALL),
+        lambda: np.multiply.outer(BALL, BALL),
+        lambda: np.add(BALL, BALL, out=np.zeros((1, 2))),
+        lambda: np.add(BALL, BALL, where=False),
+        lambda: np.sum(BALL, dtype="f4"),
+        lambda: np.var(BALL),
+        lambda: np.linalg.norm(BALL),
+        lambda: np.matmul(BALL, np.ones((3, 2, 2))),
+        lambda: np.zeros((1, 2)).__iadd__(BALL),
+        lambda: BALL < BALL,
+    ],
+)
+def test_what_would_lose_a_radius_is_refused(attempt):
+    with pytest.raises(TypeError):
+        attempt()
+
+
+def test_a_list_of_balls_does_not_become_an_array_of_numbers():
+    try:
+        array = np.array([BALL, BALL])
+    except TypeError:
+        return
+    # NumPy 1.18 makes an array of what it finds in them, which are balls.
+    assert array.dtype == object and all(isinstance(x, BoundedArray) for x in array.flat)

@@ -1,0 +1,157 @@
+"""Softmax, the maximum and the arg max."""
+
+import itertools
+import math
+from fractions import Fraction
+from random import Random
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from harness.numerics import Accuracy, BoundedArray, arithmetic, exact
+from harness.numerics.containment import (
+    arithmetics,
+    assert_contains,
+    balls,
+    is_in,
+    points_of,
+    stack_of,
+)
+from harness.numerics.machine import Machine, Numbers
+from harness.numerics.rows import softmax_by_log_sum_exp, softmax_online
+from models.functions import softmax
+from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
+
+
+def numbers_near(ball, point):
+    """Numbers of the subject's precision in the ball, as near to a point as there are."""
+    numbers = point.astype(ball.arithmetic.name).astype(np.float64)
+    for i, number in np.ndenumerate(numbers):
+        kind = np.dtype(ball.arithmetic.name).type
+        towards = kind(np.nextafter(kind(number), kind(ball.mid[i])))
+        mid, rad = ball.mid[i], ball.rad_as_operand()[i]
+        inside = [float(x) for x in (number, towards) if is_in(float(x), mid, rad)]
+        assume(inside)
+        numbers[i] = inside[0]
+    return numbers
+
+
+def exact_softmax(scores):
+    with mpmath.workprec(200):
+        powers = [mpmath.exp(mpmath.mpf(x) - max(scores)) for x in scores]
+        shares = [power / mpmath.fsum(powers) for power in powers]
+        return [Fraction(*mpmath.libmp.to_rational(share._mpf_)) for share in shares]
+
+
+@thoroughly
+@given(st.data(), arithmetics(), st.randoms(use_true_random=False))
+def test_a_softmax_that_is_stated_contains_all_that_is_as_accurate(data, a, random):
+    # Two exponentials, a reciprocal and a product, all of second order in roundoff included.
+    accuracy = Accuracy(2 * a.functions["exp"].ulp + 1.5, 4 * a.smallest)
+    stated = a._replace(functions=dict(a.functions, softmax=accuracy))
+    scores = data.draw(balls(stated, (3,), ("tame", "tiny", "exponents")))
+    result, any_formula = softmax(scores), softmax(BoundedArray(scores.mid, scores._rad, a))
+    assert (result.rad <= any_formula.rad + 5 * a.smallest).all()
+    for flushes in (False, True):
+        for point in points_of(scores, random, flushes):
+            numbers = Numbers.of(numbers_near(scores, point), Machine(stated, random))
+            values = softmax.__wrapped__(numbers).values
+            assert_contains(result, lambda i, v=values: v[i], "computed")
+
+
+def test_by_the_logarithm_of_the_sum_a_softmax_errs_as_much_as_large_scores_do():
+    result = softmax(exact(np.full(3, 1e4), FLOAT32))
+    shares = softmax_by_log_sum_exp(np.full(3, 1e4, np.float32))
+    # The logarithm of 3 is added to 10,000, of which an ULP is 2^-10.
+    assert 1e-6 < abs(shares[0] - result.mid[0]) <= result.rad[0] < 1e-3
+
+
+def test_online_a_softmax_errs_by_as_many_exponentials_as_there_are_scores():
+    random = Random(0)
+    scores = exact(np.arange(24) / 64, FLOAT32)
+    bound, worst = softmax(scores).rad, np.zeros(24)
+    machine = Machine(FLOAT32, random)
+    for machine.leans in (-1.0, 1.0):
+        shares = softmax_online(Numbers.of(scores.mid, machine)).values.astype(np.float64)
+        worst = np.maximum(worst, np.abs(shares - softmax(scores).mid))
+    assert (worst <= bound).all()
+    # With one exponential in the numerator and one in each term it would be a quarter of this.
+    assert (worst > 16 * FLOAT32.unit * softmax(scores).mid).any()
+
+
+@pytest.mark.parametrize("rad", [0.0, 1e-3, 5.0, 1e5])
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
+def test_the_bound_of_a_softmax_is_the_box_of_its_scores(rad, size):
+    a = arithmetic("float64", {"softmax": Accuracy(0, 0)})
+    scores = np.random.RandomState(0).standard_normal(4) * size
+    result = softmax(BoundedArray(scores, np.full(4, rad), a))
+    for corner in itertools.product([-rad, rad], repeat=4):
+        values = exact_softmax((scores + corner).tolist())
+        assert_contains(result, lambda i, v=values: v[i[0]], "exact")
+    # No wider than the corners are apart.
+    shares = [softmax(scores + np.array(c)) for c in itertools.product([-rad, rad], repeat=4)]
+    farthest = np.max(np.abs(np.array(shares) - result.mid), axis=0)
+    # Float64's own roundings aside, which count among exponentials that are far apart.
+    slack = 2.0**-44 * math.exp(min(2 * rad, 20))
+    assert (result.rad <= farthest * (1 + 2.0**-20) + slack).all()
+
+
+@pytest.mark.parametrize(
+    "scores, shares",
+    [
+        ([NAN, 0.0, 1.0], [NAN, NAN, NAN]),
+        ([INF, 0.0, 1.0], [NAN, NAN, NAN]),
+        ([INF, -INF, INF], [NAN, NAN, NAN]),
+        ([-INF, -INF], [NAN, NAN]),
+        ([-INF, 0.0, 0.0], [0.0, 0.5, 0.5]),
+        ([-3e38, 3e38], [0.0, 1.0]),
+    ],
+)
+@pytest.mark.parametrize("functions", [{}, {"softmax": Accuracy(8, 0)}])
+def test_a_softmax_of_special_scores(functions, scores, shares):
+    a = arithmetic("float32", functions)
+    for result in (softmax(exact(scores, a)), softmax(stack_of([exact(scores, a)] * 2))):
+        mids, radii = result.mid.reshape(-1, len(scores)), result.rad.reshape(-1, len(scores))
+        for mid, rad in zip(mids, radii):
+            assert np.array_equal(np.isnan(mid), np.isnan(shares))
+            assert (np.isnan(shares) | (np.abs(mid - shares) <= rad)).all()
+
+
+def test_nothing_is_known_of_a_softmax_beside_what_is_unknown_but_in_a_row_with_nan():
+    scores = BoundedArray(
+        np.array([[0.0, 1.0], [0.0, NAN]]), np.array([[INF, 0], [INF, 0]]), FLOAT32
+    )
+    result = softmax(scores)
+    assert (result.rad[0] == INF).all() and np.isnan(result.mid[1]).all()
+
+
+def test_a_softmax_that_is_stated_is_held_to_what_is_stated():
+    tight = arithmetic("float32", {"softmax": Accuracy(1, 0)})
+    result = softmax(exact([0.0, 0.0], tight))
+    assert (result.rad <= 0.5 * 3.01 * 2.0**-24 + 2.0**-120).all()
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+def test_of_a_softmax_of_very_many_scores_little_is_known(precision):
+    result = softmax(exact(np.zeros(200000), arithmetic(precision)))
+    assert (result.rad == INF).all() if precision == "float16" else (result.rad < 1).all()
+
+
+def test_the_maximum_of_subnormals_may_be_any_of_them():
+    subnormal = 0.9 * FLOAT32.smallest
+    result = np.max(exact([subnormal, -subnormal], FLOAT32))
+    assert abs(result.mid - subnormal) <= result.rad and abs(result.mid + subnormal) <= result.rad
+
+
+def test_the_arg_max_of_rounded_numbers_is_the_hull_of_what_may_be_it():
+    result = np.argmax(BALL, axis=-1)
+    assert result.exact and result.mid == 1
+    near = BoundedArray(np.array([1.0, 0.0, 1.2, 9.0]), np.array([0.5, 0.0, 0.25, 8.0]), FLOAT32)
+    result = np.argmax(near[:3], axis=-1)
+    assert (result.mid, result.rad) == (1, 1)
+    # Of three that may be it, the first and the last one.
+    result = np.argmax(near, axis=-1)
+    assert (result.mid, result.rad) == (1.5, 1.5)

@@ -1,0 +1,160 @@
+"""Sums and products: any order, how narrow the bounds are, and overflow."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.numerics import BoundedArray, arithmetic, exact
+from harness.numerics.containment import (
+    arithmetics,
+    assert_compatible,
+    assert_contains,
+    balls,
+    is_in,
+    points_of,
+)
+from harness.numerics.machine import Machine, Numbers
+from models.functions import affine
+from tests.harness.numerics.examples import FLOAT32, INF, NAN, thoroughly
+
+
+@thoroughly
+@given(st.data(), arithmetics(), st.randoms(use_true_random=False))
+def test_a_product_contains_every_order_of_summation(data, a, random):
+    count = data.draw(st.integers(0, 6))
+    x = data.draw(balls(a, data.draw(st.sampled_from([(count,), (2, count), (1, 2, count)]))))
+    # A bias; or what is added to the products of one row of several, such as a query.
+    shape = data.draw(st.sampled_from([(2,), (2,), x.shape[:-2] + (1,) * (x.ndim > 1) + (2,)]))
+    w, b = data.draw(balls(a, (count, 2))), data.draw(balls(a, shape))
+    result, with_bias = np.matmul(x, w), np.matmul(x, w) + b
+    assert result.shape == with_bias.shape == x.shape[:-1] + (2,)
+    for ball, other in ((result, np.dot(x, w)), (with_bias, b + np.dot(x, w))):
+        assert_compatible(ball, other)
+    for flushes in (False, True):
+        for point in zip(*[points_of(ball, random, flushes, 2) for ball in (x, w, b)]):
+            machine = Machine(a, random)
+            x1, w1, b1 = [Numbers.of(array, machine) for array in point]
+            for ball, numbers in ((result, np.matmul(x1, w1)), (with_bias, affine(x1, w1, b1))):
+                assert_contains(ball, lambda i, numbers=numbers: numbers.values[i], "computed")
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("count", [60, 3000])
+def test_a_long_product_contains_every_order_of_summation(precision, count):
+    a = arithmetic(precision, {})
+    random = np.random.RandomState(count)
+    kind = np.dtype(precision)
+    x = random.standard_normal(count).astype(kind)
+    w = random.standard_normal((count, 1)).astype(kind)
+    terms = (x * w[:, 0]).astype(kind)
+    result = np.matmul(exact(x, a), exact(w, a))
+    orders = [np.arange(count), np.argsort(terms), np.argsort(np.abs(terms)), -np.argsort(-terms)]
+    for order in orders + [random.permutation(count) for _ in range(5)]:
+        total = np.add.accumulate(terms[order], dtype=kind)[-1]
+        assert is_in(float(total), result.mid[0], result.rad[0])
+
+
+@pytest.mark.parametrize("count", [8, 32, 33])
+def test_the_bound_of_a_row_does_not_depend_on_the_rows_beside_it(count):
+    random = np.random.RandomState(0)
+    rows, kernel = random.standard_normal((600, count)), exact(np.eye(count, 64), FLOAT32)
+    alone = np.matmul(exact(rows[:1], FLOAT32), kernel)
+    beside = np.matmul(exact(rows, FLOAT32), kernel)[:1]
+    # The midpoints, and with them the radii, are sums of `count` terms in float64.
+    np.testing.assert_allclose(alone.rad, beside.rad, rtol=8 * count * 2.0**-53)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bias_anywhere", [False, True])
+@pytest.mark.parametrize("count", [3000, 12000])
+def test_the_bound_of_a_sum_can_be_reached(count, bias_anywhere, sign):
+    # Every addition to 1 rounds up by almost half a ULP: few terms, and more than a few.
+    a = FLOAT32._replace(bias_anywhere=bias_anywhere)
+    terms = np.full(count, sign * 2.0**-24 * 1.01, dtype=np.float32)
+    total = np.add.accumulate(np.append(np.float32(sign), terms), dtype=np.float32)[-1]
+    ones = np.ones((count, 1))
+    if bias_anywhere:
+        result = np.matmul(exact(terms, a), exact(ones, a)) + exact([float(sign)], a)
+    else:
+        terms, ones = np.append(terms, np.float32(sign)), np.append(ones, [[1.0]], axis=0)
+        result = np.matmul(exact(terms, a), exact(ones, a))
+    assert 0.95 < abs(total - result.mid[0]) / result.rad[0] <= 1
+
+
+@pytest.mark.parametrize("count", [100, 12000])
+def test_the_bound_of_a_product_can_be_reached(count):
+    random = np.random.RandomState(0)
+    x, w = np.float32(1 + random.rand(1)), np.float32(1 + random.rand(1, count))
+    result = np.matmul(exact(x, FLOAT32), exact(w, FLOAT32))
+    ratio = np.abs((x * w[0]).astype(np.float64) - result.mid) / result.rad
+    assert 0.9 < np.max(ratio) <= 1
+
+
+@given(st.data(), st.integers(2, 12))
+def test_a_product_of_exact_numbers_is_never_bounded_worse_than_by_gamma(data, count):
+    x = data.draw(balls(FLOAT32, (2, count), ["tame"]).filter(lambda ball: ball.exact))
+    w = data.draw(balls(FLOAT32, (count, 2), ["tame"]).filter(lambda ball: ball.exact))
+    result = np.matmul(x, w)
+    magnitude = np.matmul(np.abs(x.mid), np.abs(w.mid))
+    # Higham's gamma_n, of a unit that has room for the errors of the midpoint and of this itself.
+    unit = FLOAT32.unit * (1 + 2.0**-24)
+    gamma = count * unit / (1 - count * unit)
+    flushed = 2 * count * FLOAT32.smallest
+    assert (result.rad <= gamma * magnitude + flushed * (1 + 4 * gamma)).all()
+
+
+def test_a_sum_that_cancels_is_bounded_by_a_third_of_gamma():
+    random = np.random.RandomState(0)
+    # Few enough to be bounded term by term.
+    x, w = random.standard_normal((2, 1, 16)).astype(np.float32)
+    w = np.append(w, -w)[:, None]
+    result = np.matmul(exact(np.tile(x, 2), FLOAT32), exact(w, FLOAT32))
+    assert abs(result.mid) <= result.rad
+    assert result.rad < 32 * FLOAT32.unit * np.matmul(np.abs(np.tile(x, 2)), np.abs(w)) / 3
+
+
+def test_a_mean_whose_sum_overflows_may_be_finite():
+    assert np.mean(exact([3e38, 3e38], FLOAT32)).rad == INF
+    assert np.mean(exact([INF, 3e38, 3e38], FLOAT32)).mid == INF
+    assert np.isnan(np.mean(exact([NAN, 3e38, 3e38], FLOAT32)).mid)
+
+
+def test_each_element_of_a_mean_may_be_flushed():
+    numbers = np.full(100, 99 * FLOAT32.smallest)
+    result = np.mean(exact(numbers, FLOAT32))
+    assert is_in(0.0, float(result.mid), float(result.rad))
+
+
+def test_a_product_that_overflows_in_float64_too_may_be_added_to_before_it_is_rounded():
+    a = arithmetic("float64", {})
+    assert np.matmul(exact([1e200, 1e200], a), exact([[1e200], [-1e200]], a)).rad == INF
+
+
+def test_nothing_is_known_of_infinity_times_a_ball_around_zero():
+    ball = BoundedArray(np.array([[1.0], [0.1]]), np.array([[0.0], [0.2]]), FLOAT32)
+    assert np.matmul(exact([INF, 1.0], FLOAT32), ball).mid == INF
+    assert np.matmul(exact([INF, INF], FLOAT32), ball).rad == INF
+
+
+@pytest.mark.parametrize("bias_anywhere", [False, True])
+def test_a_bias_may_save_a_sum_from_overflow_only_where_it_is_not_last(bias_anywhere):
+    a = FLOAT32._replace(bias_anywhere=bias_anywhere)
+    x, w, b = exact([[3e38, 1e38]], a), exact([[1.0], [1.0]], a), exact([-3e38], a)
+    result = np.matmul(x, w) + b
+    assert (result.rad == INF) == bias_anywhere
+    assert bias_anywhere or result.mid == INF
+
+
+def test_the_bound_of_a_sum_that_almost_overflows_in_float64_is_finite():
+    a = arithmetic("float64")
+    result = np.matmul(exact([0.6, 0.1, 0.1], a), exact([[a.largest]] * 3, a))
+    assert 0 < result.rad[0] <= 8 * a.unit * result.mid[0]
+
+
+def test_the_columns_that_are_exact_are_bounded_as_such_beside_others():
+    matrix = np.array([[1.0, 2.0], [3.0, 4.0]])
+    ball = BoundedArray(matrix, np.array([[0.0, 0.5], [0.0, 0.5]]), FLOAT32)
+    x = exact([0.1, 0.3], FLOAT32)
+    alone, beside = np.matmul(x, exact(matrix[:, :1], FLOAT32)), np.matmul(x, ball)
+    assert beside.rad[0] == alone.rad[0] < 1e-6 < 0.2 <= beside.rad[1]
