@@ -374,9 +374,7 @@ class _Replay:
         """The balls of the rows that run freely, and the subject's numbers in all others."""
         shape, free = (self.rows,) + balls.shape, self._free
         places, elements = recorded.places, recorded.elements
-        mid, rad = (
-            np.broadcast_to(x, shape).reshape(self.rows, -1) for x in (balls.mid, balls.rad)
-        )
+        mid, rad = _of_all_rows(balls.mid, self.rows), _of_all_rows(balls.rad, self.rows)
         numbers = self.recorded[free:, elements]
         flushed = 0.0 if self._flushed is None else self._flushed[free:, elements]
         if places is None:
@@ -452,9 +450,14 @@ def _class(predictions: np.ndarray, classes: int) -> np.ndarray:
 
 def _joined(arrays: Sequence[np.ndarray], replay: _Replay) -> np.ndarray:
     """Arrays [rows, ...] side by side; what is the same in all rows is held once."""
-    shapes = [(replay.rows,) + array.shape[1:] for array in arrays]
-    repeated = [np.broadcast_to(*each) for each in zip(arrays, shapes)]
-    return np.concatenate([x.reshape(len(x), -1) for x in repeated], axis=1)
+    return np.concatenate([_of_all_rows(x, replay.rows) for x in arrays], axis=1)
+
+
+def _of_all_rows(array: np.ndarray, rows: int) -> np.ndarray:
+    """[rows, elements] of an array [rows, ...], or [1, ...] if it is the same in all rows."""
+    if len(array) != rows:
+        array = np.broadcast_to(array, (rows,) + array.shape[1:])
+    return array.reshape(rows, -1)
 
 
 def side_by_side(plan: Plan, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

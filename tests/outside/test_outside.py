@@ -1,0 +1,113 @@
+"""A user's own package: models, a cell, a function and subjects that the tree does not know."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from rnn_extras import everything, gru, lstm, port
+from rnn_extras.hard_sigmoid import hard_sigmoid
+
+from harness.case import load
+from harness.check import Checker
+from harness.numerics.containment import check_containment
+from harness.random_cases import random_batch
+from harness.tally import Tally
+from harness.verdict import AGREE, DISAGREE, UNDECIDED
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+
+
+def checked(subject, model, batches, folder):
+    tally = Tally()
+    check = Checker(subject, tally, str(folder), evaluations=0)
+    failures = [f for n in range(batches) for f in check(random_batch(model.name, 5, n)).failures]
+    return failures, tally
+
+
+@pytest.mark.parametrize(
+    "subject, model", [(port.Port, lstm.LSTM), (everything.Everything, gru.GRU)]
+)
+def test_a_right_port_is_not_blamed(subject, model, tmp_path):
+    failures, tally = checked(subject(), model, 10, tmp_path)
+    assert not failures and tally.cases[DISAGREE] == 0
+    assert tally.cases[AGREE] > 0.95 * sum(tally.cases.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "subject, model", [(port.Port, lstm.LSTM), (everything.Everything, gru.GRU)]
+)
+def test_a_right_port_is_not_blamed_in_10000_cases(subject, model, tmp_path):
+    failures, tally = checked(subject(), model, 90, tmp_path)
+    assert not failures and sum(tally.cases.values()) > 10000
+    assert tally.cases[UNDECIDED] < 0.02 * sum(tally.cases.values())
+
+
+@pytest.mark.parametrize("subject", [port.OtherOrder, port.NoForgetBias, port.HardSigmoid])
+def test_a_mistake_is_found_within_20_examples(subject, tmp_path):
+    tally = Tally()
+    check = Checker(subject(), tally, str(tmp_path), evaluations=0)
+    assert any(check([case]).failures for case in random_batch("lstm", 5, 1)[:20])
+
+
+def test_the_bound_of_its_function_is_tested_by_being_registered():
+    check_containment(hard_sigmoid)
+
+
+def rnndiff(folder, *arguments):
+    paths = [HERE, ROOT] + [path for path in sys.path if path]
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *map(str, arguments)],
+        cwd=str(folder),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+RIGHT = "rnn_extras.everything:Everything"
+WRONG = "rnn_extras.everything:Wrong"
+
+
+def test_every_command_takes_its_models_and_subjects(tmp_path):
+    models = ["rnn_extras.lstm:LSTM", "rnn_extras.gru:GRU"]
+    run = rnndiff(tmp_path, "frequencies", *models, "--cases", 60)
+    assert run.returncode == 0 and "lstm" in run.stdout, run.stderr
+    run = rnndiff(tmp_path, "fuzz", *models, "--subject", RIGHT, "--cases", 300, "--workers", 1)
+    assert run.returncode == 0 and "agree" in run.stderr, run.stderr
+    run = rnndiff(tmp_path, "fuzz", models[0], "--subject", WRONG, "--cases", 100, "--workers", 1)
+    assert run.returncode == 1 and "lstm Config" in run.stdout, run.stderr
+    found = sorted((tmp_path / ".rnndiff" / "failures").glob("*.npz"))
+    assert found and "rnndiff replay .rnndiff" in run.stdout
+    assert "--subject {}".format(WRONG) in run.stdout
+    smallest = load(str(found[0])).case
+    assert smallest.model == lstm.LSTM and smallest.config.batch == 1
+    run = rnndiff(tmp_path, "replay", found[0], "--subject", WRONG)
+    assert run.returncode == 1 and "disagree on Wrong" in run.stdout, run.stderr
+    run = rnndiff(tmp_path, "replay", found[0], "--subject", RIGHT)
+    assert run.returncode == 0 and "agree on Everything" in run.stdout, run.stderr
+    run = rnndiff(tmp_path, "minimize", found[0], "--subject", WRONG, "--evaluations", 20)
+    assert run.returncode == 1 and "saved as" in run.stdout, run.stderr
+
+
+def test_tensorflow_says_that_it_has_no_graph_of_its_model(tmp_path):
+    run = rnndiff(tmp_path, "fuzz", "rnn_extras.lstm:LSTM", "--cases", 10, "--workers", 1)
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    assert "has no graph for TensorFlow" in run.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("lstn", "is not one of 'seq2seq'"),
+        ("rnn_extras.lstm:Config", "is no model"),
+        ("rnn_extras.lstn:LSTM", "cannot be imported"),
+    ],
+)
+def test_what_is_no_model_takes_one_sentence(name, said, tmp_path):
+    run = rnndiff(tmp_path, "frequencies", name)
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    assert said in run.stderr
