@@ -1,6 +1,7 @@
 """A process of its own for cases that may end it."""
 
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -11,11 +12,15 @@ from typing import Any, List, NamedTuple, Optional
 
 from harness.case import Case, load, save
 from harness.run import HANG, TIMEOUT
+from models import MODELS
 
 _READY = b"ready\n"
 _COMPUTED = b"computed\n"
 # With the modules that this process has: `python -m` would look into the working folder first.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from harness.alone import main; main()"
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[4:]; from harness import orphans; "
+    "orphans.end_with(int(sys.argv[1])); from harness.alone import main; main(*sys.argv[2:4])"
+)
 
 
 class Ending(NamedTuple):
@@ -26,13 +31,14 @@ class Ending(NamedTuple):
 
 
 class Alone:
-    """A process that computes cases on TensorFlow, and is replaced when one of them ends it.
+    """A process that computes cases on a subject, and is replaced when one of them ends it.
 
-    A context manager: the process ends with it. Each case has `timeout` seconds.
+    A context manager: the process ends with it. Each case has `timeout` seconds. The subject is
+    named as on a command line: see :func:`harness.subjects.named.subject_named`.
     """
 
-    def __init__(self, timeout: float = TIMEOUT) -> None:
-        self._timeout = timeout
+    def __init__(self, timeout: float = TIMEOUT, subject: str = "tensorflow") -> None:
+        self._timeout, self._subject = timeout, subject
         self._process: Any = None
 
     def __enter__(self) -> "Alone":
@@ -46,13 +52,13 @@ class Alone:
         self._folder.cleanup()
 
     def ended_by(self, case: Case) -> Optional[str]:
-        """The signal by which TensorFlow ends the process in computing `case`, or None.
+        """The signal by which the subject ends the process in computing `case`, or None.
 
         "Hang" if it does not come to an end: then the process is ended from here.
         """
         path = os.path.join(self._folder.name, "case.npz")
         save(path, case)
-        process = self._process = self._process or _start()
+        process = self._process = self._process or _start(self._subject)
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write((path + "\n").encode())
             process.stdin.flush()
@@ -88,32 +94,36 @@ def _says(process: Any, line: bytes) -> bool:
     return any(each == line for each in iter(process.stdout.readline, b""))
 
 
-def _start() -> Any:
+def _start(subject: str) -> Any:
+    modules = sorted({model.Config.__module__ for model in MODELS.values()})
+    arguments = [str(os.getpid()), subject, ",".join(modules), *map(os.path.abspath, sys.path)]
     # In a session of its own, Ctrl-C does not reach it.
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *map(os.path.abspath, sys.path)],
+        [sys.executable, "-c", _PROGRAM, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    # The import of TensorFlow is in no case's time.
+    # What making the subject takes, such as the import of TensorFlow, is in no case's time.
     _says(process, _READY)
     return process
 
 
-def ended_by(case: Case, timeout: float = TIMEOUT) -> Optional[str]:
-    """The signal by which TensorFlow ends the process that it computes `case` in, or None.
+def ended_by(case: Case, timeout: float = TIMEOUT, subject: str = "tensorflow") -> Optional[str]:
+    """The signal by which a subject ends the process that it computes `case` in, or None.
 
     "Hang" if it is not done after `timeout` seconds.
     """
-    ending = first_ending([case], timeout)
+    ending = first_ending([case], timeout, subject)
     return ending.signal if ending else None
 
 
-def first_ending(cases: List[Case], timeout: float = TIMEOUT) -> Optional[Ending]:
-    """The first of some cases by which TensorFlow ends the process that computes them in turn."""
-    with Alone(timeout) as alone:
+def first_ending(
+    cases: List[Case], timeout: float = TIMEOUT, subject: str = "tensorflow"
+) -> Optional[Ending]:
+    """The first of some cases by which a subject ends the process that computes them in turn."""
+    with Alone(timeout, subject) as alone:
         for case in cases:
             name = alone.ended_by(case)
             if name:
@@ -121,11 +131,16 @@ def first_ending(cases: List[Case], timeout: float = TIMEOUT) -> Optional[Ending
     return None
 
 
-def main() -> None:
-    """Compute the cases whose files are named on standard input, one after the other."""
-    from harness.subjects.tensorflow import TensorFlow
+def main(name: str, modules: str) -> None:
+    """Compute the cases whose files are named on standard input, one after the other.
 
-    subject = TensorFlow()
+    The modules are those that register the models, with commas between them.
+    """
+    from harness.subjects.named import subject_named
+
+    for module in modules.split(","):
+        importlib.import_module(module)
+    subject = subject_named(name)
     print(_READY.decode(), end="", flush=True)
     for line in sys.stdin:
         case = load(line.rstrip("\n")).case

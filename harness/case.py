@@ -153,6 +153,21 @@ def packed(
     return file.getvalue()
 
 
+def holds(path: str, content: bytes) -> bool:
+    """Whether a file holds the case and the trace in these bytes, whatever notes it has."""
+    try:
+        there = _but_notes(read_npz(path, "a case saved by rnndiff"))
+        return there == _but_notes(dict(np.load(io.BytesIO(content))))
+    except Exception:  # As in `load`.
+        return False
+
+
+def _but_notes(arrays: Dict[str, np.ndarray]) -> Any:
+    meta = json.loads(str(arrays.pop("meta")))
+    meta.pop("notes")
+    return meta, {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in arrays.items()}
+
+
 def load(path: str) -> SavedCase:
     """Read what :func:`save` wrote.
 

@@ -1,21 +1,25 @@
 """Run cases on a subject, judge them, and shrink and keep those that fail."""
 
+import contextlib
 import os
 import re
+import uuid
 from collections import OrderedDict
+from itertools import count
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from harness.alone import ended_by
-from harness.case import Case, SavedCase, save
+from harness.case import Case, SavedCase, holds, packed
 from harness.divergences import Entry, excuse, excuse_ending, excuse_error, rewrites
 from harness.errors import SubjectError, UserError
+from harness.files import write_new, written_whole
 from harness.numerics.arithmetic import Arithmetic
 from harness.report import describe
 from harness.run import HANG, NOT_REPEATABLE, TIMEOUT, Outcome, Running, ended, not_repeatable, run
 from harness.shrink import Shrinker
-from harness.simplicity import fingerprint
+from harness.simplicity import fingerprint, simpler
 from harness.smallest import random_cases
 from harness.subjects import Subject
 from harness.tally import Tally
@@ -26,26 +30,102 @@ FAILURES = os.path.join(".rnndiff", "failures")
 EVALUATIONS = 500
 TENSORFLOW = "TensorFlow"
 # One case in so many is run a second time.
-_REPEATED_EVERY = 64
+REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
 HANGS = 20
 _ONCE = (
     "not shrunk: {}, once; run again, the case did not do so "
     "(a busy machine, a pause or the lack of memory may have been the cause)"
 )
+_NOT_AGAIN = "not shrunk: run again, it did not fail in this way"
+_UNFINISHED = "not shrunk to the end"
+_SIMPLER = "\n\na simpler case that fails in the same way:\n\n"
 # Failing cases that are remembered: more than Hypothesis comes back to.
 _REMEMBERED = 4096
 
 
 class Failure(NamedTuple):
-    """A shrunk case that fails: its way of failing, its file, and a report to be read.
+    """A case that fails: its way of failing, its file, and a report to be read.
 
-    The path is empty if the file could not be written.
+    The path is empty if the file could not be written. What keeps a case from being ``shrunk``
+    stands in the report.
     """
 
     way: str
     path: str
     report: str
+    shrunk: bool = True
+
+
+class Unsaved(NamedTuple):
+    """A case that fails and is in no file yet.
+
+    ``content`` are the bytes of its file, ``report`` describes it. ``why`` says why it is not
+    shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``subject`` is the
+    name of what it failed on, "" if it has none for a command line.
+    """
+
+    way: str
+    content: bytes
+    report: str
+    why: str
+    final: bool
+    subject: str
+
+
+def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
+    """Save a failing case, in a folder where other runs may be saving theirs.
+
+    A final one gets the first of the names WAY.npz, WAY-2.npz, ... that no other case has; a file
+    that is there is never changed, and one of this case and this trace serves as well. Until then
+    it has a file of its own, WAY-unshrunk-*.npz, which is written anew as the case shrinks.
+
+    Parameters
+    ----------
+    folder : str
+    failing : Unsaved
+    before : Failure, optional
+        What was saved of this failure so far, none of it final; it is replaced.
+
+    Returns
+    -------
+    Failure
+        Says all that there is to say of the case, even if it cannot be saved.
+    """
+    path = before.path if before else ""
+    try:
+        saved = _save(folder, failing, path)
+    except UserError as error:
+        # A full disk is no reason to lose what stands in the report.
+        said = "{}\n\nnot saved: {}".format(failing.report, error)
+        if before and path:
+            said = before.report.partition(_SIMPLER)[0] + _SIMPLER + said
+        return Failure(failing.way, path, _lines(said, failing.why), not (path or failing.why))
+    if path and path != saved:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    said = "{}\n\nsaved as {}".format(failing.report, saved)
+    if failing.subject:
+        other = "" if failing.subject == "tensorflow" else " --subject " + failing.subject
+        said = "{}; run it again: rnndiff replay {}{}".format(said, saved, other)
+    return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
+
+
+def _lines(*texts: str) -> str:
+    return "\n".join(filter(None, texts))
+
+
+def _save(folder: str, failing: Unsaved, path: str) -> str:
+    if failing.final:
+        names = (failing.way if n == 1 else "{}-{}".format(failing.way, n) for n in count(1))
+        paths = (os.path.join(folder, name + ".npz") for name in names)
+        content = failing.content
+        return next(p for p in paths if write_new(p, content) or holds(p, content))
+    name = "{}-unshrunk-{}.npz".format(failing.way, uuid.uuid4().hex[:8])
+    path = path or os.path.join(folder, name)
+    with written_whole(path) as file:
+        file.write(failing.content)
+    return path
 
 
 class Checked(NamedTuple):
@@ -214,7 +294,9 @@ def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT)
     "Hang" if it does not come to an end.
     """
     signal = subject.ended_by(saved.case)
-    return signal or (ended_by(saved.case, timeout) if saved.notes.get("ended_by") else None)
+    if signal or not (saved.notes.get("ended_by") and subject.name):
+        return signal
+    return ended_by(saved.case, timeout, subject.name)
 
 
 def way_of_failing(case: Case, verdict: Verdict) -> str:
@@ -258,11 +340,12 @@ class Checker:
     tally : Tally
         Where the cases are counted; those that shrinking tries are not.
     folder : str
-        Where failing cases are saved, one file for each way of failing.
+        Where failing cases are saved, one for each way of failing; see :func:`save_failure`.
     evaluations : int
         How many cases shrinking may try.
     found : function of a Failure
-        Called with each new failure before it is shrunk.
+        Called with each new failure as it is saved: before it is shrunk, as it becomes smaller, and
+        at last.
     timeout : float
         Seconds that the subject has for each case.
     """
@@ -293,7 +376,6 @@ class Checker:
         case is not shrunk again. A case that failed before, as when Hypothesis comes back to it, is
         the same failure again, and is neither run nor counted.
         """
-        self._tally.premise = _said_by(self._subject, "premise")
         failures, new = [], []
         for case in cases:
             failure = self._failing.get(fingerprint(case)) if self._failing else None
@@ -303,105 +385,130 @@ class Checker:
             # Another place each time: a subject may treat the first of a batch in a way of its own.
             repeated.append(self._repeated % len(new))
             self._repeated += 1
-        self._until_repeated = (_REPEATED_EVERY if repeated else self._until_repeated) - len(new)
-        stacks, others = verdicts_on(self._subject, new, self._timeout, repeated)
+        self._until_repeated = (REPEATED_EVERY if repeated else self._until_repeated) - len(new)
+        worst, disagree = self.count(new, repeated)
+        for judged in disagree:
+            failures.append(self._failure(judged))
+            self._failing[fingerprint(judged.case)] = failures[-1]
+            if len(self._failing) > _REMEMBERED:
+                self._failing.popitem(last=False)
+        return Checked(worst, failures)
+
+    def count(self, cases: Sequence[Case], repeated: Sequence[int]) -> Tuple[float, List[Judged]]:
+        """Judge and count cases, no more: the largest ratio, and those that disagree."""
+        self._tally.premise = _said_by(self._subject, "premise")
+        stacks, others = verdicts_on(self._subject, cases, self._timeout, repeated)
         for stack in stacks:
             self._tally.add_stack(stack)
-        worst = max([stack.largest() for stack in stacks], default=0.0)
         for judged in others:
             self._tally.add(judged.case, judged.verdict)
-            if judged.verdict.status == DISAGREE:
-                failures.append(self._failure(judged))
-                self._failing[fingerprint(judged.case)] = failures[-1]
-                if len(self._failing) > _REMEMBERED:
-                    self._failing.popitem(last=False)
-        return Checked(worst, failures)
+        worst = max([stack.largest() for stack in stacks], default=0.0)
+        return worst, [judged for judged in others if judged.verdict.status == DISAGREE]
 
     def _failure(self, judged: Judged) -> Failure:
         """The failure that a case is one of, shrunk if it is the first one."""
         way = way_of_failing(judged.case, judged.verdict)
         if way in self._seen:
             return self._seen[way]
-        if judged.outcome.kind == NOT_REPEATABLE:
-            return self._not_repeatable(judged)
-        # Not one that depends on the cases before it: that is another failure.
-        try:
-            again = self._afresh(judged.case)
-        except UserError as error:
-            self._seen[way] = self._kept(way, judged, "not shrunk: {}".format(error))
-            self._found(self._seen[way])
-            return self._seen[way]
-        other = not_repeatable(judged.outcome, again.outcome)
-        if other and self._subject.repeatable:
-            return self._not_repeatable(Judged(judged.case, other, Verdict([], error=other.error)))
-        if not _failed(again, way):
-            kind = judged.outcome.kind
-            once = _ONCE.format(kind) if judged.outcome.signal or kind == HANG else ""
-            self._seen[way] = self._kept(way, judged, once)
-            return self._seen[way]
-        timeout, evaluations = self._timeout, self._evaluations
-        if judged.outcome.kind == HANG:
-            timeout, evaluations = timeout / HANGS, min(evaluations, HANGS)
-
-        def still_fails(case: Case) -> bool:
-            if not fails(self._subject, way, case, timeout):
-                return False
-            fresh = self._subject.fresh()
-            return fresh is self._subject or fails(fresh, way, case, timeout)
-
-        return self._shrunk(way, again, still_fails, evaluations, self._afresh)
-
-    def _not_repeatable(self, judged: Judged) -> Failure:
-        """The failure of a subject that computes something else in a second call."""
+        judged, why = self._again(judged)
         way = way_of_failing(judged.case, judged.verdict)
         if way in self._seen:
             return self._seen[way]
 
-        def differs(case: Case) -> bool:
-            return difference_between_calls(self._subject, case, self._timeout) is not None
+        def tell(failing: Unsaved) -> None:
+            self._seen[way] = save_failure(self._folder, failing, self._seen.get(way))
+            self._found(self._seen[way])
 
-        def afresh(case: Case) -> Judged:
-            outcome = difference_between_calls(self._subject, case, self._timeout) or Outcome()
-            return Judged(case, outcome, Verdict([], error=outcome.error))
+        self._shrink(judged, why, tell)
+        return self._seen[way]
 
-        return self._shrunk(way, judged, differs, self._evaluations, afresh)
+    def investigate(self, judged: Judged, tell: Callable[[Unsaved], None]) -> None:
+        """Shrink a case that disagrees; tell of it, of what it becomes, at last of the smallest.
+
+        What is told may fail in another way than the case seemed to: it may be that the subject
+        computes something else in a second call.
+        """
+        self._shrink(*self._again(judged), tell)
+
+    def unfinished(self, judged: Judged) -> Unsaved:
+        """A case that disagrees, as it is before it is shrunk."""
+        return self._unsaved(judged, _UNFINISHED, final=False)
+
+    def _again(self, judged: Judged) -> Tuple[Judged, str]:
+        """What came of a failing case on a fresh subject, and why it is not to be shrunk, if so."""
+        kind = judged.outcome.kind
+        if kind == NOT_REPEATABLE:
+            return judged, ""
+        # Not one that depends on the cases before it: that is another failure.
+        try:
+            again = self._afresh(judged.case)
+        except UserError as error:
+            return judged, "not shrunk: {}".format(error)
+        other = not_repeatable(judged.outcome, again.outcome)
+        if other and self._subject.repeatable:
+            return Judged(judged.case, other, Verdict([], error=other.error)), ""
+        if _failed(again, way_of_failing(judged.case, judged.verdict)):
+            return again, ""
+        return judged, _ONCE.format(kind) if judged.outcome.signal or kind == HANG else _NOT_AGAIN
 
     def _afresh(self, case: Case) -> Judged:
         return _judged(self._subject.fresh(), case, self._timeout)
 
-    def _shrunk(
-        self,
-        way: str,
-        judged: Judged,
-        still_fails: Callable[[Case], bool],
-        evaluations: int,
-        afresh: Callable[[Case], Judged],
-    ) -> Failure:
+    def _differing(self, case: Case) -> Judged:
+        outcome = difference_between_calls(self._subject, case, self._timeout) or Outcome()
+        return Judged(case, outcome, Verdict([], error=outcome.error))
+
+    def _shrink(self, judged: Judged, why: str, tell: Callable[[Unsaved], None]) -> None:
+        if why:
+            tell(self._unsaved(judged, why, final=True))
+            return
         # Shrinking may be killed: what it starts from is kept first.
-        self._seen[way] = self._kept(way, judged)
-        self._found(self._seen[way])
+        tell(self.unfinished(judged))
+        way, hangs = way_of_failing(judged.case, judged.verdict), judged.outcome.kind == HANG
+        timeout = self._timeout / HANGS if hangs else self._timeout
+        evaluations = min(self._evaluations, HANGS) if hangs else self._evaluations
+        differs = judged.outcome.kind == NOT_REPEATABLE
+        best = judged.case
+
+        def still_fails(case: Case) -> bool:
+            nonlocal best
+            if differs:
+                one = self._differing(case)
+                if not one.outcome.kind:
+                    return False
+            else:
+                one = _judged(self._subject, case, timeout)
+                fresh = self._subject.fresh() if _failed(one, way) else None
+                if not fresh or not (fresh is self._subject or fails(fresh, way, case, timeout)):
+                    return False
+            # A hang that had little time may be none.
+            if not hangs and simpler(case, best):
+                best = case
+                tell(self.unfinished(one))
+            return True
+
         try:
             smallest = Shrinker(judged.case, still_fails, evaluations).run()
-            again = judged if smallest is judged.case else afresh(smallest)
+            again = judged
+            if smallest is not judged.case:
+                again = self._differing(smallest) if differs else self._afresh(smallest)
         except UserError as error:
-            self._seen[way] = self._kept(way, judged, "not shrunk: {}".format(error))
-            return self._seen[way]
-        if again is not judged and _failed(again, way):
-            self._seen[way] = self._kept(way, again)
-        return self._seen[way]
+            tell(self._unsaved(judged, "not shrunk: {}".format(error), final=True))
+            return
+        failed = again is judged or _failed(again, way)
+        tell(self._unsaved(again if failed else judged, "" if failed else _NOT_AGAIN, final=True))
 
-    def _kept(self, way: str, judged: Judged, more: str = "") -> Failure:
-        path = os.path.join(self._folder, way + ".npz")
+    def _unsaved(self, judged: Judged, why: str, final: bool) -> Unsaved:
         case, verdict = judged.case, judged.verdict
         premise, label = (_said_by(self._subject, name) for name in ("premise", "label"))
         notes = dict(versions(), premise=premise, subject=label, verdict=verdict.summary())
-        again = "saved as {}".format(path)
-        if label == TENSORFLOW:
-            again = "{}; run it again: rnndiff replay {}".format(again, path)
-        try:
-            save(path, case, judged.trace, notes)
-        except UserError as error:
-            # A full disk is no reason to lose what stands in the report.
-            path, again = "", "not saved: {}".format(error)
-        again = "{}\n{}".format(again, more) if more else again
-        return Failure(way, path, "{}\n\n{}".format(describe(case, verdict), again))
+        if why:
+            notes["shrunk"] = why
+        return Unsaved(
+            way_of_failing(case, verdict),
+            packed(case, judged.trace, notes),
+            describe(case, verdict),
+            why,
+            final,
+            self._subject.name,
+        )

@@ -60,6 +60,37 @@ def written_whole(path: str) -> Iterator[IO[Any]]:
         raise UserError("Cannot write {}: {}.".format(path, error.strerror or error))
 
 
+def write_new(path: str, content: bytes) -> bool:
+    """Write a file that is not there yet, whole or not at all; False if there is one already.
+
+    Of several processes that try to at the same time, one does.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    target = "{}.{}.partial".format(path, uuid.uuid4().hex)
+    with written_whole(target) as file:
+        file.write(content)
+    try:
+        # Unlike os.replace, it never takes the place of another file.
+        os.link(target, path)
+    except FileExistsError:
+        return False
+    except OSError:  # There are file systems without links.
+        if os.path.exists(path):
+            return False
+        try:
+            os.replace(target, path)
+        except OSError as error:
+            raise UserError("Cannot write {}: {}.".format(path, error.strerror or error))
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(target)
+    return True
+
+
 def check_writable(path: str) -> None:
     """Say now what would go wrong in writing `path` later; nothing is left behind.
 

@@ -1,52 +1,89 @@
 """Many random cases, in worker processes, until a count or a time is reached.
 
-Batch number k of a seed is the same on every machine and for any number of workers, so what is in
-flight need not be written down: should a worker's process be ended, the batch is made again, its
-cases are run in a process of their own, the one that ends that is saved, and all others are judged.
-A worker that stays with one case for too long is ended from here.
+Batch number k of a seed is the same on every machine. This process hands out the numbers, so the
+same batches are judged by any number of workers; it alone counts, and writes files. A worker judges
+a batch, tells what came of it at once, and is then asked to shrink the failures that are new.
+
+Any process may be ended or stopped at any moment. Should a worker's be ended, its batch is made
+again, its cases are run in a process of their own, the one that ends that is saved, and all others
+are judged. A worker that stays with one case for too long is ended from here.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import socket
 import time
-from multiprocessing.connection import Connection, wait
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from multiprocessing.connection import wait
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
-from harness.alone import Ending, first_ending
-from harness.case import Case, save
-from harness.check import FAILURES, Checker, Failure, verdict_on_ending
+try:
+    from multiprocessing import resource_tracker
+except ImportError:  # Python 3.7
+    from multiprocessing import semaphore_tracker as resource_tracker  # type: ignore
+
+from harness.alone import first_ending
+from harness.case import Case, packed
+from harness.check import (
+    FAILURES,
+    REPEATED_EVERY,
+    Checker,
+    Failure,
+    Judged,
+    Unsaved,
+    save_failure,
+    verdict_on_ending,
+    way_of_failing,
+)
 from harness.errors import UserError
-from harness.random_cases import random_batch
+from harness.exhibits import Exhibit, exhibits
+from harness.growth import Growth, sampled
+from harness.messages import Channel
+from harness.orphans import end_with
+from harness.random_cases import batch_size, random_batch
+from harness.report import describe
 from harness.run import GRACE, HANG, TIMEOUT
+from harness.stop import Stop
+from harness.subjects.named import subject_named
 from harness.subjects.subject import Subject, Wrapper
-from harness.subjects.tensorflow import TensorFlow
 from harness.tally import Tally
 from harness.verdict import DISAGREE
 from harness.versions import versions
+from models import MODELS, Model, register
 
-# Seconds between two looks at the workers.
-_LOOKS_EVERY = 1.0
+# Seconds between two looks at the workers, and at whether to stop.
+_LOOKS_EVERY = 0.25
+# Seconds that the end may take: for what the workers are telling, and for figures of a page. After
+# Ctrl-C all is over within five.
+_LISTENS, _DRAWS = 1.0, 2.0
+# So many workers in a row that are ended before they can judge are the last.
+_STARTS = 3
+
+# What a worker is asked to do; START is what it does before.
+_START, _JUDGE, _SHRINK, _EXPLAIN, _SHOW = "start", "judge", "shrink", "explain", "show"
 
 
 class Progress(NamedTuple):
-    """What is known after each batch."""
+    """What is known so far.
+
+    ``seconds`` count from when a worker could judge. ``error`` is what ended the run, if that is
+    the user's to mend. ``growths`` and ``exhibits`` are those of a page.
+    """
 
     tally: Tally
     failures: List[Failure]
     seconds: float
+    error: str = ""
+    growths: List[Growth] = []
+    exhibits: List[Exhibit] = []
 
     @property
     def cases(self) -> int:
         """How many cases were judged."""
         return sum(self.tally.cases.values())
-
-    def is_over(self, cases: Optional[int], seconds: Optional[float]) -> bool:
-        """Whether so many cases or seconds are reached; None is no limit."""
-        reached = cases is not None and self.cases >= cases
-        return reached or (seconds is not None and self.seconds >= seconds)
 
 
 def fuzz(
@@ -58,10 +95,11 @@ def fuzz(
     folder: str = FAILURES,
     report: Callable[[Progress], None] = lambda progress: None,
     timeout: float = TIMEOUT,
+    stop: Optional[Stop] = None,
+    page: bool = False,
+    subject: str = "tensorflow",
 ) -> Progress:
     """Judge random cases of `models` until `cases` or `seconds` are reached.
-
-    Ctrl-C ends the run early; what was found until then is returned.
 
     Parameters
     ----------
@@ -69,84 +107,168 @@ def fuzz(
     seed : int
         The cases depend on it alone.
     workers : int
-        Processes, each with a TensorFlow of its own.
+        Processes, each with a subject of its own.
     cases, seconds : optional
-        Where to stop; without either, only Ctrl-C stops.
+        Where to stop; without either, only `stop` does. These are the cases of as many batches as
+        it takes, the same ones whatever the number of workers.
     folder : str
         Where failing cases are saved.
     report : function of a Progress
-        Called after every batch.
+        Called several times a second.
     timeout : float
-        Seconds that TensorFlow has for each case.
+        Seconds that the subject has for each case.
+    stop : Stop, optional
+        Ends the run early; what was found until then is returned.
+    subject : str
+        What is tested: see :func:`harness.subjects.named.subject_named`.
+    page : bool
+        Whether a page is to be made of the result.
     """
-    run = _Run(models, seed, folder, timeout)
-    crew = {run.start(index, workers): index for index in range(workers)}
-    started = time.monotonic()
-    progress = Progress(run.tally, run.failures, 0.0)
+    stop = stop or Stop()
+    run = _Run(models, seed, folder, timeout, cases, stop, subject)
     try:
-        while crew:
-            ready = wait(list(crew), timeout=_LOOKS_EVERY)
-            for connection, index in [(c, i) for c, i in crew.items() if c in ready]:
-                if not run.hear(connection):
-                    del crew[connection]
-                    crew[run.restart(connection, workers)] = index
-            run.end_idle()
-            progress = Progress(run.tally, run.failures, time.monotonic() - started)
-            report(progress)
-            if progress.is_over(cases, seconds):
-                break
-    except KeyboardInterrupt:
-        pass
+        for _ in range(workers):
+            run.start()
+        while not (stop.signal or run.is_over(seconds)):
+            run.hand_out()
+            run.listen()
+            report(run.progress())
+        run.hear_the_rest()
+        progress = run.progress()
+        if page:
+            growths, shown = run.show()
+            progress = progress._replace(growths=growths, exhibits=shown)
+        return progress
     finally:
-        run.stop()
-    return progress
+        run.end()
+
+
+class _Worker:
+    """A worker's process. Its ``job`` is a kind and what goes with it; None if it waits for one."""
+
+    def __init__(self, task: "_Task") -> None:
+        context = multiprocessing.get_context("spawn")
+        mine, theirs = socket.socketpair()
+        # Nothing that is said to a worker may keep this process waiting for it.
+        mine.settimeout(_LISTENS)
+        self.channel = Channel(mine)
+        # How many cases it has begun, which it counts itself, and since when it is so.
+        self.begun = context.RawValue("L", 0)
+        self.since: Optional[Tuple[int, float]] = None
+        self.job: Any = (_START, None)
+        process: Any = context.Process(target=_work, args=(theirs, self.begun, task), daemon=True)
+        with _without_signals_of_a_terminal():
+            process.start()
+        self.process = process
+        theirs.close()
+
+    def give(self, job: Any) -> None:
+        self.job, self.since = job, None
+        # If it is gone, that will be heard.
+        with contextlib.suppress(OSError):
+            self.channel.send(job)
+
+    def is_at(self, *kinds: str) -> bool:
+        return self.job is not None and self.job[0] in kinds
+
+
+@contextlib.contextmanager
+def _without_signals_of_a_terminal() -> Iterator[None]:
+    """What is started inside is never ended by Ctrl-C, but by this process."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It is started with the first worker, and lets the signals come again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Run:
     """The workers, and what they have told so far."""
 
-    def __init__(self, models: Tuple[str, ...], seed: int, folder: str, timeout: float) -> None:
+    def __init__(
+        self,
+        models: Tuple[str, ...],
+        seed: int,
+        folder: str,
+        timeout: float,
+        cases: Optional[int] = None,
+        stop: Optional[Stop] = None,
+        subject: str = "tensorflow",
+    ) -> None:
         self.tally = Tally()
-        self.failures: List[Failure] = []
-        self._models, self._seed, self._folder = models, seed, folder
-        self._timeout = timeout
-        self._context = multiprocessing.get_context("spawn")
-        self._processes: Dict[Connection, Any] = {}
-        self._in_flight: Dict[Connection, int] = {}
-        # How many cases each worker has begun, which it counts itself, and since when it is so.
-        self._begun: Dict[Connection, Any] = {}
-        self._since: Dict[Connection, Tuple[int, float]] = {}
+        self.failures: Dict[str, Failure] = {}
+        self.workers: List[_Worker] = []
+        self.error = ""
+        self._task = _Task(models, seed, timeout, os.getpid(), subject, tuple(MODELS.values()))
+        self._folder, self._limit, self._stop = folder, cases, stop or Stop()
+        self._started: Optional[float] = None
+        self._listening = True
         self._looked = time.monotonic()
-        # Of batches in which a worker was ended, the places of the cases that did it.
-        self._endings: Dict[int, List[int]] = {}
+        # Who shrinks a way of failing; None if that is over.
+        self._owners: Dict[str, Optional[_Worker]] = {}
+        # Jobs that come before the batch `next`. In all batches before that are so many cases that
+        # are judged or will be.
+        self._first: List[Any] = []
+        self._next = self._planned = 0
         self._unexplained: Set[int] = set()
+        self._failed_starts = 0
 
-    def start(self, first: int, step: int) -> Connection:
-        """Start a worker on the batches first, first + step, ..."""
-        mine, theirs = self._context.Pipe()
-        skip = self._endings.get(first, [])
-        begun = self._context.RawValue("L", 0)
-        job = _Job(self._models, self._seed, first, step, skip, self._folder, self._timeout)
-        process = self._context.Process(target=_work, args=(theirs, begun, job), daemon=True)
-        process.start()
-        theirs.close()
-        self._processes[mine], self._in_flight[mine], self._begun[mine] = process, first, begun
-        return mine
+    def progress(self) -> Progress:
+        """What is known so far."""
+        seconds = 0.0 if self._started is None else time.monotonic() - self._started
+        return Progress(self.tally, list(self.failures.values()), seconds, self.error)
 
-    def hear(self, connection: Connection) -> bool:
-        """Take a worker's message; False if the worker is gone."""
-        try:
-            kind, content = connection.recv()
-        except (EOFError, ConnectionResetError):
-            return False
-        if kind == "unable":
-            raise UserError(content)
-        if kind == "tally":
-            tally, self._in_flight[connection] = content
-            self.tally.add_dict(tally)
-        elif kind == "shrunk" or content.way not in [known.way for known in self.failures]:
-            self._add(content)
-        return True
+    def is_over(self, seconds: Optional[float]) -> bool:
+        """Whether so many seconds or all cases are over, or the run cannot go on."""
+        late = seconds is not None and self.progress().seconds >= seconds
+        busy = any(worker.is_at(_JUDGE, _SHRINK, _EXPLAIN) for worker in self.workers)
+        return bool(self.error) or late or not (busy or self._first or self._wants_more())
+
+    def _wants_more(self) -> bool:
+        return self._limit is None or self._planned < self._limit
+
+    def start(self) -> _Worker:
+        """Start a worker."""
+        self.workers.append(_Worker(self._task))
+        return self.workers[-1]
+
+    def hand_out(self) -> None:
+        """Give each worker that waits something to do, if there is anything."""
+        for worker in self.workers:
+            if worker.job is not None:
+                continue
+            if self._first:
+                worker.give(self._first.pop(0))
+            elif self._wants_more():
+                worker.give((_JUDGE, (self._next, [])))
+                self._planned += batch_size(self._task.seed, self._next)
+                self._next += 1
+
+    def listen(self, seconds: float = _LOOKS_EVERY) -> bool:
+        """Hear what the workers say within so many seconds; whether they say anything."""
+        ready = wait([worker.channel.end for worker in self.workers], seconds)
+        for worker in [each for each in self.workers if each.channel.end in ready]:
+            messages = worker.channel.read()
+            for kind, content in messages or ():
+                getattr(self, "_" + kind)(worker, content)
+            if messages is None:
+                self._gone(worker)
+        self.end_idle()
+        return bool(ready)
+
+    def hear_the_rest(self) -> None:
+        """Hear what the workers have said by now: this process itself may have been stopped."""
+        self._listening = False
+        until = time.monotonic() + _LISTENS
+        while time.monotonic() < until:
+            unfinished = any(worker.channel.waits for worker in self.workers)
+            if not (self.listen(_LISTENS / 10 if unfinished else 0) or unfinished):
+                break
 
     def end_idle(self) -> None:
         """End the workers that have been at one case for too long; they are then heard to be gone.
@@ -156,94 +278,173 @@ class _Run:
         is within GRACE.
         """
         now = time.monotonic()
-        if now - self._looked > _LOOKS_EVERY + GRACE / 2:
-            self._since.clear()
+        paused = now - self._looked > _LOOKS_EVERY + GRACE / 2
         self._looked = now
-        for connection, process in self._processes.items():
-            begun = self._begun[connection].value
-            count, since = self._since.get(connection, (0, now))
-            if begun != count or not begun:
-                self._since[connection] = begun, now
-            elif now - since > self._timeout + GRACE:
-                process.kill()
+        for worker in self.workers:
+            begun = worker.begun.value
+            count, since = worker.since or (begun, now)
+            if paused or begun != count or not begun or not worker.is_at(_JUDGE, _SHRINK):
+                worker.since = begun, now
+            elif now - since > self._task.timeout + GRACE:
+                worker.process.kill()
+            else:
+                worker.since = count, since
 
-    def _add(self, failure: Failure) -> None:
-        """Add a failure, or put it in the place of one that fails in the same way."""
-        ways = [known.way for known in self.failures]
-        if failure.way in ways:
-            self.failures[ways.index(failure.way)] = failure
-        else:
-            self.failures.append(failure)
+    def show(self) -> Tuple[List[Growth], List[Exhibit]]:
+        """Growths and exhibits for a page, by a worker, since those have TensorFlow.
 
-    def restart(self, connection: Connection, step: int) -> Connection:
-        """Find the case that ended a worker's process, and start another on the same batch."""
-        process = self._processes.pop(connection)
-        del self._begun[connection]
-        process.join()
-        if process.exitcode >= 0:
-            raise RuntimeError("a worker of the fuzzer failed; its error stands above")
-        number = self._in_flight.pop(connection)
-        skip = self._endings.setdefault(number, [])
-        cases = _batch(self._models, self._seed, number)
-        ending = first_ending([c for k, c in enumerate(cases) if k not in skip], self._timeout)
-        # Meanwhile nobody looked at the others.
-        self._since.clear()
-        if ending:
-            skip.extend(k for k, case in enumerate(cases) if case is ending.case)
-            self.tally.cases[DISAGREE] += 1
-            self._add(_kept(ending, self._folder, self._timeout))
-        else:
-            again = number in self._unexplained
-            self._unexplained.add(number)
-            self._add(_unexplained(process.exitcode, number, self._seed, again))
-            number += step if again else 0
-        return self.start(number, step)
+        There are no growths if the run was asked to end, and failures are in words alone if there
+        is no worker to draw them, or no time to.
+        """
+        failures = list(self.failures.values())
+        painter = next((worker for worker in self.workers if worker.job is None), None)
+        painter = painter or next((each for each in self.workers if each.is_at(_JUDGE)), None)
+        if painter is None and self._started is not None and not (self.error or self._stop.signal):
+            painter = self.start()
+        if painter:
+            painter.give((_SHOW, (failures, not self._stop.signal)))
+        # The others would only take its time.
+        self._end([worker for worker in self.workers if worker is not painter])
+        began, asked = time.monotonic(), None
+        while painter:
+            now = time.monotonic()
+            if self._stop.signal:
+                asked = asked or now
+            if now - began > self._task.timeout + GRACE or (asked and now - asked > _DRAWS):
+                break
+            if not wait([painter.channel.end], _LOOKS_EVERY):
+                continue
+            messages = painter.channel.read()
+            if messages is None:
+                break
+            # What it had yet to say before came too late.
+            drawn = [content for kind, content in messages if kind == "drawn"]
+            if drawn:
+                return drawn[0]
+        return [], exhibits(failures, None)
 
-    def stop(self) -> None:
+    def end(self) -> None:
         """End all workers."""
-        for connection, process in self._processes.items():
-            connection.close()
-            process.terminate()
-        for process in self._processes.values():
-            process.join()
+        self._end(list(self.workers))
+
+    def _end(self, workers: List[_Worker]) -> None:
+        for worker in workers:
+            self.workers.remove(worker)
+            worker.channel.close()
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+
+    # What a worker says: each method is called for the message of its name.
+
+    def _ready(self, worker: _Worker, _: None) -> None:
+        if self._started is None:
+            self._started = time.monotonic()
+        self._failed_starts = 0
+        if worker.is_at(_START):
+            worker.job = None
+
+    def _unable(self, worker: _Worker, error: str) -> None:
+        self.error = error
+
+    def _judged(self, worker: _Worker, content: Any) -> None:
+        tally, failing = content
+        self.tally.add_dict(tally)
+        new = [each for each in failing if each.way not in self._owners]
+        for each in new:
+            self._owners[each.way] = worker
+            self.failures[each.way] = save_failure(self._folder, each)
+        worker.job = None
+        if new and self._listening:
+            worker.give((_SHRINK, [each.way for each in new]))
+
+    def _smaller(self, worker: _Worker, content: Any) -> None:
+        asked, failing = content
+        if failing.way != asked and asked in self.failures:
+            # It is not what it seemed to be.
+            with contextlib.suppress(OSError):
+                os.unlink(self.failures.pop(asked).path)
+        if self._owners.setdefault(failing.way, worker) is worker:
+            before = self.failures.get(failing.way)
+            self.failures[failing.way] = save_failure(self._folder, failing, before)
+            if failing.final:
+                self._owners[failing.way] = None
+
+    def _shrunk(self, worker: _Worker, _: None) -> None:
+        worker.job = None
+
+    def _explained(self, worker: _Worker, content: Any) -> None:
+        number, skip, name = worker.job[1]
+        worker.job = None
+        if content is not None:
+            place, failing = content
+            self.tally.cases[DISAGREE] += 1
+            self._first.append((_JUDGE, (number, skip + [place])))
+            if failing.way not in self._owners:
+                self._owners[failing.way] = None
+                self.failures[failing.way] = save_failure(self._folder, failing)
+            return
+        said = "in batch {} of seed {}, by none of its cases run alone; {}"
+        if number in self._unexplained:
+            self._planned -= batch_size(self._task.seed, number) - len(skip)
+            then = "ended again, the batch was not counted"
+        else:
+            self._unexplained.add(number)
+            self._first.append((_JUDGE, (number, skip)))
+            then = "the batch is judged again"
+        self._tell_end(name, said.format(number, self._task.seed, then))
+
+    def _gone(self, worker: _Worker) -> None:
+        """A worker's process has come to an end: find out why, and start another."""
+        self.workers.remove(worker)
+        worker.channel.close()
+        worker.process.join()
+        # Those who asked for the end may have ended it, too.
+        if not self._listening or self.error or self._stop.signal:
+            return
+        if worker.process.exitcode >= 0:
+            self.error = "A worker of the fuzzer failed; its error stands above."
+            return
+        name = signal.Signals(-worker.process.exitcode).name
+        if worker.is_at(_JUDGE):
+            self._first.append((_EXPLAIN, (*worker.job[1], name)))
+        elif worker.is_at(_EXPLAIN):
+            self._first.append(worker.job)
+        elif worker.is_at(_SHRINK):
+            self._tell_end(name, "while it shrank {}".format(", ".join(worker.job[1])))
+        elif worker.is_at(_START):
+            self._tell_end(name, "before its first batch")
+            self._failed_starts += 1
+            if self._failed_starts == _STARTS:
+                said = "{} workers in a row were ended by {} before they could judge anything."
+                self.error = said.format(_STARTS, name)
+                return
+        else:
+            self._tell_end(name, "between two batches")
+        self.start()
+
+    def _tell_end(self, name: str, where: str) -> None:
+        way = "worker-ended-by-{}".format(name)
+        said = "{}: a worker was ended {}".format(way, where)
+        before = self.failures.get(way)
+        report = "{}\n{}".format(before.report, said) if before else said
+        self.failures[way] = Failure(way, "", report)
 
 
-def _batch(models: Tuple[str, ...], seed: int, number: int) -> List[Case]:
-    return random_batch(models[number % len(models)], seed, number)
-
-
-def _kept(ending: Ending, folder: str, timeout: float) -> Failure:
-    """The case that ended a process or hung, saved."""
-    case, name = ending
-    way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
-    path = os.path.join(folder, way + ".npz")
-    verdict = verdict_on_ending(case, name, (), timeout).error
-    save(path, case, notes=dict(versions(), verdict=verdict, ended_by=name))
-    said = "{}: {}; saved as {}; shrink it: rnndiff minimize {}"
-    return Failure(way, path, said.format(case, verdict, path, path))
-
-
-def _unexplained(exitcode: int, number: int, seed: int, again: bool) -> Failure:
-    """No case of the batch ends a process by itself: the worker was ended from without."""
-    way = "worker-ended-by-{}".format(signal.Signals(-exitcode).name)
-    said = "{}: a worker was ended in batch {} of seed {}, by none of its cases run alone; {}"
-    then = "ended again, the batch was not counted" if again else "the batch is judged again"
-    return Failure(way, "", said.format(way, number, seed, then))
-
-
-class _Job(NamedTuple):
-    """What a worker is to do: judge the batches `first`, `first` + `step`, ...
-
-    Of the first one the cases in the places `skip` are left out.
-    """
+class _Task(NamedTuple):
+    """What all workers are to do, by the names of models and subject; and all models known."""
 
     models: Tuple[str, ...]
     seed: int
-    first: int
-    step: int
-    skip: List[int]
-    folder: str
     timeout: float
+    parent: int
+    subject: str
+    known: Tuple[Model, ...]
+
+    def batch(self, number: int, skip: List[int]) -> List[Case]:
+        """The cases of a batch, but for those in the places `skip`."""
+        cases = random_batch(self.models[number % len(self.models)], self.seed, number)
+        return [case for place, case in enumerate(cases) if place not in skip]
 
 
 class _Counted(Wrapper):
@@ -259,30 +460,87 @@ class _Counted(Wrapper):
         return self._subject(case)
 
 
-def _work(connection: Connection, begun: Any, job: _Job) -> None:
-    """A worker: judge batch after batch until the parent closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        subject = _Counted(TensorFlow(timeout=job.timeout), begun)
-    except UserError as error:
-        connection.send(("unable", str(error)))
-        return
-    tally = Tally()
+def _work(end: socket.socket, begun: Any, task: _Task) -> None:
+    """A worker: do what the parent asks for until it is gone."""
+    end_with(task.parent)
+    channel = Channel(end)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        try:
+            for model in task.known:
+                register(model)
+            subject = subject_named(task.subject, task.timeout)
+            hands = _Hands(channel, _Counted(subject, begun), task)
+            channel.send(("ready", None))
+            for messages in iter(channel.read, None):
+                for kind, content in messages:
+                    getattr(hands, kind)(content)
+        except UserError as error:
+            channel.send(("unable", str(error)))
 
-    def found(failure: Failure) -> None:
-        connection.send(("found", failure))
 
-    check = Checker(subject, tally, job.folder, found=found, timeout=job.timeout)
-    number, skip = job.first, job.skip
-    try:
-        while True:
-            cases = _batch(job.models, job.seed, number)
-            for failure in check([c for k, c in enumerate(cases) if k not in skip]).failures:
-                connection.send(("shrunk", failure))
-            number, skip = number + job.step, []
-            connection.send(("tally", (tally.as_dict(), number)))
-            tally.clear()
-    except UserError as error:
-        connection.send(("unable", str(error)))
-    except (BrokenPipeError, ConnectionResetError):
-        return
+class _Hands:
+    """What a worker does: each method is called for the job of its name."""
+
+    def __init__(self, channel: Channel, subject: Subject, task: _Task) -> None:
+        self._channel, self._subject, self._task = channel, subject, task
+        self._tally = Tally()
+        self._check = Checker(subject, self._tally, timeout=task.timeout)
+        self._told: Dict[str, Judged] = {}
+
+    def judge(self, content: Any) -> None:
+        number, skip = content
+        cases = self._task.batch(number, skip)
+        self._tally.clear()
+        _, disagree = self._check.count(cases, _repeated(number, len(cases)))
+        new = []
+        for judged in disagree:
+            way = way_of_failing(judged.case, judged.verdict)
+            if way not in self._told:
+                self._told[way] = judged
+                new.append(self._check.unfinished(judged))
+        self._channel.send(("judged", (self._tally.as_dict(), new)))
+
+    def shrink(self, ways: List[str]) -> None:
+        for way in ways:
+
+            def tell(failing: Unsaved, way: str = way) -> None:
+                self._channel.send(("smaller", (way, failing)))
+
+            self._check.investigate(self._told[way], tell)
+        self._channel.send(("shrunk", None))
+
+    def explain(self, content: Any) -> None:
+        number, skip, _ = content
+        cases, timeout = self._task.batch(number, []), self._task.timeout
+        places = [place for place in range(len(cases)) if place not in skip]
+        try:
+            tried = [cases[place] for place in places]
+            ending = first_ending(tried, timeout, self._task.subject)
+        except (OSError, UserError):  # As if nothing were to be found: there is no room to try.
+            ending = None
+        found = None
+        if ending:
+            place = next(place for place in places if cases[place] is ending.case)
+            found = place, _ended(ending.case, ending.signal, timeout, self._task.subject)
+        self._channel.send(("explained", found))
+
+    def show(self, content: Any) -> None:
+        failures, all_figures = content
+        growths = sampled(self._subject, list(self._task.models)) if all_figures else []
+        self._channel.send(("drawn", (growths, exhibits(failures, self._subject))))
+
+
+def _repeated(number: int, size: int) -> List[int]:
+    """The places of a batch's cases that are run a second time, of many batches one in so many."""
+    every = max(1, REPEATED_EVERY // max(size, 1))
+    return [number // every % size] if size and number % every == 0 else []
+
+
+def _ended(case: Case, name: str, timeout: float, subject: str) -> Unsaved:
+    """A case on which a subject ended a process or hung."""
+    way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
+    verdict = verdict_on_ending(case, name, (), timeout)
+    notes = dict(versions(), verdict=verdict.error, ended_by=name)
+    why = "not shrunk: rnndiff minimize does that in processes of its own"
+    report = "{}: {}\n{}".format(case, verdict.error, describe(case, verdict))
+    return Unsaved(way, packed(case, notes=notes), report, why, True, subject)

@@ -22,11 +22,16 @@ LARGE_BATCH = 8
 _LARGE_EVERY = 12
 
 
+def batch_size(seed: int, number: int) -> int:
+    """How many cases batch `number` of a seed has, whatever the model."""
+    return LARGE_BATCH if _is_large(_random(seed, number)) else SMALL_BATCH
+
+
 def random_batch(name: str, seed: int, number: int) -> List[Case]:
     """Batch `number` of a seed: cases of the model `name` that share one config."""
-    random = np.random.RandomState([seed & 0xFFFFFFFF, number])
+    random = _random(seed, number)
     model = MODELS[name]
-    if random.randint(_LARGE_EVERY) == 0:
+    if _is_large(random):
         config = random_config(random, model, large_sizes(model))
         return [
             large_case(random, model, config, _regime(random), _scale(random))
@@ -41,6 +46,14 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
         cases.append(small_case(model, config, _regime(random), _scale(random), numbers.tobytes()))
     return cases
+
+
+def _random(seed: int, number: int) -> Any:
+    return np.random.RandomState([seed & 0xFFFFFFFF, number])
+
+
+def _is_large(random: Any) -> bool:
+    return bool(random.randint(_LARGE_EVERY) == 0)
 
 
 def random_config(random: Any, model: Model, largest: Any) -> Any:

@@ -123,9 +123,10 @@ class Tally:
         for name, counts in other["ratios"].items():
             self._add_ratios(name, counts)
         self.premise = other["premise"] or self.premise
-        if other["worst"] > self.worst:
-            self.worst, self.worst_where = other["worst"], other["worst_where"]
-            self.worst_case = base64.b64decode(other["worst_case"])
+        # Of equal ones the same, in whatever order they are added.
+        theirs = other["worst"], other["worst_where"], base64.b64decode(other["worst_case"])
+        if theirs > (self.worst, self.worst_where, self.worst_case):
+            self.worst, self.worst_where, self.worst_case = theirs
 
     def _add_ratios(self, name: str, counts: List[int]) -> None:
         mine = self.ratios.get(name, [0] * len(counts))

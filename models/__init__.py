@@ -95,6 +95,25 @@ def register(model: Model) -> Model:
     return model
 
 
+def load_entry_points() -> None:
+    """Import the models of other packages, which name them under the entry point of this group.
+
+    A module that is named there registers its models when it is imported.
+    """
+    for entry_point in entry_points("rnndiff.models"):
+        entry_point.load()
+
+
+def entry_points(group: str) -> Any:
+    """The entry points of a group, of all packages that are installed."""
+    try:
+        from importlib import metadata
+    except ImportError:  # Python 3.7, on which click needs the backport.
+        import importlib_metadata as metadata  # type: ignore
+    found = metadata.entry_points()
+    return found.select(group=group) if hasattr(found, "select") else found.get(group, ())
+
+
 def _shipped(package: Any) -> Model:
     return Model(
         name=package.__name__.rpartition(".")[2],

@@ -6,16 +6,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.options import all_models, models_argument
 from harness.frequencies import frequencies as measure
 from models import MODELS
 
 
 @click.command()
-@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@models_argument
 @click.option("--cases", type=click.IntRange(min=1), default=1000, show_default=True)
 def frequencies(models: Tuple[str, ...], cases: int) -> None:
     """Print how often the default strategies draw each regime, boundary and kind of network."""
-    names = models or tuple(MODELS)
+    names = models or tuple(all_models())
     found = {name: measure(MODELS[name], cases) for name in names}
     table = Table("of {} cases".format(cases), *names)
     for trait in dict.fromkeys(trait for name in names for trait in found[name]):

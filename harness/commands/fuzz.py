@@ -1,8 +1,9 @@
 """``rnndiff fuzz``: random cases until told to stop."""
 
+import contextlib
 import os
 import random
-from typing import Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -10,25 +11,24 @@ from rich.live import Live
 from rich.table import Table
 
 from harness import page
+from harness.commands.options import all_models, models_argument, subject_option
 from harness.errors import INTERRUPTED, UserError
-from harness.exhibits import exhibits
 from harness.files import check_writable, write_json
 from harness.fuzz import Progress
 from harness.fuzz import fuzz as run
-from harness.growth import sampled
 from harness.run import TIMEOUT
-from harness.subjects.tensorflow import TensorFlow
+from harness.stop import Stop
 from harness.tally import WORST
 from harness.versions import versions
-from models import MODELS
 
 _SECONDS = click.FloatRange(min=0.0)
 
 
 @click.command()
-@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@models_argument
+@subject_option
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after so many cases.")
-@click.option("--time", "seconds", type=_SECONDS, help="Stop after so many seconds.")
+@click.option("--time", "seconds", type=_SECONDS, help="Stop after so many seconds of judging.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -40,7 +40,7 @@ _SECONDS = click.FloatRange(min=0.0)
     type=click.FloatRange(min=0.0, min_open=True),
     default=TIMEOUT,
     show_default=True,
-    help="Seconds that TensorFlow has for each case.",
+    help="Seconds that the subject has for each case.",
 )
 @click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
 @click.option(
@@ -57,6 +57,7 @@ _SECONDS = click.FloatRange(min=0.0)
 )
 def fuzz(
     models: Tuple[str, ...],
+    subject_name: str,
     cases: Optional[int],
     seconds: Optional[float],
     workers: int,
@@ -68,55 +69,118 @@ def fuzz(
     """Judge random cases of MODEL (all by default), until --cases, --time or Ctrl-C.
 
     Failing cases are shrunk and saved, one for each way of failing, and the run goes on. Exit
-    status: 1 if any case failed, 130 if the run ended before any was judged, else 0.
+    status: 1 if any case failed, 130 if Ctrl-C ended the run before any was judged, 2 if something
+    else did or a file could not be written, else 0.
     """
     if report_path:
         page.check(report_path)
     if json_path and json_path != "-":
         check_writable(json_path)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    names = models or tuple(MODELS)
-    console = Console(stderr=True)
-    with Live(console=console, refresh_per_second=2) as live:
-        progress = run(
-            names,
-            seed,
-            workers,
-            cases,
-            seconds,
-            report=lambda progress: live.update(_table(progress, seed)),
-            timeout=timeout,
-        )
-        live.update(_table(progress, seed))
+    names = models or tuple(all_models())
+    # To the end of all that is written.
+    with Stop() as stop:
+        with _live() as live:
+            progress = run(
+                names,
+                seed,
+                workers,
+                cases,
+                seconds,
+                report=lambda progress: live.update(_table(progress, seed)),
+                timeout=timeout,
+                stop=stop,
+                page=bool(report_path),
+                subject=subject_name,
+            )
+            live.update(_table(progress, seed))
+        raise SystemExit(_tell(progress, seed, workers, stop, json_path, report_path))
+
+
+@contextlib.contextmanager
+def _live() -> Iterator[Live]:
+    """A table on the standard error, should that be full or closed, too."""
+    live = Live(console=Console(stderr=True), refresh_per_second=2)
+    with contextlib.suppress(OSError):
+        live.start()
+    try:
+        yield live
+    finally:
+        with contextlib.suppress(OSError):
+            live.stop()
+
+
+def _tell(
+    progress: Progress,
+    seed: int,
+    workers: int,
+    stop: Stop,
+    json_path: Optional[str],
+    report_path: Optional[str],
+) -> int:
+    """Print and write what was found, each thing even if another cannot be; the exit status."""
     # With --json - the standard output is the JSON's.
     for failure in progress.failures:
-        click.echo("\n" + failure.report, err=json_path == "-")
-    worst = None
+        _print("\n" + failure.report, err=json_path == "-")
+    worst, where, complaints = None, "", []
     try:
         worst = progress.tally.save_worst(WORST)
+        where = ": {}".format(worst) if worst else ""
     except UserError as error:
-        click.echo("the case of the largest error is not saved: {}".format(error), err=True)
-    if worst:
-        click.echo("the case of the largest error: {}".format(worst), err=True)
-    if json_path:
-        result = dict(
-            progress.tally.as_dict(),
-            worst_case=worst,
-            seed=seed,
-            seconds=progress.seconds,
-            versions=versions(),
-            failures=[{"way": f.way, "path": f.path or None} for f in progress.failures],
-        )
-        write_json(json_path, result)
-    if report_path:
-        notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
-        subject = TensorFlow()
-        shown = exhibits(progress.failures, subject)
-        found = page.Report("fuzz", progress.tally, sampled(subject, names), shown)
-        page.write(report_path, found._replace(environment=notes))
+        where = " is not saved: {}".format(error)
+    if where:
+        _print("the case of the largest error{}".format(where), err=True)
+    try:
+        if json_path:
+            write_json(json_path, _result(progress, seed, worst))
+    except (UserError, OSError) as error:
+        complaints.append(str(error))
+    try:
+        if report_path:
+            page.write(report_path, _page(progress, seed, workers, stop))
+    except UserError as error:
+        complaints.append(str(error))
+    if progress.error:
+        complaints.append(progress.error)
+    elif not progress.cases:
+        complaints.append("No case was judged: the run was over before the first batch was.")
+    for complaint in complaints:
+        _print("rnndiff: {}".format(complaint), err=True)
     if progress.failures:
-        raise SystemExit(1)
-    raise SystemExit(0 if progress.cases else INTERRUPTED)
+        return 1
+    if progress.cases:
+        return 2 if complaints else 0
+    return INTERRUPTED if stop.signal else 2
+
+
+def _print(text: str, err: bool) -> None:
+    """Print, to the other stream if one is full or closed; what is written goes on."""
+    for stream in (err, not err):
+        with contextlib.suppress(OSError):
+            click.echo(text, err=stream)
+            return
+
+
+def _result(progress: Progress, seed: int, worst: Optional[str]) -> Dict[str, Any]:
+    return dict(
+        progress.tally.as_dict(),
+        worst_case=worst,
+        seed=seed,
+        seconds=progress.seconds,
+        versions=versions(),
+        failures=[
+            {"way": f.way, "path": f.path or None, "shrunk": f.shrunk} for f in progress.failures
+        ],
+    )
+
+
+def _page(progress: Progress, seed: int, workers: int, stop: Stop) -> page.Report:
+    found = page.Report("fuzz", progress.tally, progress.growths, progress.exhibits)
+    if not progress.growths:
+        why = "ended by {}".format(stop.signal) if stop.signal else "over before any was drawn"
+        found = found._replace(notes=["Some figures are left out: the run was {}.".format(why)])
+    notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
+    return found._replace(environment=notes)
 
 
 def _table(progress: Progress, seed: int) -> Table:
@@ -127,5 +191,5 @@ def _table(progress: Progress, seed: int) -> Table:
     for line in progress.tally.lines():
         table.add_row("", line)
     for failure in progress.failures:
-        table.add_row("failure", "{}: {}".format(failure.way, failure.path))
+        table.add_row("failure", "{}: {}".format(failure.way, failure.path or "in no file"))
     return table

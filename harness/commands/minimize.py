@@ -19,14 +19,17 @@ from harness.check import (
     verdict_on_ending,
     way_of_failing,
 )
+from harness.commands.options import subject_option
 from harness.errors import UserError
 from harness.files import check_writable
 from harness.report import describe
 from harness.run import HANG, TIMEOUT
 from harness.shrink import Shrinker
-from harness.subjects.tensorflow import TensorFlow
+from harness.subjects.named import TENSORFLOW, subject_named
+from harness.subjects.subject import Subject
 from harness.verdict import DISAGREE, Verdict
 from harness.versions import versions
+from models import load_entry_points
 
 
 @click.command()
@@ -39,7 +42,8 @@ from harness.versions import versions
     show_default=True,
     help="How many cases may be tried.",
 )
-def minimize(path: str, output: Optional[str], evaluations: int) -> None:
+@subject_option
+def minimize(path: str, output: Optional[str], evaluations: int, subject_name: str) -> None:
     """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
 
     FILE is a case's .npz file, such as one with trained weights. A case that ends the process is
@@ -47,9 +51,12 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
+    load_entry_points()
+    # Its module may register the model of the case.
+    subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
     saved = load(path)
     check_writable(output)
-    subject = TensorFlow()
+    subject = subject or subject_named(subject_name)
     case, signal = saved.case, ended_again_by(subject, saved, TIMEOUT)
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]
@@ -63,7 +70,7 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
     hangs = signal == HANG or verdict.error.startswith(HANG)
     timeout = TIMEOUT / HANGS if hangs else TIMEOUT
 
-    with Alone(timeout) as alone, Progress(
+    with Alone(timeout, subject_name) as alone, Progress(
         console=Console(stderr=True), transient=True
     ) as progress:
         task = progress.add_task("shrinking", total=evaluations)
@@ -99,9 +106,10 @@ def minimize(path: str, output: Optional[str], evaluations: int) -> None:
 
 
 def _again(
-    subject: TensorFlow, case: Case, signal: Optional[str]
+    subject: Subject, case: Case, signal: Optional[str]
 ) -> Optional[Tuple[Verdict, Mapping[str, np.ndarray]]]:
     """The verdict on a case that has all its time, and the trace; None if it does not end so."""
     if not signal:
         return verdict_on(subject, case, TIMEOUT)
-    return (verdict_on_ending(case, signal), {}) if ended_by(case, TIMEOUT) == signal else None
+    again = ended_by(case, TIMEOUT, subject.name)
+    return (verdict_on_ending(case, signal), {}) if again == signal else None

@@ -6,23 +6,29 @@ from typing import Iterator, Tuple
 import click
 
 from harness.case import load
-from harness.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
+from harness.check import ended_again_by, verdict_on, verdict_on_ending
+from harness.commands.options import subject_option
 from harness.errors import UserError
 from harness.report import describe
-from harness.subjects.tensorflow import TensorFlow
+from harness.subjects.named import TENSORFLOW, subject_named
 from harness.text import printable
 from harness.verdict import DISAGREE
+from models import load_entry_points
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path())
-def replay(paths: Tuple[str, ...]) -> None:
-    """Run saved cases again, on the TensorFlow at hand.
+@subject_option
+def replay(paths: Tuple[str, ...], subject_name: str) -> None:
+    """Run saved cases again, on the TensorFlow at hand or another subject.
 
     FILE is a case's .npz file, or a folder of them. Exit status: 0 if none disagrees, 1 if one
     does, 2 if one cannot be read; the others are run all the same.
     """
-    subject, worst = None, 0
+    load_entry_points()
+    # Its module may register the models of the cases.
+    subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
+    worst = 0
     for path in _files(paths):
         try:
             one = load(path)
@@ -30,20 +36,18 @@ def replay(paths: Tuple[str, ...]) -> None:
             click.echo("rnndiff: {}".format(printable(error)), err=True)
             worst = 2
             continue
-        subject = subject or TensorFlow()
+        subject = subject or subject_named(subject_name)
         case, notes = one.case, one.notes
         signal = ended_again_by(subject, one)
         if signal:
             verdict = verdict_on_ending(case, signal, subject.known)
         else:
             verdict, _ = verdict_on(subject, case)
-        click.echo(
-            "{}: {} on TensorFlow {}.{}".format(printable(path), verdict.status, *subject.version)
-        )
+        click.echo("{}: {} on {}".format(printable(path), verdict.status, subject.title))
         click.echo(
             "    saved with {} {}: {}".format(
                 "TensorFlow"
-                if notes.get("subject", TENSORFLOW) == TENSORFLOW
+                if notes.get("subject", "TensorFlow") == "TensorFlow"
                 else "{}, beside TensorFlow".format(notes["subject"]),
                 notes.get("tensorflow", "of an unknown version"),
                 notes.get("verdict", "no verdict"),

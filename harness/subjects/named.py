@@ -5,20 +5,38 @@ import os
 import sys
 
 from harness.errors import UserError, in_one_line
+from harness.run import TIMEOUT
 from harness.subjects.subject import Subject
+from models import entry_points
+
+TENSORFLOW = "tensorflow"
 
 
-def subject_named(name: str) -> Subject:
-    """The subject that ``MODULE:CLASS`` names; the class is called without arguments.
+def subject_named(name: str, timeout: float = TIMEOUT) -> Subject:
+    """The subject of a name.
 
-    Modules of the current directory are found, too.
+    Parameters
+    ----------
+    name : str
+        "tensorflow", the name of an entry point of the group ``rnndiff.subjects``, or
+        ``MODULE:CLASS``. The class is called without arguments; modules of the current directory
+        are found, too.
+    timeout : float
+        Seconds that a case which is known to end TensorFlow's process has in one of its own.
 
     Raises
     ------
     UserError
         If there is no such module or class, importing or calling it fails, or it is no subject.
     """
-    module_name, colon, class_name = name.partition(":")
+    if name == TENSORFLOW:
+        from harness.subjects.tensorflow import TensorFlow
+
+        tensorflow = TensorFlow(timeout=timeout)
+        tensorflow.name = name
+        return tensorflow
+    entries = [entry for entry in entry_points("rnndiff.subjects") if entry.name == name]
+    module_name, colon, class_name = (entries[0].value if entries else name).partition(":")
     if not (module_name and colon and class_name):
         raise UserError(
             "{!r} names no subject: write MODULE:CLASS, such as my_port:MyPort.".format(name)
@@ -44,4 +62,5 @@ def subject_named(name: str) -> Subject:
         raise UserError(
             "{} is no subject: derive it from harness.subjects.Subject.".format(class_name)
         )
+    subject.name = name
     return subject

@@ -20,12 +20,15 @@ class Subject:
     ----------
     known : tuple of entries of ``harness.divergences``
         Where it is known to be wrong.
+    name : str
+        By which ``--subject`` makes it again; "" of one that was made otherwise.
     repeatable : bool
         Whether it computes the same numbers, bit for bit, each time that it is given the same case,
         and from the first time on. That it does not is a finding, unless this is False.
     """
 
     known: Tuple[Entry, ...] = ()
+    name: str = ""
     repeatable: bool = True
     _made_of: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 
@@ -60,6 +63,11 @@ class Subject:
         return type(self).__name__
 
     @property
+    def title(self) -> str:
+        """The label, with a version if it has one."""
+        return self.label
+
+    @property
     def premise(self) -> str:
         """What its arithmetic presumes, and where that comes from, in one line; "" if not known."""
         return ""
@@ -90,6 +98,7 @@ class Wrapper(Subject):
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self.known, self.repeatable = subject.known, subject.repeatable
+        self.name = subject.name
 
     @property
     def label(self) -> str:

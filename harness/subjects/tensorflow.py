@@ -83,6 +83,7 @@ class TensorFlow(Subject):
     ) -> None:
         tf1 = tensorflow()
         self._tf1 = tf1
+        self.name = "tensorflow"
         self.version = tf1.VERSION
         self._looked_up: Optional[Premises] = None
         self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
@@ -135,6 +136,11 @@ class TensorFlow(Subject):
         functions["affine tanh"] = worst(self._premises.of(name) for name in tanh or ["tanh"])
         bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
         return arithmetic("float32", functions, bias_anywhere=bias_anywhere)
+
+    @property
+    def title(self) -> str:
+        """With its version."""
+        return "TensorFlow {}.{}".format(*self.version)
 
     @property
     def premise(self) -> str:

@@ -536,7 +536,8 @@ def test_a_case_on_a_port_that_cannot_be_made_twice_is_kept_and_told_of(port, tm
 
     case, found = random_case("seq2seq"), []
     (failure,), tally = checked(Port(), [case], tmp_path, found=found.append)
-    assert [each.way for each in found] == [failure.way] and tally.cases[DISAGREE] == 1
+    assert {each.way for each in found} == {failure.way} and tally.cases[DISAGREE] == 1
+    assert found[-1] == failure and not failure.shrunk
     assert bits(load(failure.path).case) == bits(case)
     said = "not shrunk: Port cannot be made a second time (OSError: in use): make it so"
     assert said in failure.report.splitlines()[-1]

@@ -1,5 +1,6 @@
 """A process that is ended in the middle of a case loses nothing."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,8 +10,21 @@ import numpy as np
 import pytest
 from examples import Float32Port, random_case
 
-from harness.case import load
-from harness.journal import Journaled, close, keep
+from harness.case import load, save
+from harness.check import Checker, Failure
+from harness.errors import UserError
+from harness.journal import (
+    Journaled,
+    Record,
+    Run,
+    close,
+    ended_runs,
+    keep,
+    left_in,
+    record_of,
+    saved_since,
+)
+from harness.journal import in_flight as in_flight_in
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDS_ITSELF = """
@@ -71,7 +85,165 @@ def test_the_case_in_flight_is_on_disk_while_the_subject_computes_it(tmp_path):
     Journaled(Looks(), path)(case)
     assert np.array_equal(seen[0].inputs, case.inputs)
     close(path)
-    assert not os.path.exists(path) and keep(path, str(tmp_path)) is None
+    assert not os.path.exists(path)
+    close(path)
+    close(None)
+
+
+def test_a_case_is_computed_where_none_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    trace = Journaled(Float32Port(), str(tmp_path / "file" / "flight.npz"))(random_case("seq2seq"))
+    assert "loss" in trace
+
+
+def failure(number, path=""):
+    return Failure("way-{}".format(number), path, "report {}".format(number), False)
+
+
+def test_a_failure_takes_the_place_of_what_was_told_of_it_before(tmp_path):
+    record = Record(str(tmp_path / "gw0.json"))
+    record.found(failure(1, "unshrunk.npz"))
+    record.found(failure(2))
+    record.found(failure(1, "shrunk.npz"))
+    (told,) = left_in(str(tmp_path)).records.values()
+    assert [path for _, path, _, _ in told["failures"]] == ["shrunk.npz", ""]
+
+
+def test_what_two_processes_found_is_told_beside_each_other_and_one_file_once():
+    one, other, both = Record(), Record(), Record()
+    for record, paths in ((one, ["a.npz", ""]), (other, ["a.npz", "b.npz", ""])):
+        for number, path in enumerate(paths):
+            record.found(failure(number, path))
+    both.add_dict(one.as_dict())
+    both.add_dict(other.as_dict())
+    assert [known.path for known in both.failures] == ["a.npz", "", "b.npz", ""]
+    assert both.began == one.began < other.began
+
+
+def test_a_tally_is_written_at_most_every_second_and_a_failure_at_once(tmp_path, monkeypatch):
+    now, path = [100.0], str(tmp_path / "gw0.json")
+    monkeypatch.setattr("harness.journal.time.monotonic", lambda: now[0])
+    record = Record(path)
+
+    def changes():
+        return left_in(str(tmp_path)).records["gw0"]["changes"]
+
+    record.judged()
+    record.judged()
+    assert changes() == 1
+    now[0] += 1
+    record.judged()
+    assert changes() == 3
+    record.found(failure(1))
+    assert changes() == 4
+    # The same again is no news.
+    os.remove(path)
+    record.found(failure(1))
+    assert not os.path.exists(path)
+
+
+def a_run(runs, failures=1):
+    """One that has judged a case and is at another, with a record of its failures."""
+    run, case = Run.begin(runs), random_case("seq2seq")
+    record = Record(record_of(run.folder, "gw0"))
+    Checker(Float32Port(), record.tally, runs)([case])
+    record.judged()
+    for number in range(failures):
+        record.found(failure(number))
+    save(in_flight_in(run.folder, "gw0"), case)
+    return run
+
+
+def test_a_run_that_is_alive_is_left_alone_and_one_that_was_ended_is_told_once(tmp_path):
+    runs = str(tmp_path / "runs")
+    run = a_run(runs)
+    worker = Run(run.folder)
+    with ended_runs(runs) as ended:
+        assert ended == []
+    run.close()
+    with ended_runs(runs) as ended:
+        assert ended == []
+    worker.close()
+    with pytest.raises(KeyboardInterrupt), ended_runs(runs) as ended:
+        assert len(ended) == 1
+        raise KeyboardInterrupt
+    with ended_runs(runs) as ended, ended_runs(runs) as at_the_same_time:
+        assert at_the_same_time == []
+        (found,) = ended
+        assert found.cases == 1 and found.failures == [failure(0)]
+        kept = keep(found.in_flight[0], str(tmp_path / "failures"))
+    assert load(kept).case.model.name == "seq2seq"
+    with ended_runs(runs) as ended:
+        assert ended == [] and os.listdir(runs) == []
+
+
+def test_two_cases_in_flight_do_not_take_each_others_place(tmp_path):
+    kept = set()
+    for name in ("gw0.npz", "gw1.npz"):
+        save(str(tmp_path / name), random_case("seq2seq"))
+        os.utime(str(tmp_path / name), (1, 1))
+        kept.add(keep(str(tmp_path / name), str(tmp_path / "failures")))
+    assert len(kept) == 2 == len(os.listdir(str(tmp_path / "failures")))
+
+
+def test_a_case_in_flight_that_cannot_be_kept_stays_where_it_is(tmp_path):
+    (tmp_path / "file").write_text("")
+    a_run(str(tmp_path / "runs")).close()
+    for _ in range(2):
+        with ended_runs(str(tmp_path / "runs")) as ended:
+            (path,) = ended[0].in_flight
+            assert keep(path, str(tmp_path / "file" / "failures")) == path
+    assert load(path).case.model.name == "seq2seq"
+
+
+def test_where_no_run_can_begin_a_sentence_says_why(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot write .*: Not a directory.$"):
+        Run.begin(str(tmp_path / "file"))
+    with pytest.raises(UserError, match="Cannot use .*: No such file"):
+        Run(str(tmp_path / "none"))
+
+
+RIGHT = Record().as_dict()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "[" * 10**5, "null", "[]", "{}", "\xff\xfe"]
+    + [json.dumps(dict(RIGHT, **{key: None})) for key in RIGHT]
+    + [
+        json.dumps(dict(RIGHT, failures=failures))
+        for failures in ([1], ["text"], [["way"]], [["way", None, "report"]], {"a": 1})
+    ]
+    + [json.dumps(dict(RIGHT, tally=tally)) for tally in ([], {}, dict(RIGHT["tally"], known=3))],
+)
+def test_a_damaged_record_is_left_out(text, tmp_path):
+    runs = str(tmp_path / "runs")
+    run = a_run(runs)
+    with open(record_of(run.folder, "gw1"), "w") as file:
+        file.write(text)
+    run.close()
+    with ended_runs(runs) as ended:
+        assert [known.cases for known in ended] == [1]
+
+
+def test_what_a_file_says_is_told_without_escape_sequences(tmp_path):
+    run = a_run(str(tmp_path), failures=0)
+    record = Record(record_of(run.folder, "gw1"))
+    record.found(Failure("way\x1b[2J", "", "first\nsecond\x1b]0;title\x07"))
+    run.close()
+    with ended_runs(str(tmp_path)) as ended:
+        (told,) = ended[0].failures
+    assert told.way.isprintable() and told.report.replace("\n", "").isprintable()
+    assert told.report.startswith("first\nsecond")
+
+
+def test_the_files_that_were_saved_since_a_time_are_found(tmp_path):
+    for name, when in (("old.npz", 10), ("new.npz", 20), ("new.partial", 20)):
+        (tmp_path / name).write_text("")
+        os.utime(str(tmp_path / name), (when, when))
+    assert saved_since(15.0, str(tmp_path)) == [str(tmp_path / "new.npz")]
+    assert saved_since(15.0, str(tmp_path / "none")) == []
 
 
 # No signal interrupts it: it does not come back to Python.

@@ -129,7 +129,8 @@ def test_a_case_in_which_nothing_disagrees_has_no_script(tensorflow, tmp_path):
 
 def minimized(path, monkeypatch, mistake):
     port = Float32Port(mistake)
-    monkeypatch.setattr("harness.commands.minimize.TensorFlow", lambda: port)
+    port.name = "tensorflow"
+    monkeypatch.setattr("harness.commands.minimize.subject_named", lambda name: port)
     return CliRunner().invoke(minimize, [path])
 
 
@@ -194,9 +195,9 @@ def test_minimize_keeps_of_a_hang_what_hangs_for_all_its_time(
 def test_minimize_keeps_of_what_ends_the_process_what_does_so_again(again, tmp_path, monkeypatch):
     path = str(tmp_path / "ends.npz")
     save(path, random_case("seq2seq"), notes={"ended_by": "SIGABRT"})
-    monkeypatch.setattr("harness.check.ended_by", lambda case, timeout: "SIGABRT")
+    monkeypatch.setattr("harness.check.ended_by", lambda case, timeout, name: "SIGABRT")
     monkeypatch.setattr("harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT")
-    monkeypatch.setattr("harness.commands.minimize.ended_by", lambda case, timeout: again)
+    monkeypatch.setattr("harness.commands.minimize.ended_by", lambda *args: again)
     result = minimized(path, monkeypatch, lambda trace: trace)
     assert result.exit_code == 1 and "SIGABRT" in result.output
     smallest = load(str(tmp_path / "ends-minimal.npz"))

@@ -1,0 +1,58 @@
+"""Arguments and options that several commands take."""
+
+import importlib
+import os
+import sys
+from typing import Any, List, Optional
+
+import click
+
+from harness.errors import in_one_line
+from models import MODELS, Model, load_entry_points, register
+
+
+class ModelName(click.ParamType):
+    """The name of a model that is registered, or MODULE:NAME of one that is not."""
+
+    name = "model"
+
+    def convert(
+        self, value: Any, param: Optional[click.Parameter], context: Optional[click.Context]
+    ) -> str:
+        """The name under which the model is registered."""
+        load_entry_points()
+        module, colon, attribute = value.partition(":")
+        if not colon:
+            if value not in MODELS:
+                known = ", ".join(map(repr, MODELS))
+                self.fail("{!r} is not one of {}, nor MODULE:NAME.".format(value, known))
+            return str(value)
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        try:
+            model = getattr(importlib.import_module(module), attribute)
+            if not isinstance(model, Model):
+                self.fail("{} is no model: make it a models.Model.".format(value))
+            return register(model).name
+        except click.UsageError:
+            raise
+        except (Exception, SystemExit) as error:  # A module may raise anything.
+            self.fail("{} cannot be imported: {}.".format(value, in_one_line(error)))
+
+
+def all_models() -> List[str]:
+    """The names of all models, those of other packages too."""
+    load_entry_points()
+    return list(MODELS)
+
+
+models_argument = click.argument("models", nargs=-1, type=ModelName(), metavar="[MODEL]...")
+
+subject_option = click.option(
+    "--subject",
+    "subject_name",
+    metavar="SUBJECT",
+    default="tensorflow",
+    show_default=True,
+    help="What is tested: tensorflow, the name of an entry point, or MODULE:CLASS.",
+)

@@ -1,0 +1,40 @@
+"""No process outlives the one that started it."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+# Of Linux's prctl.
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone, whatever either is doing then.
+
+    On Linux the system sees to it, even if this process is stopped. Elsewhere it takes a second,
+    and this process must come back to Python.
+
+    Parameters
+    ----------
+    parent : int
+        The process that started this one; it may be gone already.
+    """
+    try:
+        kept = sys.platform.startswith("linux") and not ctypes.CDLL(None).prctl(
+            _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
+        )
+    except (OSError, AttributeError):
+        kept = False
+    if not kept:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
