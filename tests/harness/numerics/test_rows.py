@@ -20,7 +20,8 @@ from harness.numerics.containment import (
     points_of,
     stack_of,
 )
-from harness.numerics.machine import Machine, Numbers
+from harness.numerics.machine import Machine
+from harness.numerics.numbers import Numbers
 from harness.numerics.rows import softmax_by_log_sum_exp, softmax_online
 from models.functions import softmax
 from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
