@@ -143,7 +143,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         entry = REGISTER.get(ufunc)
         if entry is None or method != "__call__" or kwargs:
             raise TypeError("no bound is known for {}.{}".format(ufunc.__name__, method))
-        result: BoundedArray = entry.compute(*operands(*inputs))
+        result: BoundedArray = entry.compute(*_alike([lift(x, self.arithmetic) for x in inputs]))
         return result
 
     def __array_function__(
@@ -260,10 +260,14 @@ def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
 def operands(*values: Any) -> List[BoundedArray]:
     """Bounded arrays of values of which one at least is bounded; all stacks if any of them is."""
     arithmetic = next(x.arithmetic for x in values if isinstance(x, BoundedArray))
-    lifted = [lift(x, arithmetic) for x in values]
-    if any([x.stacked for x in lifted]):
-        return [x.as_stack() for x in lifted]
-    return lifted
+    return _alike([lift(x, arithmetic) for x in values])
+
+
+def _alike(arrays: List[BoundedArray]) -> List[BoundedArray]:
+    """All of the arrays as stacks if any of them is one."""
+    if any([x.stacked for x in arrays]):
+        return [x.as_stack() for x in arrays]
+    return arrays
 
 
 def broadcast(a: BoundedArray, b: BoundedArray) -> Tuple[BoundedArray, BoundedArray]:

@@ -27,7 +27,7 @@ def equal(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     doubt = 0.5 * (possible & (rad > 0))
     if not doubt.any():
         mid = np.asarray(possible, dtype=np.float64)
-        return BoundedArray(mid, None, a.arithmetic, stacked=a.stacked)
+        return BoundedArray(mid, None, a.arithmetic, 1.0, a.stacked, normal=True)
     return BoundedArray(possible - doubt, doubt, a.arithmetic, stacked=a.stacked)
 
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.numerics.balls import BoundedArray, exact
-from harness.numerics.machine import ExactMachine, Machine, Numbers, is_finite
+from harness.numerics.machine import ExactMachine, Machine, is_finite
+from harness.numerics.numbers import Numbers
 from harness.numerics.register import REGISTER, Bound, Example
 
 INF, NAN = float("inf"), float("nan")

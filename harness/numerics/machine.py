@@ -2,22 +2,21 @@
 
 A :class:`Machine` computes in exact arithmetic on fractions, rounded once: it adds in any order,
 fuses multiply-adds or not, flushes subnormals to zero or not, and its functions are as inaccurate
-as they may be. An :class:`ExactMachine` rounds nothing. :class:`Numbers` are arrays of either, on
-which plain NumPy code runs as it does on NumPy's own.
+as they may be. An :class:`ExactMachine` rounds nothing. Arrays of what either computes with are
+those of :mod:`harness.numerics.numbers`.
 
 It needs mpmath, which what only uses bounds does not.
 """
 
 import math
 from fractions import Fraction
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import mpmath
 import numpy as np
 
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import Arithmetic
-from harness.numerics.register import ACCURACIES, MOVES, REGISTER
 
 # A float or a fraction.
 Number = Any
@@ -243,169 +242,6 @@ class ExactMachine(Machine):
     def argmax(self, terms: Sequence[Number]) -> Number:
         """The first of the largest."""
         return Fraction(list(terms).index(max(terms))) if is_finite(*terms) else NAN
-
-
-class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
-    """An array of a machine's numbers, on which NumPy's functions compute as the machine does."""
-
-    is_affine = False
-
-    def __init__(self, values: Any, machine: Machine) -> None:
-        self.machine = machine
-        self.values = np.asarray(values, dtype=object)
-
-    @classmethod
-    def of(cls, array: Any, machine: Machine) -> "Numbers":
-        """The numbers of a float64 array, as the machine holds them."""
-        return cls(_each(lambda x: machine.number(float(x)), array), machine)
-
-    @property
-    def shape(self) -> Any:
-        """As of any array."""
-        return self.values.shape
-
-    @property
-    def ndim(self) -> int:
-        """As of any array."""
-        return int(self.values.ndim)
-
-    dtype = np.dtype(np.float64)
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, index: Any) -> "Numbers":
-        return self._new(self.values[index])
-
-    def _new(self, values: Any) -> "Numbers":
-        return Numbers(values, self.machine)
-
-    def _values(self, x: Any) -> Any:
-        return x.values if isinstance(x, Numbers) else Numbers.of(x, self.machine).values
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any) -> "Numbers":
-        operands, machine, name = [self._values(x) for x in inputs], self.machine, ufunc.__name__
-        if ufunc is np.matmul:
-            return self._new(_products(machine.total, *operands))
-        if hasattr(machine, name):
-            return self._new(_each(getattr(machine, name), *operands))
-        if name == "tanh" and self.is_affine:
-            accuracy = machine.arithmetic.accuracy("affine tanh")
-        else:
-            # Powers of two are as accurate as other exponentials.
-            accuracy = machine.arithmetic.accuracy({"exp2": "exp"}.get(name, name))
-        return self._new(_each(lambda x: machine.function(name, x, accuracy), *operands))
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if function in MOVES:
-            return self._moved(function, *args, **kwargs)
-        own = getattr(self, "_" + function.__name__, None)
-        return own(*args, **kwargs) if own else self._named(function, *args)
-
-    def _moved(self, function: Any, what: Any, *where: Any, **kwargs: Any) -> Any:
-        if isinstance(what, (list, tuple)):
-            what = [self._values(x) for x in what]
-        else:
-            what = what.values
-        result = function(what, *where, **kwargs)
-        return [self._new(x) for x in result] if isinstance(result, list) else self._new(result)
-
-    def _named(self, function: Any, *args: Any) -> "Numbers":
-        """A function by name: as inaccurate as it may be, or by one of its formulas."""
-        machine, name = self.machine, function.__name__
-        formulas = [function.__wrapped__]
-        if ACCURACIES.get(name) is None:
-            if not isinstance(machine, ExactMachine):
-                formulas += REGISTER[function].formulas
-            result: Numbers = machine.random.choice(formulas)(*args)
-            return result
-        exact = ExactMachine(machine.arithmetic, machine.random, overflows=False)
-        operands = [Numbers(_each(_as_fraction, self._values(x)), exact) for x in args]
-        values = function.__wrapped__(*operands).values
-        accuracy = machine.arithmetic.accuracy(name)
-        special = values
-        if not isinstance(machine, ExactMachine):
-            special = function.__wrapped__(*[self._values(x).astype(np.float64) for x in args])
-
-        def computed(value: Number, special: Number) -> Number:
-            return machine.inexact(value, accuracy) if isinstance(value, Fraction) else special
-
-        return self._new(_each(computed, values, special))
-
-    def _affine(self, a: Any, b: Any, bias: Any) -> "Numbers":
-        a, b, bias = self._values(a), self._values(b), self._values(bias)
-        bias = np.broadcast_to(bias, a.shape[:-1] + b.shape[-1:])
-        result = self._new(_products(self.machine.affine, a, b, bias))
-        result.is_affine = True
-        return result
-
-    def _dot(self, a: Any, b: Any) -> "Numbers":
-        return self._new(_products(self.machine.total, self._values(a), self._values(b)))
-
-    def _along(
-        self,
-        operation: Callable[[List[Number]], Number],
-        a: "Numbers",
-        axis: Optional[int],
-        keepdims: bool = False,
-    ) -> "Numbers":
-        whole = axis is None
-        rows = a.values.reshape(-1) if whole else np.moveaxis(a.values, axis, -1)
-        result = np.empty(rows.shape[:-1], dtype=object)
-        for i in np.ndindex(*result.shape):
-            result[i] = operation(list(rows[i]))
-        if keepdims:
-            result = result.reshape((1,) * a.ndim) if whole else np.expand_dims(result, axis)
-        return self._new(result)
-
-    def _sum(self, a: "Numbers", axis: Any = None, keepdims: bool = False) -> "Numbers":
-        return self._along(self.machine.total, a, axis, keepdims)
-
-    def _mean(self, a: "Numbers", axis: Any = None) -> "Numbers":
-        return self._along(self.machine.mean, a, axis)
-
-    def _max(self, a: "Numbers", axis: Any = None, keepdims: bool = False) -> "Numbers":
-        return self._along(self.machine.largest, a, axis, keepdims)
-
-    _amax = _max
-
-    def _argmax(self, a: "Numbers", axis: Any = None) -> "Numbers":
-        return self._along(self.machine.argmax, a, axis)
-
-    def _clip(self, a: "Numbers", a_min: Any, a_max: Any) -> "Numbers":
-        # The limits are rounded to the subject's precision, or not.
-        if self.machine.fuses:
-            return np.minimum(np.maximum(a, a_min), a_max)  # type: ignore[no-any-return]
-        kind = np.dtype(self.machine.arithmetic.name).type
-        low, high = float(kind(a_min)), float(kind(a_max))
-        return np.minimum(np.maximum(a, low), high)  # type: ignore[no-any-return]
-
-    def _where(self, condition: Any, x: Any, y: Any) -> "Numbers":
-        def chosen(condition: Any, x: Number, y: Number) -> Number:
-            return NAN if condition != condition else x if condition else y
-
-        return self._new(_each(chosen, *[self._values(each) for each in (condition, x, y)]))
-
-    def _ones_like(self, a: "Numbers") -> "Numbers":
-        return Numbers.of(np.ones(a.shape), self.machine)
-
-
-def _each(operation: Callable[..., Any], *arrays: Any) -> Any:
-    return np.asarray(np.frompyfunc(operation, len(arrays), 1)(*arrays), dtype=object)
-
-
-def _products(
-    operation: Callable[..., Number], a: Any, b: Any, bias: Optional[np.ndarray] = None
-) -> np.ndarray:
-    result = np.empty(a.shape[:-1] + b.shape[-1:], dtype=object)
-    for i in np.ndindex(*result.shape):
-        terms = list(zip(a[i[:-1]], b[:, i[-1]]))
-        result[i] = operation(terms) if bias is None else operation(terms, bias[i])
-    return result
-
-
-def _as_fraction(x: Number) -> Number:
-    return Fraction(x) if is_finite(x) else NAN
 
 
 def is_finite(*values: Number) -> bool:

@@ -158,12 +158,14 @@ class Sums:
         partial[..., 0] = np.abs(mid)
         errors = magnitude * (self.gamma * (2 + self.gamma)) + self.largest_partial(0.0)
         partial += errors[..., None]
-        binades = self.arithmetic.binade(partial) * _SCALE
+        binades, scale = self.arithmetic.binade(partial), 1.0
+        if self.arithmetic.largest / _SCALE == np.inf:
+            binades, scale = binades * _SCALE, _SCALE
         additions = np.add.reduce(binades[..., :-1], axis=-1)
         additions -= np.add.reduce(terms == 0, axis=-1) * binades[..., -1]
         products = np.add.reduce(np.abs(terms - terms.astype(self.arithmetic.name)), axis=-1)
         # In float64 the terms are rounded already.
-        return additions * (self.unit / _SCALE) + products * self.inflate + magnitude * (2 * UNIT64)
+        return additions * (self.unit / scale) + products * self.inflate + magnitude * (2 * UNIT64)
 
     def resolve_overflow(self) -> BoundedArray:
         """The sums, decided one by one: by the terms, if something is known of all of them."""

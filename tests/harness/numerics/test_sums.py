@@ -14,7 +14,8 @@ from harness.numerics.containment import (
     is_in,
     points_of,
 )
-from harness.numerics.machine import Machine, Numbers
+from harness.numerics.machine import Machine
+from harness.numerics.numbers import Numbers
 from models.functions import affine
 from tests.harness.numerics.examples import FLOAT32, INF, NAN, thoroughly
 
