@@ -124,16 +124,18 @@ class Sums:
         flushed = 2 * self.count * self.arithmetic.smallest
         return (magnitude + flushed) * ((1 + self.gamma) ** 2 * self.inflate)
 
-    def rad(self) -> np.ndarray:
-        """The radii, which are narrower where all terms are exact."""
+    def rad(self, wide: Optional[np.ndarray] = None) -> np.ndarray:
+        """The radii, which are narrower than the `wide` ones where all terms are exact."""
         exact_terms = self.exact_terms()
         if exact_terms is None:
-            return self.wide_rad()
+            return self.wide_rad() if wide is None else wide
         where, terms, exact = exact_terms
         narrow = self.error_of(terms, self.mid[where]) + self.largest_partial(0.0)
         if where is ... and exact is True:
             return narrow
-        rad = self.wide_rad()
+        if wide is None:
+            wide = self.wide_rad()
+        rad = wide.copy()
         rad[where] = np.where(exact, narrow, rad[where])
         return rad
 
@@ -194,7 +196,7 @@ class Sums:
         up[where] &= (negative <= room) & ~unknown
         down[where] = has_minus | ((self.mid + rad)[where] < -beyond)
         down[where] &= (positive <= room) & ~unknown
-        rad = np.where(clear, self.rad(), rad)
+        rad = np.where(clear, self.rad(rad), rad)
         result = BoundedArray(self.mid, rad, arithmetic, stacked=self.stacked)
         return with_specials(result, clear, nan, up, down)
 

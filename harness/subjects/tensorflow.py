@@ -71,14 +71,14 @@ class TensorFlow(Subject):
     Raises
     ------
     UserError
-        If TensorFlow cannot be imported.
+        If TensorFlow cannot be imported; later, if a model has no graph.
     """
 
     def __init__(
         self,
         graphs_kept: int = GRAPHS_KEPT,
         bytes_kept: int = BYTES_KEPT,
-        build: Callable[[Case], Any] = lambda case: case.model.graph().build(case.config),
+        build: Callable[[Case], Any] = lambda case: _graph(case),
         timeout: float = TIMEOUT,
     ) -> None:
         tf1 = tensorflow()
@@ -180,6 +180,16 @@ class TensorFlow(Subject):
         taken = sum(ready.bytes for ready in self._ready.values())
         too_many = len(self._ready) > self._graphs_kept or taken > self._bytes_kept
         return too_many and len(self._ready) > 1
+
+
+def _graph(case: Case) -> Any:
+    if not case.model.graph_module:
+        raise UserError(
+            "The model {} has no graph for TensorFlow: name what computes it by --subject.".format(
+                case.model.name
+            )
+        )
+    return case.model.graph().build(case.config)
 
 
 class _Ready:

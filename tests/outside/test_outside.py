@@ -62,8 +62,7 @@ def rnndiff(folder, *arguments):
         [sys.executable, "-m", "harness", *map(str, arguments)],
         cwd=str(folder),
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
 
