@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.check import Checker
+from harness.cases.random_cases import random_batch
 from harness.files import write_json
-from harness.random_cases import random_batch
+from harness.judging.check import Checker
+from harness.judging.tally import Tally
 from harness.subjects.tensorflow import GRAPHS_KEPT, TensorFlow
-from harness.tally import Tally
 from models import MODELS
 
 PARTS = 10

@@ -27,15 +27,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.case import load
+from harness.cases.case import load
 from harness.errors import UserError
 from harness.files import write_json
-from harness.report import matrix
+from harness.report.describe import matrix
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Imported by every Python that starts.
 PLANTED = """
-from harness.mistakes import MISTAKES
+from harness.quality.mistakes import MISTAKES
 from harness.subjects import tensorflow as subjects
 
 mistake = next(m for m in MISTAKES if m.name == "kernel-rows-swapped")

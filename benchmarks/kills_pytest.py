@@ -24,7 +24,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.case import load
+from harness.cases.case import load
 from harness.files import write_json
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -32,7 +32,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # processes that are left without their parent; the latest moment, by which most mistakes are found.
 STARTS, ENDS, ORPHANS, LATEST = 120, 5, 30, 30
 PLANTED = """
-from harness.mistakes import MISTAKES
+from harness.quality.mistakes import MISTAKES
 from harness.subjects import tensorflow as subjects
 
 right = subjects.TensorFlow.__init__

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.case import Case
-from harness.check import verdict_on
-from harness.forcing import follow
-from harness.frequencies import drawn
-from harness.regimes import REGIMES
-from harness.strategies import batches
+from harness.cases.case import Case
+from harness.cases.frequencies import drawn
+from harness.cases.regimes import REGIMES
+from harness.cases.strategies import batches
+from harness.judging.check import verdict_on
+from harness.judging.forcing import follow
+from harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from harness.subjects.tensorflow import TensorFlow
-from harness.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from models import MODELS
 
 UNITS = (4, 16, 128)

@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from harness.check import EVALUATIONS, fails, verdict_on, way_of_failing
-from harness.mistakes import MISTAKES
-from harness.random_cases import random_batch
-from harness.shrink import Shrinker
-from harness.simplicity import fingerprint
+from harness.cases.random_cases import random_batch
+from harness.judging.check import EVALUATIONS, fails, verdict_on, way_of_failing
+from harness.judging.verdict import DISAGREE
+from harness.quality.mistakes import MISTAKES
+from harness.shrinking.shrink import Shrinker
+from harness.shrinking.simplicity import fingerprint
 from harness.subjects.tensorflow import TensorFlow
-from harness.verdict import DISAGREE
 
 PLANTED = (
     ("kernel-rows-swapped", "seq2seq"),

@@ -20,10 +20,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness.case import Case
+from harness.cases.case import Case
+from harness.judging.verdict import judge, judge_stacks
 from harness.numerics.arithmetic import arithmetic
-from harness.subjects.tensorflow_accuracy import XEON, Place, accuracy_of
-from harness.verdict import judge, judge_stacks
+from harness.subjects.tensorflow.accuracy import XEON, Place, accuracy_of
 from models import MODELS
 
 SMALL = dict(batch=2, time=5, output_time=3, inputs=3, outputs=4, num_units=4, attn_length=2)

@@ -21,15 +21,16 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, settings, target
 
-from harness import journal, page
-from harness.check import Checker, Failure
 from harness.errors import UserError, in_one_line
-from harness.exhibits import exhibits
-from harness.growth import sampled
-from harness.run import GRACE, TIMEOUT
+from harness.judging.check import Checker, Failure
+from harness.judging.tally import WORST
+from harness.report import page
+from harness.report.exhibits import exhibits
+from harness.report.growth import sampled
+from harness.subjects import journal
+from harness.subjects.run import GRACE, TIMEOUT
 from harness.subjects.tensorflow import TensorFlow
-from harness.subjects.tensorflow_accuracy import coverage
-from harness.tally import WORST
+from harness.subjects.tensorflow.accuracy import coverage
 from harness.versions import versions
 from models import MODELS
 
@@ -46,8 +47,8 @@ _COMMON: Any = dict(
     print_blob=False,
     report_multiple_bugs=False,
 )
-# A failing case is shrunk by harness.shrink: Hypothesis, which knows nothing of graphs, would build
-# a new one at almost every step.
+# A failing case is shrunk by harness.shrinking: Hypothesis, which knows nothing of graphs, would
+# build a new one at almost every step.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 settings.register_profile("quick", max_examples=5, derandomize=True, phases=_PHASES, **_COMMON)
 settings.register_profile("default", max_examples=20, derandomize=True, phases=_PHASES, **_COMMON)

@@ -4,11 +4,12 @@ import os
 
 import pytest
 
-from harness.case import load
-from harness.check import verdict_on
-from harness.divergences import ENTRIES, Divergence, excuse
+from harness.cases.case import load
+from harness.judging.check import verdict_on
+from harness.judging.excuses import KnownDivergence, excuse
+from harness.judging.verdict import DISAGREE, KNOWN, judge
 from harness.numerics.arithmetic import arithmetic
-from harness.verdict import DISAGREE, KNOWN, judge
+from harness.subjects.tensorflow.divergences import ENTRIES
 
 FOLDER = os.path.join(os.path.dirname(__file__), "corpus")
 
@@ -20,7 +21,9 @@ def test_a_case_of_the_corpus_does_not_disagree(name, tensorflow):
 
 
 @pytest.mark.parametrize(
-    "entry", [entry for entry in ENTRIES if isinstance(entry, Divergence)], ids=lambda e: e.name
+    "entry",
+    [entry for entry in ENTRIES if isinstance(entry, KnownDivergence)],
+    ids=lambda e: e.name,
 )
 def test_what_a_tensorflow_computed_that_diverges_is_known(entry):
     case, trace, _ = load(os.path.join(FOLDER, entry.name + ".npz"))

@@ -4,17 +4,18 @@ import copy
 
 import pytest
 
-from harness.alone import ended_by
-from harness.check import verdict_on
-from harness.divergences import ENTRIES, Ending, Minimal
-from harness.verdict import DISAGREE
+from harness.judging.check import verdict_on
+from harness.judging.excuses import KnownEnding, Minimal
+from harness.judging.verdict import DISAGREE
+from harness.subjects.alone import ended_by
+from harness.subjects.tensorflow.divergences import ENTRIES
 
 
 def is_seen(entry, tensorflow):
     """Whether this TensorFlow diverges as `entry` says, whatever versions that names."""
     case = entry.minimal.case()
     # A case that may end the process is run in one of its own.
-    endings = [other for other in ENTRIES if isinstance(other, Ending)]
+    endings = [other for other in ENTRIES if isinstance(other, KnownEnding)]
     signal = ended_by(case) if any(other.covers(case) for other in endings) else None
     if signal:
         return entry in endings and signal in entry.signals
@@ -41,5 +42,5 @@ def test_known_divergence_is_seen_where_its_entry_says_and_is_needed_nowhere_els
 )
 def test_just_the_cases_that_an_entry_covers_end_the_process(sizes, tensorflow):
     case = Minimal("attention", sizes, {}).case()
-    covered = [e for e in tensorflow.known if isinstance(e, Ending) and e.covers(case)]
+    covered = [e for e in tensorflow.known if isinstance(e, KnownEnding) and e.covers(case)]
     assert (ended_by(case) is not None) == bool(covered)

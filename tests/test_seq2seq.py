@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.regimes import REGIMES
-from harness.strategies import batches
+from harness.cases.regimes import REGIMES
+from harness.cases.strategies import batches
 from models import MODELS
 
 MODEL = MODELS["seq2seq"]

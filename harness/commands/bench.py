@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.bench import PHASES, UNITS
-from harness.bench import bench as measure
 from harness.errors import UserError
 from harness.files import check_writable, write_json, written_whole
+from harness.quality.bench import PHASES, UNITS
+from harness.quality.bench import bench as measure
 from harness.versions import versions
 from models import MODELS
 

@@ -6,8 +6,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from harness.cases.frequencies import frequencies as measure
 from harness.commands.options import all_models, models_argument
-from harness.frequencies import frequencies as measure
 from models import MODELS
 
 

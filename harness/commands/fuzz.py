@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from harness import page
 from harness.commands.options import all_models, models_argument, subject_option
 from harness.errors import INTERRUPTED, UserError
 from harness.files import check_writable, write_json
-from harness.fuzz import Progress
-from harness.fuzz import fuzz as run
-from harness.run import TIMEOUT
-from harness.stop import Stop
-from harness.tally import WORST
+from harness.fuzzing.fuzz import Progress
+from harness.fuzzing.fuzz import fuzz as run
+from harness.fuzzing.stop import Stop
+from harness.judging.tally import WORST
+from harness.report import page
+from harness.subjects.run import TIMEOUT
 from harness.versions import versions
 
 _SECONDS = click.FloatRange(min=0.0)

@@ -8,9 +8,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from harness.alone import Alone, ended_by
-from harness.case import Case, load, save
-from harness.check import (
+from harness.cases.case import Case, load, save
+from harness.commands.options import subject_option
+from harness.errors import UserError
+from harness.files import check_writable
+from harness.judging.check import (
     EVALUATIONS,
     HANGS,
     ended_again_by,
@@ -19,15 +21,13 @@ from harness.check import (
     verdict_on_ending,
     way_of_failing,
 )
-from harness.commands.options import subject_option
-from harness.errors import UserError
-from harness.files import check_writable
-from harness.report import describe
-from harness.run import HANG, TIMEOUT
-from harness.shrink import Shrinker
+from harness.judging.verdict import DISAGREE, Verdict
+from harness.report.describe import describe
+from harness.shrinking.shrink import Shrinker
+from harness.subjects.alone import Alone, ended_by
 from harness.subjects.named import TENSORFLOW, subject_named
+from harness.subjects.run import HANG, TIMEOUT
 from harness.subjects.subject import Subject
-from harness.verdict import DISAGREE, Verdict
 from harness.versions import versions
 from models import load_entry_points
 

@@ -5,14 +5,14 @@ from typing import Iterator, Tuple
 
 import click
 
-from harness.case import load
-from harness.check import ended_again_by, verdict_on, verdict_on_ending
+from harness.cases.case import load
 from harness.commands.options import subject_option
 from harness.errors import UserError
-from harness.report import describe
+from harness.judging.check import ended_again_by, verdict_on, verdict_on_ending
+from harness.judging.verdict import DISAGREE
+from harness.report.describe import describe
 from harness.subjects.named import TENSORFLOW, subject_named
 from harness.text import printable
-from harness.verdict import DISAGREE
 from models import load_entry_points
 
 

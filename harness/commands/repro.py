@@ -2,12 +2,12 @@
 
 import click
 
-from harness.case import SavedCase, load
-from harness.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
+from harness.cases.case import SavedCase, load
 from harness.errors import SubjectError, UserError
-from harness.repro import Finding, issue, script
+from harness.judging.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
+from harness.judging.verdict import DISAGREE, judge
 from harness.subjects.tensorflow import TensorFlow
-from harness.verdict import DISAGREE, judge
+from harness.subjects.tensorflow.repro import Finding, issue, script
 from harness.versions import noted, versions
 
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import measure
 from harness.errors import UserError
 from harness.files import write_json
-from harness.measure import Measured
+from harness.quality import measure
+from harness.quality.measure import Measured
 from harness.subjects.named import subject_named
 from harness.versions import versions
 from models import MODELS

@@ -10,18 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness import data, page, training
-from harness.check import way_of_failing
 from harness.errors import UserError
-from harness.exhibits import Exhibit, drawn
 from harness.files import check_writable, write_json
-from harness.growth import Growth, Judged, growth
+from harness.judging.check import way_of_failing
+from harness.judging.tally import Tally
+from harness.judging.verdict import AGREE, DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, UNDECIDED
+from harness.report import page
+from harness.report.exhibits import Exhibit, drawn
+from harness.report.growth import Growth, Judged, growth
 from harness.subjects.tensorflow import TensorFlow
-from harness.tally import Tally
-from harness.training import Weights
-from harness.verdict import AGREE, DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, UNDECIDED
-from harness.verify import Difference, Verification
-from harness.verify import verify as verify_weights
+from harness.trained import data, training
+from harness.trained.training import Weights
+from harness.trained.verify import Difference, Verification
+from harness.trained.verify import verify as verify_weights
 from models import MODELS, Model
 
 JSON_FORMAT = 1

@@ -7,12 +7,12 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from harness.case import Case
-from harness.divergences import ENTRIES
+from harness.cases.case import Case
 from harness.errors import SubjectError, UserError
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.subjects.subject import Subject
+from harness.subjects.tensorflow.divergences import ENTRIES
 
 CONFIGS_KEPT = 64
 

@@ -5,7 +5,7 @@ import os
 import sys
 
 from harness.errors import UserError, in_one_line
-from harness.run import TIMEOUT
+from harness.subjects.run import TIMEOUT
 from harness.subjects.subject import Subject
 from models import entry_points
 

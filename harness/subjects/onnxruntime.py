@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from harness.case import Case
+from harness.cases.case import Case
 from harness.errors import SubjectError, UserError
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import Arithmetic, arithmetic

@@ -5,9 +5,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
-from harness.case import Case
-from harness.divergences import Entry
+from harness.cases.case import Case
 from harness.errors import UserError
+from harness.judging.excuses import Entry
 from harness.numerics.arithmetic import Arithmetic
 
 
@@ -18,7 +18,7 @@ class Subject:
 
     Attributes
     ----------
-    known : tuple of entries of ``harness.divergences``
+    known : tuple of entries of ``harness.subjects.tensorflow.divergences``
         Where it is known to be wrong.
     name : str
         By which ``--subject`` makes it again; "" of one that was made otherwise.

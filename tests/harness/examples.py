@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.case import Case
+from harness.cases.case import Case
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import arithmetic
 from harness.subjects import Subject

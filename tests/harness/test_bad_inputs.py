@@ -18,11 +18,11 @@ import pytest
 from examples import random_case
 
 from harness import cli, files
-from harness.case import load, packed, save
+from harness.cases.case import load, packed, save
 from harness.errors import UserError
-from harness.repro import Finding, issue, script
+from harness.judging.verdict import Verdict
+from harness.subjects.tensorflow.repro import Finding, issue, script
 from harness.text import plain, printable
-from harness.verdict import Verdict
 from models import MODELS
 
 BAD = sorted(glob.glob(os.path.join(os.path.dirname(__file__), "..", "bad-inputs", "*.npz")))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.case import load, save, smallest_case
+from harness.cases.case import load, save, smallest_case
 from harness.errors import UserError
 from models import MODELS
 

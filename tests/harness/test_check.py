@@ -12,17 +12,18 @@ import pytest
 from examples import Float32Port, random_case
 from hypothesis import HealthCheck, assume, given, settings
 
-from harness.case import Case, load
-from harness.check import Checker, verdict_on, way_of_failing
-from harness.divergences import Divergence, Ending, Failure, Instead, Rewrite, Where
+from harness.cases.case import Case, load
+from harness.cases.strategies import batches
 from harness.errors import SubjectError, UserError
+from harness.judging.check import Checker, verdict_on, way_of_failing
+from harness.judging.excuses import Instead, KnownDivergence, KnownEnding, KnownError, KnownRewrite
+from harness.judging.tally import Tally
+from harness.judging.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import arithmetic
-from harness.run import Running, run
-from harness.strategies import batches
 from harness.subjects import Subject
-from harness.tally import Tally
-from harness.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
+from harness.subjects.run import Running, run
+from harness.subjects.tensorflow.divergences import Where
 from models import MODELS
 
 
@@ -751,7 +752,7 @@ def with_bias(case):
     return Case(case.model, case.config, dict(case.arrays, **{"projection/bias": bias + 1}))
 
 
-REWRITE = Rewrite(
+REWRITE = KnownRewrite(
     name="bias-is-one-more",
     what="the bias is one more",
     where=Where((0, 0)),
@@ -785,7 +786,7 @@ def test_of_two_known_rewrites_the_one_that_agrees_excuses():
 
 
 def test_a_known_failure_excuses_its_error_and_no_other(tmp_path):
-    entry = Failure(
+    entry = KnownError(
         name="no-space",
         what="there is no space",
         where=Where((0, 0)),
@@ -809,7 +810,7 @@ def test_a_known_failure_excuses_its_error_and_no_other(tmp_path):
 
 
 def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
-    entry = Ending(
+    entry = KnownEnding(
         name="no-units",
         what="it ends the process without units",
         where=Where((0, 0)),
@@ -848,7 +849,7 @@ def test_what_is_excused_is_the_value_that_is_known_and_no_other(tmp_path):
     def always_seven(case, trace, array):
         return Instead(np.ones(array.actual.shape, bool), np.full(array.actual.shape, 7))
 
-    entry = Divergence(
+    entry = KnownDivergence(
         name="always-seven",
         what="7 is predicted",
         where=Where((0, 0)),

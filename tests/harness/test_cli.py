@@ -44,7 +44,7 @@ def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, cap
         if name.partition(".")[0] == "hypothesis" or name in (
             "harness.commands." + command,
             "harness." + command,
-            "harness.strategies",
+            "harness.cases.strategies",
         ):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "hypothesis", None)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.case import Case
-from harness.check import verdict_on
-from harness.divergences import ENTRIES, LOWEST, Where, excuse
-from harness.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
+from harness.cases.case import Case
+from harness.judging.check import verdict_on
+from harness.judging.excuses import excuse
+from harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
+from harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
 from models.functions import accuracy
 
 README = os.path.join(os.path.dirname(__file__), "..", "..", "README.md")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness import forcing
 from harness.errors import OracleError
-from harness.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge
+from harness.judging import forcing
+from harness.judging.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge
 from models import MODELS
 from models.functions import affine, one_hot
 

@@ -19,19 +19,19 @@ import numpy as np
 import pytest
 from examples import Float32Port, random_case
 
-from harness.alone import Alone
-from harness.case import Case, load, save
-from harness.check import Checker, verdict_on
-from harness.divergences import Ending as KnownEnding
+from harness.cases.case import Case, load, save
+from harness.cases.random_cases import batch_size, random_batch
 from harness.errors import SubjectError
 from harness.files import write_new
-from harness.fuzz import _Run, fuzz
-from harness.messages import Channel
-from harness.random_cases import batch_size, random_batch
-from harness.report import describe, matrix
-from harness.run import GRACE, TIMEOUT
-from harness.stop import Stop
-from harness.tally import Tally
+from harness.fuzzing.fuzz import _Run, fuzz
+from harness.fuzzing.messages import Channel
+from harness.fuzzing.stop import Stop
+from harness.judging.check import Checker, verdict_on
+from harness.judging.excuses import KnownEnding
+from harness.judging.tally import Tally
+from harness.report.describe import describe, matrix
+from harness.subjects.alone import Alone
+from harness.subjects.run import GRACE, TIMEOUT
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -687,7 +687,8 @@ def alive(pid):
 @LINUX
 def test_a_process_for_cases_that_may_end_it_ends_with_its_parent(stand_in):
     stand_in("def change(self, case, key, trace):\n    signal.pause()")
-    code = "from harness.alone import ended_by; from harness.random_cases import random_batch; "
+    code = "from harness.subjects.alone import ended_by\n"
+    code += "from harness.cases.random_cases import random_batch\n"
     code += "print(ended_by(random_batch('seq2seq', 3, 0)[0]))"
     run = subprocess.Popen([sys.executable, "-c", code])
     until(lambda: processes_of(run.pid))
@@ -731,7 +732,7 @@ def test_a_new_file_takes_no_other_place_where_there_are_no_links(tmp_path, monk
 
 def test_a_pause_of_all_processes_ends_no_worker_and_a_long_case_does(monkeypatch, tmp_path):
     killed, clock = [], [0.0]
-    monkeypatch.setattr("harness.fuzz.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("harness.fuzzing.fuzz.time.monotonic", lambda: clock[0])
     run = _Run(("seq2seq",), 3, str(tmp_path), timeout=TIMEOUT)
     at_work, waiting = (
         SimpleNamespace(
@@ -795,7 +796,7 @@ def hanging(tmp_path, monkeypatch):
 def test_a_case_on_which_a_worker_hangs_is_saved_and_all_others_are_judged(
     stand_in, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("harness.fuzz.GRACE", 1.0)
+    monkeypatch.setattr("harness.fuzzing.fuzz.GRACE", 1.0)
     case = random_batch("seq2seq", 3, 0)[17]
     # In code that does not come back to Python.
     stand_in(

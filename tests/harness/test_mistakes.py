@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
-from harness.check import EVALUATIONS, verdict_on
-from harness.mistakes import MISTAKES, Mistake
-from harness.regimes import REGIMES
-from harness.shrink import Shrinker
-from harness.strategies import batches
+from harness.cases.regimes import REGIMES
+from harness.cases.strategies import batches
+from harness.judging.check import EVALUATIONS, verdict_on
+from harness.judging.verdict import DISAGREE
+from harness.quality.mistakes import MISTAKES, Mistake
+from harness.shrinking.shrink import Shrinker
 from harness.subjects.tensorflow import TensorFlow
-from harness.verdict import DISAGREE
 from models import MODELS
 
 # Hypothesis words the example that it found, which nobody reads here.

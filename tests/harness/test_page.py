@@ -13,17 +13,17 @@ import pytest
 from click.testing import CliRunner
 from examples import Float32Port, random_case
 
-from harness import page
-from harness.case import Case
-from harness.check import Checker, Failure, verdict_on
+from harness.cases.case import Case
 from harness.commands.fuzz import fuzz
 from harness.commands.verify import _Seen, verify
 from harness.errors import UserError
-from harness.exhibits import exhibits
-from harness.growth import Judged, sampled
-from harness.heatmaps import heat_map
-from harness.tally import EDGES, Tally
-from harness.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
+from harness.judging.check import Checker, Failure, verdict_on
+from harness.judging.tally import EDGES, Tally
+from harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
+from harness.report import page
+from harness.report.exhibits import exhibits
+from harness.report.growth import Judged, sampled
+from harness.report.heatmaps import heat_map
 from models import MODELS
 
 # A browser may take its time; how much, its driver says.
@@ -292,7 +292,7 @@ def test_the_page_of_pytest_has_what_its_workers_found(workers, tensorflow, tmp_
 
 PLANTED = """
 from harness.subjects import tensorflow as subjects
-from harness.mistakes import MISTAKES
+from harness.quality.mistakes import MISTAKES
 
 mistake = next(m for m in MISTAKES if m.name == "backward-not-reversed-back")
 right = subjects.TensorFlow.__init__

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import ulp
 from harness.numerics.accuracy import ulp_of
+from harness.quality import ulp
 from harness.subjects import tensorflow_accuracy as table
 from harness.subjects import tensorflow_kernels as kernels
 from harness.subjects import tensorflow_premises as premises
@@ -200,7 +200,7 @@ def test_a_margin_makes_up_for_what_a_sample_misses(tf1):
 SCRIPT = """
 import numpy as np
 from models import tf1
-from harness.subjects.tensorflow_kernels import XLA, Kernels
+from harness.subjects.tensorflow.kernels import XLA, Kernels
 
 kernels = Kernels(tf1, compiled=True)
 forms, session = kernels._forms, kernels._session

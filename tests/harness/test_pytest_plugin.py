@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness.case import load
+from harness.cases.case import load
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # A port in the place of TensorFlow, wrong in one model, on which shrinking takes its time.
@@ -250,7 +250,7 @@ def test_a_run_without_an_error_or_a_bound_names_no_case_for_it(tmp_path):
 
 # Where the disk is full, the page cannot be written either; a bug in it is no other matter.
 BROKEN = """
-from harness import page
+from harness.report import page
 
 
 def write(path, report):

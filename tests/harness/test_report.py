@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.check import verdict_on
-from harness.exhibits import Exhibit, drawn
-from harness.forcing import follow
+from harness.judging.check import verdict_on
+from harness.judging.forcing import follow
+from harness.judging.tally import Tally
+from harness.judging.verdict import AGREE, FREE_RUNNING, TEACHER_FORCED, UNDECIDED, judge_stacks
 from harness.numerics.accuracy import ulp_of
-from harness.report import describe
-from harness.tally import Tally
-from harness.undecided import why_undecided
-from harness.verdict import AGREE, FREE_RUNNING, TEACHER_FORCED, UNDECIDED, judge_stacks
+from harness.report.describe import describe
+from harness.report.exhibits import Exhibit, drawn
+from harness.report.undecided import why_undecided
 from models import MODELS
 
 

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 from examples import Float32Port, random_case
 
-from harness.case import load, save
+from harness.cases.case import load, save
 from harness.commands.minimize import minimize
 from harness.commands.repro import repro
-from harness.divergences import ENTRIES
 from harness.errors import UserError
-from harness.repro import Finding, literal, script
-from harness.verdict import judge
+from harness.judging.verdict import judge
+from harness.subjects.tensorflow.divergences import ENTRIES
+from harness.subjects.tensorflow.repro import Finding, literal, script
 from models import MODELS
 
 DIVERGENCES = {entry.name: entry for entry in ENTRIES}
@@ -195,7 +195,7 @@ def test_minimize_keeps_of_a_hang_what_hangs_for_all_its_time(
 def test_minimize_keeps_of_what_ends_the_process_what_does_so_again(again, tmp_path, monkeypatch):
     path = str(tmp_path / "ends.npz")
     save(path, random_case("seq2seq"), notes={"ended_by": "SIGABRT"})
-    monkeypatch.setattr("harness.check.ended_by", lambda case, timeout, name: "SIGABRT")
+    monkeypatch.setattr("harness.judging.check.ended_by", lambda case, timeout, name: "SIGABRT")
     monkeypatch.setattr("harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT")
     monkeypatch.setattr("harness.commands.minimize.ended_by", lambda *args: again)
     result = minimized(path, monkeypatch, lambda trace: trace)

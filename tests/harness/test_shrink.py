@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.case import Case
-from harness.check import fails, verdict_on, way_of_failing
-from harness.mistakes import MISTAKES
-from harness.random_cases import random_batch
-from harness.shrink import Shrinker
-from harness.simplicity import fingerprint, simpler
+from harness.cases.case import Case
+from harness.cases.random_cases import random_batch
+from harness.judging.check import fails, verdict_on, way_of_failing
+from harness.judging.verdict import DISAGREE
+from harness.quality.mistakes import MISTAKES
+from harness.shrinking.shrink import Shrinker
+from harness.shrinking.simplicity import fingerprint, simpler
 from harness.subjects.tensorflow import TensorFlow
-from harness.verdict import DISAGREE
 from models import MODELS
 
 

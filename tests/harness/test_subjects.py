@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.case import load
-from harness.check import Checker
-from harness.divergences import ENTRIES, Ending
+from harness.cases.case import load
+from harness.judging.check import Checker
+from harness.judging.excuses import KnownEnding
+from harness.judging.tally import Tally
 from harness.numerics.accuracy import Accuracy
 from harness.subjects import Subject
 from harness.subjects.subject import Wrapper
-from harness.subjects.tensorflow_kernels import fused
-from harness.tally import Tally
+from harness.subjects.tensorflow.divergences import ENTRIES
+from harness.subjects.tensorflow.kernels import fused
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDURANCE = os.path.join(ROOT, "benchmarks", "endurance.py")
@@ -193,7 +194,7 @@ def test_only_what_a_known_ending_expects_is_taken_to_be_so_for_the_cases_after_
     first, tensorflow, monkeypatch
 ):
     subject = type(tensorflow)(timeout=7.0)
-    entry = next(entry for entry in ENTRIES if isinstance(entry, Ending))
+    entry = next(entry for entry in ENTRIES if isinstance(entry, KnownEnding))
     subject.known, case = (entry,), entry.minimal.case()
     names, asked = [first, "SIGABRT", "Hang"], []
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
+from harness.cases.random_cases import random_batch
 from harness.errors import SubjectError
-from harness.random_cases import random_batch
-from harness.verdict import (
+from harness.judging.verdict import (
     AGREE,
     DISAGREE,
     FREE_RUNNING,

@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from harness.commands.verify import verify as command
-from harness.data import Data, Rows
 from harness.errors import UserError
+from harness.judging.verdict import FREE_RUNNING
 from harness.subjects import Subject
-from harness.training import (
+from harness.trained.data import Data, Rows
+from harness.trained.training import (
     PLANS,
     Plan,
     Weights,
@@ -20,8 +21,7 @@ from harness.training import (
     save_weights,
     train,
 )
-from harness.verdict import FREE_RUNNING
-from harness.verify import STATES, verify
+from harness.trained.verify import STATES, verify
 from models import MODELS
 
 BIDIRECTIONAL = MODELS["bidirectional"]
@@ -275,7 +275,7 @@ def test_a_path_that_cannot_be_written_is_said_before_anything_is_trained(
     option, folder, tensorflow, monkeypatch
 ):
     (folder / "file").write_text("")
-    monkeypatch.setattr("harness.training.train", None)
+    monkeypatch.setattr("harness.trained.training.train", None)
     result = run("bidirectional", option, os.path.join("file", "below"))
     assert isinstance(result.exception, UserError) and "Cannot write" in str(result.exception)
 
@@ -333,7 +333,7 @@ def test_weights_without_the_name_of_a_model_need_one(folder):
 
 
 def test_damaged_data_is_found_before_any_training(folder, tensorflow, monkeypatch):
-    monkeypatch.setattr("harness.training.train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("harness.trained.training.train", lambda *_: pytest.fail("trained"))
     result = run("seq2seq", "bidirectional", "--mnist", "mnist.npz")
     assert isinstance(result.exception, UserError)
     assert "mnist.npz" in str(result.exception)

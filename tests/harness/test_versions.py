@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.case import load, save
+from harness.cases.case import load, save
 from harness.versions import noted, versions
 from models import environment
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import forcing
+from harness.judging import forcing
 from harness.numerics.arithmetic import arithmetic
 from models.cells import AttentionCellWrapper
 from models.functions import affine, sigmoid

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.draws import small_sizes
-from harness.strategies import configs
+from harness.cases.draws import small_sizes
+from harness.cases.strategies import configs
 from models import MODELS
 
 SEQ2SEQ = [

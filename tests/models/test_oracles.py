@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import models
-from harness import forcing
-from harness.case import Case
+from harness.cases.case import Case
+from harness.cases.strategies import small_batches
+from harness.judging import forcing
+from harness.judging.verdict import DISAGREE, TEACHER_FORCED, judge
 from harness.numerics.accuracy import Accuracy
 from harness.numerics.arithmetic import arithmetic
 from harness.numerics.balls import BoundedArray, exact
-from harness.strategies import small_batches
-from harness.verdict import DISAGREE, TEACHER_FORCED, judge
 from models import MODELS
 from models.cells import AttentionCellWrapper, BasicRNNCell
 

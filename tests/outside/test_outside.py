@@ -8,12 +8,12 @@ import pytest
 from rnn_extras import everything, gru, lstm, port
 from rnn_extras.hard_sigmoid import hard_sigmoid
 
-from harness.case import load
-from harness.check import Checker
+from harness.cases.case import load
+from harness.cases.random_cases import random_batch
+from harness.judging.check import Checker
+from harness.judging.tally import Tally
+from harness.judging.verdict import AGREE, DISAGREE, UNDECIDED
 from harness.numerics.containment import check_containment
-from harness.random_cases import random_batch
-from harness.tally import Tally
-from harness.verdict import AGREE, DISAGREE, UNDECIDED
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))

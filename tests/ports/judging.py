@@ -2,10 +2,10 @@
 
 import itertools
 
-from harness.check import verdicts_on
-from harness.random_cases import random_batch
-from harness.report import describe
-from harness.verdict import DISAGREE
+from harness.cases.random_cases import random_batch
+from harness.judging.check import verdicts_on
+from harness.judging.verdict import DISAGREE
+from harness.report.describe import describe
 
 
 def batches(models, count, seed=0, computed=lambda config: True):

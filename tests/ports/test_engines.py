@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from judging import batches, blamed, cases_until_blamed, computes
 
-from harness import measure
-from harness.case import Case
+from harness.cases.case import Case
 from harness.errors import UserError
 from harness.numerics.arithmetic import arithmetic
+from harness.quality import measure
 from harness.subjects import Subject
 from harness.subjects.named import subject_named
 

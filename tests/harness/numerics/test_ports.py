@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.forcing import expect, plan_of, side_by_side
+from harness.cases.regimes import REGIMES
+from harness.cases.strategies import small_batches
+from harness.judging.forcing import expect, plan_of, side_by_side
 from harness.numerics.containment import is_in
-from harness.regimes import REGIMES
-from harness.strategies import small_batches
 from models import MODELS
 from models.functions import affine
 from tests.harness.numerics.examples import FLOAT32

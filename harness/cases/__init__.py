@@ -1,0 +1,1 @@
+"""What is tried: cases, the numbers in them, and how they are drawn."""

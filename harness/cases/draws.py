@@ -1,0 +1,162 @@
+"""From bytes to cases: how the numbers of a case are laid out in what is drawn.
+
+The bytes of a small case stand for the largest small case there is; a smaller one takes from each
+array the corner that its sizes leave, block by block. So a byte keeps its place in the network
+while the sizes shrink: dropping a unit drops its row and column everywhere and changes nothing
+else.
+"""
+
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any, Callable, Dict, Sequence, Tuple
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.cases.regimes import REGIMES
+from models import Model
+from models.layout import Field, is_optional, sizes_in
+
+# A row of labels is drawn as a byte that says of what kind it is and which class, and one byte more
+# for each class. Up to the first of these bytes it is one-hot; up to the second it has numbers of
+# the regime, up to the third 0, 1 and -1, of which many are equal; from there on all are 0.
+SOFT, TIED, EMPTY = 224, 248, 252
+
+
+Choose = Callable[[Sequence[Any]], Any]
+
+# A size of 0 is drawn once in so many rounds through the others: without rows, inputs or units
+# there is little to compare.
+_ZERO_EVERY = 6
+
+
+def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
+    """A config with every size from the least that there is to that in `largest`.
+
+    Parameters
+    ----------
+    model : Model
+    largest : dict of str to int
+        :func:`small_sizes` or :func:`large_sizes`.
+    choose : function of a sequence
+        Draws one of its elements; the first is the simplest.
+    """
+    drawn: Dict[str, Any] = {}
+    known = sizes_in(model.Config)
+    for field in fields(model.Config):
+        name = field.name
+        if name not in known:
+            drawn[name] = choose([field.default, not field.default])
+        elif is_optional(model.Config, name) and choose([True, False]):
+            drawn[name] = None
+        else:
+            zero = [0] if known[name].least == 0 else []
+            drawn[name] = choose([*range(1, largest[name] + 1)] * _ZERO_EVERY + zero)
+    for name, size in known.items():
+        # Without what it follows, it is what it must be at least.
+        if drawn[name] is None and size.follows and (drawn[size.follows] or 0) < size.least:
+            if drawn[size.follows] is not None:
+                drawn[name] = size.least
+    return model.Config(**drawn)
+
+
+def small_sizes(model: Model) -> Dict[str, int]:
+    """The largest sizes of a small case.
+
+    Large enough for every boundary (two of anything, more slots than steps, attn_size below and
+    above num_units), small enough to be read.
+    """
+    return {name: size.small for name, size in sizes_in(model.Config).items()}
+
+
+def large_sizes(model: Model) -> Dict[str, int]:
+    """The largest sizes of a large case: the article's, but for the rows."""
+    article = model.article.sizes()
+    return {
+        name: size.large or article.get(name, max(article.values()))
+        for name, size in sizes_in(model.Config).items()
+    }
+
+
+def length_of(model: Model) -> int:
+    """How many bytes a small case of `model` is drawn as."""
+    return sum(grid.size for grid in _grids(model).values())
+
+
+def small_case(model: Model, config: Any, regime: str, scale: float, numbers: bytes) -> Case:
+    """The case that ``length_of(model)`` bytes stand for under `config`."""
+    drawn = np.frombuffer(numbers, np.uint8)
+    arrays = {}
+    for field, places in _places(model, config):
+        if field.name == "labels":
+            arrays[field.name] = _labels(drawn[places], regime)
+        else:
+            arrays[field.name] = _numbers(drawn[places], field, regime, scale)
+    return Case(model, config, arrays)
+
+
+def large_case(random: Any, model: Model, config: Any, regime: str, scale: float) -> Case:
+    """A case of any size, its numbers drawn from `random`, a ``numpy.random.RandomState``."""
+    arrays = {}
+    for field in model.fields(config):
+        shape = field.shape(config)
+        if field.name == "labels":
+            bytes_of = shape[:-1] + (shape[-1] + 1,)
+            arrays[field.name] = _labels(random.randint(0, 256, bytes_of), regime)
+        else:
+            # Divided by the square root of the fan-in, weights of scale 1 neither die nor explode.
+            fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
+            numbers = _numbers(random.randint(0, 256, shape), field, regime, scale)
+            with np.errstate(under="ignore"):
+                arrays[field.name] = numbers / np.float32(np.sqrt(fan_in))
+    return Case(model, config, arrays)
+
+
+def _grids(model: Model) -> Dict[str, np.ndarray]:
+    """For every array of the largest small case, the places of its numbers among the bytes."""
+    largest = model.Config(**small_sizes(model))
+    grids, taken = {}, 0
+    for field in model.fields(largest):
+        shape = field.shape(largest)
+        if field.name == "labels":
+            shape = shape[:-1] + (1 + shape[-1],)
+        size = int(np.prod(shape))
+        grids[field.name] = np.arange(taken, taken + size).reshape(shape)
+        taken += size
+    return grids
+
+
+@lru_cache(maxsize=1024)
+def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
+    """The places of every array of `config`: a corner of each block of the largest one's."""
+    grids, sizes = _grids(model), config.sizes()
+    largest = replace(config, **small_sizes(model))
+    limits = largest.sizes()
+    places = []
+    for field in model.fields(config):
+        kept = []
+        for axis in field.axes:
+            starts = np.cumsum([0] + [limits[part] for part in axis])
+            blocks = [np.arange(start, start + sizes[part]) for start, part in zip(starts, axis)]
+            kept.append(np.concatenate(blocks) if axis else np.array([0]))
+        if field.name == "labels":
+            kept[-1] = np.arange(1 + len(kept[-1]))
+        places.append((field, grids[field.name][np.ix_(*kept)]))
+    return tuple(places)
+
+
+def _numbers(indices: np.ndarray, field: Field, regime: str, scale: float) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        factor = np.float32(1 if field.name == "inputs" else scale)
+        return REGIMES[regime][indices] * factor
+
+
+def _labels(indices: np.ndarray, regime: str) -> np.ndarray:
+    kinds, numbers = indices[..., :1], indices[..., 1:]
+    outputs = numbers.shape[-1]
+    one_hot = kinds % outputs == np.arange(outputs)
+    return np.select(
+        [kinds < SOFT, kinds < TIED, kinds < EMPTY],
+        [one_hot.astype(np.float32), REGIMES[regime][numbers], REGIMES["ties"][numbers]],
+        np.float32(0),
+    ).astype(np.float32)

@@ -1,0 +1,70 @@
+"""Hypothesis strategies for cases.
+
+A small case is drawn as its sizes, a scale and *one* byte string, a large one as its sizes, a seed
+and a few edits (``harness.cases.draws``). Cases come in batches that share a config, because a
+graph costs a hundred times what a case costs once it is there.
+"""
+
+from typing import Any, Dict, List
+
+import numpy as np
+from hypothesis import strategies as st
+
+from harness.cases.case import Case
+from harness.cases.draws import (
+    draw_config,
+    large_case,
+    large_sizes,
+    length_of,
+    small_case,
+    small_sizes,
+)
+from harness.cases.regimes import REGIMES, SCALES
+from models import Model
+
+# Cases to a config, and edits to a large case.
+BATCH = 12
+_EDITS = 8
+
+
+@st.composite
+def configs(draw: Any, model: Model, largest: Dict[str, int]) -> Any:
+    """Configs of `model` with every size from the least that there is to that in `largest`."""
+    return draw_config(model, largest, lambda options: draw(st.sampled_from(options)))
+
+
+@st.composite
+def small_batches(draw: Any, model: Model, regime: str, most: int = BATCH) -> List[Case]:
+    """One to `most` cases that share a config of at most the small sizes."""
+    config = draw(configs(model, small_sizes(model)), label="config")
+    length = length_of(model)
+    networks = st.tuples(st.sampled_from(SCALES), st.binary(min_size=length, max_size=length))
+    return [
+        small_case(model, config, regime, scale, numbers)
+        for scale, numbers in draw(st.lists(networks, min_size=1, max_size=most), label="numbers")
+    ]
+
+
+@st.composite
+def large_batches(draw: Any, model: Model, regime: str) -> List[Case]:
+    """One case of up to the article's sizes."""
+    config = draw(configs(model, large_sizes(model)), label="config")
+    scale = draw(st.sampled_from(SCALES), label="scale")
+    random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed"))
+    case = large_case(random, model, config, regime, scale)
+    names = st.sampled_from(sorted(case.arrays))
+    edits = st.lists(st.tuples(names, st.integers(0, 2**16), st.integers(0, 255)), max_size=_EDITS)
+    for name, place, byte in draw(edits, label="edits"):
+        numbers = case.arrays[name].ravel()
+        if name != "labels" and numbers.size:
+            numbers[place % numbers.size] = REGIMES[regime][byte]
+    return [case]
+
+
+def batches(model: Model, regime: str, large: int = 16) -> st.SearchStrategy:
+    """Cases that share a config, and so a graph: small ones, or in one draw of `large` a large one.
+
+    A graph costs a hundred times what a case costs once it is there.
+    """
+    kinds = [small_batches(model, regime)] * (large - 1) + [large_batches(model, regime)]
+    return st.sampled_from(range(large)).flatmap(kinds.__getitem__)

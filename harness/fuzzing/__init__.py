@@ -1,0 +1,1 @@
+"""Many random cases, in many processes."""

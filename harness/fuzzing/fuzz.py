@@ -1,0 +1,546 @@
+"""Many random cases, in worker processes, until a count or a time is reached.
+
+Batch number k of a seed is the same on every machine. This process hands out the numbers, so the
+same batches are judged by any number of workers; it alone counts, and writes files. A worker judges
+a batch, tells what came of it at once, and is then asked to shrink the failures that are new.
+
+Any process may be ended or stopped at any moment. Should a worker's be ended, its batch is made
+again, its cases are run in a process of their own, the one that ends that is saved, and all others
+are judged. A worker that stays with one case for too long is ended from here.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from multiprocessing.connection import wait
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+import numpy as np
+
+try:
+    from multiprocessing import resource_tracker
+except ImportError:  # Python 3.7
+    from multiprocessing import semaphore_tracker as resource_tracker  # type: ignore
+
+from harness.cases.case import Case, packed
+from harness.cases.random_cases import batch_size, random_batch
+from harness.errors import UserError
+from harness.fuzzing.messages import Channel
+from harness.fuzzing.stop import Stop
+from harness.judging.check import (
+    FAILURES,
+    REPEATED_EVERY,
+    Checker,
+    Failure,
+    Judged,
+    Unsaved,
+    save_failure,
+    verdict_on_ending,
+    way_of_failing,
+)
+from harness.judging.tally import Tally
+from harness.judging.verdict import DISAGREE
+from harness.report.describe import describe
+from harness.report.exhibits import Exhibit, exhibits
+from harness.report.growth import Growth, sampled
+from harness.subjects.alone import first_ending
+from harness.subjects.named import subject_named
+from harness.subjects.orphans import end_with
+from harness.subjects.run import GRACE, HANG, TIMEOUT
+from harness.subjects.subject import Subject, Wrapper
+from harness.versions import versions
+from models import MODELS, Model, register
+
+# Seconds between two looks at the workers, and at whether to stop.
+_LOOKS_EVERY = 0.25
+# Seconds that the end may take: for what the workers are telling, and for figures of a page. After
+# Ctrl-C all is over within five.
+_LISTENS, _DRAWS = 1.0, 2.0
+# So many workers in a row that are ended before they can judge are the last.
+_STARTS = 3
+
+# What a worker is asked to do; START is what it does before.
+_START, _JUDGE, _SHRINK, _EXPLAIN, _SHOW = "start", "judge", "shrink", "explain", "show"
+
+
+class Progress(NamedTuple):
+    """What is known so far.
+
+    ``seconds`` count from when a worker could judge. ``error`` is what ended the run, if that is
+    the user's to mend. ``growths`` and ``exhibits`` are those of a page.
+    """
+
+    tally: Tally
+    failures: List[Failure]
+    seconds: float
+    error: str = ""
+    growths: List[Growth] = []
+    exhibits: List[Exhibit] = []
+
+    @property
+    def cases(self) -> int:
+        """How many cases were judged."""
+        return sum(self.tally.cases.values())
+
+
+def fuzz(
+    models: Tuple[str, ...],
+    seed: int,
+    workers: int,
+    cases: Optional[int] = None,
+    seconds: Optional[float] = None,
+    folder: str = FAILURES,
+    report: Callable[[Progress], None] = lambda progress: None,
+    timeout: float = TIMEOUT,
+    stop: Optional[Stop] = None,
+    page: bool = False,
+    subject: str = "tensorflow",
+) -> Progress:
+    """Judge random cases of `models` until `cases` or `seconds` are reached.
+
+    Parameters
+    ----------
+    models : names in ``models.MODELS``
+    seed : int
+        The cases depend on it alone.
+    workers : int
+        Processes, each with a subject of its own.
+    cases, seconds : optional
+        Where to stop; without either, only `stop` does. These are the cases of as many batches as
+        it takes, the same ones whatever the number of workers.
+    folder : str
+        Where failing cases are saved.
+    report : function of a Progress
+        Called several times a second.
+    timeout : float
+        Seconds that the subject has for each case.
+    stop : Stop, optional
+        Ends the run early; what was found until then is returned.
+    subject : str
+        What is tested: see :func:`harness.subjects.named.subject_named`.
+    page : bool
+        Whether a page is to be made of the result.
+    """
+    stop = stop or Stop()
+    run = _Run(models, seed, folder, timeout, cases, stop, subject)
+    try:
+        for _ in range(workers):
+            run.start()
+        while not (stop.signal or run.is_over(seconds)):
+            run.hand_out()
+            run.listen()
+            report(run.progress())
+        run.hear_the_rest()
+        progress = run.progress()
+        if page:
+            growths, shown = run.show()
+            progress = progress._replace(growths=growths, exhibits=shown)
+        return progress
+    finally:
+        run.end()
+
+
+class _Worker:
+    """A worker's process. Its ``job`` is a kind and what goes with it; None if it waits for one."""
+
+    def __init__(self, task: "_Task") -> None:
+        context = multiprocessing.get_context("spawn")
+        mine, theirs = socket.socketpair()
+        # Nothing that is said to a worker may keep this process waiting for it.
+        mine.settimeout(_LISTENS)
+        self.channel = Channel(mine)
+        # How many cases it has begun, which it counts itself, and since when it is so.
+        self.begun = context.RawValue("L", 0)
+        self.since: Optional[Tuple[int, float]] = None
+        self.job: Any = (_START, None)
+        process: Any = context.Process(target=_work, args=(theirs, self.begun, task), daemon=True)
+        with _without_signals_of_a_terminal():
+            process.start()
+        self.process = process
+        theirs.close()
+
+    def give(self, job: Any) -> None:
+        self.job, self.since = job, None
+        # If it is gone, that will be heard.
+        with contextlib.suppress(OSError):
+            self.channel.send(job)
+
+    def is_at(self, *kinds: str) -> bool:
+        return self.job is not None and self.job[0] in kinds
+
+
+@contextlib.contextmanager
+def _without_signals_of_a_terminal() -> Iterator[None]:
+    """What is started inside is never ended by Ctrl-C, but by this process."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It is started with the first worker, and lets the signals come again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Run:
+    """The workers, and what they have told so far."""
+
+    def __init__(
+        self,
+        models: Tuple[str, ...],
+        seed: int,
+        folder: str,
+        timeout: float,
+        cases: Optional[int] = None,
+        stop: Optional[Stop] = None,
+        subject: str = "tensorflow",
+    ) -> None:
+        self.tally = Tally()
+        self.failures: Dict[str, Failure] = {}
+        self.workers: List[_Worker] = []
+        self.error = ""
+        self._task = _Task(models, seed, timeout, os.getpid(), subject, tuple(MODELS.values()))
+        self._folder, self._limit, self._stop = folder, cases, stop or Stop()
+        self._started: Optional[float] = None
+        self._listening = True
+        self._looked = time.monotonic()
+        # Who shrinks a way of failing; None if that is over.
+        self._owners: Dict[str, Optional[_Worker]] = {}
+        # Jobs that come before the batch `next`. In all batches before that are so many cases that
+        # are judged or will be.
+        self._first: List[Any] = []
+        self._next = self._planned = 0
+        self._unexplained: Set[int] = set()
+        self._failed_starts = 0
+
+    def progress(self) -> Progress:
+        """What is known so far."""
+        seconds = 0.0 if self._started is None else time.monotonic() - self._started
+        return Progress(self.tally, list(self.failures.values()), seconds, self.error)
+
+    def is_over(self, seconds: Optional[float]) -> bool:
+        """Whether so many seconds or all cases are over, or the run cannot go on."""
+        late = seconds is not None and self.progress().seconds >= seconds
+        busy = any(worker.is_at(_JUDGE, _SHRINK, _EXPLAIN) for worker in self.workers)
+        return bool(self.error) or late or not (busy or self._first or self._wants_more())
+
+    def _wants_more(self) -> bool:
+        return self._limit is None or self._planned < self._limit
+
+    def start(self) -> _Worker:
+        """Start a worker."""
+        self.workers.append(_Worker(self._task))
+        return self.workers[-1]
+
+    def hand_out(self) -> None:
+        """Give each worker that waits something to do, if there is anything."""
+        for worker in self.workers:
+            if worker.job is not None:
+                continue
+            if self._first:
+                worker.give(self._first.pop(0))
+            elif self._wants_more():
+                worker.give((_JUDGE, (self._next, [])))
+                self._planned += batch_size(self._task.seed, self._next)
+                self._next += 1
+
+    def listen(self, seconds: float = _LOOKS_EVERY) -> bool:
+        """Hear what the workers say within so many seconds; whether they say anything."""
+        ready = wait([worker.channel.end for worker in self.workers], seconds)
+        for worker in [each for each in self.workers if each.channel.end in ready]:
+            messages = worker.channel.read()
+            for kind, content in messages or ():
+                getattr(self, "_" + kind)(worker, content)
+            if messages is None:
+                self._gone(worker)
+        self.end_idle()
+        return bool(ready)
+
+    def hear_the_rest(self) -> None:
+        """Hear what the workers have said by now: this process itself may have been stopped."""
+        self._listening = False
+        until = time.monotonic() + _LISTENS
+        while time.monotonic() < until:
+            unfinished = any(worker.channel.waits for worker in self.workers)
+            if not (self.listen(_LISTENS / 10 if unfinished else 0) or unfinished):
+                break
+
+    def end_idle(self) -> None:
+        """End the workers that have been at one case for too long; they are then heard to be gone.
+
+        Before its first case, a worker takes the time that it needs to import TensorFlow. If nobody
+        looked for long, all were stopped, as by Ctrl-Z, and their time begins anew; a shorter pause
+        is within GRACE.
+        """
+        now = time.monotonic()
+        paused = now - self._looked > _LOOKS_EVERY + GRACE / 2
+        self._looked = now
+        for worker in self.workers:
+            begun = worker.begun.value
+            count, since = worker.since or (begun, now)
+            if paused or begun != count or not begun or not worker.is_at(_JUDGE, _SHRINK):
+                worker.since = begun, now
+            elif now - since > self._task.timeout + GRACE:
+                worker.process.kill()
+            else:
+                worker.since = count, since
+
+    def show(self) -> Tuple[List[Growth], List[Exhibit]]:
+        """Growths and exhibits for a page, by a worker, since those have TensorFlow.
+
+        There are no growths if the run was asked to end, and failures are in words alone if there
+        is no worker to draw them, or no time to.
+        """
+        failures = list(self.failures.values())
+        painter = next((worker for worker in self.workers if worker.job is None), None)
+        painter = painter or next((each for each in self.workers if each.is_at(_JUDGE)), None)
+        if painter is None and self._started is not None and not (self.error or self._stop.signal):
+            painter = self.start()
+        if painter:
+            painter.give((_SHOW, (failures, not self._stop.signal)))
+        # The others would only take its time.
+        self._end([worker for worker in self.workers if worker is not painter])
+        began, asked = time.monotonic(), None
+        while painter:
+            now = time.monotonic()
+            if self._stop.signal:
+                asked = asked or now
+            if now - began > self._task.timeout + GRACE or (asked and now - asked > _DRAWS):
+                break
+            if not wait([painter.channel.end], _LOOKS_EVERY):
+                continue
+            messages = painter.channel.read()
+            if messages is None:
+                break
+            # What it had yet to say before came too late.
+            drawn = [content for kind, content in messages if kind == "drawn"]
+            if drawn:
+                return drawn[0]
+        return [], exhibits(failures, None)
+
+    def end(self) -> None:
+        """End all workers."""
+        self._end(list(self.workers))
+
+    def _end(self, workers: List[_Worker]) -> None:
+        for worker in workers:
+            self.workers.remove(worker)
+            worker.channel.close()
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+
+    # What a worker says: each method is called for the message of its name.
+
+    def _ready(self, worker: _Worker, _: None) -> None:
+        if self._started is None:
+            self._started = time.monotonic()
+        self._failed_starts = 0
+        if worker.is_at(_START):
+            worker.job = None
+
+    def _unable(self, worker: _Worker, error: str) -> None:
+        self.error = error
+
+    def _judged(self, worker: _Worker, content: Any) -> None:
+        tally, failing = content
+        self.tally.add_dict(tally)
+        new = [each for each in failing if each.way not in self._owners]
+        for each in new:
+            self._owners[each.way] = worker
+            self.failures[each.way] = save_failure(self._folder, each)
+        worker.job = None
+        if new and self._listening:
+            worker.give((_SHRINK, [each.way for each in new]))
+
+    def _smaller(self, worker: _Worker, content: Any) -> None:
+        asked, failing = content
+        if failing.way != asked and asked in self.failures:
+            # It is not what it seemed to be.
+            with contextlib.suppress(OSError):
+                os.unlink(self.failures.pop(asked).path)
+        if self._owners.setdefault(failing.way, worker) is worker:
+            before = self.failures.get(failing.way)
+            self.failures[failing.way] = save_failure(self._folder, failing, before)
+            if failing.final:
+                self._owners[failing.way] = None
+
+    def _shrunk(self, worker: _Worker, _: None) -> None:
+        worker.job = None
+
+    def _explained(self, worker: _Worker, content: Any) -> None:
+        number, skip, name = worker.job[1]
+        worker.job = None
+        if content is not None:
+            place, failing = content
+            self.tally.cases[DISAGREE] += 1
+            self._first.append((_JUDGE, (number, skip + [place])))
+            if failing.way not in self._owners:
+                self._owners[failing.way] = None
+                self.failures[failing.way] = save_failure(self._folder, failing)
+            return
+        said = "in batch {} of seed {}, by none of its cases run alone; {}"
+        if number in self._unexplained:
+            self._planned -= batch_size(self._task.seed, number) - len(skip)
+            then = "ended again, the batch was not counted"
+        else:
+            self._unexplained.add(number)
+            self._first.append((_JUDGE, (number, skip)))
+            then = "the batch is judged again"
+        self._tell_end(name, said.format(number, self._task.seed, then))
+
+    def _gone(self, worker: _Worker) -> None:
+        """A worker's process has come to an end: find out why, and start another."""
+        self.workers.remove(worker)
+        worker.channel.close()
+        worker.process.join()
+        # Those who asked for the end may have ended it, too.
+        if not self._listening or self.error or self._stop.signal:
+            return
+        if worker.process.exitcode >= 0:
+            self.error = "A worker of the fuzzer failed; its error stands above."
+            return
+        name = signal.Signals(-worker.process.exitcode).name
+        if worker.is_at(_JUDGE):
+            self._first.append((_EXPLAIN, (*worker.job[1], name)))
+        elif worker.is_at(_EXPLAIN):
+            self._first.append(worker.job)
+        elif worker.is_at(_SHRINK):
+            self._tell_end(name, "while it shrank {}".format(", ".join(worker.job[1])))
+        elif worker.is_at(_START):
+            self._tell_end(name, "before its first batch")
+            self._failed_starts += 1
+            if self._failed_starts == _STARTS:
+                said = "{} workers in a row were ended by {} before they could judge anything."
+                self.error = said.format(_STARTS, name)
+                return
+        else:
+            self._tell_end(name, "between two batches")
+        self.start()
+
+    def _tell_end(self, name: str, where: str) -> None:
+        way = "worker-ended-by-{}".format(name)
+        said = "{}: a worker was ended {}".format(way, where)
+        before = self.failures.get(way)
+        report = "{}\n{}".format(before.report, said) if before else said
+        self.failures[way] = Failure(way, "", report)
+
+
+class _Task(NamedTuple):
+    """What all workers are to do, by the names of models and subject; and all models known."""
+
+    models: Tuple[str, ...]
+    seed: int
+    timeout: float
+    parent: int
+    subject: str
+    known: Tuple[Model, ...]
+
+    def batch(self, number: int, skip: List[int]) -> List[Case]:
+        """The cases of a batch, but for those in the places `skip`."""
+        cases = random_batch(self.models[number % len(self.models)], self.seed, number)
+        return [case for place, case in enumerate(cases) if place not in skip]
+
+
+class _Counted(Wrapper):
+    """A subject that counts the cases that it begins, for another process to see."""
+
+    def __init__(self, subject: Subject, begun: Any) -> None:
+        super().__init__(subject)
+        self._begun = begun
+
+    def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
+        """As the subject does."""
+        self._begun.value += 1
+        return self._subject(case)
+
+
+def _work(end: socket.socket, begun: Any, task: _Task) -> None:
+    """A worker: do what the parent asks for until it is gone."""
+    end_with(task.parent)
+    channel = Channel(end)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        try:
+            for model in task.known:
+                register(model)
+            subject = subject_named(task.subject, task.timeout)
+            hands = _Hands(channel, _Counted(subject, begun), task)
+            channel.send(("ready", None))
+            for messages in iter(channel.read, None):
+                for kind, content in messages:
+                    getattr(hands, kind)(content)
+        except UserError as error:
+            channel.send(("unable", str(error)))
+
+
+class _Hands:
+    """What a worker does: each method is called for the job of its name."""
+
+    def __init__(self, channel: Channel, subject: Subject, task: _Task) -> None:
+        self._channel, self._subject, self._task = channel, subject, task
+        self._tally = Tally()
+        self._check = Checker(subject, self._tally, timeout=task.timeout)
+        self._told: Dict[str, Judged] = {}
+
+    def judge(self, content: Any) -> None:
+        number, skip = content
+        cases = self._task.batch(number, skip)
+        self._tally.clear()
+        _, disagree = self._check.count(cases, _repeated(number, len(cases)))
+        new = []
+        for judged in disagree:
+            way = way_of_failing(judged.case, judged.verdict)
+            if way not in self._told:
+                self._told[way] = judged
+                new.append(self._check.unfinished(judged))
+        self._channel.send(("judged", (self._tally.as_dict(), new)))
+
+    def shrink(self, ways: List[str]) -> None:
+        for way in ways:
+
+            def tell(failing: Unsaved, way: str = way) -> None:
+                self._channel.send(("smaller", (way, failing)))
+
+            self._check.investigate(self._told[way], tell)
+        self._channel.send(("shrunk", None))
+
+    def explain(self, content: Any) -> None:
+        number, skip, _ = content
+        cases, timeout = self._task.batch(number, []), self._task.timeout
+        places = [place for place in range(len(cases)) if place not in skip]
+        try:
+            tried = [cases[place] for place in places]
+            ending = first_ending(tried, timeout, self._task.subject)
+        except (OSError, UserError):  # As if nothing were to be found: there is no room to try.
+            ending = None
+        found = None
+        if ending:
+            place = next(place for place in places if cases[place] is ending.case)
+            found = place, _ended(ending.case, ending.signal, timeout, self._task.subject)
+        self._channel.send(("explained", found))
+
+    def show(self, content: Any) -> None:
+        failures, all_figures = content
+        growths = sampled(self._subject, list(self._task.models)) if all_figures else []
+        self._channel.send(("drawn", (growths, exhibits(failures, self._subject))))
+
+
+def _repeated(number: int, size: int) -> List[int]:
+    """The places of a batch's cases that are run a second time, of many batches one in so many."""
+    every = max(1, REPEATED_EVERY // max(size, 1))
+    return [number // every % size] if size and number % every == 0 else []
+
+
+def _ended(case: Case, name: str, timeout: float, subject: str) -> Unsaved:
+    """A case on which a subject ended a process or hung."""
+    way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
+    verdict = verdict_on_ending(case, name, (), timeout)
+    notes = dict(versions(), verdict=verdict.error, ended_by=name)
+    why = "not shrunk: rnndiff minimize does that in processes of its own"
+    report = "{}: {}\n{}".format(case, verdict.error, describe(case, verdict))
+    return Unsaved(way, packed(case, notes=notes), report, why, True, subject)

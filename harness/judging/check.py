@@ -1,0 +1,523 @@
+"""Run cases on a subject, judge them, and shrink and keep those that fail."""
+
+import contextlib
+import os
+import re
+import uuid
+from collections import OrderedDict
+from itertools import count
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from harness.cases.case import Case, SavedCase, holds, packed
+from harness.errors import SubjectError, UserError
+from harness.files import write_new, written_whole
+from harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
+from harness.judging.tally import Tally
+from harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
+from harness.numerics.arithmetic import Arithmetic
+from harness.report.describe import describe
+from harness.shrinking.shrink import Shrinker
+from harness.shrinking.simplicity import fingerprint, simpler
+from harness.shrinking.smallest import random_cases
+from harness.subjects import Subject
+from harness.subjects.alone import ended_by
+from harness.subjects.run import (
+    HANG,
+    NOT_REPEATABLE,
+    TIMEOUT,
+    Outcome,
+    Running,
+    ended,
+    not_repeatable,
+    run,
+)
+from harness.versions import versions
+
+FAILURES = os.path.join(".rnndiff", "failures")
+EVALUATIONS = 500
+TENSORFLOW = "TensorFlow"
+# One case in so many is run a second time.
+REPEATED_EVERY = 64
+# Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
+HANGS = 20
+_ONCE = (
+    "not shrunk: {}, once; run again, the case did not do so "
+    "(a busy machine, a pause or the lack of memory may have been the cause)"
+)
+_NOT_AGAIN = "not shrunk: run again, it did not fail in this way"
+_UNFINISHED = "not shrunk to the end"
+_SIMPLER = "\n\na simpler case that fails in the same way:\n\n"
+# Failing cases that are remembered: more than Hypothesis comes back to.
+_REMEMBERED = 4096
+
+
+class Failure(NamedTuple):
+    """A case that fails: its way of failing, its file, and a report to be read.
+
+    The path is empty if the file could not be written. What keeps a case from being ``shrunk``
+    stands in the report.
+    """
+
+    way: str
+    path: str
+    report: str
+    shrunk: bool = True
+
+
+class Unsaved(NamedTuple):
+    """A case that fails and is in no file yet.
+
+    ``content`` are the bytes of its file, ``report`` describes it. ``why`` says why it is not
+    shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``subject`` is the
+    name of what it failed on, "" if it has none for a command line.
+    """
+
+    way: str
+    content: bytes
+    report: str
+    why: str
+    final: bool
+    subject: str
+
+
+def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
+    """Save a failing case, in a folder where other runs may be saving theirs.
+
+    A final one gets the first of the names WAY.npz, WAY-2.npz, ... that no other case has; a file
+    that is there is never changed, and one of this case and this trace serves as well. Until then
+    it has a file of its own, WAY-unshrunk-*.npz, which is written anew as the case shrinks.
+
+    Parameters
+    ----------
+    folder : str
+    failing : Unsaved
+    before : Failure, optional
+        What was saved of this failure so far, none of it final; it is replaced.
+
+    Returns
+    -------
+    Failure
+        Says all that there is to say of the case, even if it cannot be saved.
+    """
+    path = before.path if before else ""
+    try:
+        saved = _save(folder, failing, path)
+    except UserError as error:
+        # A full disk is no reason to lose what stands in the report.
+        said = "{}\n\nnot saved: {}".format(failing.report, error)
+        if before and path:
+            said = before.report.partition(_SIMPLER)[0] + _SIMPLER + said
+        return Failure(failing.way, path, _lines(said, failing.why), not (path or failing.why))
+    if path and path != saved:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    said = "{}\n\nsaved as {}".format(failing.report, saved)
+    if failing.subject:
+        other = "" if failing.subject == "tensorflow" else " --subject " + failing.subject
+        said = "{}; run it again: rnndiff replay {}{}".format(said, saved, other)
+    return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
+
+
+def _lines(*texts: str) -> str:
+    return "\n".join(filter(None, texts))
+
+
+def _save(folder: str, failing: Unsaved, path: str) -> str:
+    if failing.final:
+        names = (failing.way if n == 1 else "{}-{}".format(failing.way, n) for n in count(1))
+        paths = (os.path.join(folder, name + ".npz") for name in names)
+        content = failing.content
+        return next(p for p in paths if write_new(p, content) or holds(p, content))
+    name = "{}-unshrunk-{}.npz".format(failing.way, uuid.uuid4().hex[:8])
+    path = path or os.path.join(folder, name)
+    with written_whole(path) as file:
+        file.write(failing.content)
+    return path
+
+
+class Checked(NamedTuple):
+    """What is to be said of some cases: the largest ratio of error to bound, and the failures.
+
+    The ratio is teacher-forced, and of the cases that agree or are undecided.
+    """
+
+    worst: float
+    failures: List[Failure]
+
+
+class Judged(NamedTuple):
+    """A case, what came of it on the subject, and the verdict on that."""
+
+    case: Case
+    outcome: Outcome
+    verdict: Verdict
+
+    @property
+    def trace(self) -> Mapping[str, np.ndarray]:
+        """The subject's trace; empty if it is none that could be judged."""
+        return {} if self.verdict.error else self.outcome.trace or {}
+
+
+def verdicts_on(
+    subject: Subject, cases: Sequence[Case], timeout: float = TIMEOUT, repeated: Sequence[int] = ()
+) -> Tuple[List[StackVerdict], List[Judged]]:
+    """The verdicts on many cases: on those that agree or are undecided in stacks, then the others.
+
+    They are those of :func:`verdict_on`, at a fraction of the time for cases of one config.
+
+    Parameters
+    ----------
+    subject : Subject
+    cases : list of Case
+    timeout : float
+        Seconds that the subject has for each.
+    repeated : list of int
+        The places of cases that are run a second time, after all others.
+    """
+    with Running(subject, timeout) as running:
+        outcomes = [running(case) for case in cases]
+        for place in repeated if subject.repeatable else ():
+            other = not_repeatable(outcomes[place], running(cases[place]))
+            outcomes[place] = other or outcomes[place]
+    stacks, others, ran = [], [], OrderedDict()
+    for case, outcome in zip(cases, outcomes):
+        if outcome.trace is None:
+            others.append(Judged(case, outcome, _verdict(subject, case, outcome, subject.known)))
+        else:
+            ran.setdefault((case.model.name, case.config), []).append((case, outcome))
+    for pairs in ran.values():
+        together = [case for case, _ in pairs]
+        try:
+            traces = [outcome.trace for _, outcome in pairs]
+            judged = judge_stacks(together, traces, _stated(subject, together[0]))
+        except SubjectError:
+            others.extend(
+                Judged(case, outcome, _verdict(subject, case, outcome, subject.known))
+                for case, outcome in pairs
+            )
+            continue
+        for stack in judged:
+            wrong = stack.disagree()
+            stacks.append(stack.only(~wrong))
+            for place in np.flatnonzero(wrong):
+                case, trace = stack.cases[place], stack.trace(place)
+                verdict = _excused(subject, case, stack.verdict(place), trace, subject.known)
+                others.append(Judged(case, Outcome(trace), verdict))
+    return stacks, others
+
+
+def verdict_on(
+    subject: Subject,
+    case: Case,
+    timeout: float = TIMEOUT,
+    known: Optional[Tuple[Entry, ...]] = None,
+) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
+    """The verdict on a case, and the subject's trace.
+
+    What is excused are the divergences in `known`, by default those that are known of the subject.
+    """
+    judged = _judged(subject, case, timeout, known)
+    return judged.verdict, judged.trace
+
+
+def verdict_on_ending(
+    case: Case, name: str, known: Tuple[Entry, ...] = (), timeout: float = TIMEOUT
+) -> Verdict:
+    """The verdict on a case that ended a process by the signal `name`, or hung ("Hang")."""
+    outcome = ended(name, timeout)
+    if outcome.signal:
+        return excuse_ending(case, outcome.signal, known)
+    return excuse_error(case, outcome.error, known)
+
+
+def _judged(
+    subject: Subject,
+    case: Case,
+    timeout: float,
+    known: Optional[Tuple[Entry, ...]] = None,
+) -> Judged:
+    outcome = run(subject, case, timeout)
+    known = subject.known if known is None else known
+    return Judged(case, outcome, _verdict(subject, case, outcome, known))
+
+
+def _verdict(subject: Subject, case: Case, outcome: Outcome, known: Tuple[Entry, ...]) -> Verdict:
+    """The verdict on what came of a case, whatever that is."""
+    if outcome.signal:
+        return excuse_ending(case, outcome.signal, known)
+    if outcome.trace is None:
+        return excuse_error(case, outcome.error, known)
+    try:
+        verdict = judge(case, outcome.trace, _stated(subject, case))
+    except SubjectError as error:
+        return excuse_error(case, str(error), known)
+    return _excused(subject, case, verdict, outcome.trace, known)
+
+
+def _stated(subject: Subject, case: Case) -> Arithmetic:
+    """The arithmetic that the subject states; a SubjectError if it does not come to that."""
+    try:
+        stated = subject.arithmetic(case)
+    except (SubjectError, UserError):
+        raise
+    except Exception as error:
+        raise SubjectError("{}: {}, in stating its arithmetic".format(type(error).__name__, error))
+    if not isinstance(stated, Arithmetic):
+        raise SubjectError("WrongArithmetic: it states {!r}".format(stated))
+    return stated
+
+
+def _excused(
+    subject: Subject,
+    case: Case,
+    verdict: Verdict,
+    trace: Mapping[str, np.ndarray],
+    known: Tuple[Entry, ...],
+) -> Verdict:
+    """The verdict with known divergences excused."""
+    verdict = excuse(verdict, case, trace, known)
+    for entry in rewrites(case, known) if verdict.status == DISAGREE else ():
+        other = entry.computes(case)
+        on_other = judge(other, trace, _stated(subject, case))
+        on_other = excuse(on_other, other, trace, known)
+        if on_other.status != DISAGREE:
+            return on_other._replace(known=on_other.known + (entry.name,))
+    return verdict
+
+
+def _said_by(subject: Subject, name: str) -> str:
+    """The label or the premise of a subject; the type of the error if it raises one."""
+    try:
+        return str(getattr(subject, name))
+    except UserError:
+        raise
+    except Exception as error:
+        return "{}, in stating its {}".format(type(error).__name__, name)
+
+
+def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT) -> Optional[str]:
+    """The signal by which a saved case ends the process, if it is known to, or did so before.
+
+    "Hang" if it does not come to an end.
+    """
+    signal = subject.ended_by(saved.case)
+    if signal or not (saved.notes.get("ended_by") and subject.name):
+        return signal
+    return ended_by(saved.case, timeout, subject.name)
+
+
+def way_of_failing(case: Case, verdict: Verdict) -> str:
+    """One name for each way of failing: model, array and run, or the error's type."""
+    wrong = verdict.first_wrong()
+    way = "{}-{}".format(wrong.name, wrong.run) if wrong else verdict.error.partition(":")[0]
+    return "{}-{}".format(case.model.name, re.sub(r"[^\w.-]+", "-", way))
+
+
+def fails(subject: Subject, way: str, case: Case, timeout: float = TIMEOUT) -> bool:
+    """Whether the subject fails on a case, and in that way."""
+    return _failed(_judged(subject, case, timeout), way)
+
+
+def _failed(judged: Judged, way: str) -> bool:
+    disagrees = judged.verdict.status == DISAGREE
+    return disagrees and way_of_failing(judged.case, judged.verdict) == way
+
+
+def difference_between_calls(
+    subject: Subject, case: Case, timeout: float = TIMEOUT
+) -> Optional[Outcome]:
+    """The outcome "NotRepeatable" if it matters what a subject was called with before, or None.
+
+    On fresh subjects the case is run first, a second time, and after another case.
+    """
+    used = subject.fresh()
+    first, second = run(used, case, timeout), run(used, case, timeout)
+    other = subject.fresh()
+    run(other, next(random_cases(case.model, case.config)), timeout)
+    third = run(other, case, timeout)
+    return not_repeatable(first, second) or not_repeatable(first, third)
+
+
+class Checker:
+    """Checks cases on one subject, counts them, shrinks and saves those that fail.
+
+    Parameters
+    ----------
+    subject : Subject
+    tally : Tally
+        Where the cases are counted; those that shrinking tries are not.
+    folder : str
+        Where failing cases are saved, one for each way of failing; see :func:`save_failure`.
+    evaluations : int
+        How many cases shrinking may try.
+    found : function of a Failure
+        Called with each new failure as it is saved: before it is shrunk, as it becomes smaller, and
+        at last.
+    timeout : float
+        Seconds that the subject has for each case.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        tally: Tally,
+        folder: str = FAILURES,
+        evaluations: int = EVALUATIONS,
+        found: Callable[[Failure], None] = lambda failure: None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._subject = subject
+        self._tally = tally
+        self._folder = folder
+        self._evaluations = evaluations
+        self._found = found
+        self._timeout = timeout
+        self._seen: Dict[str, Failure] = {}
+        self._failing: OrderedDict[bytes, Failure] = OrderedDict()
+        self._until_repeated = self._repeated = 0
+
+    def __call__(self, cases: Sequence[Case]) -> Checked:
+        """Check cases, and count them.
+
+        One that disagrees is shrunk to the smallest case that fails in the same way; a second such
+        case is not shrunk again. A case that failed before, as when Hypothesis comes back to it, is
+        the same failure again, and is neither run nor counted.
+        """
+        failures, new = [], []
+        for case in cases:
+            failure = self._failing.get(fingerprint(case)) if self._failing else None
+            (failures if failure else new).append(failure or case)
+        repeated = []
+        if new and self._until_repeated <= 0:
+            # Another place each time: a subject may treat the first of a batch in a way of its own.
+            repeated.append(self._repeated % len(new))
+            self._repeated += 1
+        self._until_repeated = (REPEATED_EVERY if repeated else self._until_repeated) - len(new)
+        worst, disagree = self.count(new, repeated)
+        for judged in disagree:
+            failures.append(self._failure(judged))
+            self._failing[fingerprint(judged.case)] = failures[-1]
+            if len(self._failing) > _REMEMBERED:
+                self._failing.popitem(last=False)
+        return Checked(worst, failures)
+
+    def count(self, cases: Sequence[Case], repeated: Sequence[int]) -> Tuple[float, List[Judged]]:
+        """Judge and count cases, no more: the largest ratio, and those that disagree."""
+        self._tally.premise = _said_by(self._subject, "premise")
+        stacks, others = verdicts_on(self._subject, cases, self._timeout, repeated)
+        for stack in stacks:
+            self._tally.add_stack(stack)
+        for judged in others:
+            self._tally.add(judged.case, judged.verdict)
+        worst = max([stack.largest() for stack in stacks], default=0.0)
+        return worst, [judged for judged in others if judged.verdict.status == DISAGREE]
+
+    def _failure(self, judged: Judged) -> Failure:
+        """The failure that a case is one of, shrunk if it is the first one."""
+        way = way_of_failing(judged.case, judged.verdict)
+        if way in self._seen:
+            return self._seen[way]
+        judged, why = self._again(judged)
+        way = way_of_failing(judged.case, judged.verdict)
+        if way in self._seen:
+            return self._seen[way]
+
+        def tell(failing: Unsaved) -> None:
+            self._seen[way] = save_failure(self._folder, failing, self._seen.get(way))
+            self._found(self._seen[way])
+
+        self._shrink(judged, why, tell)
+        return self._seen[way]
+
+    def investigate(self, judged: Judged, tell: Callable[[Unsaved], None]) -> None:
+        """Shrink a case that disagrees; tell of it, of what it becomes, at last of the smallest.
+
+        What is told may fail in another way than the case seemed to: it may be that the subject
+        computes something else in a second call.
+        """
+        self._shrink(*self._again(judged), tell)
+
+    def unfinished(self, judged: Judged) -> Unsaved:
+        """A case that disagrees, as it is before it is shrunk."""
+        return self._unsaved(judged, _UNFINISHED, final=False)
+
+    def _again(self, judged: Judged) -> Tuple[Judged, str]:
+        """What came of a failing case on a fresh subject, and why it is not to be shrunk, if so."""
+        kind = judged.outcome.kind
+        if kind == NOT_REPEATABLE:
+            return judged, ""
+        # Not one that depends on the cases before it: that is another failure.
+        try:
+            again = self._afresh(judged.case)
+        except UserError as error:
+            return judged, "not shrunk: {}".format(error)
+        other = not_repeatable(judged.outcome, again.outcome)
+        if other and self._subject.repeatable:
+            return Judged(judged.case, other, Verdict([], error=other.error)), ""
+        if _failed(again, way_of_failing(judged.case, judged.verdict)):
+            return again, ""
+        return judged, _ONCE.format(kind) if judged.outcome.signal or kind == HANG else _NOT_AGAIN
+
+    def _afresh(self, case: Case) -> Judged:
+        return _judged(self._subject.fresh(), case, self._timeout)
+
+    def _differing(self, case: Case) -> Judged:
+        outcome = difference_between_calls(self._subject, case, self._timeout) or Outcome()
+        return Judged(case, outcome, Verdict([], error=outcome.error))
+
+    def _shrink(self, judged: Judged, why: str, tell: Callable[[Unsaved], None]) -> None:
+        if why:
+            tell(self._unsaved(judged, why, final=True))
+            return
+        # Shrinking may be killed: what it starts from is kept first.
+        tell(self.unfinished(judged))
+        way, hangs = way_of_failing(judged.case, judged.verdict), judged.outcome.kind == HANG
+        timeout = self._timeout / HANGS if hangs else self._timeout
+        evaluations = min(self._evaluations, HANGS) if hangs else self._evaluations
+        differs = judged.outcome.kind == NOT_REPEATABLE
+        best = judged.case
+
+        def still_fails(case: Case) -> bool:
+            nonlocal best
+            if differs:
+                one = self._differing(case)
+                if not one.outcome.kind:
+                    return False
+            else:
+                one = _judged(self._subject, case, timeout)
+                fresh = self._subject.fresh() if _failed(one, way) else None
+                if not fresh or not (fresh is self._subject or fails(fresh, way, case, timeout)):
+                    return False
+            # A hang that had little time may be none.
+            if not hangs and simpler(case, best):
+                best = case
+                tell(self.unfinished(one))
+            return True
+
+        try:
+            smallest = Shrinker(judged.case, still_fails, evaluations).run()
+            again = judged
+            if smallest is not judged.case:
+                again = self._differing(smallest) if differs else self._afresh(smallest)
+        except UserError as error:
+            tell(self._unsaved(judged, "not shrunk: {}".format(error), final=True))
+            return
+        failed = again is judged or _failed(again, way)
+        tell(self._unsaved(again if failed else judged, "" if failed else _NOT_AGAIN, final=True))
+
+    def _unsaved(self, judged: Judged, why: str, final: bool) -> Unsaved:
+        case, verdict = judged.case, judged.verdict
+        premise, label = (_said_by(self._subject, name) for name in ("premise", "label"))
+        notes = dict(versions(), premise=premise, subject=label, verdict=verdict.summary())
+        if why:
+            notes["shrunk"] = why
+        return Unsaved(
+            way_of_failing(case, verdict),
+            packed(case, judged.trace, notes),
+            describe(case, verdict),
+            why,
+            final,
+            self._subject.name,
+        )

@@ -1,0 +1,1 @@
+"""Whether the tester is good: planted mistakes, speed, the accuracy of functions."""

@@ -1,0 +1,1 @@
+"""How it is shown: in words, matrices, figures and pages."""

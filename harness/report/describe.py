@@ -1,0 +1,126 @@
+"""A failing case in words and small matrices."""
+
+from itertools import zip_longest
+from typing import Any, Iterator, Mapping, Tuple
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.judging.verdict import ArrayVerdict, Verdict
+from harness.numerics.accuracy import ulp_of
+from harness.report.undecided import why_undecided
+
+_ROWS = 12
+_WIDTH = 132
+
+
+def describe(case: Case, verdict: Verdict) -> str:
+    """The case, and the first element that disagrees, to be read by a person."""
+    return "\n".join(_lines(case, verdict))
+
+
+def _lines(case: Case, verdict: Verdict) -> Iterator[str]:
+    wrong = verdict.first_wrong()
+    if wrong is None:
+        yield "{}: {}".format(case.model.name, verdict.summary())
+        yield from why_undecided(case, verdict)
+    else:
+        yield "{} {}: {}".format(case.model.name, case.config, verdict.summary())
+        yield from _disagreement(case, verdict, wrong)
+    yield ""
+    for name, array in case.arrays.items():
+        yield "{} {} =".format(name, list(array.shape))
+        yield matrix(array)
+
+
+def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator[str]:
+    index = wrong.first_wrong()
+    actual, expected = wrong.actual[index], wrong.expected[index]
+    place = case.model.place(case.config, wrong.name, index)
+    yield "first in {}, {}:".format(place, wrong.run)
+    if wrong.name == "predictions":
+        yield "    " + other_class(verdict, wrong, index)
+    else:
+        bound = float(wrong.bound[index])
+        yield "    subject {}, oracle {} +- {}".format(
+            _number(actual), _number(expected), _with_ulp(bound, expected, actual.dtype)
+        )
+        yield "    " + _difference(actual, expected)
+    yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
+    yield _side_by_side(
+        {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)}
+    )
+
+
+def other_class(verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
+    """Why the class at an index of the predictions is not the arg max of the subject's scores."""
+    actual, expected = int(wrong.actual[index]), int(wrong.expected[index])
+    scores = next(array.actual for array in verdict.arrays if array.name == "scores")[index]
+    if not 0 <= actual < len(scores):
+        why = "there are {} classes".format(len(scores))
+    elif np.isnan(scores).any():
+        why = "a score is NaN"
+    elif scores[actual] == scores[expected]:
+        why = "the scores tie"
+    elif scores[actual] < scores[expected]:
+        why = "its score is lower"
+    else:
+        why = "its score is higher than the oracle's arg max allows"
+    return "class {}, not {}: {}".format(actual, expected, why)
+
+
+def _marks(wrong: ArrayVerdict) -> np.ndarray:
+    return np.where(wrong.wrong, "x", ".")
+
+
+def _side_by_side(arrays: Mapping[str, np.ndarray]) -> str:
+    """Arrays of one shape as columns under their titles; wide ones one below the other."""
+    blocks = []
+    for title, array in arrays.items():
+        lines = ["    " + title] + matrix(array).replace("'", "").splitlines()
+        width = max(map(len, lines))
+        blocks.append([line.ljust(width) for line in lines])
+    if sum(len(block[0]) for block in blocks) > _WIDTH:
+        return "\n".join(line.rstrip() for block in blocks for line in block)
+    # Numbers of many digits may break a row in one column and not in another.
+    rows = zip_longest(*blocks, fillvalue="")
+    return "\n".join("".join(row).rstrip() for row in rows)
+
+
+def _difference(actual: Any, expected: Any) -> str:
+    if actual == expected:
+        return "the sign of the zero differs"
+    if not (np.isfinite(actual) and np.isfinite(expected)):
+        return "NaN and infinities must be the same"
+    distance = abs(float(actual) - float(expected))
+    return "difference {}".format(_with_ulp(distance, expected, actual.dtype))
+
+
+def _with_ulp(distance: float, expected: Any, dtype: Any) -> str:
+    counted = ulps(distance, expected, dtype)
+    return "{:.3g} ({} ULP)".format(distance, counted) if counted else "{:.3g}".format(distance)
+
+
+def ulps(distance: float, expected: Any, dtype: Any) -> str:
+    """A distance in ULP of what is expected; empty if it is 0, infinite, or 0 is expected.
+
+    An ULP of 0 is the smallest subnormal, in which nobody counts.
+    """
+    if not distance or not np.isfinite(distance) or not expected or not np.isfinite(expected):
+        return ""
+    return "{:.3g}".format(distance / float(ulp_of(expected, dtype)))
+
+
+def _number(value: Any) -> str:
+    return "{:.9g}".format(float(value))
+
+
+def matrix(array: np.ndarray) -> str:
+    """The array, indented; a large one abridged."""
+    text = np.array2string(
+        np.asarray(array), precision=9, threshold=400, max_line_width=96, floatmode="maxprec"
+    )
+    lines = text.splitlines()
+    if len(lines) > 4 * _ROWS:
+        lines = lines[: 2 * _ROWS] + ["..."] + lines[-2 * _ROWS :]
+    return "\n".join("    " + line for line in lines)

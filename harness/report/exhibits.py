@@ -1,0 +1,133 @@
+"""Failures as a page shows them: in words, in heat maps and as a script."""
+
+from typing import Dict, Iterable, List, NamedTuple, Optional
+
+import numpy as np
+
+from harness.cases.case import Case, load
+from harness.errors import UserError
+from harness.judging.check import TENSORFLOW, Failure
+from harness.judging.excuses import excuse
+from harness.judging.verdict import ArrayVerdict, Verdict, judge
+from harness.report.describe import other_class, ulps
+from harness.report.heatmaps import HeatMap, heat_map, largest
+from harness.subjects import Subject
+from harness.subjects.tensorflow.repro import Finding, script
+from harness.versions import noted
+
+# A script of more numbers than this is read by nobody.
+_NUMBERS = 20000
+
+
+class Exhibit(NamedTuple):
+    """A failure to be shown.
+
+    ``text`` is the whole report, ``first`` what is to be said of the first wrong element;
+    ``compared`` are the array that disagrees, of the subject and of the oracle, and the difference;
+    ``given`` are parameters and inputs, but for those in ``zeros``, that have nothing else in them.
+    """
+
+    way: str
+    summary: str
+    path: str = ""
+    text: str = ""
+    where: str = ""
+    first: Dict[str, str] = {}
+    compared: List[HeatMap] = []
+    given: List[HeatMap] = []
+    zeros: List[str] = []
+    script: str = ""
+
+
+def exhibits(failures: Iterable[Failure], subject: Optional[Subject]) -> List[Exhibit]:
+    """Failures with their cases, from their files, judged in the arithmetic of TensorFlow.
+
+    Parameters
+    ----------
+    failures : iterable of Failure
+    subject : Subject or None
+        TensorFlow. Without it, failures are shown in words alone, as those are whose file cannot be
+        read.
+    """
+    found = []
+    for failure in failures:
+        summary = failure.report.splitlines()[0]
+        exhibit = Exhibit(failure.way, summary, failure.path, failure.report)
+        if failure.path and subject is not None:
+            try:
+                exhibit = _from_file(exhibit, subject)
+            except UserError as error:
+                exhibit = exhibit._replace(text="{}\n\n{}".format(exhibit.text, error))
+        found.append(exhibit)
+    return found
+
+
+def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
+    case, trace, notes = load(exhibit.path)
+    verdict = Verdict([], error=str(notes.get("verdict", "")))
+    if trace:
+        # What was computed then is shown. Computed again, it might end the process.
+        verdict = judge(case, trace, subject.arithmetic(case))
+        verdict = excuse(verdict, case, trace, subject.known)
+    exhibit = drawn(exhibit, case, verdict)
+    numbers = sum(array.size for array in case.arrays.values())
+    if numbers <= _NUMBERS and notes.get("subject", TENSORFLOW) == TENSORFLOW:
+        exhibit = exhibit._replace(script=script(Finding(case, verdict, noted(notes))))
+    return exhibit
+
+
+def drawn(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
+    """The exhibit with heat maps."""
+    wrong = verdict.first_wrong()
+    if wrong is not None:
+        exhibit = exhibit._replace(
+            where="{}, {}".format(
+                case.model.place(case.config, wrong.name, wrong.first_wrong()), wrong.run
+            ),
+            first=_first(verdict, wrong),
+            compared=_compared(wrong),
+        )
+    zeros = [name for name, array in case.arrays.items() if _is_plain(array)]
+    given = [
+        heat_map(name, array, largest(array))
+        for name, array in case.arrays.items()
+        if name not in zeros
+    ]
+    return exhibit._replace(given=given, zeros=_with_shapes(case, zeros))
+
+
+def _first(verdict: Verdict, wrong: ArrayVerdict) -> Dict[str, str]:
+    index = wrong.first_wrong()
+    actual, expected = wrong.actual[index], float(wrong.expected[index])
+    if wrong.name == "predictions":
+        return {"subject and oracle": other_class(verdict, wrong, index)}
+    bound, difference = float(wrong.bound[index]), abs(float(actual) - expected)
+    found = {
+        "subject": "{:.9g}".format(float(actual)),
+        "oracle": "{:.9g}".format(expected),
+        "bound": "{:.3g}".format(bound),
+        "bound in ULP": ulps(bound, expected, actual.dtype),
+        "difference": "{:.3g}".format(difference) if np.isfinite(difference) else "",
+        "difference in ULP": ulps(difference, expected, actual.dtype),
+    }
+    return {name: number for name, number in found.items() if number}
+
+
+def _compared(wrong: ArrayVerdict) -> List[HeatMap]:
+    actual, expected = (np.asarray(x, np.float64) for x in (wrong.actual, wrong.expected))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(actual == expected, 0.0, actual - expected)
+    scale = largest(actual, expected)
+    return [
+        heat_map("subject", actual, scale, wrong.wrong),
+        heat_map("oracle", expected, scale, wrong.wrong),
+        heat_map("difference", difference, largest(difference), wrong.wrong),
+    ]
+
+
+def _is_plain(array: np.ndarray) -> bool:
+    return not np.any(array) and not np.any(np.signbit(array))
+
+
+def _with_shapes(case: Case, names: List[str]) -> List[str]:
+    return ["{} {}".format(name, list(case.arrays[name].shape)) for name in names]

@@ -1,0 +1,146 @@
+"""How the error of the states grows along the steps, free-running and teacher-forced.
+
+The free-running error is what TensorFlow is off from the textbook's own run in float64, the
+teacher-forced one what it adds in a single step.
+"""
+
+import contextlib
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.errors import SubjectError
+from harness.judging.forcing import follow
+from harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
+from harness.subjects import Subject
+from models import MODELS, Model
+from models.layout import STATE
+
+# Long and chaotic, where the two ways of looking differ most: times the square root of their
+# fan-in, weights have this standard deviation.
+GAIN = 2.0
+CASES = 32
+_SIZES = {
+    "batch": 1,
+    "time": 24,
+    "output_time": 9,
+    "inputs": 2,
+    "outputs": 2,
+    "num_units": 32,
+    "attn_length": 4,
+}
+SAMPLE = "{} networks of {} units with chaotic weights".format(CASES, _SIZES["num_units"])
+
+
+class Judged(NamedTuple):
+    """A case, what the subject computed, and the verdict on it."""
+
+    case: Case
+    trace: Mapping[str, np.ndarray]
+    verdict: Verdict
+
+
+class Curve(NamedTuple):
+    """Errors and bounds at each step, absolute, [steps].
+
+    Of the largest error of any unit, ``median`` and ``largest`` of all rows; ``bound`` is the
+    median of the largest bound of any unit.
+    """
+
+    median: np.ndarray
+    largest: np.ndarray
+    bound: np.ndarray
+
+
+class Growth(NamedTuple):
+    """The curves of both runs of the oracle, and whose they are."""
+
+    model: str
+    sample: str
+    curves: Dict[str, Curve]
+
+
+def growth(sample: str, judged: Iterable[Judged]) -> Growth:
+    """Measure cases of one model that have the same number of steps.
+
+    Parameters
+    ----------
+    sample : str
+        Says to a person what the cases are.
+    judged : at least one Judged
+    """
+    errors: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
+    bounds: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
+    for case, trace, verdict in judged:
+        actual = states_in_order(case, trace)
+        for run in errors:
+            arrays = {array.name: array for array in verdict.arrays if array.run == run}
+            expected: Mapping[str, np.ndarray] = {n: a.expected for n, a in arrays.items()}
+            if run == FREE_RUNNING:
+                # Not the middle of the bound, which strays once the bound is wide.
+                expected = follow(case, trace)
+            errors[run].append(np.max(np.abs(actual - states_in_order(case, expected)), axis=-1))
+            bound = states_in_order(case, {name: array.bound for name, array in arrays.items()})
+            bounds[run].append(np.max(bound, axis=-1))
+    curves = {}
+    for run in errors:
+        rows = np.concatenate(errors[run])
+        bound = np.median(np.concatenate(bounds[run]), axis=0)
+        curves[run] = Curve(np.median(rows, axis=0), np.max(rows, axis=0), bound)
+    return Growth(case.model.name, sample, curves)
+
+
+def sampled(subject: Subject, names: Iterable[str], cases: int = CASES) -> List[Growth]:
+    """The growth on random cases of models.
+
+    A model that the subject cannot compute is left out; Ctrl-C leaves out those not yet measured.
+    """
+    found = []
+    with contextlib.suppress(KeyboardInterrupt):
+        for name in names:
+            with contextlib.suppress(SubjectError):
+                found.append(growth(SAMPLE, _judged(subject, MODELS[name], cases)))
+    return found
+
+
+def _judged(subject: Subject, model: Model, cases: int) -> Iterator[Judged]:
+    random = np.random.RandomState(0)
+    fields = model.Config.__dataclass_fields__
+    config = model.Config(**{name: size for name, size in _SIZES.items() if name in fields})
+    for _ in range(cases):
+        case = _chaotic(random, model, config)
+        trace = subject(case)
+        yield Judged(case, trace, judge(case, trace, subject.arithmetic(case)))
+
+
+def _chaotic(random: np.random.RandomState, model: Model, config: object) -> Case:
+    arrays = {}
+    for field in model.fields(config):
+        shape = field.shape(config)
+        fan_in = shape[-2] if len(shape) > 1 else shape[-1]
+        scale = 1.0 if field.name == "inputs" else GAIN / np.sqrt(fan_in)
+        arrays[field.name] = (scale * random.standard_normal(shape)).astype(np.float32)
+    classes = random.randint(shape[-1], size=shape[:-1])
+    arrays["labels"] = np.eye(shape[-1], dtype=np.float32)[classes]
+    return Case(model, config, arrays)
+
+
+def states_in_order(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The states [batch, steps, units] in the order in which they are computed, in float64.
+
+    States of the same steps lie side by side, those of others follow; what is missing is left out.
+    """
+    sizes = case.config.sizes()
+    of_steps: Dict[Any, List[np.ndarray]] = {}
+    for traced in case.model.trace:
+        if traced.role == STATE and traced.name in arrays:
+            _, steps, units = traced.axes
+            ends = np.cumsum([sizes[part.size] for part in units])[:-1]
+            parts = zip(units, np.split(arrays[traced.name], ends, axis=-1))
+            of_steps.setdefault(steps, []).extend(x[:, ::-1] if p.backward else x for p, x in parts)
+    found = [np.concatenate(parts, axis=-1) for parts in of_steps.values()]
+    width = max([x.shape[-1] for x in found], default=0)
+    padded = [np.pad(x, [(0, 0), (0, 0), (0, width - x.shape[-1])], mode="constant") for x in found]
+    empty = np.zeros((case.config.sizes()["batch"], 0, width))
+    return np.concatenate([empty] + padded, axis=1).astype(np.float64)

@@ -1,0 +1,1 @@
+"""How small a case can be that still fails."""

@@ -1,0 +1,245 @@
+"""Shrink a failing case to a normal form: few rows, steps and units, and zeros and ones.
+
+Works on cases alone, wherever they come from: a fuzzer, a file, a user's trained weights. Passes go
+down in an order of cases until nothing simpler fails. They would end in many places, depending on
+where they start; so they start, if they can, from a small case that is the same for everybody.
+"""
+
+from dataclasses import asdict, fields, replace
+from itertools import islice
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.shrinking.simplicity import fingerprint, is_one_hot, numbers_of, simpler, simpler_than
+from harness.shrinking.smallest import random_cases, smallest
+from models.layout import is_optional, sizes_in
+
+_ZERO = -1
+
+
+class Shrinker:
+    """Takes a failing case to a simpler one that fails in the same way.
+
+    Parameters
+    ----------
+    case : Case
+        One that fails.
+    fails : function of a Case
+        Whether another case fails in the same way.
+    evaluations : int
+        How often `fails` may be called.
+
+    Attributes
+    ----------
+    case : Case
+        What has become of it so far; it fails, however early shrinking is stopped.
+    used : int
+        How often `fails` was called.
+    """
+
+    def __init__(self, case: Case, fails: Callable[[Case], bool], evaluations: int = 500) -> None:
+        self.case = case
+        self.used = 0
+        self._fails = fails
+        self._evaluations = evaluations
+        self._known: Dict[bytes, bool] = {}
+
+    def run(self) -> Case:
+        """Shrink until no pass finds anything simpler, or the evaluations are used up."""
+        given = self.case
+        try:
+            self._run(given)
+        finally:
+            # Stopped early, it may be on its way from a small case that is not yet simpler.
+            if simpler(given, self.case):
+                self.case = given
+        return self.case
+
+    def _run(self, given: Case) -> None:
+        if not self._try(islice(smallest(given.model), self._evaluations // 2)):
+            # A new size needs a new graph, new numbers do not: settle the sizes first.
+            self._repeat(self._sizes)
+            self._try(random_cases(given.model, self.case.config))
+        passes = self._blocks, self._sizes, self._numbers, self._places, self._others
+        self._repeat(*passes)
+        if simpler(given, self.case):
+            self.case = given
+            self._repeat(*passes)
+
+    def _repeat(self, *passes: Callable[[], Iterator[Iterable[Case]]]) -> None:
+        """Make these passes in turn until none of them gains anything."""
+        gained = True
+        while gained:
+            gained = False
+            for candidates in (candidates for sweep in passes for candidates in sweep()):
+                if self.used >= self._evaluations:
+                    return
+                gained = self._descend(candidates) or gained
+
+    def _descend(self, candidates: Iterable[Case]) -> bool:
+        """Go over to the first candidate that is simpler and fails, if there is one."""
+        case = self.case
+        return self._try(candidate for candidate in candidates if simpler(candidate, case))
+
+    def _try(self, candidates: Iterable[Case]) -> bool:
+        """Go over to the first candidate that fails, if there is one."""
+        for candidate in candidates:
+            key = fingerprint(candidate)
+            if key not in self._known:
+                if self.used >= self._evaluations:
+                    return False
+                self.used += 1
+                self._known[key] = self._fails(candidate)
+            if self._known[key]:
+                self.case = candidate
+                return True
+        return False
+
+    def _sizes(self) -> Iterator[Iterable[Case]]:
+        """Each size less."""
+        for name in asdict(self.case.config):
+            yield _smaller(self.case, name)
+
+    def _blocks(self) -> Iterator[Iterable[Case]]:
+        """Whole arrays zero, then rows and columns of them."""
+        for name, array in _but_labels(self.case):
+            yield [_with(self.case, name, ..., 0.0)]
+            for axis, size in enumerate(array.shape):
+                for place in range(size if array.ndim > 1 else 0):
+                    yield [_with(self.case, name, (slice(None),) * axis + (place,), 0.0)]
+
+    def _numbers(self) -> Iterator[Iterable[Case]]:
+        """Each number as simple as it gets by itself, then all that are equal together."""
+        for name, array in _but_labels(self.case):
+            for index in np.ndindex(*array.shape):
+                yield (_with(self.case, name, index, x) for x in simpler_than(array[index]))
+        for row in map(tuple, np.argwhere(~is_one_hot(self.case.labels))):
+            for place in range(self.case.config.outputs):
+                index = row + (place,)
+                value = self.case.labels[index]
+                yield (_with(self.case, "labels", index, x) for x in simpler_than(value))
+        for value in np.unique(numbers_of(self.case)):
+            yield (_with_instead(self.case, value, x) for x in simpler_than(value))
+
+    def _places(self) -> Iterator[Iterable[Case]]:
+        """Rows, steps, inputs, units, classes in another order, and numbers in other places."""
+        for index in np.ndindex(*self.case.labels.shape[:-1]):
+            yield [_with(self.case, "labels", index, np.eye(self.case.config.outputs)[0])]
+        for name in asdict(self.case.config):
+            yield _swapped(self.case, name)
+        for name, _ in _but_labels(self.case):
+            yield _moved(self.case, name)
+
+    def _others(self) -> Iterator[Iterable[Case]]:
+        """Each size less by one, with other numbers: on graphs that are there already."""
+        for name, size in asdict(self.case.config).items():
+            if (size or 0) > 1:
+                config = replace(self.case.config, **{name: size - 1})
+                yield random_cases(self.case.model, config)
+
+
+def _but_labels(case: Case) -> Iterator[Tuple[str, np.ndarray]]:
+    """All arrays but the labels."""
+    return ((name, array) for name, array in case.arrays.items() if name != "labels")
+
+
+def _smaller(case: Case, name: str) -> Iterator[Case]:
+    """The case with this size less: 1, half of it, or any one place out; 1 is less than 0."""
+    size = getattr(case.config, name)
+    if name not in sizes_in(case.config):
+        yield from _with_default(case, name)
+        return
+    if size is None:
+        return
+    if size == 0:
+        yield from _keep(case, name, [_ZERO])
+    for kept in sorted({1, size // 2}):
+        if 1 <= kept < size:
+            yield from _keep(case, name, list(range(kept)))
+            yield from _keep(case, name, list(range(size - kept, size)))
+    if size > 2:
+        for gone in reversed(range(size)):
+            yield from _keep(case, name, [i for i in range(size) if i != gone])
+    if is_optional(case.config, name):
+        yield from _with_default(case, name)
+
+
+def _swapped(case: Case, name: str) -> Iterator[Case]:
+    """The case with two neighbours in each other's place along every axis of the size `name`."""
+    size = getattr(case.config, name) or 0
+    for i in range(size - 1):
+        yield from _keep(case, name, [*range(i), i + 1, i, *range(i + 2, size)])
+
+
+def _moved(case: Case, name: str) -> Iterator[Case]:
+    """The case with one number of this array in the place of an earlier 0."""
+    array = case.arrays[name]
+    zeros = [tuple(place) for place in np.argwhere(array == 0)]
+    for source in map(tuple, np.argwhere(array)):
+        for target in zeros:
+            if target > source:
+                break
+            yield _with(_with(case, name, target, array[source]), name, source, 0.0)
+
+
+def _with_default(case: Case, name: str) -> Iterator[Case]:
+    """The case with the default of this field of the config, if its arrays fit that."""
+    default = next(field.default for field in fields(case.config) if field.name == name)
+    try:
+        yield Case(case.model, replace(case.config, **{name: default}), case.arrays)
+    except ValueError:
+        return
+
+
+def _keep(case: Case, name: str, places: List[int]) -> Iterator[Case]:
+    """The case with just these places, in this order, along every axis of the size `name`.
+
+    The place _ZERO is a new one, of zeros.
+    """
+    config = replace(case.config, **{name: len(places)})
+    before, after = case.config.sizes(), config.sizes()
+    arrays: Dict[str, np.ndarray] = {}
+    for field in case.model.fields(config):
+        array = np.pad(case.arrays[field.name], [(0, 1)] * len(field.axes), mode="constant")
+        for axis, parts in enumerate(field.axes):
+            kept, start = [], 0
+            for part in parts:
+                # A size that follows another by default shrinks with it.
+                mine = places if part == name else list(range(after[part]))
+                if before[part] != after[part] and part != name:
+                    mine = places
+                kept.extend(_ZERO if place == _ZERO else start + place for place in mine)
+                start += before[part]
+            array = np.take(array, kept if parts else [0], axis=axis)
+        arrays[field.name] = array
+    labels = arrays["labels"]
+    for rows in [_one_hot_again(labels)] + ([] if case.labels.any(axis=-1).all() else [labels]):
+        try:
+            yield Case(case.model, config, dict(arrays, labels=rows))
+        except ValueError:
+            return
+
+
+def _one_hot_again(labels: np.ndarray) -> np.ndarray:
+    """A row of zeros, such as one whose one was cut off, gets a one in the first place."""
+    labels = labels.copy()
+    empty = ~labels.any(axis=-1)
+    labels[empty, 0] = 1
+    return labels
+
+
+def _with(case: Case, name: str, index: Any, value: Any) -> Case:
+    array = case.arrays[name].copy()
+    array[index] = value
+    return Case(case.model, case.config, dict(case.arrays, **{name: array}))
+
+
+def _with_instead(case: Case, value: float, other: float) -> Case:
+    """The case with all numbers of this value replaced."""
+    changed = {
+        name: np.where(array == value, np.float32(other), array)
+        for name, array in _but_labels(case)
+    }
+    return Case(case.model, case.config, dict(case.arrays, **changed))

@@ -1,0 +1,69 @@
+"""The smallest cases there are: where shrinking starts if one of them fails.
+
+They depend on nothing but the model, so that one mistake, found in whatever case, shrinks to one
+case. Few mistakes need more than one of these to show.
+"""
+
+from functools import partial
+from typing import Any, Callable, Iterator, List, Tuple
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.shrinking.simplicity import SIMPLE
+from models import Model
+from models.layout import is_optional, sizes_in
+
+_RANDOM_CASES = 8
+
+
+def smallest(model: Model) -> Iterator[Case]:
+    """One of everything, then two steps, two classes, two of all but rows, two of all, three steps.
+
+    Those of one unit come with a single 1, too.
+    """
+    known = sizes_in(model.Config)
+    ones = {name: 1 for name in known if not is_optional(model.Config, name)}
+
+    def of(*axes: str) -> List[str]:
+        return [name for name in ones if known[name].axis in axes]
+
+    one_row, steps = dict.fromkeys(of("row"), 1), of("step", "token")
+    # A window of one slot has no order that could be wrong.
+    for twos in ([], steps + of("slot"), of("class")):
+        config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)))
+        yield from _with_a_one(model, config)
+        yield from random_cases(model, config)
+    for changed in (one_row, {}, dict(dict.fromkeys(steps, 3), **one_row)):
+        yield from random_cases(model, model.Config(**dict(dict.fromkeys(ones, 2), **changed)))
+
+
+def random_cases(model: Model, config: Any) -> Iterator[Case]:
+    """Cases of random simple numbers, each with more zeros; always the same ones for a config."""
+    for seed in reversed(range(_RANDOM_CASES)):
+        random = np.random.RandomState(seed)
+        yield _filled(model, config, partial(_random_numbers, random, seed / _RANDOM_CASES))
+
+
+def _random_numbers(random: Any, zeros: float, shape: Tuple[int, ...]) -> np.ndarray:
+    zero = random.random_sample(shape) < zeros
+    return np.where(zero, 0.0, random.choice(SIMPLE[1:], shape))
+
+
+def _with_a_one(model: Model, config: Any) -> Iterator[Case]:
+    """The case of zeros, and those with one 1 among them."""
+    zeros = _filled(model, config, np.zeros)
+    yield zeros
+    for name, array in zeros.arrays.items():
+        for index in np.ndindex(*array.shape if name != "labels" else [0]):
+            changed = array.copy()
+            changed[index] = 1
+            yield Case(model, config, dict(zeros.arrays, **{name: changed}))
+
+
+def _filled(model: Model, config: Any, numbers: Callable[[Tuple[int, ...]], np.ndarray]) -> Case:
+    """A case with these numbers; its labels are all the first class."""
+    arrays = {f.name: numbers(f.shape(config)).astype(np.float32) for f in model.fields(config)}
+    arrays["labels"] = np.zeros_like(arrays["labels"])
+    arrays["labels"][..., 0] = 1
+    return Case(model, config, arrays)

@@ -1,0 +1,150 @@
+"""A process of its own for cases that may end it."""
+
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import Any, List, NamedTuple, Optional
+
+from harness.cases.case import Case, load, save
+from harness.subjects.run import HANG, TIMEOUT
+from models import MODELS
+
+_READY = b"ready\n"
+_COMPUTED = b"computed\n"
+# With the modules that this process has: `python -m` would look into the working folder first.
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[4:]; from harness.subjects import orphans; "
+    "orphans.end_with(int(sys.argv[1])); "
+    "from harness.subjects.alone import main; main(*sys.argv[2:4])"
+)
+
+
+class Ending(NamedTuple):
+    """A case that ended its process, and the name of the signal by which it did, or "Hang"."""
+
+    case: Case
+    signal: str
+
+
+class Alone:
+    """A process that computes cases on a subject, and is replaced when one of them ends it.
+
+    A context manager: the process ends with it. Each case has `timeout` seconds. The subject is
+    named as on a command line: see :func:`harness.subjects.named.subject_named`.
+    """
+
+    def __init__(self, timeout: float = TIMEOUT, subject: str = "tensorflow") -> None:
+        self._timeout, self._subject = timeout, subject
+        self._process: Any = None
+
+    def __enter__(self) -> "Alone":
+        self._folder = tempfile.TemporaryDirectory()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+        self._folder.cleanup()
+
+    def ended_by(self, case: Case) -> Optional[str]:
+        """The signal by which the subject ends the process in computing `case`, or None.
+
+        "Hang" if it does not come to an end: then the process is ended from here.
+        """
+        path = os.path.join(self._folder.name, "case.npz")
+        save(path, case)
+        process = self._process = self._process or _start(self._subject)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write((path + "\n").encode())
+            process.stdin.flush()
+        hung = threading.Event()
+
+        def end() -> None:
+            hung.set()
+            process.kill()
+
+        clock = threading.Timer(self._timeout, end)
+        clock.daemon = True
+        clock.start()
+        try:
+            computed = _says(process, _COMPUTED)
+        finally:
+            clock.cancel()
+        if computed and not hung.is_set():
+            return None
+        self._process = None
+        process.communicate()
+        if hung.is_set():
+            return HANG
+        if process.returncode >= 0:
+            raise RuntimeError(
+                "harness.subjects.alone failed with exit status {}".format(process.returncode)
+            )
+        return signal.Signals(-process.returncode).name
+
+
+def _says(process: Any, line: bytes) -> bool:
+    """Wait until a process prints this line; False if it comes to its end before."""
+    # What a library may have printed is no answer.
+    return any(each == line for each in iter(process.stdout.readline, b""))
+
+
+def _start(subject: str) -> Any:
+    modules = sorted({model.Config.__module__ for model in MODELS.values()})
+    arguments = [str(os.getpid()), subject, ",".join(modules), *map(os.path.abspath, sys.path)]
+    # In a session of its own, Ctrl-C does not reach it.
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    # What making the subject takes, such as the import of TensorFlow, is in no case's time.
+    _says(process, _READY)
+    return process
+
+
+def ended_by(case: Case, timeout: float = TIMEOUT, subject: str = "tensorflow") -> Optional[str]:
+    """The signal by which a subject ends the process that it computes `case` in, or None.
+
+    "Hang" if it is not done after `timeout` seconds.
+    """
+    ending = first_ending([case], timeout, subject)
+    return ending.signal if ending else None
+
+
+def first_ending(
+    cases: List[Case], timeout: float = TIMEOUT, subject: str = "tensorflow"
+) -> Optional[Ending]:
+    """The first of some cases by which a subject ends the process that computes them in turn."""
+    with Alone(timeout, subject) as alone:
+        for case in cases:
+            name = alone.ended_by(case)
+            if name:
+                return Ending(case, name)
+    return None
+
+
+def main(name: str, modules: str) -> None:
+    """Compute the cases whose files are named on standard input, one after the other.
+
+    The modules are those that register the models, with commas between them.
+    """
+    from harness.subjects.named import subject_named
+
+    for module in modules.split(","):
+        importlib.import_module(module)
+    subject = subject_named(name)
+    print(_READY.decode(), end="", flush=True)
+    for line in sys.stdin:
+        case = load(line.rstrip("\n")).case
+        with contextlib.suppress(Exception):
+            subject(case)
+        print(_COMPUTED.decode(), end="", flush=True)

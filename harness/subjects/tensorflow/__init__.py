@@ -1,0 +1,282 @@
+"""The TensorFlow at hand, as a subject."""
+
+import contextlib
+import time
+import weakref
+from collections import OrderedDict
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.errors import SubjectError, UserError
+from harness.judging.excuses import KnownEnding
+from harness.numerics.accuracy import worst
+from harness.numerics.arithmetic import Arithmetic, arithmetic
+from harness.subjects.alone import ended_by
+from harness.subjects.run import TIMEOUT
+from harness.subjects.subject import Subject
+from harness.subjects.tensorflow.divergences import known_in
+from harness.subjects.tensorflow.kernels import Biased, fused
+from harness.subjects.tensorflow.premises import Premises, premises
+
+if TYPE_CHECKING:
+    from models.graphs import Graph
+
+GRAPHS_KEPT = 64
+BYTES_KEPT = 2**28
+# What a graph with its session takes beside its numbers: 10 to 17 KiB for each operation, measured
+# on the graphs of random configs, up to the article's sizes, on TensorFlow 1.15 and 2.21.
+_BYTES_OF_AN_OPERATION = 2**14
+FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
+
+
+class GraphKernels(NamedTuple):
+    """What computes the affine maps of a graph as it is run, and the tanh of them.
+
+    ``plain_tanh``: some tanh by the operation Tanh. ``fused_tanh``: some inside the product.
+    ``biased``: the operations that fuse anything with a product or a convolution, and what.
+    ``compiled``: some part by XLA.
+    """
+
+    plain_tanh: bool
+    fused_tanh: bool
+    biased: FrozenSet[Biased]
+    compiled: bool
+
+
+class TensorFlow(Subject):
+    """The TensorFlow at hand, one thread, one graph and session for each config.
+
+    Parameters
+    ----------
+    graphs_kept, bytes_kept : int
+        How many graphs are kept ready, and how many bytes they may take by an estimate; the least
+        recently used one goes first. The one in use stays, whatever its size.
+    build : function of a Case to a ``models.graphs.Graph``, optional
+        What is tested; by default ``case.model.graph().build(case.config)``.
+    timeout : float
+        Seconds that a case which is known to end the process has in one of its own.
+
+    Raises
+    ------
+    UserError
+        If TensorFlow cannot be imported; later, if a model has no graph.
+    """
+
+    def __init__(
+        self,
+        graphs_kept: int = GRAPHS_KEPT,
+        bytes_kept: int = BYTES_KEPT,
+        build: Callable[[Case], Any] = lambda case: _graph(case),
+        timeout: float = TIMEOUT,
+    ) -> None:
+        tf1 = tensorflow()
+        self._tf1 = tf1
+        self.name = "tensorflow"
+        self.version = tf1.VERSION
+        self._looked_up: Optional[Premises] = None
+        self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
+        self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
+        self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
+        self._build, self._timeout = build, timeout
+        self._ready: OrderedDict[Any, _Ready] = OrderedDict()
+
+    def __call__(self, case: Case) -> Dict[str, np.ndarray]:
+        """Compute every array of the trace, each with the shape of the oracle's.
+
+        Raises
+        ------
+        SubjectError
+            If TensorFlow raises an error.
+        """
+        with self._errors():
+            return self._session(case).run(case)
+
+    def fresh(self) -> "TensorFlow":
+        """Itself: what it keeps are graphs, and every call gives those all numbers anew."""
+        return self
+
+    def ended_by(self, case: Case) -> Optional[str]:
+        """The signal by which a case ends the process, of those known to; None for all others."""
+        for entry in self.known:
+            if isinstance(entry, KnownEnding) and entry.covers(case):
+                kind = entry.name, case.model.name
+                if kind not in self._ended_by:
+                    name = ended_by(case, self._timeout)
+                    # Killed from without, or slow on a busy machine: that says nothing of others.
+                    if name is not None and name not in entry.signals:
+                        return name
+                    self._ended_by[kind] = name
+                return self._ended_by[kind]
+        return None
+
+    def arithmetic(self, case: Case) -> Arithmetic:
+        """The arithmetic in which this TensorFlow computes the graph of the case's config.
+
+        Raises
+        ------
+        SubjectError
+            If TensorFlow raises an error.
+        """
+        with self._errors():
+            kernels = self._session(case).kernels(case)
+        functions = {name: self._premises.of(name) for name in FUNCTIONS}
+        tanh = ["tanh"] * kernels.plain_tanh + ["fused tanh"] * kernels.fused_tanh
+        functions["affine tanh"] = worst(self._premises.of(name) for name in tanh or ["tanh"])
+        bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
+        return arithmetic("float32", functions, bias_anywhere=bias_anywhere)
+
+    @property
+    def title(self) -> str:
+        """With its version."""
+        return "TensorFlow {}.{}".format(*self.version)
+
+    @property
+    def premise(self) -> str:
+        """How accurate TensorFlow is taken to be, and why."""
+        return self._premises.text
+
+    @property
+    def _premises(self) -> Premises:
+        # Not before they are asked for: what only computes needs none.
+        if self._looked_up is None:
+            self._looked_up = premises(self._tf1)
+        return self._looked_up
+
+    def seconds_of_a_run(self, case: Case, runs: int) -> List[float]:
+        """What ``session.run`` takes of the graph of `case`, its weights assigned before."""
+        self(case)
+        return self._session(case).seconds(case, runs)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._tf1.tf1.errors.OpError as error:
+            raise SubjectError("{}: {}".format(type(error).__name__, error.message)) from error
+
+    def _session(self, case: Case) -> "_Ready":
+        key = (case.model.name, case.config)
+        if key in self._ready:
+            self._ready.move_to_end(key)
+        else:
+            self._ready[key] = _Ready(self._tf1, self._build(case))
+            while self._is_crowded():
+                self._ready.popitem(last=False)[1].session.close()
+        return self._ready[key]
+
+    def _is_crowded(self) -> bool:
+        taken = sum(ready.bytes for ready in self._ready.values())
+        too_many = len(self._ready) > self._graphs_kept or taken > self._bytes_kept
+        return too_many and len(self._ready) > 1
+
+
+def _graph(case: Case) -> Any:
+    if not case.model.graph_module:
+        raise UserError(
+            "The model {} has no graph for TensorFlow: name what computes it by --subject.".format(
+                case.model.name
+            )
+        )
+    return case.model.graph().build(case.config)
+
+
+class _Ready:
+    """The graph of one config with a session, its weights assigned by one run."""
+
+    def __init__(self, models_tf1: Any, graph: "Graph") -> None:
+        tf1 = models_tf1.tf1
+        with graph.graph.as_default():
+            # One array to feed, in place of up to 22, halves the time that assigning takes.
+            sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
+            values = tf1.placeholder(tf1.float32, [sum(sizes)])
+            parts = zip(graph.parameters, tf1.split(values, sizes))
+            assign = tf1.group(*[tf1.assign(v, tf1.reshape(x, v.shape)) for v, x in parts])
+        graph.graph.finalize()
+        self.graph = graph
+        operations = len(graph.graph.get_operations())
+        self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
+        options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+        self.session = tf1.Session(graph=graph.graph, config=options)
+        # At the end of the process, too, while there are modules: unless its session is closed,
+        # TensorFlow 1.x releases what ready_to_run made by a module that is gone then.
+        weakref.finalize(self, self.session.close)
+        self._assign = models_tf1.ready_to_run(self.session, [values], [assign])
+        self._feeds, self._fetches = [graph.inputs, graph.labels], list(graph.trace.values())
+        self._compute = models_tf1.ready_to_run(self.session, self._feeds, self._fetches)
+        self._nodes_run = models_tf1.nodes_run
+        self._kernels: Optional[GraphKernels] = None
+
+    def run(self, case: Case) -> Dict[str, np.ndarray]:
+        self._assign(np.concatenate([array.ravel() for array in case.parameters]))
+        return dict(zip(self.graph.trace, self._compute(case.inputs, case.labels)))
+
+    def seconds(self, case: Case, runs: int) -> List[float]:
+        feed = {self.graph.inputs: case.inputs, self.graph.labels: case.labels}
+        taken = []
+        for _ in range(runs):
+            started = time.perf_counter()
+            self.session.run(self.graph.trace, feed)
+            taken.append(time.perf_counter() - started)
+        return taken
+
+    def kernels(self, case: Case) -> GraphKernels:
+        """Which kernels compute the graph; `case` is computed to see it.
+
+        Grappler rewrites a graph before it runs, so only the rewritten graph can tell: it has
+        ``_FusedMatMul`` nodes (with oneDNN: ``_MklNativeFusedMatMul``) in place of MatMul, BiasAdd
+        and Tanh where it fused them.
+        """
+        if self._kernels is None:
+            self._assign(np.concatenate([array.ravel() for array in case.parameters]))
+            arrays = [case.inputs, case.labels]
+            nodes = self._nodes_run(self.session, self._feeds, self._fetches, arrays)
+            biased = [(node.op, fused(node)) for node in nodes if fused(node)]
+            in_products = sum("Tanh" in fused(node) for node in nodes)
+            written = sum(
+                operation.type == "Tanh" and operation.inputs[0].op.type == "BiasAdd"
+                for operation in self.graph.graph.get_operations()
+            )
+            self._kernels = GraphKernels(
+                plain_tanh=in_products < written,
+                fused_tanh=in_products > 0,
+                biased=frozenset(biased),
+                compiled=any(node.op == "_XlaRun" for node in nodes),
+            )
+        return self._kernels
+
+
+def tensorflow() -> Any:
+    """The module ``models.tf1``.
+
+    Raises
+    ------
+    UserError
+        If TensorFlow cannot be imported.
+    """
+    try:
+        from models import tf1
+    except ImportError as error:
+        raise UserError(_how_to_install(error))
+    return tf1
+
+
+def _how_to_install(error: ImportError) -> str:
+    if "tf_keras" in str(error) or "TF_USE_LEGACY_KERAS" in str(error):
+        return "{}.".format(error)
+    return (
+        "This needs TensorFlow ({}): "
+        "run pip install '.[tensorflow]' in the folder of rnndiff.".format(error)
+    )

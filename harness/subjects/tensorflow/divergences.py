@@ -1,0 +1,443 @@
+"""Known divergences: where TensorFlow is the one that is wrong, as data.
+
+What an entry means, and how it excuses, stands in :mod:`harness.judging.excuses`.
+"""
+
+from typing import Callable, Iterable, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.judging.excuses import (
+    Entry,
+    Instead,
+    KnownDivergence,
+    KnownEnding,
+    KnownError,
+    KnownRewrite,
+    Minimal,
+    Trace,
+)
+from harness.judging.verdict import ArrayVerdict
+from harness.numerics.arithmetic import arithmetic
+from harness.numerics.balls import BoundedArray, exact
+from models.functions import accuracy, affine, log_loss, one_hot
+
+# The oldest TensorFlow that is tested.
+OLDEST = (1, 13)
+
+NAN, INF = float("nan"), float("inf")
+LOWEST = float(np.finfo(np.float32).min)
+
+# What follows from a divergence is rounded, and its functions are as inaccurate as any engine's.
+_FLOAT32 = arithmetic("float32")
+
+# All arrays of the traces that are neither arg maxes nor made of them.
+_STEPS = ("cell_inputs", "states", "energies", "alignments", "attentions", "windows", "outputs")
+_NUMBERS = (
+    *("{}_{}".format(side, part) for side in ("encoder", "decoder") for part in _STEPS),
+    *("outputs", "forward_final_state", "backward_final_state", "scores", "probabilities", "loss"),
+)
+
+Version = Tuple[int, int]
+
+
+class Where(NamedTuple):
+    """In which TensorFlow an entry holds.
+
+    In the versions from ``first`` to ``last``, both included (None: to the newest); with oneDNN's
+    kernels, under XLA, if ``onednn`` and ``xla`` are True, without if they are False, and either
+    way if they are None.
+    """
+
+    first: Version
+    last: Optional[Version] = None
+    onednn: Optional[bool] = None
+    xla: Optional[bool] = None
+
+    def __str__(self) -> str:
+        """As README says it: "2.5 on, with oneDNN"."""
+        first, last = ("{}.{}".format(*v) if v else "" for v in (self.first, self.last))
+        if self.first == self.last:
+            said = first
+        elif self.first == OLDEST:
+            said = "to " + last if last else "all"
+        else:
+            said = "{} to {}".format(first, last) if last else first + " on"
+        modes = [("oneDNN", self.onednn), ("XLA", self.xla)]
+        of_mode = ["{} {}".format("with" if x else "without", m) for m, x in modes if x is not None]
+        return ", ".join([said] + of_mode)
+
+    def holds(self, version: Version, onednn: bool, xla: bool) -> bool:
+        """Whether it holds in that version, with oneDNN's kernels or without, under XLA or not."""
+        return (
+            self.first <= version
+            and (self.last is None or version <= self.last)
+            and self.onednn in (None, onednn)
+            and self.xla in (None, xla)
+        )
+
+
+def _has_nan(scores: np.ndarray) -> np.ndarray:
+    return np.isnan(scores).any(axis=-1)
+
+
+def _has_only_lowest(scores: np.ndarray) -> np.ndarray:
+    return np.max(scores, axis=-1) == LOWEST
+
+
+def _has_tie(scores: np.ndarray) -> np.ndarray:
+    ordered = np.sort(_flushed(scores), axis=-1)
+    return (ordered[..., -1:] == ordered[..., -2:-1]).any(axis=-1)
+
+
+def _has_nan_or_only_lowest(scores: np.ndarray) -> np.ndarray:
+    return _has_nan(scores) | _has_only_lowest(scores)
+
+
+def _is_found_differently(scores: np.ndarray) -> np.ndarray:
+    return _has_nan_or_only_lowest(scores) | _has_tie(scores)
+
+
+def _above_lowest(scores: np.ndarray) -> np.ndarray:
+    """Eigen's arg max: a search that starts from place 0 and the lowest finite number."""
+    return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
+
+
+def _not_less(scores: np.ndarray) -> np.ndarray:
+    """XLA's: a search that keeps what it has while that is not less; no number is more than NaN."""
+    return _kept(scores, np.greater_equal)
+
+
+def _greater(scores: np.ndarray) -> np.ndarray:
+    """XLA's until TensorFlow 1.15: a search that keeps what it has while that is greater."""
+    return _kept(scores, np.greater)
+
+
+def _kept(scores: np.ndarray, keeps: np.ufunc) -> np.ndarray:
+    best, index = scores[..., 0], np.zeros(scores.shape[:-1], np.int64)
+    for place in range(1, scores.shape[-1]):
+        kept = keeps(best, scores[..., place])
+        best = np.where(kept, best, scores[..., place])
+        index = np.where(kept, index, place)
+    return index
+
+
+def _by(
+    differs: Callable[[np.ndarray], np.ndarray], *searches: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
+    """What TensorFlow has if an arg max is one of these searches.
+
+    ``differs`` marks the rows of scores [..., outputs] for which they may find something else.
+    """
+
+    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+        scores = case.labels if array.name == "accuracy" else np.asarray(trace["scores"])
+        covered = differs(scores)
+        # Of subnormals, either as they are or flushed to zero.
+        found = [search(x) for search in searches for x in (scores, _flushed(scores))]
+        if array.name == "accuracy":
+            return _accuracy_by(found, case, trace, array)._replace(covered=covered.any())
+        if array.name == "fed_back":
+            covered = covered[:, :-1, None]
+            found = [one_hot(index[:, :-1], scores.shape[-1], np.float32) for index in found]
+        values = found[0]
+        for other in found[1:]:
+            same = array.actual == other
+            same = same.all(axis=-1, keepdims=True) if array.name == "fed_back" else same
+            values = np.where(same, other, values)
+        return Instead(covered, values)
+
+    return instead
+
+
+def _accuracy_by(
+    found: Iterable[np.ndarray], case: Case, trace: Trace, array: ArrayVerdict
+) -> Instead:
+    """The accuracy if one of the classes `found` is taken for that of the labels."""
+    for index in found:
+        labels = exact(one_hot(index, case.config.outputs, np.float32), _FLOAT32)
+        share = accuracy(exact(trace["predictions"], _FLOAT32), labels)
+        if np.abs(array.actual - share.mid) <= share.rad:
+            break
+    return Instead(np.array(True), share.mid, share.rad)
+
+
+def _flushed(numbers: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(numbers) < np.finfo(np.float32).tiny, 0.0, numbers)
+
+
+def _softmax_without_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    read = "scores" if array.name == "probabilities" else _read_by(array.name)
+    scores = np.asarray(trace[read])
+    poisoned = np.isnan(scores) | (scores == np.inf)
+    covered = np.broadcast_to(poisoned.any(axis=-1, keepdims=True), scores.shape)
+    return Instead(covered, np.where(poisoned, np.nan, 0.0))
+
+
+def _read_by(alignments: str) -> str:
+    return alignments.replace("alignments", "energies")
+
+
+def _softmax_of_unrounded(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    """A softmax that subtracts the largest energy from energies that round to those recorded."""
+    energies = np.asarray(trace[_read_by(array.name)], np.float64)
+    covered = np.isfinite(energies) & (case.config.sizes()["attn_vec_size"] == 1)
+    rad = np.abs(energies) * _FLOAT32.unit + _FLOAT32.smallest
+    largest = exact(np.max(energies, axis=-1, keepdims=True), _FLOAT32)
+    exponentials = np.exp(BoundedArray(energies, rad, _FLOAT32) - largest)
+    alignments = exponentials / np.sum(exponentials, axis=-1, keepdims=True)
+    # Whatever is read, what comes out is a share, or NaN.
+    actual = np.asarray(array.actual, np.float64)
+    is_share = (0 <= actual) & (actual <= 1 + 8 * _FLOAT32.unit) | np.isnan(actual)
+    return Instead(covered & is_share, alignments.mid, alignments.rad)
+
+
+def _loss_of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    """The loss if the least probability stands in for NaN."""
+    probabilities = np.asarray(trace["probabilities"])
+    nan = np.isnan(probabilities)
+    clipped = exact(np.where(nan, 0.0, probabilities), _FLOAT32)
+    loss = log_loss(clipped, exact(case.labels, _FLOAT32))
+    return Instead(nan.any(), loss.mid, loss.rad)
+
+
+def _undefined_for_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    return Instead(np.isnan(array.expected), array.actual)
+
+
+def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    covered = np.zeros(array.actual.shape, dtype=bool)
+    covered[:, :1] = np.isnan(trace["encoder_alignments"]).any(axis=-1)[:, :1, None]
+    return Instead(covered, np.zeros(array.actual.shape))
+
+
+def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    if array.name.endswith("energies"):
+        return _energies_of_packets(case, trace, array.name.partition("_")[0])
+    states = array.actual
+    cells = np.split(states, 2, axis=-1) if array.name == "outputs" else [states]
+    packets = [np.stack(list(map(_in_packets, np.moveaxis(x, 1, 0))), axis=1) for x in cells]
+    covered = np.isnan(array.expected) & np.concatenate(packets, axis=-1)
+    return Instead(covered, np.full(states.shape, -1.0))
+
+
+def _in_packets(numbers: np.ndarray) -> np.ndarray:
+    """Which numbers Eigen computes by AVX, eight at a time; what is left goes one by one."""
+    places = np.arange(numbers.size).reshape(numbers.shape)
+    return places < numbers.size // 8 * 8
+
+
+def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
+    """The attention's energies, with -1 for the tanh of NaN in packets of features."""
+    kernel, bias, attn_w, attn_v = (
+        exact(case.arrays["{}/attention/{}".format(side, name)], _FLOAT32)
+        for name in ("kernel", "bias", "attn_w", "attn_v")
+    )
+    windows = np.asarray(trace[side + "_windows"])
+    initial = np.zeros_like(windows[:, 0])
+    if side == "decoder":
+        initial = trace["encoder_windows"][:, -1]
+    before = np.concatenate([initial[:, None], windows[:, :-1]], axis=1)
+    steps = zip(np.moveaxis(trace[side + "_states"], 1, 0), np.moveaxis(before, 1, 0))
+    covered, values, rads = [], [], []
+    for state, window in steps:
+        query = affine(exact(state, _FLOAT32), kernel, bias)
+        read = np.matmul(exact(window, _FLOAT32), attn_w[0, 0]) + query[:, None, :]
+        features = np.tanh(read)
+        packets = _in_packets(features.mid)
+        wrong = np.isnan(features.mid) & packets
+        mid, rad = (np.where(wrong, x, y) for x, y in ((-1, features.mid), (0, features.rad)))
+        # Where the order of the sum decides whether it is NaN, nothing is known.
+        wrong |= np.isinf(features.rad) & packets
+        energies = np.sum(attn_v * BoundedArray(mid, rad, _FLOAT32), axis=2)
+        covered.append(wrong.any(axis=-1))
+        values.append(energies.mid)
+        rads.append(energies.rad)
+    return Instead(*[np.stack(parts, axis=1) for parts in (covered, values, rads)])
+
+
+def _has_no_units(case: Case) -> bool:
+    return case.config.num_units == 0
+
+
+def _without_lost_biases(case: Case) -> Case:
+    """The case without the biases that are added to a product over no units at all."""
+    lost = ["projection/bias"]
+    if case.model.name == "attention":
+        lost = ["encoder/attention/bias", "decoder/attention/bias"]
+    zeros = {name: np.zeros_like(case.arrays[name]) for name in lost if name in case.arrays}
+    return Case(case.model, case.config, dict(case.arrays, **zeros))
+
+
+def _has_empty_product(case: Case) -> bool:
+    """A product over no units, or one with no columns.
+
+    That of the first step is of zeros, which Grappler computes itself.
+    """
+    sizes = case.config.sizes()
+    no_columns = sizes.get("encoder_input_size") == 0 and sizes["time"] > 1
+    return sizes["num_units"] == 0 or no_columns
+
+
+def _empty_convolution(case: Case) -> bool:
+    """The convolution's wrong depth is seen by the addition after it unless it broadcasts."""
+    sizes = case.config.sizes()
+    depths = sizes.get("attn_size", 1), sizes.get("attn_vec_size", 1)
+    return sizes["batch"] == 0 and depths[0] != depths[1] and 1 not in depths
+
+
+ENTRIES: Tuple[Entry, ...] = (
+    KnownDivergence(
+        name="argmax-skips-nan",
+        what="tf.argmax passes over NaN, where NumPy returns the place of the first one",
+        where=Where(OLDEST),
+        arrays=("predictions", "accuracy"),
+        instead=_by(_has_nan, _above_lowest),
+        minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
+    ),
+    KnownDivergence(
+        name="argmax-skips-lowest",
+        what="tf.argmax passes over the lowest finite number, even where the others are -inf",
+        where=Where(OLDEST, xla=False),
+        arrays=("predictions", "accuracy"),
+        instead=_by(_has_only_lowest, _above_lowest),
+        minimal=Minimal(
+            "bidirectional", {"outputs": 2}, {"projection/bias": {(0,): -INF, (1,): LOWEST}}
+        ),
+    ),
+    KnownDivergence(
+        name="xla-argmax-goes-on-after-nan",
+        what="XLA's arg max takes whatever comes after NaN, and goes on from there",
+        where=Where((1, 15), xla=True),
+        arrays=("predictions", "accuracy"),
+        instead=_by(_has_nan, _not_less),
+        minimal=Minimal(
+            "bidirectional", {"outputs": 4}, {"projection/bias": {(0,): 1, (1,): NAN, (3,): -1}}
+        ),
+    ),
+    KnownDivergence(
+        name="xla-argmax-takes-the-last",
+        what="XLA's arg max is the last of equal scores",
+        where=Where((1, 15), (1, 15), xla=True),
+        arrays=("predictions", "accuracy"),
+        instead=_by(lambda x: _has_nan(x) | _has_tie(x), _greater),
+        minimal=Minimal("bidirectional", {"outputs": 2}, {}),
+    ),
+    KnownDivergence(
+        name="xla-leaves-an-argmax",
+        what="XLA compiles only some of the arg maxes of a graph: where they differ, what is fed "
+        "back is not what is predicted",
+        where=Where((1, 15), xla=True),
+        arrays=("fed_back",),
+        instead=_by(_has_nan_or_only_lowest, _above_lowest, _not_less),
+        minimal=Minimal(
+            "seq2seq",
+            {"outputs": 3, "output_time": 3},
+            {"projection/bias": {(0,): 1, (1,): NAN}},
+        ),
+    ),
+    KnownDivergence(
+        name="xla-leaves-a-tied-argmax",
+        what="the same of equal scores, of which XLA's arg max takes the last",
+        where=Where((1, 15), (1, 15), xla=True),
+        arrays=("fed_back",),
+        instead=_by(_is_found_differently, _above_lowest, _not_less, _greater),
+        minimal=Minimal("seq2seq", {"outputs": 2, "output_time": 3}, {}),
+    ),
+    KnownDivergence(
+        name="softmax-zero-beside-nan",
+        what="oneDNN's softmax of a row with NaN or +inf has NaN there and 0 elsewhere, "
+        "where the formula gives NaN throughout",
+        where=Where((2, 12), onednn=True, xla=False),
+        arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
+        instead=_softmax_without_nan,
+        minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
+    ),
+    KnownDivergence(
+        name="xla-softmax-of-unrounded",
+        what="XLA's softmax reads energies that are one product (attn_vec_size is 1) before they "
+        "are rounded, but the largest of them rounded: huge ones give NaN",
+        where=Where((2, 5), xla=True),
+        arrays=("encoder_alignments", "decoder_alignments"),
+        instead=_softmax_of_unrounded,
+        minimal=Minimal(
+            "attention",
+            {"batch": 2, "output_time": 3, "attn_length": 2},
+            {
+                "encoder/attention/attn_v": {(0,): 1e37},
+                "encoder/attention/bias": {(0,): 1},
+                "decoder/attention/attn_v": {(0,): 1e37},
+                "decoder/attention/bias": {(0,): 1},
+            },
+        ),
+    ),
+    KnownDivergence(
+        name="xla-clips-nan",
+        what="XLA's clip_by_value of NaN is the least value, so the loss is a number",
+        where=Where((2, 4), (2, 20), xla=True),
+        arrays=("loss",),
+        instead=_loss_of_clipped_nan,
+        minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
+    ),
+    KnownDivergence(
+        name="xla-takes-nan-for-nothing",
+        what="XLA compiles with LLVM's fast-math flags, by which any result may be had of NaN",
+        where=Where((1, 15), (2, 7), xla=True),
+        arrays=_NUMBERS,
+        instead=_undefined_for_nan,
+        minimal=Minimal("seq2seq", {}, {"inputs": {(0, 0, 0): NAN}}),
+    ),
+    KnownDivergence(
+        name="zero-window-times-nan",
+        what="Grappler takes an alignment times the window's initial zeros for zero, "
+        "where NaN times zero is NaN",
+        where=Where(OLDEST, (2, 16)),
+        arrays=("encoder_attentions",),
+        instead=_zero_window,
+        minimal=Minimal("attention", {"attn_length": 2}, {"encoder/attention/attn_v": {(0,): NAN}}),
+    ),
+    KnownDivergence(
+        name="tanh-of-nan-is-minus-one",
+        what="Eigen's tanh of NaN is -1 in whole packets of eight numbers, and NaN in what is left",
+        where=Where(OLDEST, OLDEST),
+        arrays=(
+            "encoder_states",
+            "decoder_states",
+            "outputs",
+            "encoder_energies",
+            "decoder_energies",
+        ),
+        instead=_tanh_of_nan,
+        minimal=Minimal("seq2seq", {"num_units": 8}, {"inputs": {(0, 0, 0): NAN}}),
+    ),
+    KnownError(
+        name="empty-convolution",
+        what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
+        where=Where((2, 5), onednn=True, xla=False),
+        covers=_empty_convolution,
+        error="Incompatible shapes: [0,",
+        minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
+    ),
+    KnownRewrite(
+        name="empty-product-loses-bias",
+        what="the bias after a matrix product of inner size 0 is not added",
+        where=Where((1, 14), onednn=False),
+        covers=_has_no_units,
+        computes=_without_lost_biases,
+        minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
+    ),
+    KnownEnding(
+        name="empty-inner-product",
+        what="oneDNN's fused MatMul and BiasAdd ends the process if a size is 0",
+        where=Where((2, 5), onednn=True),
+        covers=_has_empty_product,
+        signals=("SIGABRT",),
+        minimal=Minimal("seq2seq", {"num_units": 0}, {}),
+    ),
+)
+
+
+def known_in(version: Version, onednn: bool, xla: bool) -> Tuple[Entry, ...]:
+    """The entries for that TensorFlow, with oneDNN's kernels or without, under XLA or not."""
+    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla))

@@ -1,0 +1,378 @@
+"""TensorFlow's kernels, so that each can be measured by itself.
+
+A function has several: TensorFlow computes a long array in SIMD lanes and the few elements that do
+not fill a vector by other code, and with oneDNN the Tanh of ``MatMul + BiasAdd + Tanh`` is computed
+inside the product. Under XLA's auto-clustering a graph has parts that are compiled and parts that
+are not: both are kernels there.
+"""
+
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
+
+import numpy as np
+
+from harness.quality.ulp import (
+    EXP,
+    FUSED_TANH,
+    LOG,
+    SIGMOID,
+    SOFTMAX,
+    TANH,
+    Function,
+    Intervals,
+    Kernel,
+)
+
+# What XLA compiled is no operation of TensorFlow's.
+XLA = "XLA"
+LONG = 4096
+# A vector has 4 (SSE, Neon), 8 (AVX) or 16 (AVX-512) lanes: arrays of up to 17 elements meet
+# every split into whole vectors and a remainder.
+SHORT = tuple(range(1, 18))
+# Rows of a softmax, and how many of them.
+LENGTHS = (2, 8, 17, 40)
+ROWS = 512
+# Below 8 units there is no whole AVX vector, above 16 there is a remainder in AVX-512. A single row
+# may take other code than several.
+UNITS = (1, 3, 8, 16, 17)
+BATCHES = (1, 2, 1021)
+
+# Factors, columns and rows of the products that tell where a bias is added: on both sides of whole
+# vectors, and of the blocks into which a product of many factors is cut.
+PRODUCTS = ((3, 8), (8, 1), (17, 5), (64, 64), (131, 16), (131, 17), (259, 128), (1027, 33))
+PRODUCT_BATCHES = (1, 2, 19)
+BIASES = (2.0**-20, 1.0, 2.0**12)
+
+
+class Form(NamedTuple):
+    """A function on arrays of one shape, in a graph.
+
+    ``inputs`` and ``output`` are tensors, ``operation`` is what computes the function, as it was
+    written. ``arrange`` makes an array for the inputs of ``size`` arguments, ``collect`` takes
+    their results out of the output, and ``exact`` computes these results in float64.
+    """
+
+    function: Function
+    shape: str
+    inputs: Any
+    output: Any
+    operation: Any
+    size: int
+    arrange: Callable[[np.ndarray], np.ndarray]
+    collect: Callable[[np.ndarray], np.ndarray]
+    exact: Callable[[np.ndarray], np.ndarray]
+    thorough: Intervals
+    rounding: float = 0.0
+
+
+class Probe(NamedTuple):
+    """What one kernel computed of some arguments."""
+
+    kernel: Kernel
+    arguments: np.ndarray
+    results: np.ndarray
+
+
+class Kernels:
+    """The kernels of a session of one thread, as the harness has.
+
+    Parameters
+    ----------
+    tf1 : module
+        ``models.tf1``.
+    compiled : bool, optional
+        Those that XLA compiles, or those that it does not; None where it compiles nothing.
+    """
+
+    def __init__(self, tf1: Any, compiled: Optional[bool] = None) -> None:
+        graph = tf1.tf1.Graph()
+        with graph.as_default():
+            forms = list(_forms(tf1.tf1))
+        self._session = one_thread(tf1.tf1, graph, compiled)
+        feed = _feed(forms, [np.full(form.size, -0.5, np.float32) for form in forms])
+        fetches = list({form.output: None for form in forms})
+        nodes = tf1.nodes_run(self._session, list(feed), fetches, list(feed.values()))
+        nodes = {node.name: node for node in nodes}
+        ops = [_op(form, nodes, bool(compiled)) for form in forms]
+        self._forms = [form for form, op in zip(forms, ops) if op]
+        self.kernels = [self._kernel(form, op) for form, op in zip(forms, ops) if op]
+
+    def probe(self, arguments: Mapping[str, np.ndarray]) -> Iterator[List[Probe]]:
+        """Let all kernels compute, for each function by its name, a few arguments.
+
+        All kernels in one run, and so many runs that each argument comes to every place.
+        """
+        for shift in range(max(map(len, arguments.values()))):
+            given = [
+                np.resize(np.roll(arguments[form.function.name], shift), form.size)
+                for form in self._forms
+            ]
+            results = self._run(self._forms, given)
+            yield [
+                Probe(kernel, x, form.collect(result))
+                for kernel, form, x, result in zip(self.kernels, self._forms, given, results)
+            ]
+
+    def _run(self, forms: List[Form], arguments: List[np.ndarray]) -> List[np.ndarray]:
+        return self._session.run([form.output for form in forms], _feed(forms, arguments))
+
+    def _kernel(self, form: Form, op: str) -> Kernel:
+        def run(arguments: np.ndarray) -> np.ndarray:
+            return _in_blocks(compute, arguments, form.size)
+
+        def compute(block: np.ndarray) -> np.ndarray:
+            return form.collect(self._run([form], [block])[0])
+
+        def exact(arguments: np.ndarray) -> np.ndarray:
+            return _in_blocks(form.exact, arguments, form.size)
+
+        return Kernel(form.function, op, form.shape, run, exact, form.thorough, form.rounding)
+
+
+def one_thread(tf1: Any, graph: Any, compiled: Optional[bool] = None) -> Any:
+    """A session as the harness has, but for the rewriting that would join arrays into one."""
+    options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    # Grappler would join many short arrays into a long one: Concat(f(a), f(b)) becomes
+    # f(Concat(a, b)). Fusion into a product is another optimizer's work and stays on.
+    rewrites = options.graph_options.rewrite_options
+    rewrites.arithmetic_optimization = type(rewrites).OFF
+    if compiled is not None:
+        # As ``tf.xla.experimental.jit_scope`` does, which is elsewhere in each version.
+        for operation in graph.get_operations():
+            operation._set_attr("_XlaCompile", tf1.AttrValue(b=compiled))
+    return tf1.Session(graph=graph, config=options)
+
+
+def fused(node: Any) -> FrozenSet[str]:
+    """The operations that a node computes besides its own, such as BiasAdd and Tanh."""
+    return frozenset(name.decode() for name in node.attr["fused_ops"].list.s)
+
+
+def _op(form: Form, nodes: Mapping[str, Any], compiled: bool) -> Optional[str]:
+    """The operation that computes a function; None if it is not the one that is asked for."""
+    node = nodes.get(form.operation.name)
+    if compiled:
+        return XLA if node is None else None
+    if node is None or form.function is FUSED_TANH and "Tanh" not in fused(node):
+        return None
+    return node.op
+
+
+def _feed(forms: List[Form], arguments: List[np.ndarray]) -> Dict[Any, np.ndarray]:
+    return {form.inputs: form.arrange(x) for form, x in zip(forms, arguments)}
+
+
+def _in_blocks(
+    compute: Callable[[np.ndarray], np.ndarray], arguments: np.ndarray, count: int
+) -> np.ndarray:
+    """What is computed of `count` arguments at a time; the last ones are filled up."""
+    blocks = np.pad(arguments, (0, -len(arguments) % count), mode="edge").reshape(-1, count)
+    return np.concatenate([compute(block) for block in blocks])[: len(arguments)]
+
+
+def _forms(tf1: Any) -> Iterator[Form]:
+    for function, build in (
+        (TANH, tf1.tanh),
+        (EXP, tf1.exp),
+        (LOG, tf1.log),
+        (SIGMOID, tf1.sigmoid),
+    ):
+        inputs = tf1.placeholder(tf1.float32, [LONG])
+        output = build(inputs)
+        shape, count, interesting = "long arrays", LONG, function.domain
+        yield _elementwise(function, shape, inputs, output, output.op, count, interesting)
+        count, interesting = sum(SHORT), function.dense
+        inputs = tf1.placeholder(tf1.float32, [count])
+        pieces = [build(piece) for piece in tf1.split(inputs, SHORT)]
+        shape, output = "arrays of 1 to {}".format(max(SHORT)), tf1.concat(pieces, 0)
+        yield _elementwise(function, shape, inputs, output, pieces[0].op, count, interesting)
+    for length in LENGTHS:
+        yield from _rows(tf1, length)
+    yield from _rows(tf1, 3, counting=3)
+    for units in UNITS:
+        yield _fused(tf1, units)
+
+
+def _elementwise(
+    function: Function,
+    shape: str,
+    inputs: Any,
+    output: Any,
+    operation: Any,
+    count: int,
+    thorough: Intervals,
+) -> Form:
+    return Form(
+        function,
+        shape,
+        inputs,
+        output,
+        operation,
+        count,
+        arrange=lambda x: x.reshape(inputs.shape.as_list()),
+        collect=np.ravel,
+        exact=lambda x: function.exact(x.astype(np.float64)),
+        thorough=thorough,
+    )
+
+
+def _rows(tf1: Any, length: int, counting: int = 2) -> Iterator[Form]:
+    """Softmax of rows of a zero, which is the maximum, so that to shift is exact, and arguments.
+
+    Of the `length` scores, so many count; the others are so low that they add nothing.
+    """
+    inputs = tf1.placeholder(tf1.float32, [ROWS, length])
+    output = tf1.nn.softmax(inputs)
+    rows = np.arange(ROWS)[:, None]
+    places = np.argsort(np.random.RandomState(length).rand(ROWS, length), axis=1)
+    zeros, others = places[:, :1], places[:, 1:counting]
+
+    def arrange(arguments: np.ndarray) -> np.ndarray:
+        scores = np.full((ROWS, length), -1e4, arguments.dtype)
+        scores[rows, zeros] = 0.0
+        scores[rows, others] = arguments.reshape(ROWS, counting - 1)
+        return scores
+
+    def exact(arguments: np.ndarray, places: np.ndarray) -> np.ndarray:
+        powers = np.exp(arrange(arguments.astype(np.float64)))
+        return (powers / np.sum(powers, axis=1, keepdims=True))[rows, places].ravel()
+
+    form = Form(
+        SOFTMAX,
+        "{} of {} scores".format(counting, length),
+        inputs,
+        output,
+        output.op,
+        ROWS * (counting - 1),
+        arrange,
+        collect=lambda shares: shares[rows, others].ravel(),
+        exact=lambda x: exact(x, others),
+        thorough=SOFTMAX.dense,
+        # The additions are none of its errors.
+        rounding=(counting - 1) * 2.0**-24,
+    )
+    yield form
+    if counting == 2:
+        yield form._replace(
+            shape="the larger of {}".format(form.shape),
+            collect=lambda shares: shares[rows, zeros].ravel(),
+            exact=lambda x: exact(x, zeros),
+        )
+
+
+def _fused(tf1: Any, units: int) -> Form:
+    """Tanh after BiasAdd after a product with the identity matrix, which is exact."""
+    inputs = tf1.placeholder(tf1.float32, [sum(BATCHES), units])
+    kernel = tf1.placeholder_with_default(np.eye(units, dtype=np.float32), [units, units])
+    bias = tf1.placeholder_with_default(np.zeros(units, dtype=np.float32), [units])
+    outputs = [
+        tf1.tanh(tf1.nn.bias_add(tf1.matmul(rows, kernel), bias))
+        for rows in tf1.split(inputs, BATCHES)
+    ]
+    return _elementwise(
+        FUSED_TANH,
+        "{} units".format(units),
+        inputs,
+        tf1.concat(outputs, 0),
+        outputs[0].op,
+        sum(BATCHES) * units,
+        # One size for all numbers; the others where the function is interesting.
+        FUSED_TANH.domain if units == 8 else FUSED_TANH.dense,
+    )
+
+
+# --- where a bias is added ----------------------------------------------------------------------
+
+# Inputs, kernel and bias; an operation and what it fuses.
+Product = Tuple[np.ndarray, np.ndarray, np.ndarray]
+Biased = Tuple[str, FrozenSet[str]]
+
+
+def biased_kernels(tf1: Any, compiled: Optional[bool] = None) -> FrozenSet[Biased]:
+    """The kernels that compute a product with its bias and add the bias last.
+
+    One that was seen to add it anywhere else in any product is left out.
+    """
+    seen, elsewhere = set(), set()
+    for with_tanh in (False, True):
+        graph = tf1.tf1.Graph()
+        with graph.as_default():
+            forms = [_product(tf1.tf1, *sizes, with_tanh) for sizes in PRODUCTS]
+        session = one_thread(tf1.tf1, graph, compiled)
+        inputs = [tensor for tensors, _ in forms for tensor in tensors]
+        outputs = [output for _, output in forms]
+        run = tf1.ready_to_run(session, inputs, outputs)
+        arrays = _flat(adversarial_products(1, 1.0, with_tanh)[0])
+        nodes = {node.name: node for node in tf1.nodes_run(session, inputs, outputs, arrays)}
+        last = bias_is_last(run, with_tanh)
+        for output, right in zip(outputs, last):
+            node = nodes.get(output.op.name)
+            if node is not None and "BiasAdd" in fused(node):
+                seen.add((node.op, fused(node)))
+                elsewhere.update(() if right else [(node.op, fused(node))])
+    return frozenset(seen - elsewhere)
+
+
+def _flat(products: List[Product]) -> List[np.ndarray]:
+    return [array for arrays in products for array in arrays]
+
+
+def _product(tf1: Any, factors: int, units: int, with_tanh: bool) -> Tuple[List[Any], Any]:
+    inputs = tf1.placeholder(tf1.float32, [None, factors])
+    kernel = tf1.placeholder(tf1.float32, [factors, units])
+    bias = tf1.placeholder(tf1.float32, [units])
+    output = tf1.nn.bias_add(tf1.matmul(inputs, kernel), bias)
+    return [inputs, kernel, bias], tf1.tanh(output) if with_tanh else output
+
+
+def bias_is_last(run: Callable[[List[Product]], List[np.ndarray]], with_tanh: bool) -> List[bool]:
+    """For each of ``PRODUCTS`` whether the bias was added last in all that were computed."""
+    last = [True] * len(PRODUCTS)
+    for batch in PRODUCT_BATCHES:
+        for scale in (1.0,) if with_tanh else BIASES:
+            products, wanted = adversarial_products(batch, scale, with_tanh)
+            results, expected = run(*_flat(products)), run(*_flat(wanted))
+            last = [
+                right and np.array_equal(result, other)
+                for right, result, other in zip(last, results, expected)
+            ]
+    return last
+
+
+def adversarial_products(
+    batch: int, scale: float, with_tanh: bool
+) -> Tuple[List[Product], List[Product]]:
+    """Products that differ with the place of their bias, and others that give what they should.
+
+    The terms add up without rounding in any order, and each is less than half an ULP of the bias:
+    a bias that comes last is rounded once, and one that comes earlier swallows all that is added to
+    it one by one. The others have that rounded sum as their only term, and no bias.
+    """
+    random = np.random.RandomState(0)
+    products, wanted = [], []
+    for factors, units in PRODUCTS:
+        # Where the tanh is neither flat nor in a binade of larger ULP than its argument's.
+        bias = random.uniform(0.25, 0.5, units) if with_tanh else random.uniform(1, 2, units)
+        bias = (np.float32(bias) * np.float32(scale)).astype(np.float32)
+        ulp = np.spacing(bias).min()
+        terms = random.randint(20, 32, (factors, units)) * (ulp / np.float32(64))
+        signs = random.choice(np.float32([-1, 1]), units)
+        inputs = 2.0 ** random.randint(-3, 4, factors)
+        kernel = terms * signs / inputs[:, None]
+        total = (terms.sum(axis=0) * signs).astype(np.float32) + bias
+        first = np.zeros_like(terms)
+        first[0] = total
+        ones = np.ones((batch, 1))
+        products.append((np.float32(ones * inputs), np.float32(kernel), bias))
+        wanted.append((np.float32(ones + 0 * inputs), np.float32(first), 0 * bias))
+    return products, wanted

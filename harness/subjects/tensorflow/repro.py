@@ -1,0 +1,258 @@
+"""A case as one script that needs NumPy and TensorFlow alone: what a bug report is made of.
+
+The network of the script is the very code of ``models``, so that TensorFlow sees the same graph and
+takes the same kernels.
+"""
+
+import inspect
+from types import ModuleType
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
+from harness.text import plain, printable
+from models import MODELS
+
+
+class Finding(NamedTuple):
+    """What a script is to show: the verdict on a case, and the versions that it was found with."""
+
+    case: Case
+    verdict: Verdict
+    versions: Dict[str, str]
+
+    def shown(self) -> Optional[ArrayVerdict]:
+        """The first array that disagrees; if it can be, as the free-running oracle has it.
+
+        That owes nothing to what TensorFlow computed in earlier steps. None if TensorFlow raised an
+        error or ended the process, and so computed nothing.
+        """
+        wrong = self.verdict.first_wrong()
+        if wrong is None:
+            return None
+        same = [array for array in self.verdict.arrays if array.name == wrong.name]
+        return [array for array in same if array.status == DISAGREE][-1]
+
+    def what(self) -> str:
+        """One sentence."""
+        name, version = self.case.model.name, plain(self.versions.get("tensorflow", "?"))
+        wrong = self.shown()
+        if wrong is None:
+            return "TensorFlow {}, {}: {}".format(version, name, self.verdict.error)
+        return "TensorFlow {}, {}: {!r} is wrong in {} of {} elements".format(
+            version, name, wrong.name, np.count_nonzero(wrong.wrong), wrong.wrong.size
+        )
+
+
+def script(finding: Finding) -> str:
+    """The source of a script that exits with 1 while TensorFlow computes what it should not."""
+    case, wrong = finding.case, finding.shown()
+    parts = [_HEADER.format(what=_in_docstring(finding.what()))]
+    parts.extend(_network(case))
+    parts.append(_case(case))
+    if wrong is None:
+        parts.append(_RUN + _NOTHING_EXPECTED.format(error=finding.verdict.error))
+    else:
+        expected = _EXPECTED.format(
+            name=wrong.name,
+            run=wrong.run,
+            of=_OF_RUN[wrong.run],
+            expected=literal(wrong.expected),
+            bound=literal(wrong.bound),
+            signs=_SIGNS if wrong.exact else "",
+        )
+        parts.append(_RUN + expected)
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _in_docstring(text: str) -> str:
+    """`text`, which may quote an error of TensorFlow's, as it may stand between three quotes."""
+    return printable(text).replace("\\", "\\\\").replace('"', "'")
+
+
+def issue(finding: Finding) -> str:
+    """A Markdown issue with versions and script, for TensorFlow's issue tracker."""
+    versions = "\n".join(
+        "| {} | `{}` |".format(plain(name), plain(version))
+        for name, version in sorted(finding.versions.items())
+    )
+    return _ISSUE.format(
+        what=finding.what(),
+        summary=finding.verdict.summary(),
+        versions=versions,
+        script=script(finding),
+    )
+
+
+def _network(case: Case) -> Iterator[str]:
+    from models import graphs
+
+    if case.model is MODELS["attention"]:
+        from models.cells import attention_tensorflow
+
+        yield "nest = getattr(tf1, 'nest', None)"
+        yield from _sources(attention_tensorflow)
+    yield from _sources(graphs, without=("Graph", "build", "_placeholder"))
+    yield _GRAPHS
+    yield from _sources(case.model.graph(), without=("attention_cell_wrapper",))
+    if case.model is MODELS["attention"]:
+        yield _WRAPPER
+
+
+def _sources(module: ModuleType, without: Tuple[str, ...] = ()) -> Iterator[str]:
+    """The functions and classes that a module defines."""
+    for name, value in vars(module).items():
+        if getattr(value, "__module__", None) == module.__name__ and name not in without:
+            yield inspect.getsource(value)
+
+
+def _case(case: Case) -> str:
+    config = dict(vars(case.config))
+    lines: List[str] = ["class config:"]
+    lines.extend("    {} = {!r}".format(*item) for item in config.items())
+    lines.append("    sizes = staticmethod(lambda: {!r})".format(case.config.sizes()))
+    lines.append("\n\n# The weights, in the order in which TensorFlow creates its variables.")
+    lines.append("parameters = [")
+    for field in case.model.parameters(case.config):
+        lines.append("    {},  # {}".format(literal(case.arrays[field.name]), field.name))
+    lines.append("]")
+    lines.extend("{} = {}".format(name, literal(case.arrays[name])) for name in _DATA)
+    return "\n".join(lines)
+
+
+def literal(array: Any) -> str:
+    """The array in Python's words, every number in full, zeros with their signs."""
+    array = np.asarray(array)
+    dtype = "np.float32" if array.dtype == np.float32 else "np.float64"
+    if array.size and array.tobytes() != array.size * array.flat[0].tobytes() and array.ndim:
+        return "np.array({}, {})".format(_nested(array), dtype)
+    if not array.size or (array.flat[0] == 0 and not np.signbit(array).any()):
+        return "np.zeros({}, {})".format(array.shape, dtype)
+    return "np.full({}, {}, {})".format(array.shape, _number(array.flat[0]), dtype)
+
+
+def _nested(array: Any) -> str:
+    if not array.ndim:
+        return _number(array)
+    return "[{}]".format(", ".join(_nested(row) for row in array))
+
+
+def _number(value: Any) -> str:
+    # The shortest text that reads back as the same number of its precision.
+    return str(value)
+
+
+_DATA = ("inputs", "labels")
+_OF_RUN = {
+    "free-running": "from the zero state to the end",
+    "teacher-forced": "from what that TensorFlow had computed in the steps before",
+}
+
+_HEADER = '''
+"""{what}.
+
+This script needs NumPy and TensorFlow alone (from TensorFlow 2.16 on, also tf_keras). It exits with
+1 while TensorFlow computes what it should not. Found by rnndiff.
+"""
+
+import importlib.util
+import os
+import sys
+import warnings
+from types import SimpleNamespace
+from typing import Any, Dict, List
+
+import numpy as np
+
+if importlib.util.find_spec("tf_keras") is not None:
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+# To hear what TensorFlow says of itself, set it to 0.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+warnings.filterwarnings("ignore", ".*RNNCell", UserWarning)
+
+import tensorflow
+
+tf1 = tensorflow.compat.v1
+tf1.logging.set_verbosity(tf1.logging.ERROR)
+nan, inf = float("nan"), float("inf")
+'''
+
+_GRAPHS = """
+DATA = None
+graphs = SimpleNamespace(
+    projection=projection,
+    judged=judged,
+    decoded=decoded,
+    stack_steps=stack_steps,
+    build=lambda config, data, network: network,
+)
+"""
+
+_WRAPPER = """
+def attention_cell_wrapper():
+    try:
+        from tensorflow.contrib.rnn import AttentionCellWrapper as genuine
+    except ImportError:
+        return AttentionCellWrapper
+    return genuine
+"""
+
+_RUN = """
+with tf1.Graph().as_default():
+    feeds = [tf1.placeholder(tf1.float32, array.shape) for array in (inputs, labels)]
+    trace = build(config)(config, *feeds)
+    variables = tf1.global_variables()
+    values = [tf1.placeholder(tf1.float32, array.shape) for array in parameters]
+    assign = tf1.group(*[tf1.assign(v, value) for v, value in zip(variables, values)])
+    options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    with tf1.Session(config=options) as session:
+        session.run(assign, dict(zip(values, parameters)))
+        trace = session.run(trace, dict(zip(feeds, (inputs, labels))))
+"""
+
+_NOTHING_EXPECTED = """
+# When this was found, TensorFlow did not come so far: {error!r}.
+print("TensorFlow", tensorflow.__version__, "computed the whole network.")
+"""
+
+_EXPECTED = """
+# What a NumPy implementation in float64 gives ({run}, that is
+# {of}), and for each element the largest rounding error
+# that any correct float32 evaluation can have, in whatever order it adds up.
+expected = {expected}
+bound = {bound}
+
+actual = np.asarray(trace[{name!r}], np.float64)
+right = (actual == expected) | (np.isnan(actual) & np.isnan(expected)) | np.isinf(bound)
+with np.errstate(invalid="ignore"):
+    right |= np.abs(actual - expected) <= bound
+{signs}print("TensorFlow", tensorflow.__version__)
+print("{name} as TensorFlow computes it:", actual, sep="\\n")
+print("as it should be:", expected, sep="\\n")
+print("up to a rounding error of:", bound, sep="\\n")
+print(np.count_nonzero(~right), "of", right.size, "elements are wrong")
+sys.exit(0 if right.all() else 1)
+"""
+
+_SIGNS = """\
+# These numbers are only moved, so that even the sign of a zero is known.
+right &= (actual != 0) | (np.signbit(actual) == np.signbit(expected))
+"""
+
+_ISSUE = """\
+**{what}**
+
+{summary}
+
+| | version |
+|---|---|
+{versions}
+
+The following script exits with 1 while this is so. It prints what TensorFlow computes, what it
+should, and the largest rounding error that any correct evaluation can have.
+
+```python
+{script}```
+"""

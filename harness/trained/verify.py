@@ -1,0 +1,222 @@
+"""The article's check: a trained model, computed by TensorFlow and by the oracle, side by side."""
+
+import dataclasses
+import math
+import time
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from harness.cases.case import Case
+from harness.errors import UserError
+from harness.judging.check import verdict_on
+from harness.judging.forcing import follow
+from harness.numerics.accuracy import ulp_of
+from harness.report.growth import Judged
+from harness.report.undecided import why_undecided
+from harness.subjects import Subject
+from harness.trained.data import Data
+from harness.trained.training import Weights
+from harness.versions import versions
+from models import Model
+from models.functions import accuracy
+
+# What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state", ...
+STATES = ("state", "states", "attentions", "windows", "outputs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one side makes of the validation rows: accuracy (in float32) and log loss."""
+
+    accuracy: float
+    loss: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How far two arrays are apart.
+
+    ``absolute`` is the largest difference between two elements, and ``ulp`` that same difference in
+    float32 units in the last place of the oracle's element. ``largest_ulp`` is the largest such
+    number of any element: in right networks, too, it is in the thousands where an element is nearly
+    zero by cancellation.
+    """
+
+    absolute: float
+    ulp: float
+    largest_ulp: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What was verified, and what came out.
+
+    Parameters
+    ----------
+    model : str
+    data : str
+        What the rows are.
+    config : Config
+        The sizes; its batch is the number of validation rows.
+    parameters : int
+        How many arrays of weights.
+    weights : Weights
+        With their origin.
+    chance : float
+        The accuracy of the best constant answer.
+    subject, oracle : Result
+        The oracle is fed the subject's tokens; its accuracy is that of its own predictions.
+    predictions_differing : int
+        In how many places subject and oracle predict something else.
+    differences : dict of str to Difference
+        Of every array of the trace.
+    status : str
+        The verdict: "agree", "known" (but for known divergences), "undecided" or "disagree".
+    summary : str
+        The verdict in a line.
+    undecided : list of str
+        Sentences on why elements are undecided, and what that means; none if all are decided.
+    seconds : float
+        What it took, without the training.
+    versions : dict of str to str
+    """
+
+    model: str
+    data: str
+    config: Any
+    parameters: int
+    weights: Weights
+    chance: float
+    subject: Result
+    oracle: Result
+    predictions_differing: int
+    differences: Dict[str, Difference]
+    status: str
+    summary: str
+    undecided: List[str]
+    seconds: float
+    versions: Dict[str, str]
+
+    def states(self) -> Difference:
+        """The largest difference in any state of any step."""
+        return _largest([d for name, d in self.differences.items() if name.endswith(STATES)])
+
+    def scores(self) -> Difference:
+        """The largest difference in any score."""
+        return self.differences["scores"]
+
+    def to_json(self) -> Dict[str, Any]:
+        """Everything but the weights themselves, as JSON has it; a number not finite is null."""
+        fields = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "weights"
+        }
+        fields["weights"] = {
+            "origin": self.weights.origin,
+            "steps": self.weights.steps,
+            "planned_steps": self.weights.planned_steps,
+            "seconds": self.weights.seconds,
+            "not_finite": self.weights.not_finite(),
+        }
+        fields["largest_difference"] = {"states": self.states(), "scores": self.scores()}
+        return _plain(fields)
+
+
+def verify(
+    model: Model,
+    data: Data,
+    weights: Weights,
+    subject: Subject,
+    judged: Optional[Callable[[Judged], None]] = None,
+) -> Verification:
+    """Compute the validation rows with the subject and with the oracle, and compare.
+
+    Parameters
+    ----------
+    model : Model
+    data : Data
+    weights : Weights
+    subject : Subject
+        Such as ``harness.subjects.tensorflow.TensorFlow()``.
+    judged : function of a Judged, optional
+        Called with the case, what was computed and the verdict, which are too large to be kept.
+
+    Raises
+    ------
+    UserError
+        If the subject cannot compute the case, or its trace lacks an array.
+    """
+    started = time.time()
+    inputs, labels = data.validation
+    config = dataclasses.replace(weights.config, batch=len(inputs))
+    case = Case(model, config, dict(weights.parameters, inputs=inputs, labels=labels))
+    verdict, trace = verdict_on(subject, case)
+    if not trace:
+        raise UserError("TensorFlow cannot compute {}: {}.".format(model.name, verdict.error))
+    if judged:
+        judged(Judged(case, trace, verdict))
+    expected = _expected(case, trace)
+    return Verification(
+        model=model.name,
+        data=data.name,
+        config=config,
+        parameters=len(case.parameters),
+        weights=weights,
+        chance=data.chance(),
+        subject=_result(trace),
+        oracle=_result(expected),
+        predictions_differing=int(np.sum(trace["predictions"] != expected["predictions"])),
+        differences={name: _difference(trace[name], expected[name]) for name in expected},
+        status=verdict.status,
+        summary=verdict.summary(),
+        undecided=why_undecided(case, verdict),
+        seconds=time.time() - started,
+        versions=dict(versions(), premise=subject.premise),
+    )
+
+
+def _expected(case: Case, recorded: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """The oracle's trace in float64, fed the subject's tokens.
+
+    The predictions and the accuracy are its own nevertheless, not those that it was told to
+    follow. The accuracy is rounded to float32, where it can be equal to a subject's.
+    """
+    trace = follow(case, recorded)
+    trace["predictions"] = np.argmax(trace["scores"], axis=-1)
+    trace["accuracy"] = np.float32(accuracy(trace["predictions"], case.labels))
+    return trace
+
+
+def _result(trace: Mapping[str, np.ndarray]) -> Result:
+    return Result(float(trace["accuracy"]), float(trace["loss"]))
+
+
+def _difference(actual: np.ndarray, expected: np.ndarray) -> Difference:
+    actual, expected = (np.asarray(array, np.float64).ravel() for array in (actual, expected))
+    if not actual.size:
+        return Difference(0.0, 0.0, 0.0)
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    with np.errstate(invalid="ignore"):
+        absolute = np.where(same, 0.0, np.abs(actual - expected))
+        absolute = np.where(np.isnan(absolute), np.inf, absolute)
+        ulp = np.where(np.isinf(absolute), np.inf, absolute / ulp_of(expected))
+    largest = np.argmax(absolute)
+    return Difference(float(absolute[largest]), float(ulp[largest]), float(np.max(ulp)))
+
+
+def _largest(differences: List[Difference]) -> Difference:
+    largest = max(differences, key=lambda difference: difference.absolute)
+    ulp = max(difference.largest_ulp for difference in differences)
+    return dataclasses.replace(largest, largest_ulp=ulp)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
