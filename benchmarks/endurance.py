@@ -21,8 +21,8 @@ from rich.progress import track
 from rich.table import Table
 
 from harness.cases.random_cases import random_batch
+from harness.checking.check import Checker
 from harness.files import write_json
-from harness.judging.check import Checker
 from harness.judging.tally import Tally
 from harness.subjects.tensorflow import GRAPHS_KEPT, TensorFlow
 from models import MODELS

@@ -20,7 +20,7 @@ from harness.cases.case import Case
 from harness.cases.frequencies import drawn
 from harness.cases.regimes import REGIMES
 from harness.cases.strategies import batches
-from harness.judging.check import verdict_on
+from harness.checking.check import verdict_on
 from harness.judging.forcing import follow
 from harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from harness.subjects.tensorflow import TensorFlow

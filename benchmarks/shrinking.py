@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from harness.cases.random_cases import random_batch
-from harness.judging.check import EVALUATIONS, fails, verdict_on, way_of_failing
+from harness.checking.check import EVALUATIONS, fails, verdict_on, way_of_failing
 from harness.judging.verdict import DISAGREE
 from harness.quality.mistakes import MISTAKES
 from harness.shrinking.shrink import Shrinker

@@ -21,13 +21,13 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, settings, target
 
+from harness.checking import journal
+from harness.checking.check import Checker, Failure
 from harness.errors import UserError, in_one_line
-from harness.judging.check import Checker, Failure
 from harness.judging.tally import WORST
 from harness.report import page
 from harness.report.exhibits import exhibits
 from harness.report.growth import sampled
-from harness.subjects import journal
 from harness.subjects.run import GRACE, TIMEOUT
 from harness.subjects.tensorflow import TensorFlow
 from harness.subjects.tensorflow.accuracy import coverage

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from harness.cases.case import load
-from harness.judging.check import verdict_on
+from harness.checking.check import verdict_on
 from harness.judging.excuses import KnownDivergence, excuse
 from harness.judging.verdict import DISAGREE, KNOWN, judge
 from harness.numerics.arithmetic import arithmetic

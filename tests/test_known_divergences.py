@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from harness.judging.check import verdict_on
+from harness.checking.check import verdict_on
 from harness.judging.excuses import KnownEnding, Minimal
 from harness.judging.verdict import DISAGREE
 from harness.subjects.alone import ended_by

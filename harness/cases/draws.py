@@ -112,6 +112,11 @@ def large_case(random: Any, model: Model, config: Any, regime: str, scale: float
     return Case(model, config, arrays)
 
 
+def is_one_hot(labels: np.ndarray) -> np.ndarray:
+    """Which rows of labels [..., outputs] are one-hot: a 1 and zeros."""
+    return (np.sum(labels == 1, axis=-1) == 1) & (np.sum(labels != 0, axis=-1) == 1)
+
+
 def _grids(model: Model) -> Dict[str, np.ndarray]:
     """For every array of the largest small case, the places of its numbers among the bytes."""
     largest = model.Config(**small_sizes(model))

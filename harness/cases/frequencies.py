@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from harness.cases.case import Case
+from harness.cases.draws import is_one_hot
 from harness.cases.regimes import REGIMES
 from harness.cases.strategies import batches
-from harness.shrinking.simplicity import is_one_hot
 from models import Model
 from models.layout import STATE, is_optional, sizes_in
 

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from harness.checking.fuzz import Progress
+from harness.checking.fuzz import fuzz as run
+from harness.checking.stop import Stop
 from harness.commands.options import all_models, models_argument, subject_option
 from harness.errors import INTERRUPTED, UserError
 from harness.files import check_writable, write_json
-from harness.fuzzing.fuzz import Progress
-from harness.fuzzing.fuzz import fuzz as run
-from harness.fuzzing.stop import Stop
 from harness.judging.tally import WORST
 from harness.report import page
 from harness.subjects.run import TIMEOUT

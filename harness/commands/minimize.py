@@ -9,10 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from harness.cases.case import Case, load, save
-from harness.commands.options import subject_option
-from harness.errors import UserError
-from harness.files import check_writable
-from harness.judging.check import (
+from harness.checking.check import (
     EVALUATIONS,
     HANGS,
     ended_again_by,
@@ -21,6 +18,9 @@ from harness.judging.check import (
     verdict_on_ending,
     way_of_failing,
 )
+from harness.commands.options import subject_option
+from harness.errors import UserError
+from harness.files import check_writable
 from harness.judging.verdict import DISAGREE, Verdict
 from harness.report.describe import describe
 from harness.shrinking.shrink import Shrinker

@@ -6,9 +6,9 @@ from typing import Iterator, Tuple
 import click
 
 from harness.cases.case import load
+from harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
 from harness.commands.options import subject_option
 from harness.errors import UserError
-from harness.judging.check import ended_again_by, verdict_on, verdict_on_ending
 from harness.judging.verdict import DISAGREE
 from harness.report.describe import describe
 from harness.subjects.named import TENSORFLOW, subject_named

@@ -3,8 +3,8 @@
 import click
 
 from harness.cases.case import SavedCase, load
+from harness.checking.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
 from harness.errors import SubjectError, UserError
-from harness.judging.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
 from harness.judging.verdict import DISAGREE, judge
 from harness.subjects.tensorflow import TensorFlow
 from harness.subjects.tensorflow.repro import Finding, issue, script

@@ -15,12 +15,12 @@ from harness.commands import ulp_subject
 from harness.errors import INTERRUPTED
 from harness.files import check_writable, write_json
 from harness.numerics.accuracy import Accuracy
-from harness.quality import ulp as measuring
-from harness.quality.measure import FUNCTIONS
-from harness.quality.ulp import Kernel, Measurement
+from harness.subjects import ulp as measuring
+from harness.subjects.measure import FUNCTIONS
 from harness.subjects.tensorflow import tensorflow
 from harness.subjects.tensorflow.accuracy import nearest, place
 from harness.subjects.tensorflow.premises import every_kernel, known_arguments, name_of, stated
+from harness.subjects.ulp import Kernel, Measurement
 from harness.versions import versions
 from models import MODELS
 from models.environment import processor

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from harness.errors import UserError
 from harness.files import write_json
-from harness.quality import measure
-from harness.quality.measure import Measured
+from harness.subjects import measure
+from harness.subjects.measure import Measured
 from harness.subjects.named import subject_named
 from harness.versions import versions
 from models import MODELS

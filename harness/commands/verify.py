@@ -10,9 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from harness.checking.check import way_of_failing
 from harness.errors import UserError
 from harness.files import check_writable, write_json
-from harness.judging.check import way_of_failing
 from harness.judging.tally import Tally
 from harness.judging.verdict import AGREE, DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, UNDECIDED
 from harness.report import page

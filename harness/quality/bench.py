@@ -22,9 +22,9 @@ from harness.cases.case import Case
 from harness.cases.draws import large_case, small_sizes
 from harness.cases.random_cases import LARGE_BATCH, random_batch
 from harness.cases.strategies import configs
+from harness.checking.check import Checker
+from harness.checking.fuzz import fuzz
 from harness.errors import SubjectError
-from harness.fuzzing.fuzz import fuzz
-from harness.judging.check import Checker
 from harness.judging.tally import Tally
 from harness.subjects.tensorflow import TensorFlow
 from models import MODELS, Model

@@ -5,8 +5,8 @@ from typing import Dict, Iterable, List, NamedTuple, Optional
 import numpy as np
 
 from harness.cases.case import Case, load
+from harness.checking.check import TENSORFLOW, Failure
 from harness.errors import UserError
-from harness.judging.check import TENSORFLOW, Failure
 from harness.judging.excuses import excuse
 from harness.judging.verdict import ArrayVerdict, Verdict, judge
 from harness.report.describe import other_class, ulps

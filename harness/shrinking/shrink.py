@@ -12,7 +12,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 import numpy as np
 
 from harness.cases.case import Case
-from harness.shrinking.simplicity import fingerprint, is_one_hot, numbers_of, simpler, simpler_than
+from harness.cases.draws import is_one_hot
+from harness.shrinking.simplicity import fingerprint, numbers_of, simpler, simpler_than
 from harness.shrinking.smallest import random_cases, smallest
 from models.layout import is_optional, sizes_in
 

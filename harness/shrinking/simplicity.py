@@ -7,6 +7,7 @@ from typing import Any, Tuple
 import numpy as np
 
 from harness.cases.case import Case
+from harness.cases.draws import is_one_hot
 
 # The simplest first; the last ones saturate whatever they go through.
 SIMPLE = (0.0, 1.0, -1.0, 0.5, 2.0, -0.5, -2.0, 100.0, -100.0)
@@ -33,11 +34,6 @@ def simpler(case: Case, than: Case) -> bool:
         return bool(filled < fuller)
     different = np.flatnonzero(bits != other_bits)
     return bool(len(different)) and _rank(numbers[different[0]]) < _rank(other[different[0]])
-
-
-def is_one_hot(labels: np.ndarray) -> np.ndarray:
-    """Which rows of labels [..., outputs] are one-hot: a 1 and zeros."""
-    return (np.sum(labels == 1, axis=-1) == 1) & (np.sum(labels != 0, axis=-1) == 1)
 
 
 def fingerprint(case: Case) -> bytes:

@@ -3,7 +3,7 @@
 Each case is handed over as a copy, so a subject that changes it is seen to, and harms nobody; and
 it has a time limit, within which Python code of a subject is interrupted. Code that does not come
 back to Python can be stopped by its process alone (``harness.subjects.alone``,
-``harness.subjects.journal``, and ``harness.fuzzing.fuzz`` with its workers), later by ``GRACE``.
+``harness.checking.journal``, and ``harness.checking.fuzz`` with its workers), later by ``GRACE``.
 """
 
 import os

@@ -8,8 +8,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 import numpy as np
 
 from harness.cases.case import Case
+from harness.checking.check import verdict_on
 from harness.errors import UserError
-from harness.judging.check import verdict_on
 from harness.judging.forcing import follow
 from harness.numerics.accuracy import ulp_of
 from harness.report.growth import Judged

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from harness.cases.case import Case, load
 from harness.cases.strategies import batches
+from harness.checking.check import Checker, verdict_on, way_of_failing
 from harness.errors import SubjectError, UserError
-from harness.judging.check import Checker, verdict_on, way_of_failing
 from harness.judging.excuses import Instead, KnownDivergence, KnownEnding, KnownError, KnownRewrite
 from harness.judging.tally import Tally
 from harness.judging.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED

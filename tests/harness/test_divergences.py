@@ -9,7 +9,7 @@ import pytest
 from examples import FLOAT32, Float32Port, random_case
 
 from harness.cases.case import Case
-from harness.judging.check import verdict_on
+from harness.checking.check import verdict_on
 from harness.judging.excuses import excuse
 from harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
 from harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where

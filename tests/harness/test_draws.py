@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.cases.draws import large_case, length_of, small_case, small_sizes
+from harness.cases.draws import is_one_hot, large_case, length_of, small_case, small_sizes
 from harness.cases.frequencies import frequencies
 from harness.cases.random_cases import random_batch, random_config
 from harness.cases.regimes import REGIMES
-from harness.shrinking.simplicity import is_one_hot
 from models import MODELS
 
 

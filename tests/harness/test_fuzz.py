@@ -21,12 +21,12 @@ from examples import Float32Port, random_case
 
 from harness.cases.case import Case, load, save
 from harness.cases.random_cases import batch_size, random_batch
+from harness.checking.check import Checker, verdict_on
+from harness.checking.fuzz import _Run, fuzz
+from harness.checking.messages import Channel
+from harness.checking.stop import Stop
 from harness.errors import SubjectError
 from harness.files import write_new
-from harness.fuzzing.fuzz import _Run, fuzz
-from harness.fuzzing.messages import Channel
-from harness.fuzzing.stop import Stop
-from harness.judging.check import Checker, verdict_on
 from harness.judging.excuses import KnownEnding
 from harness.judging.tally import Tally
 from harness.report.describe import describe, matrix
@@ -732,7 +732,7 @@ def test_a_new_file_takes_no_other_place_where_there_are_no_links(tmp_path, monk
 
 def test_a_pause_of_all_processes_ends_no_worker_and_a_long_case_does(monkeypatch, tmp_path):
     killed, clock = [], [0.0]
-    monkeypatch.setattr("harness.fuzzing.fuzz.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("harness.checking.fuzz.time.monotonic", lambda: clock[0])
     run = _Run(("seq2seq",), 3, str(tmp_path), timeout=TIMEOUT)
     at_work, waiting = (
         SimpleNamespace(
@@ -796,7 +796,7 @@ def hanging(tmp_path, monkeypatch):
 def test_a_case_on_which_a_worker_hangs_is_saved_and_all_others_are_judged(
     stand_in, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("harness.fuzzing.fuzz.GRACE", 1.0)
+    monkeypatch.setattr("harness.checking.fuzz.GRACE", 1.0)
     case = random_batch("seq2seq", 3, 0)[17]
     # In code that does not come back to Python.
     stand_in(

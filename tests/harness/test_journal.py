@@ -11,9 +11,8 @@ import pytest
 from examples import Float32Port, random_case
 
 from harness.cases.case import load, save
-from harness.errors import UserError
-from harness.judging.check import Checker, Failure
-from harness.subjects.journal import (
+from harness.checking.check import Checker, Failure
+from harness.checking.journal import (
     Journaled,
     Record,
     Run,
@@ -24,7 +23,8 @@ from harness.subjects.journal import (
     record_of,
     saved_since,
 )
-from harness.subjects.journal import in_flight as in_flight_in
+from harness.checking.journal import in_flight as in_flight_in
+from harness.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDS_ITSELF = """
@@ -122,7 +122,7 @@ def test_what_two_processes_found_is_told_beside_each_other_and_one_file_once():
 
 def test_a_tally_is_written_at_most_every_second_and_a_failure_at_once(tmp_path, monkeypatch):
     now, path = [100.0], str(tmp_path / "gw0.json")
-    monkeypatch.setattr("harness.subjects.journal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.checking.journal.time.monotonic", lambda: now[0])
     record = Record(path)
 
     def changes():

@@ -13,7 +13,7 @@ from hypothesis.errors import NoSuchExample
 
 from harness.cases.regimes import REGIMES
 from harness.cases.strategies import batches
-from harness.judging.check import EVALUATIONS, verdict_on
+from harness.checking.check import EVALUATIONS, verdict_on
 from harness.judging.verdict import DISAGREE
 from harness.quality.mistakes import MISTAKES, Mistake
 from harness.shrinking.shrink import Shrinker

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from harness.numerics.accuracy import ulp_of
-from harness.quality import ulp
 from harness.subjects import tensorflow_accuracy as table
 from harness.subjects import tensorflow_kernels as kernels
 from harness.subjects import tensorflow_premises as premises
+from harness.subjects import ulp
 from models.environment import Processor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

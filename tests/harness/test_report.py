@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.judging.check import verdict_on
+from harness.checking.check import verdict_on
 from harness.judging.forcing import follow
 from harness.judging.tally import Tally
 from harness.judging.verdict import AGREE, FREE_RUNNING, TEACHER_FORCED, UNDECIDED, judge_stacks

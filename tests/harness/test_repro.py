@@ -195,7 +195,7 @@ def test_minimize_keeps_of_a_hang_what_hangs_for_all_its_time(
 def test_minimize_keeps_of_what_ends_the_process_what_does_so_again(again, tmp_path, monkeypatch):
     path = str(tmp_path / "ends.npz")
     save(path, random_case("seq2seq"), notes={"ended_by": "SIGABRT"})
-    monkeypatch.setattr("harness.judging.check.ended_by", lambda case, timeout, name: "SIGABRT")
+    monkeypatch.setattr("harness.checking.check.ended_by", lambda case, timeout, name: "SIGABRT")
     monkeypatch.setattr("harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT")
     monkeypatch.setattr("harness.commands.minimize.ended_by", lambda *args: again)
     result = minimized(path, monkeypatch, lambda trace: trace)

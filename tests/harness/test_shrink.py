@@ -8,7 +8,7 @@ from examples import random_case
 
 from harness.cases.case import Case
 from harness.cases.random_cases import random_batch
-from harness.judging.check import fails, verdict_on, way_of_failing
+from harness.checking.check import fails, verdict_on, way_of_failing
 from harness.judging.verdict import DISAGREE
 from harness.quality.mistakes import MISTAKES
 from harness.shrinking.shrink import Shrinker

@@ -10,7 +10,7 @@ import pytest
 from examples import random_case
 
 from harness.cases.case import load
-from harness.judging.check import Checker
+from harness.checking.check import Checker
 from harness.judging.excuses import KnownEnding
 from harness.judging.tally import Tally
 from harness.numerics.accuracy import Accuracy

@@ -10,7 +10,7 @@ from rnn_extras.hard_sigmoid import hard_sigmoid
 
 from harness.cases.case import load
 from harness.cases.random_cases import random_batch
-from harness.judging.check import Checker
+from harness.checking.check import Checker
 from harness.judging.tally import Tally
 from harness.judging.verdict import AGREE, DISAGREE, UNDECIDED
 from harness.numerics.containment import check_containment

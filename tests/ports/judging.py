@@ -3,7 +3,7 @@
 import itertools
 
 from harness.cases.random_cases import random_batch
-from harness.judging.check import verdicts_on
+from harness.checking.check import verdicts_on
 from harness.judging.verdict import DISAGREE
 from harness.report.describe import describe
 

@@ -10,8 +10,7 @@ from judging import batches, blamed, cases_until_blamed, computes
 from harness.cases.case import Case
 from harness.errors import UserError
 from harness.numerics.arithmetic import arithmetic
-from harness.quality import measure
-from harness.subjects import Subject
+from harness.subjects import Subject, measure
 from harness.subjects.named import subject_named
 
 ENGINES = {

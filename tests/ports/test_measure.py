@@ -17,10 +17,10 @@ from harness.commands.ulp import ulp
 from harness.errors import UserError
 from harness.numerics.accuracy import Accuracy, ulp_of
 from harness.numerics.arithmetic import arithmetic
-from harness.quality import measure
-from harness.quality.measure import Sample, fitted, measured
-from harness.quality.ulp import SMALLEST_NORMAL as FLUSHED
+from harness.subjects import measure
+from harness.subjects.measure import Sample, fitted, measured
 from harness.subjects.named import subject_named
+from harness.subjects.ulp import SMALLEST_NORMAL as FLUSHED
 from models import MODELS
 
 ALL = tuple(MODELS)
@@ -165,7 +165,7 @@ def test_where_nobody_looked_the_bias_may_be_anywhere():
 
 def test_the_meter_of_any_subject_knows_no_tensorflow():
     code = (
-        "import sys, harness.quality.measure; print([m for m in sys.modules if 'tensorflow' in m])"
+        "import sys, harness.subjects.measure; print([m for m in sys.modules if 'tensorflow' in m])"
     )
     run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     assert run.stdout.strip() == b"[]"

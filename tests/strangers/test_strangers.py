@@ -15,7 +15,7 @@ import script_bidirectional
 import script_seq2seq
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.judging.check import verdict_on
+from harness.checking.check import verdict_on
 from harness.judging.verdict import AGREE, TEACHER_FORCED, UNDECIDED, judge
 from harness.report.describe import describe
 from models import MODELS

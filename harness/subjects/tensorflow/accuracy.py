@@ -95,7 +95,7 @@ _WITH_FMA, _WITHOUT_FMA = ("avx2", "avx512", "amx"), ("sse41", "avx")
 _MINORS = {1: (13, 14, 15), 2: (0, 1, 4, 7, 10, 12, 13, 15, 16, 18, 20, 21)}
 MEASURED: Tuple[Version, ...] = tuple((major, x) for major in _MINORS for x in _MINORS[major])
 # "All numbers" are all float32 numbers in long arrays, and in short ones those that
-# `harness.quality.ulp.Function.dense` names; "same bits" are those of 10 million numbers in long
+# `harness.subjects.ulp.Function.dense` names; "same bits" are those of 10 million numbers in long
 # and in short arrays.
 TABLE: Tuple[Row, ...] = (
     Row(

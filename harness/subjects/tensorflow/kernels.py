@@ -21,7 +21,7 @@ from typing import (
 
 import numpy as np
 
-from harness.quality.ulp import (
+from harness.subjects.ulp import (
     EXP,
     FUSED_TANH,
     LOG,

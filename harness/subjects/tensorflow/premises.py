@@ -12,7 +12,6 @@ from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, S
 import numpy as np
 
 from harness.numerics.accuracy import Accuracy, worst
-from harness.quality.ulp import Kernel, measure, sample, within
 from harness.subjects.tensorflow.accuracy import (
     Place,
     accuracy_of,
@@ -23,6 +22,7 @@ from harness.subjects.tensorflow.accuracy import (
     worst_arguments,
 )
 from harness.subjects.tensorflow.kernels import XLA, Biased, Kernels, biased_kernels
+from harness.subjects.ulp import Kernel, measure, sample, within
 from models.environment import processor
 
 SAMPLES = 200_000

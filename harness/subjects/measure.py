@@ -26,10 +26,9 @@ from harness.cases.case import Case, smallest_case
 from harness.errors import UserError
 from harness.numerics.accuracy import Accuracy, ulp_of
 from harness.numerics.arithmetic import Arithmetic, arithmetic
-from harness.quality import ulp
-from harness.quality.ulp import SMALLEST_NORMAL
-from harness.subjects import Subject
+from harness.subjects import Subject, ulp
 from harness.subjects.run import run
+from harness.subjects.ulp import SMALLEST_NORMAL
 
 FUNCTIONS = ("tanh", "softmax", "log", "bias")
 

@@ -27,10 +27,7 @@ except ImportError:  # Python 3.7
 
 from harness.cases.case import Case, packed
 from harness.cases.random_cases import batch_size, random_batch
-from harness.errors import UserError
-from harness.fuzzing.messages import Channel
-from harness.fuzzing.stop import Stop
-from harness.judging.check import (
+from harness.checking.check import (
     FAILURES,
     REPEATED_EVERY,
     Checker,
@@ -41,6 +38,9 @@ from harness.judging.check import (
     verdict_on_ending,
     way_of_failing,
 )
+from harness.checking.messages import Channel
+from harness.checking.stop import Stop
+from harness.errors import UserError
 from harness.judging.tally import Tally
 from harness.judging.verdict import DISAGREE
 from harness.report.describe import describe

@@ -1,0 +1,1 @@
+"""Cases by the thousand: run, judged, counted, shrunk and saved, in one process or many."""

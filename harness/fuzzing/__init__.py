@@ -1,1 +1,0 @@
-"""Many random cases, in many processes."""
