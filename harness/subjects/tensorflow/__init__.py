@@ -174,7 +174,7 @@ class TensorFlow(Subject):
         else:
             self._ready[key] = _Ready(self._tf1, self._build(case))
             while self._is_crowded():
-                self._ready.popitem(last=False)[1].session.close()
+                self._ready.popitem(last=False)[1].close()
         return self._ready[key]
 
     def _is_crowded(self) -> bool:
@@ -191,6 +191,13 @@ def _graph(case: Case) -> Any:
             )
         )
     return case.model.graph().build(case.config)
+
+
+def _close(session: Any, calls: Dict[str, Any]) -> None:
+    # TensorFlow 1.x releases a call by its session, which must be open, and by a module that is
+    # gone at the end of the process.
+    calls.clear()
+    session.close()
 
 
 class _Ready:
@@ -210,18 +217,19 @@ class _Ready:
         self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
         options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         self.session = tf1.Session(graph=graph.graph, config=options)
-        # At the end of the process, too, while there are modules: unless its session is closed,
-        # TensorFlow 1.x releases what ready_to_run made by a module that is gone then.
-        weakref.finalize(self, self.session.close)
-        self._assign = models_tf1.ready_to_run(self.session, [values], [assign])
         self._feeds, self._fetches = [graph.inputs, graph.labels], list(graph.trace.values())
-        self._compute = models_tf1.ready_to_run(self.session, self._feeds, self._fetches)
+        self._calls = {
+            "assign": models_tf1.ready_to_run(self.session, [values], [assign]),
+            "compute": models_tf1.ready_to_run(self.session, self._feeds, self._fetches),
+        }
+        # At the end of the process, too, while there are modules.
+        self.close = weakref.finalize(self, _close, self.session, self._calls)
         self._nodes_run = models_tf1.nodes_run
         self._kernels: Optional[GraphKernels] = None
 
     def run(self, case: Case) -> Dict[str, np.ndarray]:
-        self._assign(np.concatenate([array.ravel() for array in case.parameters]))
-        return dict(zip(self.graph.trace, self._compute(case.inputs, case.labels)))
+        self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
+        return dict(zip(self.graph.trace, self._calls["compute"](case.inputs, case.labels)))
 
     def seconds(self, case: Case, runs: int) -> List[float]:
         feed = {self.graph.inputs: case.inputs, self.graph.labels: case.labels}
@@ -240,7 +248,7 @@ class _Ready:
         and Tanh where it fused them.
         """
         if self._kernels is None:
-            self._assign(np.concatenate([array.ravel() for array in case.parameters]))
+            self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
             arrays = [case.inputs, case.labels]
             nodes = self._nodes_run(self.session, self._feeds, self._fetches, arrays)
             biased = [(node.op, fused(node)) for node in nodes if fused(node)]
