@@ -12,8 +12,8 @@ from harness.cli import cli
 from harness.commands import ulp as command
 from harness.errors import UserError
 from harness.numerics.accuracy import Accuracy, ulp_of
-from harness.subjects import tensorflow_accuracy as table
 from harness.subjects import ulp
+from harness.subjects.tensorflow import accuracy as table
 from harness.subjects.tensorflow.accuracy import TABLE, Place, Row, accuracy_of, nearest
 from harness.subjects.tensorflow.premises import every_kernel, known_arguments, name_of, stated
 from harness.versions import versions

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from harness.numerics.accuracy import ulp_of
-from harness.subjects import tensorflow_accuracy as table
-from harness.subjects import tensorflow_kernels as kernels
-from harness.subjects import tensorflow_premises as premises
 from harness.subjects import ulp
+from harness.subjects.tensorflow import accuracy as table
+from harness.subjects.tensorflow import kernels, premises
 from models.environment import Processor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -206,7 +205,7 @@ kernels = Kernels(tf1, compiled=True)
 forms, session = kernels._forms, kernels._session
 assert {kernel.op for kernel in kernels.kernels} == {XLA}
 assert {"tanh", "exp", "log", "softmax"} <= {kernel.function.name for kernel in kernels.kernels}
-from harness.subjects import tensorflow_kernels
+from harness.subjects.tensorflow import kernels as tensorflow_kernels
 arrays = [np.full(form.size, -0.5, np.float32) for form in forms]
 kernels._run(forms, arrays)
 metadata = tf1.tf1.RunMetadata()
