@@ -107,7 +107,7 @@ def few_samples(monkeypatch):
 
 def test_what_the_table_covers_is_taken_from_it(tf1):
     where = table.place(tf1.VERSION, premises.processor())
-    found = premises.premises(tf1)
+    found = premises.premises_of(tf1)
     rows = {name: premises.stated(name, where) for name in found.functions}
     if None in rows.values():
         pytest.skip("the table does not cover {}".format(where))
@@ -120,7 +120,7 @@ def test_on_an_unknown_processor_functions_are_measured_and_that_is_said(
     tf1, monkeypatch, few_samples
 ):
     monkeypatch.setattr(premises, "processor", lambda: UNKNOWN)
-    found = premises.premises(tf1)
+    found = premises.premises_of(tf1)
     assert "measured here on" in found.text and "AuthenticAMD avx2" in found.text
     where = table.place(tf1.VERSION, UNKNOWN)
     for name, accuracy in found.functions.items():
@@ -137,7 +137,7 @@ def test_it_is_said_where_a_bias_is_presumed_to_be_added(tf1, monkeypatch, count
         if count
         else "fused kernels may add the bias anywhere"
     )
-    assert "; " + said in premises.premises(tf1).text
+    assert "; " + said in premises.premises_of(tf1).text
 
 
 def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeypatch, few_samples):
@@ -150,7 +150,7 @@ def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeyp
     alone = SimpleNamespace(kernels=[kernel], probe=lambda known: [])
     monkeypatch.setattr(premises, "every_kernel", lambda tf1: [alone])
     monkeypatch.setattr(premises, "processor", lambda: UNKNOWN)
-    found = premises.premises(tf1)
+    found = premises.premises_of(tf1)
     assert found.functions["tanh", "Tanh"].ulp > 50 * premises.MARGIN
     # 16 is an end of the dense intervals.
     assert re.search(r"arguments \(but for [1-9] that it gets infinitely wrong\)", found.text)
@@ -170,7 +170,7 @@ def test_what_is_worse_than_its_row_is_measured_and_that_is_said(tf1, monkeypatc
         for row in table.TABLE
     )
     monkeypatch.setattr(table, "TABLE", better)
-    found = premises.premises(tf1)
+    found = premises.premises_of(tf1)
     assert "tanh (Tanh) measured here on" in found.text
     # It is really off by more than 5 ULP, everywhere and in every version.
     assert found.functions["tanh", "Tanh"].ulp > 5 * premises.MARGIN

@@ -29,7 +29,7 @@ from harness.subjects.run import TIMEOUT
 from harness.subjects.subject import Subject
 from harness.subjects.tensorflow.divergences import known_in
 from harness.subjects.tensorflow.kernels import Biased, fused
-from harness.subjects.tensorflow.premises import Premises, premises
+from harness.subjects.tensorflow.premises import Premises, premises_of
 
 if TYPE_CHECKING:
     from models.graphs import Graph
@@ -152,7 +152,7 @@ class TensorFlow(Subject):
     def _premises(self) -> Premises:
         # Not before they are asked for: what only computes needs none.
         if self._looked_up is None:
-            self._looked_up = premises(self._tf1)
+            self._looked_up = premises_of(self._tf1)
         return self._looked_up
 
     def seconds_of_a_run(self, case: Case, runs: int) -> List[float]:

@@ -53,7 +53,7 @@ class Premises(NamedTuple):
         return any(name == function for name, _ in self.functions)
 
 
-def premises(tf1: Any) -> Premises:
+def premises_of(tf1: Any) -> Premises:
     """Those of the TensorFlow at hand.
 
     Parameters
