@@ -47,6 +47,8 @@ class Tally:
         # Of those that are undecided: the ones with an infinite bound.
         self.overflow = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.known: Dict[str, int] = {}
+        # Arrays that the subject does not have, each with the number of cases.
+        self.missing: Dict[str, int] = {}
         self.ratios: Dict[str, List[int]] = {}
         self.premise = ""
         self.worst = 0.0
@@ -63,6 +65,8 @@ class Tally:
             self.overflow[run] += verdict.overflow(run)
         for name in verdict.known:
             self.known[name] = self.known.get(name, 0) + 1
+        for name in verdict.missing:
+            self.missing[name] = self.missing.get(name, 0) + 1
         self._add_ratios(case.model.name, _binned(_ratios(verdict)))
         array = verdict.worst() if verdict.status != DISAGREE else None
         if array is not None:
@@ -80,6 +84,8 @@ class Tally:
             if stack.doubts[:, mine].any():
                 infinite = stack.undecided & np.isinf(stack.bound)
                 self.overflow[run] += int(infinite[:, np.repeat(mine, stack.sizes())].sum())
+        for name in stack.missing:
+            self.missing[name] = self.missing.get(name, 0) + len(stack.cases)
         forced = np.repeat(stack.of(TEACHER_FORCED), stack.sizes())
         if stack.cases:
             self._add_ratios(stack.cases[0].model.name, _binned(stack.ratios[:, forced].ravel()))
@@ -102,6 +108,7 @@ class Tally:
             "undecided": dict(self.undecided),
             "overflow": dict(self.overflow),
             "known": dict(self.known),
+            "missing": dict(self.missing),
             "ratios": {name: list(counts) for name, counts in self.ratios.items()},
             "premise": self.premise,
             "worst": self.worst,
@@ -117,6 +124,7 @@ class Tally:
             (self.undecided, other["undecided"]),
             (self.overflow, other["overflow"]),
             (self.known, other["known"]),
+            (self.missing, other["missing"]),
         ):
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
@@ -165,6 +173,9 @@ class Tally:
             )
         for name, count in sorted(self.known.items()):
             yield "known divergence {}: {} case{}".format(name, count, "s" if count > 1 else "")
+        if self.missing:
+            names = ", ".join("{} ({})".format(*each) for each in sorted(self.missing.items()))
+            yield "not judged, as the subject does not have it, in so many cases: " + names
         if self.premise:
             yield self.premise
         if self.worst_where:
