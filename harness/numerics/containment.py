@@ -76,7 +76,8 @@ def balls(
     if draw(st.booleans()):
         return exact(mid.reshape(shape), a)
     finite = np.isfinite(mid)
-    rad = np.where(finite, np.abs(mid), 0.0) * np.take(_RADII, choices % len(_RADII))
+    with np.errstate(over="ignore"):
+        rad = np.where(finite, np.abs(mid), 0.0) * np.take(_RADII, choices % len(_RADII))
     rad = np.where(finite, np.minimum(rad, a.largest - np.abs(mid)), 0.0)
     # What was computed may have been flushed.
     rad = np.where(finite & (np.abs(mid) - rad < a.smallest), rad + a.smallest, rad)

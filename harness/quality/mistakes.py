@@ -297,8 +297,8 @@ MISTAKES: Tuple[Mistake, ...] = (
         what="the weights of a slot add up to 1 over the rows",
         models=("attention",),
         module=_WRAPPER,
-        right="tf1.nn.softmax(scores)",
-        wrong="mistakes.softmax_over_batch(scores)",
+        right="tf1.nn.softmax(energies)",
+        wrong="mistakes.softmax_over_batch(energies)",
         rows=2,
     ),
     Mistake(
@@ -306,8 +306,8 @@ MISTAKES: Tuple[Mistake, ...] = (
         what="slots that are still zero take no part in the softmax",
         models=("attention",),
         module=_WRAPPER,
-        right="tf1.nn.softmax(scores)",
-        wrong="tf1.nn.softmax(mistakes.only_filled(scores, window))",
+        right="tf1.nn.softmax(energies)",
+        wrong="tf1.nn.softmax(mistakes.only_filled(energies, window))",
     ),
     Mistake(
         name="query-from-old-state",

@@ -5,8 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from rnn_extras import everything, gru, lstm, port
-from rnn_extras.hard_sigmoid import hard_sigmoid
 
 from harness.cases.case import load
 from harness.cases.random_cases import random_batch
@@ -14,9 +12,30 @@ from harness.checking.check import Checker
 from harness.judging.tally import Tally
 from harness.judging.verdict import AGREE, DISAGREE, UNDECIDED
 from harness.numerics.containment import check_containment
+from models import MODELS, register
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+MISTAKES = ("OtherOrder", "NoForgetBias", "HardSigmoid")
 ROOT = os.path.dirname(os.path.dirname(HERE))
+
+
+@pytest.fixture(autouse=True)
+def extras():
+    """The package, whose models are registered for one test."""
+    before = dict(MODELS)
+    from rnn_extras import everything, gru, hard_sigmoid, lstm, port
+
+    for model in everything.MODELS:
+        register(model)
+    yield {
+        "LSTM": lstm.LSTM,
+        "GRU": gru.GRU,
+        "hard_sigmoid": hard_sigmoid.hard_sigmoid,
+        "Everything": everything.Everything,
+        **{name: getattr(port, name) for name in ("Port",) + MISTAKES},
+    }
+    MODELS.clear()
+    MODELS.update(before)
 
 
 def checked(subject, model, batches, folder):
@@ -26,34 +45,30 @@ def checked(subject, model, batches, folder):
     return failures, tally
 
 
-@pytest.mark.parametrize(
-    "subject, model", [(port.Port, lstm.LSTM), (everything.Everything, gru.GRU)]
-)
-def test_a_right_port_is_not_blamed(subject, model, tmp_path):
-    failures, tally = checked(subject(), model, 10, tmp_path)
+@pytest.mark.parametrize("subject, model", [("Port", "LSTM"), ("Everything", "GRU")])
+def test_a_right_port_is_not_blamed(subject, model, extras, tmp_path):
+    failures, tally = checked(extras[subject](), extras[model], 10, tmp_path)
     assert not failures and tally.cases[DISAGREE] == 0
     assert tally.cases[AGREE] > 0.95 * sum(tally.cases.values())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "subject, model", [(port.Port, lstm.LSTM), (everything.Everything, gru.GRU)]
-)
-def test_a_right_port_is_not_blamed_in_10000_cases(subject, model, tmp_path):
-    failures, tally = checked(subject(), model, 90, tmp_path)
+@pytest.mark.parametrize("subject, model", [("Port", "LSTM"), ("Everything", "GRU")])
+def test_a_right_port_is_not_blamed_in_10000_cases(subject, model, extras, tmp_path):
+    failures, tally = checked(extras[subject](), extras[model], 90, tmp_path)
     assert not failures and sum(tally.cases.values()) > 10000
     assert tally.cases[UNDECIDED] < 0.02 * sum(tally.cases.values())
 
 
-@pytest.mark.parametrize("subject", [port.OtherOrder, port.NoForgetBias, port.HardSigmoid])
-def test_a_mistake_is_found_within_20_examples(subject, tmp_path):
+@pytest.mark.parametrize("subject", MISTAKES)
+def test_a_mistake_is_found_within_20_examples(subject, extras, tmp_path):
     tally = Tally()
-    check = Checker(subject(), tally, str(tmp_path), evaluations=0)
+    check = Checker(extras[subject](), tally, str(tmp_path), evaluations=0)
     assert any(check([case]).failures for case in random_batch("lstm", 5, 1)[:20])
 
 
-def test_the_bound_of_its_function_is_tested_by_being_registered():
-    check_containment(hard_sigmoid)
+def test_the_bound_of_its_function_is_tested_by_being_registered(extras):
+    check_containment(extras["hard_sigmoid"])
 
 
 def rnndiff(folder, *arguments):
@@ -71,7 +86,7 @@ RIGHT = "rnn_extras.everything:Everything"
 WRONG = "rnn_extras.everything:Wrong"
 
 
-def test_every_command_takes_its_models_and_subjects(tmp_path):
+def test_every_command_takes_its_models_and_subjects(extras, tmp_path):
     models = ["rnn_extras.lstm:LSTM", "rnn_extras.gru:GRU"]
     run = rnndiff(tmp_path, "frequencies", *models, "--cases", 60)
     assert run.returncode == 0 and "lstm" in run.stdout, run.stderr
@@ -83,7 +98,7 @@ def test_every_command_takes_its_models_and_subjects(tmp_path):
     assert found and "rnndiff replay .rnndiff" in run.stdout
     assert "--subject {}".format(WRONG) in run.stdout
     smallest = load(str(found[0])).case
-    assert smallest.model == lstm.LSTM and smallest.config.batch == 1
+    assert smallest.model == extras["LSTM"] and smallest.config.batch == 1
     run = rnndiff(tmp_path, "replay", found[0], "--subject", WRONG)
     assert run.returncode == 1 and "disagree on Wrong" in run.stdout, run.stderr
     run = rnndiff(tmp_path, "replay", found[0], "--subject", RIGHT)
