@@ -17,5 +17,5 @@ def in_one_line(error: BaseException) -> str:
     return " ".join("{}: {}".format(type(error).__name__, error).split()).rstrip(".")
 
 
-class OracleError(Exception):
+class OracleError(UserError, TypeError):
     """An oracle does what cannot be bounded or teacher-forced; the text says what."""

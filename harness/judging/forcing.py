@@ -15,7 +15,8 @@ was moved is compared bit for bit.
 - An arg max goes on with the subject's choice, where rounding may lead to it, in both runs of the
   oracle: the recorded one, or else that of the numbers that the subject recorded.
 - The operations must depend on the config alone. An array that is asked for its values raises
-  :class:`OracleError`; only an arg max may be an index, by which stacks become many runs.
+  :class:`OracleError`, as does one that is changed in place. Only an arg max may be an index, of an
+  array of constants such as ``np.eye``, by which stacks become many runs.
 """
 
 from functools import lru_cache, partial
@@ -26,7 +27,7 @@ import numpy as np
 from harness.cases.case import Case
 from harness.errors import OracleError
 from harness.numerics.arithmetic import Arithmetic
-from harness.numerics.balls import BoundedArray, exact_stack
+from harness.numerics.balls import BoundedArray, exact_stack, lift
 from harness.numerics.moves import MOVES
 from harness.numerics.rows import admissible
 from models import Model
@@ -86,6 +87,8 @@ class _Array(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> "_Array":
         if method != "__call__":
             raise OracleError("no bound is known for {}.{}".format(ufunc.__name__, method))
+        if "out" in kwargs:
+            raise OracleError("the oracle changes an array in place: make a new one instead")
         return self.run.make(ufunc, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -158,8 +161,29 @@ def _map(function: Callable[[Any], Any], args: Any) -> Any:
     ]
 
 
+def _map_named(function: Callable[[Any], Any], kwargs: Mapping[str, Any]) -> Dict[str, Any]:
+    """The same for arguments that are passed by name."""
+    return dict(zip(kwargs, _map(function, kwargs.values())))
+
+
 def _held(array: _Array) -> Any:
     return array.held
+
+
+def _made(number: int, shape: Tuple[int, ...]) -> np.ndarray:
+    """What tells the elements that an operation makes, by its number."""
+    return (number << _PLACES) + np.arange(int(np.prod(shape))).reshape(shape)
+
+
+def _moved_ids(function: Callable, args: Any, kwargs: Any) -> Any:
+    """Where the elements of the first argument go; the others say where to."""
+
+    def ids(array: Any) -> np.ndarray:
+        return array.ids if isinstance(array, _Array) else np.full(np.shape(array), _GIVEN)
+
+    what, *where = args
+    moved = [ids(x) for x in what] if isinstance(what, (list, tuple)) else ids(what)
+    return function(moved, *where, **kwargs)
 
 
 class _Tracing:
@@ -177,22 +201,16 @@ class _Tracing:
 
     def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
-        # What is moved is the first argument; the others say where to.
-        what, *where = args
-        if isinstance(what, (list, tuple)):
-            arrays = [x if isinstance(x, _Array) else self.given(np.asarray(x)) for x in what]
-            held, ids = [x.held for x in arrays], [x.ids for x in arrays]
-        else:
-            held, ids = what.held, what.ids
-        held, ids = function(held, *where, **kwargs), function(ids, *where, **kwargs)
+        held = function(*_map(_held, args), **_map_named(_held, kwargs))
+        ids = _moved_ids(function, args, kwargs)
         if isinstance(held, (list, tuple)):
             return [_Array(self, *both) for both in zip(held, ids)]
         return _Array(self, held, ids)
 
     def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
         """New elements."""
-        held = np.asarray(function(*_map(_held, args), **kwargs))
-        ids = (len(self.shapes) << _PLACES) + np.arange(held.size).reshape(held.shape)
+        held = np.asarray(function(*_map(_held, args), **_map_named(_held, kwargs)))
+        ids = _made(len(self.shapes), held.shape)
         self.shapes.append(held.shape)
         return (_Choice if function is np.argmax else _Array)(self, held, ids)
 
@@ -220,7 +238,7 @@ class Plan(NamedTuple):
     ``operations`` the shapes of what all operations make;
     ``recorded`` has what of them is recorded; ``copies`` are the elements that hold the number of
     another one, ``originals`` those others. ``indexes`` says whether an arg max is an index, so
-    that stacks cannot be run.
+    that stacks cannot be run. ``ids`` tell of every element what made it.
     """
 
     arrays: List[Tuple[str, Tuple[int, ...]]]
@@ -229,6 +247,7 @@ class Plan(NamedTuple):
     copies: np.ndarray
     originals: np.ndarray
     indexes: bool
+    ids: np.ndarray
 
     def stretches(self) -> List[Tuple[str, Tuple[int, ...], slice]]:
         """Name, shape and elements of each array."""
@@ -265,7 +284,7 @@ def plan(
     given, of_data = ([run.given(np.zeros(shape)) for shape in each] for each in (parameters, data))
     trace = oracle(given, *of_data)
     arrays = {name: _whole(run, trace[name]) for name in names if name in trace}
-    ids = np.concatenate([array.ids.ravel() for array in arrays.values()] or [np.zeros(0, int)])
+    ids = _ids(list(arrays.values()))
     made, elements, inverse = np.unique(ids, return_index=True, return_inverse=True)
     originals = elements[inverse.reshape(-1)]
     copies = np.flatnonzero((originals != np.arange(ids.size)) & (ids != _GIVEN))
@@ -284,7 +303,12 @@ def plan(
         copies,
         originals[copies],
         run.indexes,
+        ids,
     )
+
+
+def _ids(arrays: Sequence[_Array]) -> np.ndarray:
+    return np.concatenate([array.ids.ravel() for array in arrays] or [np.zeros(0, np.int64)])
 
 
 @lru_cache(maxsize=512)
@@ -292,7 +316,16 @@ def plan_of(model: Model, config: Any, names: Tuple[str, ...]) -> Plan:
     """The plan of a model's oracle under a config, for a subject that has the arrays `names`."""
     parameters = [field.shape(config) for field in model.parameters(config)]
     data = [field.shape(config) for field in model.data]
-    return plan(partial(model.compute, config), parameters, data, names)
+    found = plan(partial(model.compute, config), parameters, data, names)
+    shapes = dict(found.arrays)
+    for traced in model.trace:
+        if traced.name in names and shapes.get(traced.name) != traced.shape(config):
+            raise OracleError(
+                "the oracle of {} returns {!r} with the shape {}, not {}".format(
+                    model.name, traced.name, shapes.get(traced.name), traced.shape(config)
+                )
+            )
+    return found
 
 
 def _whole(run: Any, array: Any) -> _Array:
@@ -334,23 +367,28 @@ class _Replay:
 
     def given(self, array: np.ndarray) -> _Array:
         """An array [rows, ...] that the subject holds exactly."""
-        return _Array(self, exact_stack(array, self._arithmetic))
+        ids = np.full(array.shape[1:], _GIVEN) if self._plan.indexes else None
+        return _Array(self, exact_stack(array, self._arithmetic), ids)
 
     def constant(self, array: np.ndarray) -> _Array:
-        """An array that is the same in all rows."""
-        return self.given(array[None])
+        """An array that is the same in all rows, as the subject holds it."""
+        ids = np.full(array.shape, _GIVEN) if self._plan.indexes else None
+        return _Array(self, lift(array, self._arithmetic).as_stack(), ids)
 
     def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
-        held = function(*_map(_held, args), **kwargs)
+        held, ids = function(*_map(_held, args), **_map_named(_held, kwargs)), None
+        if self._plan.indexes:
+            # A choice may lead elsewhere than when the plan was made.
+            ids = _moved_ids(function, args, kwargs)
         if isinstance(held, list):
-            return [_Array(self, each) for each in held]
-        return _Array(self, held)
+            return [_Array(self, *both) for both in zip(held, ids or [None] * len(held))]
+        return _Array(self, held, ids)
 
     def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
         """The balls of an operation, and the subject's numbers in place of those it recorded."""
         self.number += 1
-        operands = _map(_held, args)
+        operands, kwargs = _map(_held, args), _map_named(_held, kwargs)
         recorded = self._plan.recorded.get(self.number)
         if function is np.argmax:
             balls = self._choice(recorded, *operands, **kwargs)
@@ -359,16 +397,17 @@ class _Replay:
         shapes = self._plan.operations
         if self.number >= len(shapes) or balls.shape != shapes[self.number]:
             raise OracleError("the oracle makes other operations for other values of its arrays")
+        ids = _made(self.number, balls.shape) if self._plan.indexes else None
         if function is np.argmax:
-            return _Choice(self, balls)
-        return _Array(self, balls if recorded is None else self._replaced(balls, recorded))
+            return _Choice(self, balls, ids)
+        return _Array(self, balls if recorded is None else self._replaced(balls, recorded), ids)
 
     def values(self, array: _Array) -> np.ndarray:
         """Those of an arg max, to be an index."""
         chosen = array.held
         if chosen.rad.any():
             raise _Undecided
-        return chosen.mid[0].astype(np.intp)
+        return np.asarray(chosen.mid[0].astype(np.intp))
 
     def _replaced(self, balls: BoundedArray, recorded: _Recorded) -> BoundedArray:
         """The balls of the rows that run freely, and the subject's numbers in all others."""
@@ -386,7 +425,10 @@ class _Replay:
             mid, rad = mid.copy(), rad.copy()
             mid[free:, places], rad[free:, places] = numbers, flushed
         reach = max(balls.reach(), self._reach)
-        return _stack_of(mid.reshape(shape), rad.reshape(shape), self._arithmetic, reach)
+        result = _stack_of(mid.reshape(shape), rad.reshape(shape), self._arithmetic, reach)
+        # What is recorded may be rounded for that alone.
+        result.is_affine, result.factors = balls.is_affine, balls.factors
+        return result
 
     def _choice(
         self, recorded: Optional[_Recorded], operand: BoundedArray, axis: int
@@ -506,11 +548,18 @@ def expect(
         try:
             trace = oracle(given, *[replay.given(array[which]) for array in data])
         except _Undecided:
-            nothing = np.zeros((len(which), recorded.shape[1]))
-            return Expected(nothing, nothing + np.inf), replay.choices
-        held = [_whole(replay, trace[name]).held for name, _ in plan.arrays]
+            # Up to here all is known; what would follow may be anything.
+            mid = np.zeros((len(which), recorded.shape[1]))
+            rad = mid + np.inf
+            for elements, own_mid, own_rad in replay.expected:
+                mid[:, elements], rad[:, elements] = own_mid, own_rad
+            return Expected(mid, rad), replay.choices
+        arrays = [_whole(replay, trace[name]) for name, _ in plan.arrays]
+        held = [array.held for array in arrays]
         if replay.number + 1 != len(plan.operations):
             raise OracleError("the oracle makes other operations for other values of its arrays")
+        if plan.indexes and not np.array_equal(_ids(arrays), plan.ids):
+            raise OracleError(_VALUES.format("an arg max that is an index of what was computed"))
         mid, rad = _joined([x.mid for x in held], replay), _joined([x.rad for x in held], replay)
         for elements, own_mid, own_rad in replay.expected:
             mid[:, elements], rad[:, elements] = own_mid, own_rad
@@ -568,12 +617,12 @@ class _Following:
     constant = given
 
     def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
-        held = function(*_map(_held, args), **kwargs)
+        held = function(*_map(_held, args), **_map_named(_held, kwargs))
         return [_Array(self, x) for x in held] if isinstance(held, list) else _Array(self, held)
 
     def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
         self._number += 1
-        operands = _map(_held, args)
+        operands, kwargs = _map(_held, args), _map_named(_held, kwargs)
         held = np.asarray(function(*operands, **kwargs))
         recorded = self._plan.recorded.get(self._number)
         if function is not np.argmax:

@@ -336,6 +336,8 @@ def _judged(
 def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
     """The arrays of traces, [cases, ...]."""
     arrays = {}
+    if any([set(trace) != set(traces[0]) for trace in traces]):
+        raise SubjectError("WrongTrace: the traces of one config are not alike")
     for name in traces[0]:
         try:
             same = [np.asarray(trace[name]) for trace in traces]
@@ -360,7 +362,9 @@ def _check_trace(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arith
         if not _is_number(traced, array, arithmetic):
             kind = "of integers" if traced.role == CHOICE else arithmetic.name
             wrong.append("{!r} is {}, not {}".format(traced.name, array.dtype.name, kind))
-    if not any(traced.name in actual for traced in case.model.trace):
+    shapes = {traced.name: traced.shape(case.config) for traced in case.model.trace}
+    some = [name for name in shapes if 0 not in shapes[name]] or list(shapes)
+    if not any(name in actual for name in some):
         names = ", ".join(traced.name for traced in case.model.trace)
         wrong.append("it has none of {}".format(names))
     if wrong:

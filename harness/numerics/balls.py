@@ -43,6 +43,7 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 
 import numpy as np
 
+from harness.errors import OracleError
 from harness.numerics.arithmetic import Arithmetic
 from harness.numerics.register import REGISTER
 
@@ -133,8 +134,12 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         return "BoundedArray({!r}, {!r}, {})".format(self.mid, self.rad, self.arithmetic.name)
 
     def __getitem__(self, index: Any) -> "BoundedArray":
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, (list, np.ndarray)) for part in parts):
+            # Arrays with a slice between them would come before the axis of the stack.
+            return self.at(np.arange(int(np.prod(self.shape))).reshape(self.shape)[index])
         if self.stacked:
-            index = (slice(None),) + (index if isinstance(index, tuple) else (index,))
+            index = (slice(None),) + parts
         return self.moved(self.mid[index], None if self._rad is None else self._rad[index])
 
     def __array_ufunc__(
@@ -142,7 +147,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     ) -> "BoundedArray":
         entry = REGISTER.get(ufunc)
         if entry is None or method != "__call__" or kwargs:
-            raise TypeError("no bound is known for {}.{}".format(ufunc.__name__, method))
+            raise OracleError("no bound is known for {}.{}".format(ufunc.__name__, method))
         result: BoundedArray = entry.compute(*_alike([lift(x, self.arithmetic) for x in inputs]))
         return result
 
@@ -151,7 +156,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     ) -> Any:
         entry = REGISTER.get(function)
         if entry is None:
-            raise TypeError("no bound is known for numpy.{}".format(function.__name__))
+            raise OracleError("no bound is known for numpy.{}".format(function.__name__))
         return entry.compute(*args, **kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
@@ -230,7 +235,18 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     def moved(self, mid: np.ndarray, rad: Optional[np.ndarray]) -> "BoundedArray":
         """Some of the elements, elsewhere. What is known of the whole array holds for them."""
         normal = rad is None and self.operand_rad() is None
-        return BoundedArray(mid, rad, self.arithmetic, self.reach(), self.stacked, normal)
+        result = BoundedArray(mid, rad, self.arithmetic, self.reach(), self.stacked, normal)
+        result.is_affine = self.is_affine
+        return result
+
+    def at(self, places: np.ndarray) -> "BoundedArray":
+        """The elements at some places, counted through the array."""
+
+        def taken(array: np.ndarray) -> np.ndarray:
+            flat = array.reshape(len(array), -1) if self.stacked else array.reshape(-1)
+            return flat[..., places.ravel()].reshape(flat.shape[:-1] + places.shape)
+
+        return self.moved(taken(self.mid), None if self.exact else taken(self.rad))
 
 
 def exact(array: Any, arithmetic: Arithmetic) -> BoundedArray:

@@ -107,6 +107,10 @@ def _hull(x: BoundedArray, y: BoundedArray) -> Tuple[np.ndarray, np.ndarray]:
     rad = np.where(exact_halves, rad, rad * INFLATE + np.abs(mid) * (2 * UNIT64))
     same = (x.rad + y.rad == 0) & ((x.mid == y.mid) | (np.isnan(x.mid) & np.isnan(y.mid)))
     known = np.isfinite(mid)
+    # A zero of either sign is no number bit for bit.
+    signs = same & (np.signbit(x.mid) != np.signbit(y.mid)) & (x.mid == 0)
+    rad = np.where(signs, x.arithmetic.smallest, rad)
+    same = same & ~signs
     mid = np.where(same, x.mid, np.where(known, mid, 0.0))
     return mid, np.where(same, 0.0, np.where(known, rad, np.inf))
 

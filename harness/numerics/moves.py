@@ -102,18 +102,10 @@ def by_places(function: Callable[..., Any]) -> Callable[..., Any]:
     def compute(a: BoundedArray, *args: Any, **kwargs: Any) -> Any:
         places = function(np.arange(int(np.prod(a.shape))).reshape(a.shape), *args, **kwargs)
         if isinstance(places, list):
-            return [_at(a, each) for each in places]
-        return _at(a, places)
+            return [a.at(each) for each in places]
+        return a.at(places)
 
     return compute
-
-
-def _at(a: BoundedArray, places: np.ndarray) -> BoundedArray:
-    def taken(array: np.ndarray) -> np.ndarray:
-        flat = array.reshape(len(array), -1) if a.stacked else array.reshape(-1)
-        return flat[..., places.ravel()].reshape(flat.shape[:-1] + places.shape)
-
-    return a.moved(taken(a.mid), None if a.exact else taken(a.rad))
 
 
 for _function, _call, _shape in (

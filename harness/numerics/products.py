@@ -4,6 +4,7 @@ from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 
+from harness.errors import OracleError
 from harness.numerics.balls import BoundedArray, broadcast, operands
 from harness.numerics.elementwise import of_two, sum_of_two
 from harness.numerics.register import Example, bound
@@ -153,7 +154,7 @@ def _of_products(call: Callable[..., Any], *more: Tuple[int, ...]) -> List[Examp
 def matmul(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     """``[..., K] @ [K, M]``."""
     if b.ndim != 2 or a.ndim < 1 + a.stacked:
-        raise TypeError("no bound is known for a product of {} and {}".format(a.shape, b.shape))
+        raise OracleError("no bound is known for a product of {} and {}".format(a.shape, b.shape))
     result = SumsOfProducts(a, b.with_axes(a.ndim)).balls()
     result.factors = a, b
     return result
