@@ -6,7 +6,7 @@ Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 
 import importlib
 import warnings
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
 
 import numpy as np
 
@@ -80,6 +80,8 @@ class Model(NamedTuple):
 
 
 MODELS: Dict[str, Model] = {}
+# Entry points that have been loaded.
+_LOADED: Set[str] = set()
 
 
 def register(model: Model) -> Model:
@@ -88,8 +90,10 @@ def register(model: Model) -> Model:
     Raises
     ------
     ValueError
-        If another model has the name.
+        If another model has the name, or its data are not inputs and labels.
     """
+    if [field.name for field in model.data] != ["inputs", "labels"]:
+        raise ValueError("the data of {!r} are not inputs and labels".format(model.name))
     if MODELS.setdefault(model.name, model) != model:
         raise ValueError("there is another model called {!r}".format(model.name))
     return model
@@ -101,7 +105,18 @@ def load_entry_points() -> None:
     A module that is named there registers its models when it is imported.
     """
     for entry_point in entry_points("rnndiff.models"):
-        entry_point.load()
+        if entry_point.value not in _LOADED:
+            entry_point.load()
+            _LOADED.add(entry_point.value)
+
+
+def modules() -> List[str]:
+    """The modules that another process has to import to know the same models."""
+    found = set()
+    for model in MODELS.values():
+        for part in (model.Config, model.parameters, model.oracle):
+            found.add(getattr(part, "__module__", "__main__"))
+    return sorted(found - {"__main__"})
 
 
 def entry_points(group: str) -> Any:

@@ -10,11 +10,14 @@ are judged. A worker that stays with one case for too long is ended from here.
 """
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
+import traceback
 from multiprocessing.connection import wait
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
@@ -46,13 +49,13 @@ from harness.judging.verdict import DISAGREE
 from harness.report.describe import describe
 from harness.report.exhibits import Exhibit, exhibits
 from harness.report.growth import Growth, sampled
-from harness.subjects.alone import first_ending
+from harness.subjects.alone import FAILED, first_ending, name_of_end
 from harness.subjects.named import subject_named
 from harness.subjects.orphans import end_with
 from harness.subjects.run import GRACE, HANG, TIMEOUT
 from harness.subjects.subject import Subject, Wrapper
 from harness.versions import versions
-from models import MODELS, Model, register
+from models import modules
 
 # Seconds between two looks at the workers, and at whether to stop.
 _LOOKS_EVERY = 0.25
@@ -204,7 +207,7 @@ class _Run:
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
-        self._task = _Task(models, seed, timeout, os.getpid(), subject, tuple(MODELS.values()))
+        self._task = _Task(models, seed, timeout, os.getpid(), subject, modules())
         self._folder, self._limit, self._stop = folder, cases, stop or Stop()
         self._started: Optional[float] = None
         self._listening = True
@@ -360,15 +363,16 @@ class _Run:
 
     def _smaller(self, worker: _Worker, content: Any) -> None:
         asked, failing = content
-        if failing.way != asked and asked in self.failures:
-            # It is not what it seemed to be.
-            with contextlib.suppress(OSError):
-                os.unlink(self.failures.pop(asked).path)
         if self._owners.setdefault(failing.way, worker) is worker:
             before = self.failures.get(failing.way)
             self.failures[failing.way] = save_failure(self._folder, failing, before)
             if failing.final:
                 self._owners[failing.way] = None
+        if failing.way != asked and asked in self.failures:
+            # It is not what it seemed to be: what seems so from now on may be.
+            with contextlib.suppress(OSError):
+                os.unlink(self.failures.pop(asked).path)
+            del self._owners[asked]
 
     def _shrunk(self, worker: _Worker, _: None) -> None:
         worker.job = None
@@ -402,10 +406,10 @@ class _Run:
         # Those who asked for the end may have ended it, too.
         if not self._listening or self.error or self._stop.signal:
             return
-        if worker.process.exitcode >= 0:
+        if worker.process.exitcode == FAILED:
             self.error = "A worker of the fuzzer failed; its error stands above."
             return
-        name = signal.Signals(-worker.process.exitcode).name
+        name = name_of_end(worker.process.exitcode)
         if worker.is_at(_JUDGE):
             self._first.append((_EXPLAIN, (*worker.job[1], name)))
         elif worker.is_at(_EXPLAIN):
@@ -432,14 +436,17 @@ class _Run:
 
 
 class _Task(NamedTuple):
-    """What all workers are to do, by the names of models and subject; and all models known."""
+    """What all workers are to do, by the names of models and subject.
+
+    ``modules`` are those that register the models.
+    """
 
     models: Tuple[str, ...]
     seed: int
     timeout: float
     parent: int
     subject: str
-    known: Tuple[Model, ...]
+    modules: List[str]
 
     def batch(self, number: int, skip: List[int]) -> List[Case]:
         """The cases of a batch, but for those in the places `skip`."""
@@ -466,8 +473,8 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
     channel = Channel(end)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
-            for model in task.known:
-                register(model)
+            for module in task.modules:
+                importlib.import_module(module)
             subject = subject_named(task.subject, task.timeout)
             hands = _Hands(channel, _Counted(subject, begun), task)
             channel.send(("ready", None))
@@ -476,6 +483,11 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
                     getattr(hands, kind)(content)
         except UserError as error:
             channel.send(("unable", str(error)))
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception:
+            traceback.print_exc()
+            sys.exit(FAILED)
 
 
 class _Hands:
@@ -505,6 +517,8 @@ class _Hands:
 
             def tell(failing: Unsaved, way: str = way) -> None:
                 self._channel.send(("smaller", (way, failing)))
+                if failing.way != way:
+                    self._told.pop(way, None)
 
             self._check.investigate(self._told[way], tell)
         self._channel.send(("shrunk", None))
@@ -516,7 +530,7 @@ class _Hands:
         try:
             tried = [cases[place] for place in places]
             ending = first_ending(tried, timeout, self._task.subject)
-        except (OSError, UserError):  # As if nothing were to be found: there is no room to try.
+        except (OSError, UserError, RuntimeError):  # As if nothing were to be found.
             ending = None
         found = None
         if ending:

@@ -285,7 +285,11 @@ def _ended(left: Left) -> Ended:
     for other in left.records.values():
         record.add_dict(other)
     failures = [
-        failure._replace(way=printable(failure.way), report=_printable(failure.report))
+        failure._replace(
+            way=printable(failure.way),
+            path=printable(failure.path),
+            report=_printable(failure.report),
+        )
         for failure in record.failures
     ]
     return Ended(record.began, sum(record.tally.cases.values()), failures, left.in_flight)

@@ -18,7 +18,7 @@ from harness.checking.check import (
     verdict_on_ending,
     way_of_failing,
 )
-from harness.commands.options import subject_option
+from harness.commands.options import load_models, subject_option
 from harness.errors import UserError
 from harness.files import check_writable
 from harness.judging.verdict import DISAGREE, Verdict
@@ -29,7 +29,6 @@ from harness.subjects.named import TENSORFLOW, subject_named
 from harness.subjects.run import HANG, TIMEOUT
 from harness.subjects.subject import Subject
 from harness.versions import versions
-from models import load_entry_points
 
 
 @click.command()
@@ -51,7 +50,7 @@ def minimize(path: str, output: Optional[str], evaluations: int, subject_name: s
     smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
-    load_entry_points()
+    load_models()
     # Its module may register the model of the case.
     subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
     saved = load(path)

@@ -7,7 +7,7 @@ from typing import Any, List, Optional
 
 import click
 
-from harness.errors import in_one_line
+from harness.errors import UserError, in_one_line
 from models import MODELS, Model, load_entry_points, register
 
 
@@ -20,7 +20,7 @@ class ModelName(click.ParamType):
         self, value: Any, param: Optional[click.Parameter], context: Optional[click.Context]
     ) -> str:
         """The name under which the model is registered."""
-        load_entry_points()
+        load_models()
         module, colon, attribute = value.partition(":")
         if not colon:
             if value not in MODELS:
@@ -28,7 +28,8 @@ class ModelName(click.ParamType):
                 self.fail("{!r} is not one of {}, nor MODULE:NAME.".format(value, known))
             return str(value)
         if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())
+            # Behind all else: what lies there may have the name of anything.
+            sys.path.append(os.getcwd())
         try:
             model = getattr(importlib.import_module(module), attribute)
             if not isinstance(model, Model):
@@ -42,8 +43,16 @@ class ModelName(click.ParamType):
 
 def all_models() -> List[str]:
     """The names of all models, those of other packages too."""
-    load_entry_points()
+    load_models()
     return list(MODELS)
+
+
+def load_models() -> None:
+    """Know the models of other packages, too."""
+    try:
+        load_entry_points()
+    except Exception as error:  # Another package may raise anything.
+        raise UserError("A package's models cannot be loaded: {}.".format(in_one_line(error)))
 
 
 models_argument = click.argument("models", nargs=-1, type=ModelName(), metavar="[MODEL]...")

@@ -7,13 +7,12 @@ import click
 
 from harness.cases.case import load
 from harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
-from harness.commands.options import subject_option
+from harness.commands.options import load_models, subject_option
 from harness.errors import UserError
 from harness.judging.verdict import DISAGREE
 from harness.report.describe import describe
 from harness.subjects.named import TENSORFLOW, subject_named
 from harness.text import printable
-from models import load_entry_points
 
 
 @click.command()
@@ -25,7 +24,7 @@ def replay(paths: Tuple[str, ...], subject_name: str) -> None:
     FILE is a case's .npz file, or a folder of them. Exit status: 0 if none disagrees, 1 if one
     does, 2 if one cannot be read; the others are run all the same.
     """
-    load_entry_points()
+    load_models()
     # Its module may register the models of the cases.
     subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
     worst = 0

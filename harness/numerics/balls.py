@@ -160,10 +160,10 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         return entry.compute(*args, **kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
-        raise TypeError("a BoundedArray does not turn into an array: its radius would be lost")
+        raise OracleError("a BoundedArray does not turn into an array: its radius would be lost")
 
     def __bool__(self) -> bool:
-        raise TypeError("a BoundedArray is neither true nor false: its radius would be lost")
+        raise OracleError("a BoundedArray is neither true nor false: its radius would be lost")
 
     def operand_rad(self) -> Optional[np.ndarray]:
         """The radii with which the balls enter an operation; None if all are 0.

@@ -12,9 +12,11 @@ from typing import Any, List, NamedTuple, Optional
 
 from harness.cases.case import Case, load, save
 from harness.subjects.run import HANG, TIMEOUT
-from models import MODELS
+from models import modules
 
 _READY = b"ready\n"
+# The exit status of a process that failed without a case.
+FAILED = 70
 _COMPUTED = b"computed\n"
 # With the modules that this process has: `python -m` would look into the working folder first.
 _PROGRAM = (
@@ -82,11 +84,14 @@ class Alone:
         process.communicate()
         if hung.is_set():
             return HANG
-        if process.returncode >= 0:
-            raise RuntimeError(
-                "harness.subjects.alone failed with exit status {}".format(process.returncode)
-            )
-        return signal.Signals(-process.returncode).name
+        if process.returncode == FAILED:
+            raise RuntimeError("the process for cases that may end it failed by itself")
+        return name_of_end(process.returncode)
+
+
+def name_of_end(exitcode: int) -> str:
+    """What ended a process, by its exit code: the name of a signal, or "exit-1" and the like."""
+    return signal.Signals(-exitcode).name if exitcode < 0 else "exit-{}".format(exitcode)
 
 
 def _says(process: Any, line: bytes) -> bool:
@@ -96,8 +101,8 @@ def _says(process: Any, line: bytes) -> bool:
 
 
 def _start(subject: str) -> Any:
-    modules = sorted({model.Config.__module__ for model in MODELS.values()})
-    arguments = [str(os.getpid()), subject, ",".join(modules), *map(os.path.abspath, sys.path)]
+    paths = map(os.path.abspath, sys.path)
+    arguments = [str(os.getpid()), subject, ",".join(modules()), *paths]
     # In a session of its own, Ctrl-C does not reach it.
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *arguments],
@@ -132,19 +137,23 @@ def first_ending(
     return None
 
 
-def main(name: str, modules: str) -> None:
+def main(name: str, names: str) -> None:
     """Compute the cases whose files are named on standard input, one after the other.
 
     The modules are those that register the models, with commas between them.
     """
     from harness.subjects.named import subject_named
 
-    for module in modules.split(","):
-        importlib.import_module(module)
-    subject = subject_named(name)
-    print(_READY.decode(), end="", flush=True)
-    for line in sys.stdin:
-        case = load(line.rstrip("\n")).case
-        with contextlib.suppress(Exception):
-            subject(case)
-        print(_COMPUTED.decode(), end="", flush=True)
+    try:
+        for module in names.split(","):
+            importlib.import_module(module)
+        subject = subject_named(name)
+        print(_READY.decode(), end="", flush=True)
+        for line in sys.stdin:
+            case = load(line.rstrip("\n")).case
+            # A subject may ask for its exit, too.
+            with contextlib.suppress(BaseException):
+                subject(case)
+            print(_COMPUTED.decode(), end="", flush=True)
+    except Exception:
+        sys.exit(FAILED)

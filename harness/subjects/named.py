@@ -42,7 +42,8 @@ def subject_named(name: str, timeout: float = TIMEOUT) -> Subject:
             "{!r} names no subject: write MODULE:CLASS, such as my_port:MyPort.".format(name)
         )
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        # Behind all else: what lies there may have the name of anything.
+        sys.path.append(os.getcwd())
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # A module may raise anything.
