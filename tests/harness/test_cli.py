@@ -41,10 +41,8 @@ def test_every_command_explains_itself(option):
 @pytest.mark.parametrize("command", ["frequencies", "bench"])
 def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, capsys):
     for name in list(sys.modules):
-        if name.partition(".")[0] == "hypothesis" or name in (
-            "harness.commands." + command,
-            "harness." + command,
-            "harness.cases.strategies",
+        if name.partition(".")[0] == "hypothesis" or (
+            name.startswith("harness.") and name.rpartition(".")[2] in (command, "strategies")
         ):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "hypothesis", None)
