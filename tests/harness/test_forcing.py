@@ -1,14 +1,16 @@
 """Teacher forcing derived from plain code: what defines a number, what is missing or refused."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.errors import OracleError
+from harness.errors import OracleError, SubjectError
 from harness.judging import forcing
-from harness.judging.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge
+from harness.judging.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge, judge_stacks
+from harness.numerics.accuracy import Accuracy
 from models import MODELS
 from models.functions import affine, one_hot
 
@@ -228,3 +230,106 @@ def test_without_predictions_the_decoder_is_fed_what_the_scores_say(name):
     trace["fed_back"] = trace["fed_back"][..., ::-1].copy()
     wrong = [(x.name, x.run) for x in judge(case, trace, FLOAT32).arrays if x.status == DISAGREE]
     assert ("fed_back", TEACHER_FORCED) in wrong
+
+
+def test_an_arg_max_that_is_an_index_of_computed_numbers_is_an_error():
+    def oracle(parameters, inputs):
+        kernel, bias, second = parameters
+        first = affine(inputs, kernel, bias)
+        token = np.asarray(np.argmax(first, axis=-1))
+        return {"first": first, "second": first[np.arange(4), token]}
+
+    # Where the choice is not that of the plan, other elements are copies.
+    first = np.tile([0.0, 1.0], (4, 1))
+    with pytest.raises(OracleError, match="an arg max that is an index of what was computed"):
+        expected(oracle, {"first": first, "second": first[:, 1]})
+
+
+def test_what_is_made_before_a_choice_that_nobody_knows_is_expected_all_the_same():
+    oracle = greedy(FEEDS["index"])
+
+    def hidden_first(parameters, inputs):
+        hidden = np.tanh(inputs)
+        return dict(oracle(parameters, inputs), hidden=hidden)
+
+    weights = [np.zeros(shape) for shape in WEIGHTS]
+    names = ["hidden", "second"]
+    found = forcing.plan(hidden_first, WEIGHTS, DATA, names)
+    given = [array[None] for array in weights], [np.full((1, 4, 3), 1e-20)]
+    for run in forcing.expect(hidden_first, found, *given, np.zeros((1, 20)), FLOAT32):
+        assert (run.rad[0, :12] < 1e-6).all()
+        assert np.isinf(run.rad[0, 12:]).all()
+
+
+def test_constants_of_the_trace_are_rounded_to_the_subjects_precision():
+    def oracle(parameters, inputs):
+        return {"y": np.tanh(inputs), "c": np.full(2, 0.1)}
+
+    recorded = {"y": np.zeros((4, 3)), "c": np.full(2, np.float32(0.1)).astype(float)}
+    mid, rad = expected(oracle, recorded)["c", "forced"]
+    assert (np.abs(recorded["c"] - mid) <= rad).all() and (rad < 1e-8).all()
+
+
+def test_an_index_of_arrays_with_a_slice_between_them_is_the_same_in_a_stack():
+    def oracle(parameters, inputs):
+        hidden = np.tanh(np.reshape(inputs, (2, 2, 3)))
+        return {"hidden": hidden, "some": hidden[[0, 1], :, [0, 2]], "one": hidden[0, :, [0, 1]]}
+
+    recorded = {"hidden": np.random.RandomState(2).rand(2, 2, 3)}
+    recorded.update(
+        some=recorded["hidden"][[0, 1], :, [0, 2]], one=recorded["hidden"][0, :, [0, 1]]
+    )
+    found = expected(oracle, recorded)
+    for name in ("some", "one"):
+        mid, rad = found[name, "forced"]
+        assert mid.tolist() == recorded[name].tolist() and not rad.any()
+
+
+def test_that_an_affine_map_is_recorded_does_not_change_how_accurate_its_tanh_is():
+    functions = dict(FLOAT32.functions, **{"affine tanh": Accuracy(400, 2.0**-126)})
+
+    def oracle(parameters, inputs):
+        kernel, bias, second = parameters
+        z = affine(inputs, kernel, bias)
+        return {"z": z, "h": np.tanh(z[:, :1])}
+
+    random = np.random.RandomState(0)
+    arrays = [[random.standard_normal((1,) + s) for s in each] for each in (WEIGHTS, DATA)]
+    plan = forcing.plan(oracle, WEIGHTS, DATA, ["z", "h"])
+    recorded = np.zeros((1, 12)) + 0.5
+    a = FLOAT32._replace(functions=functions)
+    for run in forcing.expect(oracle, plan, *arrays, recorded, a):
+        assert (run.rad[0, 8:] > 300 * 2.0**-24 * np.abs(run.mid[0, 8:])).all()
+
+
+@pytest.mark.parametrize("kind", ["in place", "by name"])
+def test_an_array_that_is_changed_in_place_is_an_error_and_one_by_name_is_none(kind):
+    def oracle(parameters, inputs):
+        y = np.tanh(inputs)
+        if kind == "in place":
+            y += 1.0
+        return {"y": np.sum(a=y, axis=0)}
+
+    if kind == "in place":
+        with pytest.raises(OracleError, match="in place"):
+            expected(oracle, {"y": np.zeros(3)})
+    else:
+        assert expected(oracle, {"y": np.zeros(3)})
+
+
+def test_a_trace_that_names_or_shapes_what_the_oracle_does_not_have_is_an_error():
+    model = MODELS["seq2seq"]
+    for change in (lambda t: dict(t, states=t.pop("scores")), lambda t: dict(t, loss=t["scores"])):
+        case = random_case("seq2seq")
+        broken = model._replace(oracle=lambda *a, change=change: change(model.oracle(*a)))
+        with pytest.raises(OracleError, match="returns '(scores|loss)' with the shape"):
+            judge(replace(case, model=broken), Float32Port()(case), FLOAT32)
+
+
+def test_the_traces_of_one_config_have_the_same_arrays():
+    cases = [random_case("seq2seq", seed) for seed in range(2)]
+    traces = [Float32Port()(case) for case in cases]
+    del traces[0]["scores"]
+    for order in (1, -1):
+        with pytest.raises(SubjectError, match="not alike"):
+            judge_stacks(cases[::order], traces[::order], FLOAT32)
