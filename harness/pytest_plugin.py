@@ -22,8 +22,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings, target
 
 from harness.checking import journal
-from harness.checking.check import Checker, Failure
+from harness.checking.check import Checker
 from harness.errors import UserError, in_one_line
+from harness.judging.failure import Failure
 from harness.judging.tally import WORST
 from harness.report import page
 from harness.report.exhibits import exhibits

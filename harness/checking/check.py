@@ -14,6 +14,7 @@ from harness.cases.case import Case, SavedCase, holds, packed
 from harness.errors import SubjectError, UserError
 from harness.files import write_new, written_whole
 from harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
+from harness.judging.failure import Failure
 from harness.judging.tally import Tally
 from harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
 from harness.numerics.arithmetic import Arithmetic
@@ -37,7 +38,6 @@ from harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
 EVALUATIONS = 500
-TENSORFLOW = "TensorFlow"
 # One case in so many is run a second time.
 REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
@@ -51,19 +51,6 @@ _UNFINISHED = "not shrunk to the end"
 _SIMPLER = "\n\na simpler case that fails in the same way:\n\n"
 # Failing cases that are remembered: more than Hypothesis comes back to.
 _REMEMBERED = 4096
-
-
-class Failure(NamedTuple):
-    """A case that fails: its way of failing, its file, and a report to be read.
-
-    The path is empty if the file could not be written. What keeps a case from being ``shrunk``
-    stands in the report.
-    """
-
-    way: str
-    path: str
-    report: str
-    shrunk: bool = True
 
 
 class Unsaved(NamedTuple):

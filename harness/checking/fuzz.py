@@ -34,7 +34,6 @@ from harness.checking.check import (
     FAILURES,
     REPEATED_EVERY,
     Checker,
-    Failure,
     Judged,
     Unsaved,
     save_failure,
@@ -44,6 +43,7 @@ from harness.checking.check import (
 from harness.checking.messages import Channel
 from harness.checking.stop import Stop
 from harness.errors import UserError
+from harness.judging.failure import Failure
 from harness.judging.tally import Tally
 from harness.judging.verdict import DISAGREE
 from harness.report.describe import describe

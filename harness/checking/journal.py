@@ -23,9 +23,10 @@ except ImportError:  # Where there are no such locks, what an ended run left beh
     fcntl = None  # type: ignore[assignment]
 
 from harness.cases.case import Case, save
-from harness.checking.check import FAILURES, Failure
+from harness.checking.check import FAILURES
 from harness.errors import UserError
 from harness.files import written_whole
+from harness.judging.failure import Failure
 from harness.judging.tally import Tally
 from harness.subjects.run import GRACE, TIMEOUT
 from harness.subjects.subject import Subject, Wrapper

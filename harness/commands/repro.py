@@ -3,7 +3,7 @@
 import click
 
 from harness.cases.case import SavedCase, load
-from harness.checking.check import TENSORFLOW, ended_again_by, verdict_on, verdict_on_ending
+from harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
 from harness.errors import SubjectError, UserError
 from harness.judging.verdict import DISAGREE, judge
 from harness.subjects.tensorflow import TensorFlow
@@ -36,9 +36,9 @@ def _finding(path: str, saved: SavedCase) -> Finding:
         verdict, _ = verdict_on(subject, saved.case, known=())
     if verdict.status == DISAGREE:
         return Finding(saved.case, verdict, dict(versions(), premise=subject.premise))
-    by = saved.notes.get("subject", TENSORFLOW)
+    by = saved.notes.get("subject", "TensorFlow")
     elsewhere = saved.notes.get("tensorflow") != versions()["tensorflow"]
-    if saved.trace and by == TENSORFLOW and elsewhere:
+    if saved.trace and by == "TensorFlow" and elsewhere:
         try:
             verdict = judge(saved.case, saved.trace, subject.arithmetic(saved.case))
         except SubjectError as error:

@@ -84,6 +84,9 @@ class _Array(np.lib.mixins.NDArrayOperatorsMixin):
             raise OracleError(_VALUES.format("an index"))
         return self.run.move(_element, (self, index), {})
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise OracleError("the oracle changes an array in place: make a new one instead")
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> "_Array":
         if method != "__call__":
             raise OracleError("no bound is known for {}.{}".format(ufunc.__name__, method))

@@ -5,9 +5,9 @@ from typing import Dict, Iterable, List, NamedTuple, Optional
 import numpy as np
 
 from harness.cases.case import Case, load
-from harness.checking.check import TENSORFLOW, Failure
 from harness.errors import UserError
 from harness.judging.excuses import excuse
+from harness.judging.failure import Failure
 from harness.judging.verdict import ArrayVerdict, Verdict, judge
 from harness.report.describe import other_class, ulps
 from harness.report.heatmaps import HeatMap, heat_map, largest
@@ -71,7 +71,7 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
         verdict = excuse(verdict, case, trace, subject.known)
     exhibit = drawn(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
-    if numbers <= _NUMBERS and notes.get("subject", TENSORFLOW) == TENSORFLOW:
+    if numbers <= _NUMBERS and notes.get("subject", "TensorFlow") == "TensorFlow":
         exhibit = exhibit._replace(script=script(Finding(case, verdict, noted(notes))))
     return exhibit
 

@@ -11,7 +11,7 @@ import pytest
 from examples import Float32Port, random_case
 
 from harness.cases.case import load, save
-from harness.checking.check import Checker, Failure
+from harness.checking.check import Checker
 from harness.checking.journal import (
     Journaled,
     Record,
@@ -25,6 +25,7 @@ from harness.checking.journal import (
 )
 from harness.checking.journal import in_flight as in_flight_in
 from harness.errors import UserError
+from harness.judging.failure import Failure
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDS_ITSELF = """

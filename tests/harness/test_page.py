@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from examples import Float32Port, random_case
 
 from harness.cases.case import Case
-from harness.checking.check import Checker, Failure, verdict_on
+from harness.checking.check import Checker, verdict_on
 from harness.commands.fuzz import fuzz
 from harness.commands.verify import _Seen, verify
 from harness.errors import UserError
+from harness.judging.failure import Failure
 from harness.judging.tally import EDGES, Tally
 from harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
 from harness.report import page

@@ -1,0 +1,16 @@
+"""What is told of a case that fails."""
+
+from typing import NamedTuple
+
+
+class Failure(NamedTuple):
+    """A case that fails: its way of failing, its file, and a report to be read.
+
+    The path is empty if the file could not be written. What keeps a case from being ``shrunk``
+    stands in the report.
+    """
+
+    way: str
+    path: str
+    report: str
+    shrunk: bool = True
