@@ -62,9 +62,13 @@ class Model(NamedTuple):
                 trace[array.name] = np.zeros(shape)
         return trace
 
+    def traced(self, name: str) -> Traced:
+        """What is known of an array of the trace."""
+        return next(array for array in self.trace if array.name == name)
+
     def place(self, config: Any, name: str, index: Tuple[int, ...]) -> str:
         """What stands at an index of an array of the trace, in words."""
-        return next(array for array in self.trace if array.name == name).place(index, config)
+        return self.traced(name).place(index, config)
 
     def graph(self) -> Any:
         """The module that builds the TensorFlow graph.

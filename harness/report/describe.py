@@ -9,6 +9,7 @@ from harness.cases.case import Case
 from harness.judging.verdict import ArrayVerdict, Verdict
 from harness.numerics.accuracy import ulp_of
 from harness.report.undecided import why_undecided
+from models.layout import CHOICE, SCORE
 
 _ROWS = 12
 _WIDTH = 132
@@ -38,8 +39,8 @@ def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator
     actual, expected = wrong.actual[index], wrong.expected[index]
     place = case.model.place(case.config, wrong.name, index)
     yield "first in {}, {}:".format(place, wrong.run)
-    if wrong.name == "predictions":
-        yield "    " + other_class(verdict, wrong, index)
+    if case.model.traced(wrong.name).role == CHOICE:
+        yield "    " + other_class(case, verdict, wrong, index)
     else:
         bound = float(wrong.bound[index])
         yield "    subject {}, oracle {} +- {}".format(
@@ -52,21 +53,28 @@ def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator
     )
 
 
-def other_class(verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
+def other_class(case: Case, verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
     """Why the class at an index of the predictions is not the arg max of the subject's scores."""
     actual, expected = int(wrong.actual[index]), int(wrong.expected[index])
-    scores = next(array.actual for array in verdict.arrays if array.name == "scores")[index]
-    if not 0 <= actual < len(scores):
-        why = "there are {} classes".format(len(scores))
-    elif np.isnan(scores).any():
-        why = "a score is NaN"
-    elif scores[actual] == scores[expected]:
-        why = "the scores tie"
-    elif scores[actual] < scores[expected]:
-        why = "its score is lower"
+    arrays = [x.actual for x in verdict.arrays if case.model.traced(x.name).role == SCORE]
+    if not 0 <= actual < case.config.outputs:
+        why = "there are {} classes".format(case.config.outputs)
+    elif not arrays:
+        why = "its score, which the subject does not have, cannot be the largest"
     else:
-        why = "its score is higher than the oracle's arg max allows"
+        why = _why_not(arrays[0][index], actual, expected)
     return "class {}, not {}: {}".format(actual, expected, why)
+
+
+def _why_not(scores: np.ndarray, actual: int, expected: int) -> str:
+    """Why one class is not the arg max of scores, but another."""
+    if np.isnan(scores).any():
+        return "a score is NaN"
+    if scores[actual] == scores[expected]:
+        return "the scores tie"
+    if scores[actual] < scores[expected]:
+        return "its score is lower"
+    return "its score is higher than the oracle's arg max allows"
 
 
 def _marks(wrong: ArrayVerdict) -> np.ndarray:

@@ -14,6 +14,7 @@ from harness.report.heatmaps import HeatMap, heat_map, largest
 from harness.subjects import Subject
 from harness.subjects.tensorflow.repro import Finding, script
 from harness.versions import noted
+from models.layout import CHOICE
 
 # A script of more numbers than this is read by nobody.
 _NUMBERS = 20000
@@ -84,7 +85,7 @@ def drawn(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
             where="{}, {}".format(
                 case.model.place(case.config, wrong.name, wrong.first_wrong()), wrong.run
             ),
-            first=_first(verdict, wrong),
+            first=_first(case, verdict, wrong),
             compared=_compared(wrong),
         )
     zeros = [name for name, array in case.arrays.items() if _is_plain(array)]
@@ -96,11 +97,11 @@ def drawn(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
     return exhibit._replace(given=given, zeros=_with_shapes(case, zeros))
 
 
-def _first(verdict: Verdict, wrong: ArrayVerdict) -> Dict[str, str]:
+def _first(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Dict[str, str]:
     index = wrong.first_wrong()
     actual, expected = wrong.actual[index], float(wrong.expected[index])
-    if wrong.name == "predictions":
-        return {"subject and oracle": other_class(verdict, wrong, index)}
+    if case.model.traced(wrong.name).role == CHOICE:
+        return {"subject and oracle": other_class(case, verdict, wrong, index)}
     bound, difference = float(wrong.bound[index]), abs(float(actual) - expected)
     found = {
         "subject": "{:.9g}".format(float(actual)),

@@ -11,6 +11,7 @@ from harness.errors import OracleError, SubjectError
 from harness.judging import forcing
 from harness.judging.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge, judge_stacks
 from harness.numerics.accuracy import Accuracy
+from harness.report.describe import describe
 from models import MODELS
 from models.functions import affine, one_hot
 
@@ -337,3 +338,13 @@ def test_the_traces_of_one_config_have_the_same_arrays():
     for order in (1, -1):
         with pytest.raises(SubjectError, match="not alike"):
             judge_stacks(cases[::order], traces[::order], FLOAT32)
+
+
+def test_a_wrong_class_is_described_without_scores():
+    case = random_case("bidirectional")
+    trace = Float32Port()(case)
+    trace["predictions"] = (trace["predictions"] + 1) % case.config.outputs
+    without = {key: trace[key] for key in ("predictions", "probabilities")}
+    assert "its score is lower" in describe(case, judge(case, trace, FLOAT32))
+    said = describe(case, judge(case, without, FLOAT32))
+    assert "its score, which the subject does not have, cannot be the largest" in said
