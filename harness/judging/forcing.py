@@ -152,25 +152,17 @@ def _element(array: Any, index: Any) -> Any:
     return array[index]
 
 
-def _map(function: Callable[[Any], Any], args: Any) -> Any:
-    """The arguments with `function` of every tracked array in them, or in lists of them."""
+def _held(args: Any) -> List[Any]:
+    """The arguments with what tracked arrays hold in their places, in lists of them too."""
     return [
-        function(x)
-        if isinstance(x, _Array)
-        else type(x)(_map(function, x))
-        if isinstance(x, (list, tuple)) and any(isinstance(each, _Array) for each in x)
-        else x
+        x.held if isinstance(x, _Array) else type(x)(_held(x)) if type(x) in (list, tuple) else x
         for x in args
     ]
 
 
-def _map_named(function: Callable[[Any], Any], kwargs: Mapping[str, Any]) -> Dict[str, Any]:
-    """The same for arguments that are passed by name."""
-    return dict(zip(kwargs, _map(function, kwargs.values())))
-
-
-def _held(array: _Array) -> Any:
-    return array.held
+def _held_by_name(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same of arguments that are passed by name."""
+    return dict(zip(kwargs, _held(kwargs.values()))) if kwargs else kwargs
 
 
 def _made(number: int, shape: Tuple[int, ...]) -> np.ndarray:
@@ -204,7 +196,7 @@ class _Tracing:
 
     def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
-        held = function(*_map(_held, args), **_map_named(_held, kwargs))
+        held = function(*_held(args), **_held_by_name(kwargs))
         ids = _moved_ids(function, args, kwargs)
         if isinstance(held, (list, tuple)):
             return [_Array(self, *both) for both in zip(held, ids)]
@@ -212,7 +204,7 @@ class _Tracing:
 
     def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
         """New elements."""
-        held = np.asarray(function(*_map(_held, args), **_map_named(_held, kwargs)))
+        held = np.asarray(function(*_held(args), **_held_by_name(kwargs)))
         ids = _made(len(self.shapes), held.shape)
         self.shapes.append(held.shape)
         return (_Choice if function is np.argmax else _Array)(self, held, ids)
@@ -380,7 +372,7 @@ class _Replay:
 
     def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
-        held, ids = function(*_map(_held, args), **_map_named(_held, kwargs)), None
+        held, ids = function(*_held(args), **_held_by_name(kwargs)), None
         if self._plan.indexes:
             # A choice may lead elsewhere than when the plan was made.
             ids = _moved_ids(function, args, kwargs)
@@ -391,7 +383,7 @@ class _Replay:
     def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
         """The balls of an operation, and the subject's numbers in place of those it recorded."""
         self.number += 1
-        operands, kwargs = _map(_held, args), _map_named(_held, kwargs)
+        operands, kwargs = _held(args), _held_by_name(kwargs)
         recorded = self._plan.recorded.get(self.number)
         if function is np.argmax:
             balls = self._choice(recorded, *operands, **kwargs)
@@ -620,12 +612,12 @@ class _Following:
     constant = given
 
     def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
-        held = function(*_map(_held, args), **_map_named(_held, kwargs))
+        held = function(*_held(args), **_held_by_name(kwargs))
         return [_Array(self, x) for x in held] if isinstance(held, list) else _Array(self, held)
 
     def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
         self._number += 1
-        operands, kwargs = _map(_held, args), _map_named(_held, kwargs)
+        operands, kwargs = _held(args), _held_by_name(kwargs)
         held = np.asarray(function(*operands, **kwargs))
         recorded = self._plan.recorded.get(self._number)
         if function is not np.argmax:
