@@ -348,3 +348,13 @@ def test_a_wrong_class_is_described_without_scores():
     assert "its score is lower" in describe(case, judge(case, trace, FLOAT32))
     said = describe(case, judge(case, without, FLOAT32))
     assert "its score, which the subject does not have, cannot be the largest" in said
+
+
+def test_a_trace_has_something_to_be_judged_unless_there_are_no_rows():
+    case = random_case("seq2seq", output_time=1)
+    empty = {"fed_back": Float32Port()(case)["fed_back"]}
+    with pytest.raises(SubjectError, match="it has none of"):
+        judge(case, empty, FLOAT32)
+    assert judge(case, {"loss": Float32Port()(case)["loss"]}, FLOAT32).status == AGREE
+    case = random_case("seq2seq", batch=0)
+    assert judge(case, {"scores": Float32Port()(case)["scores"]}, FLOAT32).status == AGREE
