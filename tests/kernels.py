@@ -2,9 +2,9 @@
 
 Each of these libraries chooses by the processor which of its kernels to take, and these add up in
 other orders and approximate functions otherwise. This makes them choose, one after the other, each
-kernel that this processor can run; runs the tests that need no TensorFlow (for oneDNN, the fuzzer);
-and prints which kernel was asked for, which was taken, and what came of it. One that was asked for
-and not taken is told of, and has passed nothing. Usage::
+kernel that this processor can run; runs the numerical tests, without TensorFlow (for oneDNN, the
+fuzzer); and prints which kernel was asked for, which was taken, and what came of it. One that was
+asked for and not taken is told of, and has passed nothing. Usage::
 
     python tests/kernels.py [--cases N] [openblas] [numpy] [libm] [onednn] [-- PYTEST ARGUMENT...]
 
@@ -27,6 +27,15 @@ OPENBLAS = ("Prescott", "Haswell", "Zen", "SkylakeX")
 ALIASES = {"Katmai": "Prescott"}
 # Has glibc do without fused multiply-add. An older one knows the names that end in _Usable.
 LIBM = "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX2_Usable,-FMA_Usable,-FMA4_Usable"
+# The tests in which it matters what a kernel computes; the others are of files, words, processes.
+NUMERICAL = [
+    "tests/models",
+    "tests/harness/numerics",
+    *("tests/harness/test_{}.py".format(x) for x in ("forcing", "verdict", "divergences", "check")),
+    "tests/ports",
+    "tests/outside",
+    "tests/strangers",
+]
 # What oneDNN calls itself, by the name that is asked for.
 ONEDNN = {"SSE41": "Intel SSE4.1", "AVX": "Intel AVX", "AVX2": "Intel AVX2"}
 COLUMNS = "{:<9} {:<19} {:<19} {}"
@@ -155,7 +164,8 @@ def main() -> int:
     parser.add_argument("libraries", nargs="*", metavar="|".join(LIBRARIES))
     parser.add_argument("--cases", type=int, default=600, help="how many the fuzzer judges")
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    options, arguments = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :] or ["-n", "auto"]
+    options, arguments = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
+    arguments = arguments or ["-n", "auto", *NUMERICAL]
     for library in options.libraries:
         if library not in LIBRARIES:
             parser.error("there is no {!r}, only {}".format(library, ", ".join(LIBRARIES)))
