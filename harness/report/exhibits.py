@@ -1,5 +1,6 @@
 """Failures as a page shows them: in words, in heat maps and as a script."""
 
+import contextlib
 from typing import Dict, Iterable, List, NamedTuple, Optional
 
 import numpy as np
@@ -73,7 +74,9 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
     exhibit = drawn(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
     if numbers <= _NUMBERS and notes.get("subject", "TensorFlow") == "TensorFlow":
-        exhibit = exhibit._replace(script=script(Finding(case, verdict, noted(notes))))
+        # A script is made from the graph, which needs TensorFlow.
+        with contextlib.suppress(ImportError):
+            exhibit = exhibit._replace(script=script(Finding(case, verdict, noted(notes))))
     return exhibit
 
 

@@ -107,7 +107,7 @@ def test_every_command_takes_its_models_and_subjects(extras, tmp_path):
     assert run.returncode == 1 and "saved as" in run.stdout, run.stderr
 
 
-def test_tensorflow_says_that_it_has_no_graph_of_its_model(tmp_path):
+def test_tensorflow_says_that_it_has_no_graph_of_its_model(tensorflow, tmp_path):
     run = rnndiff(tmp_path, "fuzz", "rnn_extras.lstm:LSTM", "--cases", 10, "--workers", 1)
     assert run.returncode == 2 and "Traceback" not in run.stderr
     assert "has no graph for TensorFlow" in run.stderr.replace("\n", " ")
