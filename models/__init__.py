@@ -6,7 +6,7 @@ Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 
 import importlib
 import warnings
-from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -57,9 +57,8 @@ class Model(NamedTuple):
             warnings.simplefilter("ignore", RuntimeWarning)
             trace = self.oracle(config, parameters, *data)
         for array in self.trace:
-            shape = array.shape(config)
-            if 0 in shape and array.name not in trace:
-                trace[array.name] = np.zeros(shape)
+            if array.name not in trace and 0 in array.shape(config):
+                trace[array.name] = np.zeros(array.shape(config))
         return trace
 
     def traced(self, name: str) -> Traced:
@@ -84,8 +83,6 @@ class Model(NamedTuple):
 
 
 MODELS: Dict[str, Model] = {}
-# Entry points that have been loaded.
-_LOADED: Set[str] = set()
 
 
 def register(model: Model) -> Model:
@@ -109,9 +106,7 @@ def load_entry_points() -> None:
     A module that is named there registers its models when it is imported.
     """
     for entry_point in entry_points("rnndiff.models"):
-        if entry_point.value not in _LOADED:
-            entry_point.load()
-            _LOADED.add(entry_point.value)
+        entry_point.load()
 
 
 def modules() -> List[str]:

@@ -22,7 +22,6 @@ from harness.report.describe import describe
 from harness.shrinking.shrink import Shrinker
 from harness.shrinking.simplicity import fingerprint, simpler
 from harness.shrinking.smallest import random_cases
-from harness.subjects import Subject
 from harness.subjects.alone import ended_by
 from harness.subjects.run import (
     HANG,
@@ -34,6 +33,7 @@ from harness.subjects.run import (
     not_repeatable,
     run,
 )
+from harness.subjects.subject import TENSORFLOW, Subject
 from harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
@@ -102,7 +102,7 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
             os.unlink(path)
     said = "{}\n\nsaved as {}".format(failing.report, saved)
     if failing.subject:
-        other = "" if failing.subject == "tensorflow" else " --subject " + failing.subject
+        other = "" if failing.subject == TENSORFLOW else " --subject " + failing.subject
         said = "{}; run it again: rnndiff replay {}{}".format(said, saved, other)
     return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
 

@@ -53,7 +53,7 @@ from harness.subjects.alone import FAILED, first_ending, name_of_end
 from harness.subjects.named import subject_named
 from harness.subjects.orphans import end_with
 from harness.subjects.run import GRACE, HANG, TIMEOUT
-from harness.subjects.subject import Subject, Wrapper
+from harness.subjects.subject import TENSORFLOW, Subject, Wrapper
 from harness.versions import versions
 from models import modules
 
@@ -100,7 +100,7 @@ def fuzz(
     timeout: float = TIMEOUT,
     stop: Optional[Stop] = None,
     page: bool = False,
-    subject: str = "tensorflow",
+    subject: str = TENSORFLOW,
 ) -> Progress:
     """Judge random cases of `models` until `cases` or `seconds` are reached.
 
@@ -201,7 +201,7 @@ class _Run:
         timeout: float,
         cases: Optional[int] = None,
         stop: Optional[Stop] = None,
-        subject: str = "tensorflow",
+        subject: str = TENSORFLOW,
     ) -> None:
         self.tally = Tally()
         self.failures: Dict[str, Failure] = {}

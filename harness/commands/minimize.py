@@ -25,9 +25,9 @@ from harness.judging.verdict import DISAGREE, Verdict
 from harness.report.describe import describe
 from harness.shrinking.shrink import Shrinker
 from harness.subjects.alone import Alone, ended_by
-from harness.subjects.named import TENSORFLOW, subject_named
+from harness.subjects.named import subject_named
 from harness.subjects.run import HANG, TIMEOUT
-from harness.subjects.subject import Subject
+from harness.subjects.subject import TENSORFLOW, Subject
 from harness.versions import versions
 
 

@@ -1,13 +1,12 @@
 """Arguments and options that several commands take."""
 
-import importlib
-import os
-import sys
 from typing import Any, List, Optional
 
 import click
 
 from harness.errors import UserError, in_one_line
+from harness.subjects.named import import_from_here
+from harness.subjects.subject import TENSORFLOW
 from models import MODELS, Model, load_entry_points, register
 
 
@@ -20,18 +19,16 @@ class ModelName(click.ParamType):
         self, value: Any, param: Optional[click.Parameter], context: Optional[click.Context]
     ) -> str:
         """The name under which the model is registered."""
-        load_models()
         module, colon, attribute = value.partition(":")
         if not colon:
+            if value not in MODELS:
+                load_models()
             if value not in MODELS:
                 known = ", ".join(map(repr, MODELS))
                 self.fail("{!r} is not one of {}, nor MODULE:NAME.".format(value, known))
             return str(value)
-        if os.getcwd() not in sys.path:
-            # Behind all else: what lies there may have the name of anything.
-            sys.path.append(os.getcwd())
         try:
-            model = getattr(importlib.import_module(module), attribute)
+            model = getattr(import_from_here(module), attribute)
             if not isinstance(model, Model):
                 self.fail("{} is no model: make it a models.Model.".format(value))
             return register(model).name
@@ -61,7 +58,7 @@ subject_option = click.option(
     "--subject",
     "subject_name",
     metavar="SUBJECT",
-    default="tensorflow",
+    default=TENSORFLOW,
     show_default=True,
     help="What is tested: tensorflow, the name of an entry point, or MODULE:CLASS.",
 )

@@ -11,7 +11,8 @@ from harness.commands.options import load_models, subject_option
 from harness.errors import UserError
 from harness.judging.verdict import DISAGREE
 from harness.report.describe import describe
-from harness.subjects.named import TENSORFLOW, subject_named
+from harness.subjects.named import of_tensorflow, subject_named
+from harness.subjects.subject import TENSORFLOW
 from harness.text import printable
 
 
@@ -46,7 +47,7 @@ def replay(paths: Tuple[str, ...], subject_name: str) -> None:
         click.echo(
             "    saved with {} {}: {}".format(
                 "TensorFlow"
-                if notes.get("subject", "TensorFlow") == "TensorFlow"
+                if of_tensorflow(notes)
                 else "{}, beside TensorFlow".format(notes["subject"]),
                 notes.get("tensorflow", "of an unknown version"),
                 notes.get("verdict", "no verdict"),

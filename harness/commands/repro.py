@@ -6,6 +6,7 @@ from harness.cases.case import SavedCase, load
 from harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
 from harness.errors import SubjectError, UserError
 from harness.judging.verdict import DISAGREE, judge
+from harness.subjects.named import of_tensorflow
 from harness.subjects.tensorflow import TensorFlow
 from harness.subjects.tensorflow.repro import Finding, issue, script
 from harness.versions import noted, versions
@@ -36,9 +37,8 @@ def _finding(path: str, saved: SavedCase) -> Finding:
         verdict, _ = verdict_on(subject, saved.case, known=())
     if verdict.status == DISAGREE:
         return Finding(saved.case, verdict, dict(versions(), premise=subject.premise))
-    by = saved.notes.get("subject", "TensorFlow")
     elsewhere = saved.notes.get("tensorflow") != versions()["tensorflow"]
-    if saved.trace and by == "TensorFlow" and elsewhere:
+    if saved.trace and of_tensorflow(saved.notes) and elsewhere:
         try:
             verdict = judge(saved.case, saved.trace, subject.arithmetic(saved.case))
         except SubjectError as error:
@@ -47,5 +47,7 @@ def _finding(path: str, saved: SavedCase) -> Finding:
             return Finding(saved.case, verdict, noted(saved.notes))
     raise UserError(
         "There is nothing to report in {}: TensorFlow {}.{} agrees, and no other version of it is "
-        "said to have disagreed (the case was saved with {}).".format(path, *subject.version, by)
+        "said to have disagreed (the case was saved with {}).".format(
+            path, *subject.version, saved.notes.get("subject", "TensorFlow")
+        )
     )

@@ -29,7 +29,7 @@ from harness.errors import OracleError
 from harness.numerics.arithmetic import Arithmetic
 from harness.numerics.balls import BoundedArray, exact_stack, lift
 from harness.numerics.moves import MOVES
-from harness.numerics.rows import admissible
+from harness.numerics.rows import admissible, first_and_last
 from models import Model
 
 # An element is told by its operation and its place in what the operation makes.
@@ -420,7 +420,8 @@ class _Replay:
             mid, rad = mid.copy(), rad.copy()
             mid[free:, places], rad[free:, places] = numbers, flushed
         reach = max(balls.reach(), self._reach)
-        result = _stack_of(mid.reshape(shape), rad.reshape(shape), self._arithmetic, reach)
+        mid, rad = mid.reshape(shape), rad.reshape(shape)
+        result = BoundedArray(mid, rad, self._arithmetic, reach, stacked=True)
         # What is recorded may be rounded for that alone.
         result.is_affine, result.factors = balls.is_affine, balls.factors
         return result
@@ -433,7 +434,7 @@ class _Replay:
         may_be = np.moveaxis(admissible(operand, axis), operand.axes(axis), -1)
         # What is NaN is judged where it is teacher-forced.
         may_be[:free] |= np.isnan(mid[:free]).any(axis=-1, keepdims=True)
-        first, last = _ends(may_be)
+        first, last = first_and_last(may_be)
         if free < self.rows:
             self.choices[self.number] = first[free:], last[free:]
         theirs, their_last = self.choices.get(self.number, (first, last))
@@ -452,24 +453,12 @@ class _Replay:
             low, high = low.copy(), high.copy()
             low[:, every] = high[:, every] = chosen[:, every]
         low, high = low.reshape(first.shape), high.reshape(first.shape)
-        return _stack_of((low + high) / 2, (high - low) / 2, self._arithmetic, may_be.shape[-1])
+        mid, rad, reach = (low + high) / 2, (high - low) / 2, may_be.shape[-1]
+        return BoundedArray(mid, rad, self._arithmetic, reach, stacked=True)
 
 
 class _Undecided(Exception):
     """An arg max that rounding may decide is an index."""
-
-
-def _stack_of(
-    mid: np.ndarray, rad: np.ndarray, arithmetic: Arithmetic, reach: float
-) -> BoundedArray:
-    result = BoundedArray(mid, rad, arithmetic, reach)
-    result.stacked = True
-    return result
-
-
-def _ends(marked: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """The first and the last place that is marked along the last axis."""
-    return marked.argmax(axis=-1), marked.shape[-1] - 1 - marked[..., ::-1].argmax(axis=-1)
 
 
 def _marked(marked: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -352,22 +352,21 @@ def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray
 def _check_trace(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> None:
     """Raise a SubjectError that says of every array what is wrong with it."""
     wrong = []
+    shapes = {traced.name: traced.shape(case.config) for traced in case.model.trace}
     for traced in case.model.trace:
         if traced.name not in actual:
             continue
-        array, shape = actual[traced.name], traced.shape(case.config)
+        array, shape = actual[traced.name], shapes[traced.name]
         if array.shape[1:] != shape:
             found = list(array.shape[1:])
             wrong.append("{!r} has the shape {}, not {}".format(traced.name, found, list(shape)))
         if not _is_number(traced, array, arithmetic):
             kind = "of integers" if traced.role == CHOICE else arithmetic.name
             wrong.append("{!r} is {}, not {}".format(traced.name, array.dtype.name, kind))
-    shapes = {traced.name: traced.shape(case.config) for traced in case.model.trace}
     # Without rows there may be nothing to compare but means.
     empty = all(0 in shape for shape in shapes.values() if shape)
     if not any(name in actual for name in shapes if empty or 0 not in shapes[name]):
-        names = ", ".join(traced.name for traced in case.model.trace)
-        wrong.append("it has none of {}".format(names))
+        wrong.append("it has none of {}".format(", ".join(shapes)))
     if wrong:
         raise SubjectError("WrongTrace: {}".format("; ".join(wrong)))
 

@@ -1,7 +1,7 @@
 """What is made of whole rows: softmax, the maximum, the arg max."""
 
 import math
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -232,6 +232,11 @@ def admissible(a: BoundedArray, axis: int) -> np.ndarray:
     return np.where(exact.all(axis=axis, keepdims=True), chosen, may_be)
 
 
+def first_and_last(marked: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """The first and the last place that is marked along the last axis."""
+    return marked.argmax(axis=-1), marked.shape[-1] - 1 - marked[..., ::-1].argmax(axis=-1)
+
+
 @bound(
     np.argmax,
     examples=[
@@ -241,9 +246,7 @@ def admissible(a: BoundedArray, axis: int) -> np.ndarray:
 )
 def argmax(a: BoundedArray, axis: int) -> BoundedArray:
     """The arg max: of those that may be it, the first and the last are the ends of the ball."""
-    may_be = np.moveaxis(admissible(a, axis), a.axes(axis), -1)
-    first = may_be.argmax(axis=-1)
-    last = may_be.shape[-1] - 1 - may_be[..., ::-1].argmax(axis=-1)
+    first, last = first_and_last(np.moveaxis(admissible(a, axis), a.axes(axis), -1))
     if (first == last).all():
         mid = np.asarray(first, dtype=np.float64)
         return BoundedArray(mid, None, a.arithmetic, stacked=a.stacked)

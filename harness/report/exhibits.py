@@ -13,6 +13,7 @@ from harness.judging.verdict import ArrayVerdict, Verdict, judge
 from harness.report.describe import other_class, ulps
 from harness.report.heatmaps import HeatMap, heat_map, largest
 from harness.subjects import Subject
+from harness.subjects.named import of_tensorflow
 from harness.subjects.tensorflow.repro import Finding, script
 from harness.versions import noted
 from models.layout import CHOICE
@@ -73,7 +74,7 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
         verdict = excuse(verdict, case, trace, subject.known)
     exhibit = drawn(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
-    if numbers <= _NUMBERS and notes.get("subject", "TensorFlow") == "TensorFlow":
+    if numbers <= _NUMBERS and of_tensorflow(notes):
         # A script is made from the graph, which needs TensorFlow.
         with contextlib.suppress(ImportError):
             exhibit = exhibit._replace(script=script(Finding(case, verdict, noted(notes))))

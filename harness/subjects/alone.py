@@ -12,6 +12,7 @@ from typing import Any, List, NamedTuple, Optional
 
 from harness.cases.case import Case, load, save
 from harness.subjects.run import HANG, TIMEOUT
+from harness.subjects.subject import TENSORFLOW
 from models import modules
 
 _READY = b"ready\n"
@@ -40,7 +41,7 @@ class Alone:
     named as on a command line: see :func:`harness.subjects.named.subject_named`.
     """
 
-    def __init__(self, timeout: float = TIMEOUT, subject: str = "tensorflow") -> None:
+    def __init__(self, timeout: float = TIMEOUT, subject: str = TENSORFLOW) -> None:
         self._timeout, self._subject = timeout, subject
         self._process: Any = None
 
@@ -116,7 +117,7 @@ def _start(subject: str) -> Any:
     return process
 
 
-def ended_by(case: Case, timeout: float = TIMEOUT, subject: str = "tensorflow") -> Optional[str]:
+def ended_by(case: Case, timeout: float = TIMEOUT, subject: str = TENSORFLOW) -> Optional[str]:
     """The signal by which a subject ends the process that it computes `case` in, or None.
 
     "Hang" if it is not done after `timeout` seconds.
@@ -126,7 +127,7 @@ def ended_by(case: Case, timeout: float = TIMEOUT, subject: str = "tensorflow") 
 
 
 def first_ending(
-    cases: List[Case], timeout: float = TIMEOUT, subject: str = "tensorflow"
+    cases: List[Case], timeout: float = TIMEOUT, subject: str = TENSORFLOW
 ) -> Optional[Ending]:
     """The first of some cases by which a subject ends the process that computes them in turn."""
     with Alone(timeout, subject) as alone:

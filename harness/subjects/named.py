@@ -3,13 +3,25 @@
 import importlib
 import os
 import sys
+from typing import Any, Mapping
 
 from harness.errors import UserError, in_one_line
 from harness.subjects.run import TIMEOUT
-from harness.subjects.subject import Subject
+from harness.subjects.subject import TENSORFLOW, Subject
 from models import entry_points
 
-TENSORFLOW = "tensorflow"
+
+def import_from_here(name: str) -> Any:
+    """Import a module, of the current directory, too; whatever it raises is raised."""
+    if os.getcwd() not in sys.path:
+        # Behind all else: what lies there may have the name of anything.
+        sys.path.append(os.getcwd())
+    return importlib.import_module(name)
+
+
+def of_tensorflow(notes: Mapping[str, str]) -> bool:
+    """Whether a file's notes are of TensorFlow, as those are that name no subject."""
+    return notes.get("subject", "TensorFlow") == "TensorFlow"
 
 
 def subject_named(name: str, timeout: float = TIMEOUT) -> Subject:
@@ -41,11 +53,8 @@ def subject_named(name: str, timeout: float = TIMEOUT) -> Subject:
         raise UserError(
             "{!r} names no subject: write MODULE:CLASS, such as my_port:MyPort.".format(name)
         )
-    if os.getcwd() not in sys.path:
-        # Behind all else: what lies there may have the name of anything.
-        sys.path.append(os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        module = import_from_here(module_name)
     except (Exception, SystemExit) as error:  # A module may raise anything.
         raise UserError(
             "The module {} cannot be imported: {}.".format(module_name, in_one_line(error))

@@ -10,6 +10,9 @@ from harness.errors import UserError
 from harness.judging.excuses import Entry
 from harness.numerics.arithmetic import Arithmetic
 
+# The name of the subject that is tested by default.
+TENSORFLOW = "tensorflow"
+
 
 class Subject:
     """An implementation under test.

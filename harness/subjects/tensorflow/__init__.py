@@ -26,7 +26,7 @@ from harness.numerics.accuracy import worst
 from harness.numerics.arithmetic import Arithmetic, arithmetic
 from harness.subjects.alone import ended_by
 from harness.subjects.run import TIMEOUT
-from harness.subjects.subject import Subject
+from harness.subjects.subject import TENSORFLOW, Subject
 from harness.subjects.tensorflow.divergences import known_in
 from harness.subjects.tensorflow.kernels import Biased, fused
 from harness.subjects.tensorflow.premises import Premises, premises_of
@@ -84,7 +84,7 @@ class TensorFlow(Subject):
     ) -> None:
         tf1 = tensorflow()
         self._tf1 = tf1
-        self.name = "tensorflow"
+        self.name = TENSORFLOW
         self.version = tf1.VERSION
         self._looked_up: Optional[Premises] = None
         self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
