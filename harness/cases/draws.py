@@ -54,9 +54,9 @@ def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
             drawn[name] = choose([*range(1, largest[name] + 1)] * _ZERO_EVERY + zero)
     for name, size in known.items():
         # Without what it follows, it is what it must be at least.
-        if drawn[name] is None and size.follows and (drawn[size.follows] or 0) < size.least:
-            if drawn[size.follows] is not None:
-                drawn[name] = size.least
+        followed = drawn.get(size.follows)
+        if drawn[name] is None and followed is not None and followed < size.least:
+            drawn[name] = size.least
     return model.Config(**drawn)
 
 
