@@ -382,23 +382,65 @@ def test_a_worker_that_is_killed_is_told_of_and_its_batch_judged_again(stand_in,
     assert progress.tally.as_dict() == run(lambda progress: None).tally.as_dict()
 
 
-def test_a_case_that_ends_a_worker_is_saved_and_all_others_are_judged(stand_in, tmp_path):
+@pytest.mark.parametrize(
+    "ends, said",
+    [("os.kill(os.getpid(), 11)", "SIGSEGV"), ("os._exit(1)", "exit-1")],
+    ids=["killed", "exits"],
+)
+def test_a_case_that_ends_a_worker_is_saved_and_all_others_are_judged(
+    ends, said, stand_in, tmp_path
+):
     def run():
         return fuzz(("seq2seq",), 3, workers=2, cases=300, folder=str(tmp_path / "failures"))
 
     stand_in()
     whole, case = run(), random_batch("seq2seq", 3, 0)[17]
-    ends = (
-        "def change(self, case, key, trace):\n    if key == {}:\n        os.kill(os.getpid(), 11)"
-    )
-    stand_in(ends.format(key_of(case)) + "\n    return trace")
+    change = "def change(self, case, key, trace):\n    if key == {}:\n        {}\n    return trace"
+    stand_in(change.format(key_of(case), ends))
     progress = run()
     assert [failure.way for failure in progress.failures] == ["seq2seq-ends-process"]
     assert progress.tally.cases["disagree"] == 1
     assert progress.cases == whole.cases
     saved = load(progress.failures[0].path)
-    assert saved.notes["ended_by"] == "SIGSEGV"
+    assert saved.notes["ended_by"] == said
     assert np.array_equal(saved.case.inputs, case.inputs)
+
+
+def test_a_case_that_asks_for_the_exit_hides_no_other_that_ends_the_process(stand_in, tmp_path):
+    asks, ends = (random_batch("seq2seq", 3, 0)[place] for place in (3, 17))
+    stand_in(
+        "def change(self, case, key, trace):\n"
+        "    if key == {}:\n        sys.exit(1)\n"
+        "    if key == {}:\n        os.kill(os.getpid(), 11)\n"
+        "    return trace".format(key_of(asks), key_of(ends))
+    )
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=100, folder=str(tmp_path / "failures"))
+    ways = sorted(failure.way for failure in progress.failures)
+    assert ways == ["seq2seq-SystemExit", "seq2seq-ends-process"]
+    assert not progress.error
+
+
+# Wrong once, which it is not when asked again; much later wrong in the same array for good.
+ONCE_AND_FOR_GOOD = """
+def start(self):
+    self.calls = 0
+
+def change(self, case, key, trace):
+    self.calls += 1
+    if self.calls == 5 or case.config.outputs == 4 and self.calls > 200:
+        trace["scores"] = trace["scores"] + np.float32(1)
+    return trace
+"""
+
+
+def test_what_was_not_what_it_seemed_hides_no_later_failure_that_is(stand_in, tmp_path):
+    stand_in(ONCE_AND_FOR_GOOD)
+    folder = str(tmp_path / "failures")
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=900, folder=folder)
+    found = {failure.way: failure for failure in progress.failures}
+    assert set(found) == {"seq2seq-NotRepeatable", "seq2seq-scores-teacher-forced"}
+    for failure in found.values():
+        assert load(failure.path).case.model.name == "seq2seq"
 
 
 def test_workers_that_never_get_to_judge_end_the_run_with_a_sentence(stand_in, tmp_path):
