@@ -232,11 +232,12 @@ def test_a_damaged_record_is_left_out(text, tmp_path):
 def test_what_a_file_says_is_told_without_escape_sequences(tmp_path):
     run = a_run(str(tmp_path), failures=0)
     record = Record(record_of(run.folder, "gw1"))
-    record.found(Failure("way\x1b[2J", "", "first\nsecond\x1b]0;title\x07"))
+    record.found(Failure("way\x1b[2J", "a\x1b[2J.npz", "first\nsecond\x1b]0;title\x07"))
     run.close()
     with ended_runs(str(tmp_path)) as ended:
         (told,) = ended[0].failures
-    assert told.way.isprintable() and told.report.replace("\n", "").isprintable()
+    assert told.way.isprintable() and told.path.isprintable()
+    assert told.report.replace("\n", "").isprintable()
     assert told.report.startswith("first\nsecond")
 
 

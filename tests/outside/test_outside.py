@@ -74,7 +74,8 @@ def test_the_bound_of_its_function_is_tested_by_being_registered(extras):
 def rnndiff(folder, *arguments):
     paths = [HERE, ROOT] + [path for path in sys.path if path]
     return subprocess.run(
-        [sys.executable, "-m", "harness", *map(str, arguments)],
+        # As the console script: `python -m` would look into the working folder first.
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
         cwd=str(folder),
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths)),
         capture_output=True,
@@ -82,6 +83,7 @@ def rnndiff(folder, *arguments):
     )
 
 
+COMMAND = "import sys; sys.path.pop(0); from harness.cli import main; main()"
 RIGHT = "rnn_extras.everything:Everything"
 WRONG = "rnn_extras.everything:Wrong"
 
@@ -105,6 +107,16 @@ def test_every_command_takes_its_models_and_subjects(extras, tmp_path):
     assert run.returncode == 0 and "agree on Everything" in run.stdout, run.stderr
     run = rnndiff(tmp_path, "minimize", found[0], "--subject", WRONG, "--evaluations", 20)
     assert run.returncode == 1 and "saved as" in run.stdout, run.stderr
+
+
+def test_what_lies_in_the_working_folder_takes_the_place_of_nothing(tmp_path):
+    (tmp_path / "models").mkdir()
+    for name in ("numpy.py", "hypothesis.py", os.path.join("models", "__init__.py")):
+        (tmp_path / name).write_text("raise RuntimeError('it was executed')\n")
+    arguments = ("rnn_extras.lstm:LSTM", "--subject", WRONG, "--cases", 100, "--workers", 1)
+    run = rnndiff(tmp_path, "fuzz", *arguments)
+    assert run.returncode == 1 and "lstm Config" in run.stdout, run.stderr
+    assert "it was executed" not in run.stdout + run.stderr
 
 
 def test_tensorflow_says_that_it_has_no_graph_of_its_model(tensorflow, tmp_path):
