@@ -14,6 +14,7 @@ from harness.cli import COMMANDS
 
 def run(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["rnndiff", *arguments])
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)  # It sets it, for its process.
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return ended.value.code, capsys.readouterr()

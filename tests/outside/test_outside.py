@@ -83,7 +83,7 @@ def rnndiff(folder, *arguments):
     )
 
 
-COMMAND = "import sys; sys.path.pop(0); from harness.cli import main; main()"
+COMMAND = "import sys; sys.path[:] = filter(None, sys.path); from harness import cli; cli.main()"
 RIGHT = "rnn_extras.everything:Everything"
 WRONG = "rnn_extras.everything:Wrong"
 
