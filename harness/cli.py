@@ -1,14 +1,20 @@
 """The command line, ``rnndiff``. Each command is a module of ``harness.commands``."""
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
-from typing import Any, List, Optional
+from typing import Any, List, Optional, TextIO
 
 import click
 
 from harness.errors import INTERRUPTED, UserError
 from harness.text import printable
+
+# What a write to a full disk, or to one that is gone, ends in.
+_FULL = errno.ENOSPC, errno.EIO
+_NOT_WHOLE = "The output is not whole: {}."
 
 COMMANDS = ("verify", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies", "bench")
 
@@ -59,14 +65,50 @@ def main() -> None:
     # Of the processes that a command starts: from Python 3.11 on, none imports what lies in the
     # working folder before it has the modules of this one.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    status = _status()
+    for stream in (sys.stderr, sys.stdout):
+        error = _unwritten(stream)
+        if error and status == 0:
+            status = _complain(_NOT_WHOLE.format(error.strerror))
+    sys.exit(status)
+
+
+def _status() -> int:
+    """The exit status of the command."""
     try:
-        sys.exit(cli.main(prog_name="rnndiff", standalone_mode=False) or 0)
+        return cli.main(prog_name="rnndiff", standalone_mode=False) or 0
     except UserError as error:
-        click.echo("rnndiff: {}".format(printable(error)), err=True)
-        sys.exit(2)
+        return _complain(printable(error))
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("rnndiff: interrupted.", err=True)
-        sys.exit(INTERRUPTED)
+        _complain("interrupted.")
+        return INTERRUPTED
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except OSError as error:
+        # Of an output that does not wait to be flushed.
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        return _complain(_NOT_WHOLE.format(error.strerror))
+
+
+def _complain(text: str) -> int:
+    with contextlib.suppress(OSError):
+        click.echo("rnndiff: {}".format(text), err=True)
+    return 2
+
+
+def _unwritten(stream: TextIO) -> Optional[OSError]:
+    """Why a stream does not take what it holds, which is dropped then, or None.
+
+    Python would try again at its end, and exit with a status of its own.
+    """
+    try:
+        stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None

@@ -53,6 +53,22 @@ def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, cap
     assert isinstance(cli.cli.get_command(click.Context(cli.cli), command), click.Command)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [["--help"], ["repro", "--help"], ["frequencies", "--cases=3"]])
+def test_an_output_that_is_not_whole_is_one_sentence(command, unbuffered):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "harness"] + command,
+            env=dict(os.environ, PYTHONUNBUFFERED=unbuffered),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "rnndiff: The output is not whole: No space left on device.\n"
+
+
 CORPUS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "corpus")
 CASE = os.path.join(CORPUS, "argmax-skips-nan.npz")
 

@@ -655,8 +655,11 @@ def test_what_cannot_be_saved_is_told_in_full(stand_in, tmp_path, unwritable):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
-def test_failures_are_told_if_one_stream_is_full(stand_in, tmp_path, name):
+def test_failures_are_told_if_one_stream_is_full(stand_in, tmp_path, name, unbuffered, monkeypatch):
+    # In a buffer it stays until Python ends.
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     stand_in(WRONG)
     with open("/dev/full", "w") as full:
         run = started("--cases", "400", "--workers", "1", "--json", "run.json", **{name: full})
