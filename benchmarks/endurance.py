@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.cases.random_cases import random_batch
-from harness.checking.check import Checker
-from harness.files import write_json
-from harness.judging.tally import Tally
-from harness.subjects.tensorflow import GRAPHS_KEPT, TensorFlow
-from models import MODELS
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.files import write_json
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.subjects.tensorflow import GRAPHS_KEPT, TensorFlow
+from rnndiff.models import MODELS
 
 PARTS = 10
 SEED = 1

@@ -27,16 +27,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.cases.case import load
-from harness.errors import UserError
-from harness.files import write_json
-from harness.report.describe import matrix
+from rnndiff.harness.cases.case import load
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import write_json
+from rnndiff.harness.report.describe import matrix
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Imported by every Python that starts.
 PLANTED = """
-from harness.quality.mistakes import MISTAKES
-from harness.subjects import tensorflow as subjects
+from rnndiff.harness.quality.mistakes import MISTAKES
+from rnndiff.harness.subjects import tensorflow as subjects
 
 mistake = next(m for m in MISTAKES if m.name == "kernel-rows-swapped")
 right = subjects.TensorFlow.__init__
@@ -54,9 +54,9 @@ import time
 
 import numpy as np
 
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects import Subject, tensorflow
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects import Subject, tensorflow
 
 EXACT = dict.fromkeys(("tanh", "exp", "log", "softmax"), Accuracy(10, 2.0**-125))
 
@@ -197,7 +197,7 @@ def attempt(number, seed, planted):
             file.write(planted)
         # No package would be found beside the files that are written.
         path = os.pathsep.join([folder, ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-W", "ignore", "-m", "harness", "fuzz", "--workers", "2"]
+        command = [sys.executable, "-W", "ignore", "-m", "rnndiff", "fuzz", "--workers", "2"]
         command += ["--time", str(JUDGES), "--seed", str(chance.randrange(2**32))]
         command += ["--json", "run.json", "--report", "run.html"]
         streams = [open(os.path.join(folder, name), "w+") for name in ("out", "err")]

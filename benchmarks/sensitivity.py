@@ -16,15 +16,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.cases.case import Case
-from harness.cases.frequencies import drawn
-from harness.cases.regimes import REGIMES
-from harness.cases.strategies import batches
-from harness.checking.check import verdict_on
-from harness.judging.forcing import follow
-from harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
-from harness.subjects.tensorflow import TensorFlow
-from models import MODELS
+from rnndiff.harness.cases.frequencies import drawn
+from rnndiff.harness.cases.random_cases import normal_case
+from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.harness.cases.strategies import batches
+from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.judging.forcing import follow
+from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
+from rnndiff.harness.subjects.tensorflow import TensorFlow
+from rnndiff.models import MODELS
 
 UNITS = (4, 16, 128)
 SMALL = range(1, 17)
@@ -62,15 +62,7 @@ def cases_of_units(random, units, count):
             sizes["attn_length"] = 4
         config = model.Config(**sizes)
         gain = random.choice([0.3, 1.0, 3.0])
-        arrays = {}
-        for field in model.fields(config):
-            shape = field.shape(config)
-            fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
-            numbers = random.standard_normal(shape) * gain / np.sqrt(fan_in)
-            arrays[field.name] = numbers.astype(np.float32)
-        classes = random.randint(config.outputs, size=arrays["labels"].shape[:-1])
-        arrays["labels"] = np.eye(config.outputs, dtype=np.float32)[classes]
-        cases.append(Case(model, config, arrays))
+        cases.append(normal_case(random, model, config, gain))
     return cases
 
 

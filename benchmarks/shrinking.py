@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
 
-from harness.cases.random_cases import random_batch
-from harness.checking.check import EVALUATIONS, fails, verdict_on, way_of_failing
-from harness.judging.verdict import DISAGREE
-from harness.quality.mistakes import MISTAKES
-from harness.shrinking.shrink import Shrinker
-from harness.shrinking.simplicity import fingerprint
-from harness.subjects.tensorflow import TensorFlow
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.checking.check import EVALUATIONS, fails, verdict_on, way_of_failing
+from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.quality.mistakes import MISTAKES
+from rnndiff.harness.shrinking.shrink import Shrinker
+from rnndiff.harness.shrinking.simplicity import fingerprint
+from rnndiff.harness.subjects.tensorflow import TensorFlow
 
 PLANTED = (
     ("kernel-rows-swapped", "seq2seq"),

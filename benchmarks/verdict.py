@@ -20,11 +20,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness.cases.case import Case
-from harness.judging.verdict import judge, judge_stacks
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects.tensorflow.accuracy import XEON, Place, accuracy_of
-from models import MODELS
+from rnndiff.harness.cases.random_cases import normal_case
+from rnndiff.harness.judging.verdict import judge, judge_stacks
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects.tensorflow.accuracy import XEON, Place, accuracy_of
+from rnndiff.models import MODELS
 
 SMALL = dict(batch=2, time=5, output_time=3, inputs=3, outputs=4, num_units=4, attn_length=2)
 NEWEST = Place((2, 21), XEON, "amx")
@@ -34,6 +34,7 @@ KERNELS = {
     "softmax": ("softmax", "_MklSoftmax"),
     "log": ("log", "Log"),
 }
+# Neither contractive nor chaotic.
 GAIN = 0.5
 STACK = 16
 
@@ -45,19 +46,6 @@ def sizes(model):
         "small": model.Config(**{name: size for name, size in SMALL.items() if name in fields}),
         "article": replace(model.article, batch=8),
     }
-
-
-def random_case(model, config):
-    """A case with normally distributed weights, neither contractive nor chaotic."""
-    random = np.random.RandomState(0)
-    arrays = {}
-    for field in model.fields(config):
-        shape = field.shape(config)
-        fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
-        arrays[field.name] = (random.standard_normal(shape) * GAIN / np.sqrt(fan_in)).astype("f")
-    classes = random.randint(config.outputs, size=arrays["labels"].shape[:-1])
-    arrays["labels"] = np.eye(config.outputs, dtype=np.float32)[classes]
-    return Case(model, config, arrays)
 
 
 def times(function, runs):
@@ -72,7 +60,7 @@ def times(function, runs):
 
 def measure(model, config, runs):
     """The figures of one row of the table."""
-    case = random_case(model, config)
+    case = normal_case(np.random.RandomState(0), model, config, GAIN)
     trace = case.oracle(np.float32)
     functions = {name: accuracy_of(*kernel, NEWEST) for name, kernel in KERNELS.items()}
     a = arithmetic("float32", functions, bias_anywhere=False)

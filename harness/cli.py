@@ -1,4 +1,4 @@
-"""The command line, ``rnndiff``. Each command is a module of ``harness.commands``."""
+"""The command line, ``rnndiff``. Each command is a module of ``rnndiff.harness.commands``."""
 
 import contextlib
 import errno
@@ -9,8 +9,8 @@ from typing import Any, List, Optional, TextIO
 
 import click
 
-from harness.errors import INTERRUPTED, UserError
-from harness.text import printable
+from rnndiff.harness.errors import INTERRUPTED, UserError
+from rnndiff.harness.text import printable
 
 # What a write to a full disk, or to one that is gone, ends in.
 _FULL = errno.ENOSPC, errno.EIO
@@ -29,7 +29,7 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         try:
-            return getattr(importlib.import_module("harness.commands." + name), name)
+            return getattr(importlib.import_module("rnndiff.harness.commands." + name), name)
         except ModuleNotFoundError as error:
             if error.name not in _EXTRAS:
                 raise

@@ -12,7 +12,7 @@ from typing import IO, Any, Dict, Iterator, Tuple
 
 import numpy as np
 
-from harness.errors import UserError
+from rnndiff.harness.errors import UserError
 
 # What a file may hold, unpacked: ten times the largest case or weights that were ever tried.
 MOST_BYTES = 2**30

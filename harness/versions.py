@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
-from models.environment import processor, xla_compiles_unasked
+from rnndiff.models.environment import processor, xla_compiles_unasked
 
 try:
     from importlib import metadata
@@ -20,14 +20,19 @@ _LOGGING, _TERRAFORM = ("TF_CPP_",), ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")
 _TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tensorflow-intel")
 
 
-def tensorflow_version() -> Optional[str]:
-    """The version of TensorFlow that is installed, or None."""
-    for name in _TENSORFLOWS:
+def version_of(*names: str) -> Optional[str]:
+    """The version of the first of some distributions that is installed, or None."""
+    for name in names:
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return None
+
+
+def tensorflow_version() -> Optional[str]:
+    """The version of TensorFlow that is installed, or None."""
+    return version_of(*_TENSORFLOWS)
 
 
 def versions() -> Dict[str, str]:

@@ -1,6 +1,6 @@
 """What is computed: the recurrent networks of the article, each as config, oracle and graph.
 
-``models.MODELS`` maps a model's name to its :class:`Model`; :func:`models.register` adds one.
+``MODELS`` maps a model's name to its :class:`Model`; :func:`register` adds one.
 Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 """
 
@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
-from models import attention, bidirectional, seq2seq
-from models.layout import Field, Traced
+from rnndiff.models import attention, bidirectional, seq2seq
+from rnndiff.models.layout import Field, Traced
 
 
 class Model(NamedTuple):
@@ -22,7 +22,8 @@ class Model(NamedTuple):
     name : str
         As in files and on the command line.
     Config : dataclass
-        Sizes and options, each a field that says what it may be: see :func:`models.layout.size`.
+        Sizes and options, each a field that says what it may be: see
+        :func:`rnndiff.models.layout.size`.
     article : Config
         The largest that is drawn; of the shipped models, that of the article.
     parameters : function of a Config -> tuple of Field
@@ -58,7 +59,7 @@ class Model(NamedTuple):
             trace = self.oracle(config, parameters, *data)
         for array in self.trace:
             if array.name not in trace and 0 in array.shape(config):
-                trace[array.name] = np.zeros(array.shape(config))
+                trace[array.name] = np.zeros(array.shape(config), getattr(data[0], "dtype", None))
         return trace
 
     def traced(self, name: str) -> Traced:

@@ -3,8 +3,8 @@
 import warnings
 from typing import Any, Dict, List, NamedTuple
 
-from models.layout import Field
-from models.tf1 import tf1
+from rnndiff.models.layout import Field
+from rnndiff.models.tf1 import tf1
 
 
 class Graph(NamedTuple):

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import warnings
 
-from models.environment import processor, xla_compiles_unasked
+from rnndiff.models.environment import processor, xla_compiles_unasked
 
 # What TensorFlow tells of itself is asked for by setting this variable, to 0 for all of it.
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"

@@ -62,7 +62,7 @@ print(json.dumps([blas[0]["architecture"] if blas else None, dispatched, bits]))
 """
 # Makes oneDNN say what it is.
 PRODUCT = """
-from models.tf1 import ONEDNN, tf1
+from rnndiff.models.tf1 import ONEDNN, tf1
 if ONEDNN:
     with tf1.Graph().as_default(), tf1.Session() as session:
         x = tf1.placeholder(tf1.float32, [2, 3])

@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from harness.cases.case import load
-from harness.checking.check import verdict_on
-from harness.judging.excuses import KnownDivergence, excuse
-from harness.judging.verdict import DISAGREE, KNOWN, judge
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.harness.cases.case import load
+from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.judging.excuses import KnownDivergence, excuse
+from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, judge
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
 
 FOLDER = os.path.join(os.path.dirname(__file__), "corpus")
 

@@ -4,11 +4,11 @@ import copy
 
 import pytest
 
-from harness.checking.check import verdict_on
-from harness.judging.excuses import KnownEnding, Minimal
-from harness.judging.verdict import DISAGREE
-from harness.subjects.alone import ended_by
-from harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.judging.excuses import KnownEnding, Minimal
+from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
 
 
 def is_seen(entry, tensorflow):

@@ -7,11 +7,11 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from harness.errors import UserError
-from harness.files import read_npz, written_whole
-from harness.text import printable
-from models import MODELS, Model
-from models.layout import check_arrays
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import read_npz, written_whole
+from rnndiff.harness.text import printable
+from rnndiff.models import MODELS, Model
+from rnndiff.models.layout import check_arrays
 
 FORMAT = 1
 # The text of a case is some hundred characters long, with all of the environment some thousand.
@@ -30,7 +30,7 @@ class Case:
     Parameters
     ----------
     model : Model
-        One of ``models.MODELS``.
+        One of ``rnndiff.models.MODELS``.
     config : Config
         Of that model.
     arrays : dict of str to float32 array
@@ -104,8 +104,8 @@ def smallest_case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any
 class SavedCase(NamedTuple):
     """What a case's file holds: the case, and what was seen when it was saved.
 
-    The notes are texts of one line; :func:`harness.text.plain` makes them fit for more than a
-    terminal.
+    The notes are texts of one line; :func:`rnndiff.harness.text.plain` makes them fit for more
+    than a terminal.
     """
 
     case: Case
@@ -191,6 +191,12 @@ def load(path: str) -> SavedCase:
             "{} has the format {!r}, but this rnndiff reads {}: upgrade rnndiff.".format(
                 path, version, FORMAT
             )
+        )
+    name = meta.get("model") if isinstance(meta, dict) else None
+    if isinstance(name, str) and name not in MODELS:
+        raise UserError(
+            "{} is a case of the model {!r}, which is not registered: name it by "
+            "--model MODULE:NAME.".format(path, printable(name))
         )
     try:
         model = MODELS[meta["model"]]

@@ -12,10 +12,10 @@ from typing import Any, Callable, Dict, Sequence, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.cases.regimes import REGIMES
-from models import Model
-from models.layout import Field, is_optional, sizes_in
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.models import Model
+from rnndiff.models.layout import Field, is_optional, sizes_in
 
 # A row of labels is drawn as a byte that says of what kind it is and which class, and one byte more
 # for each class. Up to the first of these bytes it is one-hot; up to the second it has numbers of

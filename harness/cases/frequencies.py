@@ -7,12 +7,12 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from harness.cases.case import Case
-from harness.cases.draws import is_one_hot
-from harness.cases.regimes import REGIMES
-from harness.cases.strategies import batches
-from models import Model
-from models.layout import STATE, is_optional, sizes_in
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.draws import is_one_hot
+from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.harness.cases.strategies import batches
+from rnndiff.models import Model
+from rnndiff.models.layout import STATE, is_optional, sizes_in
 
 # Of a state of tanh: where one more doubling of what it is computed from changes 1 in 1,000.
 SATURATED = 0.999

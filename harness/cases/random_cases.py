@@ -1,11 +1,12 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
+from dataclasses import replace
 from typing import Any, List
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.cases.draws import (
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.draws import (
     draw_config,
     large_case,
     large_sizes,
@@ -13,8 +14,9 @@ from harness.cases.draws import (
     small_case,
     small_sizes,
 )
-from harness.cases.regimes import REGIMES, SCALES
-from models import MODELS, Model
+from rnndiff.harness.cases.regimes import REGIMES, SCALES
+from rnndiff.harness.errors import UserError
+from rnndiff.models import MODELS, Model
 
 # A graph costs as much as some hundred cases on it.
 SMALL_BATCH = 128
@@ -27,10 +29,28 @@ def batch_size(seed: int, number: int) -> int:
     return LARGE_BATCH if _is_large(_random(seed, number)) else SMALL_BATCH
 
 
+def model_named(name: str) -> Model:
+    """The registered model of that name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if name not in MODELS:
+        known = ", ".join(map(repr, MODELS))
+        raise UserError("{!r} is not one of the models {}: register it.".format(name, known))
+    return MODELS[name]
+
+
 def random_batch(name: str, seed: int, number: int) -> List[Case]:
-    """Batch `number` of a seed: cases of the model `name` that share one config."""
+    """Batch `number` of a seed: cases of the model `name` that share one config.
+
+    Most have 128 small cases, some 8 of up to the article's sizes. All regimes of numbers are
+    drawn. A UserError if there is no such model.
+    """
     random = _random(seed, number)
-    model = MODELS[name]
+    model = model_named(name)
     if _is_large(random):
         config = random_config(random, model, large_sizes(model))
         return [
@@ -46,6 +66,37 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
         cases.append(small_case(model, config, _regime(random), _scale(random), numbers.tobytes()))
     return cases
+
+
+def random_case(name: str, seed: int = 0, gain: float = 1.0, **sizes: int) -> Case:
+    """A case of the model `name` with normally distributed numbers.
+
+    Sizes and options that are not given are drawn, small ones; see :func:`normal_case` for the
+    numbers. A UserError if there is no such model.
+    """
+    random, model = np.random.RandomState(seed), model_named(name)
+    config = random_config(random, model, small_sizes(model))
+    return normal_case(random, model, replace(config, **sizes), gain)
+
+
+def normal_case(random: Any, model: Model, config: Any, gain: float = 1.0) -> Case:
+    """A case with normally distributed numbers, and labels that are one-hot.
+
+    The deviation is 1 for inputs, `gain` for vectors, and for matrices that by the square root of
+    their fan-in: a network is contractive for a gain of less than 1, and chaotic for a larger one.
+    """
+    arrays = {}
+    for field in model.fields(config):
+        shape = field.shape(config)
+        deviation = 1.0 if field.name == "inputs" else gain
+        if len(shape) > 1 and field.name != "inputs":
+            deviation /= np.sqrt(max(shape[-2], 1))
+        arrays[field.name] = (deviation * random.standard_normal(shape)).astype(np.float32)
+    shape = arrays["labels"].shape
+    # Without classes there is none to choose.
+    classes = random.randint(max(shape[-1], 1), size=shape[:-1])
+    arrays["labels"] = np.eye(max(shape[-1], 1), shape[-1], dtype=np.float32)[classes]
+    return Case(model, config, arrays)
 
 
 def _random(seed: int, number: int) -> Any:

@@ -1,17 +1,17 @@
 """Hypothesis strategies for cases.
 
 A small case is drawn as its sizes, a scale and *one* byte string, a large one as its sizes, a seed
-and a few edits (``harness.cases.draws``). Cases come in batches that share a config, because a
-graph costs a hundred times what a case costs once it is there.
+and a few edits (``rnndiff.harness.cases.draws``). Cases come in batches that share a config,
+because a graph costs a hundred times what a case costs once it is there.
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 from hypothesis import strategies as st
 
-from harness.cases.case import Case
-from harness.cases.draws import (
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.draws import (
     draw_config,
     large_case,
     large_sizes,
@@ -19,8 +19,10 @@ from harness.cases.draws import (
     small_case,
     small_sizes,
 )
-from harness.cases.regimes import REGIMES, SCALES
-from models import Model
+from rnndiff.harness.cases.random_cases import model_named
+from rnndiff.harness.cases.regimes import REGIMES, SCALES
+from rnndiff.harness.errors import UserError
+from rnndiff.models import Model
 
 # Cases to a config, and edits to a large case.
 BATCH = 12
@@ -61,10 +63,28 @@ def large_batches(draw: Any, model: Model, regime: str) -> List[Case]:
     return [case]
 
 
-def batches(model: Model, regime: str, large: int = 16) -> st.SearchStrategy:
+def batches(
+    model: Union[str, Model], regime: Optional[str] = None, large: int = 16
+) -> st.SearchStrategy:
     """Cases that share a config, and so a graph: small ones, or in one draw of `large` a large one.
 
-    A graph costs a hundred times what a case costs once it is there.
+    Parameters
+    ----------
+    model : Model or str
+        The name of one that is registered will do.
+    regime : str, optional
+        One of ``REGIMES``; by default any of them.
+
+    Raises
+    ------
+    UserError
+        If no model or regime has that name.
     """
+    model = model_named(model) if isinstance(model, str) else model
+    if regime is not None and regime not in REGIMES:
+        known = ", ".join(map(repr, REGIMES))
+        raise UserError("{!r} is not one of the regimes {}.".format(regime, known))
+    if regime is None:
+        return st.sampled_from(sorted(REGIMES)).flatmap(lambda each: batches(model, each, large))
     kinds = [small_batches(model, regime)] * (large - 1) + [large_batches(model, regime)]
     return st.sampled_from(range(large)).flatmap(kinds.__getitem__)

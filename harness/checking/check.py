@@ -6,35 +6,34 @@ import re
 import uuid
 from collections import OrderedDict
 from itertools import count
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from harness.cases.case import Case, SavedCase, holds, packed
-from harness.errors import SubjectError, UserError
-from harness.files import write_new, written_whole
-from harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
-from harness.judging.failure import Failure
-from harness.judging.tally import Tally
-from harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
-from harness.numerics.arithmetic import Arithmetic
-from harness.report.describe import describe
-from harness.shrinking.shrink import Shrinker
-from harness.shrinking.simplicity import fingerprint, simpler
-from harness.shrinking.smallest import random_cases
-from harness.subjects.alone import ended_by
-from harness.subjects.run import (
+from rnndiff.harness.cases.case import Case, SavedCase, holds, packed
+from rnndiff.harness.errors import SubjectError, UserError, in_one_line
+from rnndiff.harness.files import write_new, written_whole
+from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
+from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
+from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.report.describe import describe
+from rnndiff.harness.shrinking.shrink import Shrinker
+from rnndiff.harness.shrinking.simplicity import fingerprint, simpler
+from rnndiff.harness.shrinking.smallest import random_cases
+from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.run import (
     HANG,
     NOT_REPEATABLE,
-    TIMEOUT,
     Outcome,
     Running,
     ended,
     not_repeatable,
     run,
 )
-from harness.subjects.subject import TENSORFLOW, Subject
-from harness.versions import versions
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
 EVALUATIONS = 500
@@ -101,9 +100,10 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
         with contextlib.suppress(OSError):
             os.unlink(path)
     said = "{}\n\nsaved as {}".format(failing.report, saved)
-    if failing.subject:
-        other = "" if failing.subject == TENSORFLOW else " --subject " + failing.subject
-        said = "{}; run it again: rnndiff replay {}{}".format(said, saved, other)
+    # One without a name was made by the user's own code.
+    name = failing.subject or "MODULE:CLASS"
+    other = "" if name == TENSORFLOW else " --subject " + name
+    said = "{}; run it again: rnndiff replay {}{}".format(said, saved, other)
     return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
 
 
@@ -274,7 +274,7 @@ def _excused(
     return verdict
 
 
-def _said_by(subject: Subject, name: str) -> str:
+def said_by(subject: Subject, name: str) -> str:
     """The label or the premise of a subject; the type of the error if it raises one."""
     try:
         return str(getattr(subject, name))
@@ -302,9 +302,25 @@ def way_of_failing(case: Case, verdict: Verdict) -> str:
     return "{}-{}".format(case.model.name, re.sub(r"[^\w.-]+", "-", way))
 
 
+def supported(subject: Subject, case: Case) -> bool:
+    """Whether the subject computes such a case.
+
+    Raises
+    ------
+    UserError
+        If it does not come to say so.
+    """
+    try:
+        return bool(subject.supports(case.model, case.config))
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError("{}.supports fails: {}.".format(subject.label, in_one_line(error)))
+
+
 def fails(subject: Subject, way: str, case: Case, timeout: float = TIMEOUT) -> bool:
-    """Whether the subject fails on a case, and in that way."""
-    return _failed(_judged(subject, case, timeout), way)
+    """Whether the subject fails on a case that it supports, and in that way."""
+    return supported(subject, case) and _failed(_judged(subject, case, timeout), way)
 
 
 def _failed(judged: Judged, way: str) -> bool:
@@ -365,15 +381,15 @@ class Checker:
         self._failing: OrderedDict[bytes, Failure] = OrderedDict()
         self._until_repeated = self._repeated = 0
 
-    def __call__(self, cases: Sequence[Case]) -> Checked:
-        """Check cases, and count them.
+    def __call__(self, cases: Union[Case, Sequence[Case]]) -> Checked:
+        """Check cases, or one, and count them.
 
         One that disagrees is shrunk to the smallest case that fails in the same way; a second such
         case is not shrunk again. A case that failed before, as when Hypothesis comes back to it, is
         the same failure again, and is neither run nor counted.
         """
         failures, new = [], []
-        for case in cases:
+        for case in [cases] if isinstance(cases, Case) else cases:
             failure = self._failing.get(fingerprint(case)) if self._failing else None
             (failures if failure else new).append(failure or case)
         repeated = []
@@ -392,7 +408,11 @@ class Checker:
 
     def count(self, cases: Sequence[Case], repeated: Sequence[int]) -> Tuple[float, List[Judged]]:
         """Judge and count cases, no more: the largest ratio, and those that disagree."""
-        self._tally.premise = _said_by(self._subject, "premise")
+        places = [place for place, case in enumerate(cases) if supported(self._subject, case)]
+        self._tally.unsupported += len(cases) - len(places)
+        repeated = [places.index(place) for place in repeated if place in places]
+        cases = [cases[place] for place in places]
+        self._tally.premise = said_by(self._subject, "premise")
         stacks, others = verdicts_on(self._subject, cases, self._timeout, repeated)
         for stack in stacks:
             self._tally.add_stack(stack)
@@ -468,6 +488,8 @@ class Checker:
 
         def still_fails(case: Case) -> bool:
             nonlocal best
+            if not supported(self._subject, case):
+                return False
             if differs:
                 one = self._differing(case)
                 if not one.outcome.kind:
@@ -496,7 +518,7 @@ class Checker:
 
     def _unsaved(self, judged: Judged, why: str, final: bool) -> Unsaved:
         case, verdict = judged.case, judged.verdict
-        premise, label = (_said_by(self._subject, name) for name in ("premise", "label"))
+        premise, label = (said_by(self._subject, name) for name in ("premise", "label"))
         notes = dict(versions(), premise=premise, subject=label, verdict=verdict.summary())
         if why:
             notes["shrunk"] = why

@@ -28,9 +28,9 @@ try:
 except ImportError:  # Python 3.7
     from multiprocessing import semaphore_tracker as resource_tracker  # type: ignore
 
-from harness.cases.case import Case, packed
-from harness.cases.random_cases import batch_size, random_batch
-from harness.checking.check import (
+from rnndiff.harness.cases.case import Case, packed
+from rnndiff.harness.cases.random_cases import batch_size, random_batch
+from rnndiff.harness.checking.check import (
     FAILURES,
     REPEATED_EVERY,
     Checker,
@@ -40,22 +40,22 @@ from harness.checking.check import (
     verdict_on_ending,
     way_of_failing,
 )
-from harness.checking.messages import Channel
-from harness.checking.stop import Stop
-from harness.errors import UserError
-from harness.judging.failure import Failure
-from harness.judging.tally import Tally
-from harness.judging.verdict import DISAGREE
-from harness.report.describe import describe
-from harness.report.exhibits import Exhibit, exhibits
-from harness.report.growth import Growth, sampled
-from harness.subjects.alone import FAILED, first_ending, name_of_end
-from harness.subjects.named import subject_named
-from harness.subjects.orphans import end_with
-from harness.subjects.run import GRACE, HANG, TIMEOUT
-from harness.subjects.subject import TENSORFLOW, Subject, Wrapper
-from harness.versions import versions
-from models import modules
+from rnndiff.harness.checking.messages import Channel
+from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.report.describe import describe
+from rnndiff.harness.report.exhibits import Exhibit, exhibits
+from rnndiff.harness.report.growth import Growth, sampled
+from rnndiff.harness.subjects.alone import FAILED, first_ending, name_of_end
+from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.orphans import end_with
+from rnndiff.harness.subjects.run import GRACE, HANG
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
+from rnndiff.harness.versions import versions
+from rnndiff.models import modules
 
 # Seconds between two looks at the workers, and at whether to stop.
 _LOOKS_EVERY = 0.25
@@ -106,7 +106,7 @@ def fuzz(
 
     Parameters
     ----------
-    models : names in ``models.MODELS``
+    models : names in ``rnndiff.models.MODELS``
     seed : int
         The cases depend on it alone.
     workers : int
@@ -123,7 +123,7 @@ def fuzz(
     stop : Stop, optional
         Ends the run early; what was found until then is returned.
     subject : str
-        What is tested: see :func:`harness.subjects.named.subject_named`.
+        What is tested: see :func:`rnndiff.harness.subjects.named.subject_named`.
     page : bool
         Whether a page is to be made of the result.
     """
@@ -526,11 +526,16 @@ class _Hands:
     def explain(self, content: Any) -> None:
         number, skip, _ = content
         cases, timeout = self._task.batch(number, []), self._task.timeout
-        places = [place for place in range(len(cases)) if place not in skip]
         try:
+            # Of a case that is known to end a process, none is computed in this one.
+            places = [
+                place
+                for place, case in enumerate(cases)
+                if place not in skip and not self._subject.ended_by(case)
+            ]
             tried = [cases[place] for place in places]
             ending = first_ending(tried, timeout, self._task.subject)
-        except (OSError, UserError, RuntimeError):  # As if nothing were to be found.
+        except Exception:  # As if nothing were to be found; a subject may raise anything.
             ending = None
         found = None
         if ending:

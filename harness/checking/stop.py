@@ -31,9 +31,11 @@ class Stop:
                     self._before[number] = signal.signal(number, self._come)
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, kind: Any, *error: Any) -> None:
+        # The same wish again, while Python ends, would change nothing but the exit status.
+        is_ending = self.signal and kind is SystemExit
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if is_ending else handler)
 
     def _come(self, number: int, frame: Optional[FrameType]) -> None:
         self.signal = self.signal or signal.Signals(number).name

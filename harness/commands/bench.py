@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.errors import UserError
-from harness.files import check_writable, write_json, written_whole
-from harness.quality.bench import PHASES, UNITS
-from harness.quality.bench import bench as measure
-from harness.versions import versions
-from models import MODELS
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import check_writable, write_json, written_whole
+from rnndiff.harness.quality.bench import PHASES, UNITS
+from rnndiff.harness.quality.bench import bench as measure
+from rnndiff.harness.versions import versions
+from rnndiff.models import MODELS
 
 
 @click.command()

@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from harness.cases.frequencies import frequencies as measure
-from harness.commands.options import all_models, models_argument
-from models import MODELS
+from rnndiff.harness.cases.frequencies import frequencies as measure
+from rnndiff.harness.commands.options import all_models, models_argument
+from rnndiff.models import MODELS
 
 
 @click.command()

@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from harness.checking.fuzz import Progress
-from harness.checking.fuzz import fuzz as run
-from harness.checking.stop import Stop
-from harness.commands.options import all_models, models_argument, subject_option
-from harness.errors import INTERRUPTED, UserError
-from harness.files import check_writable, write_json
-from harness.judging.tally import WORST
-from harness.report import page
-from harness.subjects.run import TIMEOUT
-from harness.versions import versions
+from rnndiff.harness.checking.fuzz import Progress
+from rnndiff.harness.checking.fuzz import fuzz as run
+from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.commands.options import all_models, models_argument, subject_option
+from rnndiff.harness.errors import INTERRUPTED, UserError
+from rnndiff.harness.files import check_writable, write_json
+from rnndiff.harness.judging.tally import WORST
+from rnndiff.harness.report import page
+from rnndiff.harness.subjects.subject import TIMEOUT
+from rnndiff.harness.versions import versions
 
 _SECONDS = click.FloatRange(min=0.0)
 
@@ -108,6 +108,9 @@ def _live() -> Iterator[Live]:
     finally:
         with contextlib.suppress(OSError):
             live.stop()
+            if not live.console.is_terminal:
+                # It leaves the last line open.
+                live.console.line()
 
 
 def _tell(
@@ -142,6 +145,8 @@ def _tell(
         complaints.append(str(error))
     if progress.error:
         complaints.append(progress.error)
+    elif progress.tally.unsupported and not progress.cases:
+        complaints.append("No case was judged: the subject supports none that was drawn.")
     elif not progress.cases:
         complaints.append("No case was judged: the run was over before the first batch was.")
     for complaint in complaints:

@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from harness.cases.case import Case, load, save
-from harness.checking.check import (
+from rnndiff.harness.cases.case import Case, load, save
+from rnndiff.harness.checking.check import (
     EVALUATIONS,
     HANGS,
     ended_again_by,
@@ -18,17 +18,17 @@ from harness.checking.check import (
     verdict_on_ending,
     way_of_failing,
 )
-from harness.commands.options import load_models, subject_option
-from harness.errors import UserError
-from harness.files import check_writable
-from harness.judging.verdict import DISAGREE, Verdict
-from harness.report.describe import describe
-from harness.shrinking.shrink import Shrinker
-from harness.subjects.alone import Alone, ended_by
-from harness.subjects.named import subject_named
-from harness.subjects.run import HANG, TIMEOUT
-from harness.subjects.subject import TENSORFLOW, Subject
-from harness.versions import versions
+from rnndiff.harness.commands.options import model_option, subject_option
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import check_writable
+from rnndiff.harness.judging.verdict import DISAGREE, Verdict
+from rnndiff.harness.report.describe import describe
+from rnndiff.harness.shrinking.shrink import Shrinker
+from rnndiff.harness.subjects.alone import Alone, ended_by
+from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.run import HANG
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.versions import versions
 
 
 @click.command()
@@ -42,6 +42,7 @@ from harness.versions import versions
     help="How many cases may be tried.",
 )
 @subject_option
+@model_option
 def minimize(path: str, output: Optional[str], evaluations: int, subject_name: str) -> None:
     """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
 
@@ -50,7 +51,6 @@ def minimize(path: str, output: Optional[str], evaluations: int, subject_name: s
     smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
-    load_models()
     # Its module may register the model of the case.
     subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
     saved = load(path)

@@ -1,16 +1,17 @@
 """Arguments and options that several commands take."""
 
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 import click
 
-from harness.errors import UserError, in_one_line
-from harness.subjects.named import import_from_here
-from harness.subjects.subject import TENSORFLOW
-from models import MODELS, Model, load_entry_points, register
+from rnndiff.harness.errors import UserError, in_one_line
+from rnndiff.harness.subjects.named import SHIPPED, import_from_here
+from rnndiff.harness.subjects.subject import TENSORFLOW
+from rnndiff.models import MODELS, Model, load_entry_points, register
 
 
-class ModelName(click.ParamType):
+# Of older clicks it is no generic.
+class ModelName(click.ParamType):  # type: ignore[type-arg]
     """The name of a model that is registered, or MODULE:NAME of one that is not."""
 
     name = "model"
@@ -30,7 +31,7 @@ class ModelName(click.ParamType):
         try:
             model = getattr(import_from_here(module), attribute)
             if not isinstance(model, Model):
-                self.fail("{} is no model: make it a models.Model.".format(value))
+                self.fail("{} is no model: make it an rnndiff.Model.".format(value))
             return register(model).name
         except click.UsageError:
             raise
@@ -54,11 +55,32 @@ def load_models() -> None:
 
 models_argument = click.argument("models", nargs=-1, type=ModelName(), metavar="[MODEL]...")
 
+
+def _register(
+    context: click.Context, param: click.Parameter, names: Tuple[str, ...]
+) -> Tuple[str, ...]:
+    load_models()
+    return names
+
+
+model_option = click.option(
+    "--model",
+    type=ModelName(),
+    multiple=True,
+    metavar="MODULE:NAME",
+    expose_value=False,
+    is_eager=True,
+    callback=_register,
+    help="Where a model of the case is, if it is none of rnndiff's; may be given several times.",
+)
+
 subject_option = click.option(
     "--subject",
     "subject_name",
     metavar="SUBJECT",
     default=TENSORFLOW,
     show_default=True,
-    help="What is tested: tensorflow, the name of an entry point, or MODULE:CLASS.",
+    help="What is tested: {}, the name of an entry point, or MODULE:CLASS.".format(
+        ", ".join(SHIPPED)
+    ),
 )

@@ -5,27 +5,32 @@ from typing import Iterator, Tuple
 
 import click
 
-from harness.cases.case import load
-from harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
-from harness.commands.options import load_models, subject_option
-from harness.errors import UserError
-from harness.judging.verdict import DISAGREE
-from harness.report.describe import describe
-from harness.subjects.named import of_tensorflow, subject_named
-from harness.subjects.subject import TENSORFLOW
-from harness.text import printable
+from rnndiff.harness.cases.case import load
+from rnndiff.harness.checking.check import (
+    ended_again_by,
+    supported,
+    verdict_on,
+    verdict_on_ending,
+)
+from rnndiff.harness.commands.options import model_option, subject_option
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.report.describe import describe
+from rnndiff.harness.subjects.named import of_tensorflow, subject_named
+from rnndiff.harness.subjects.subject import TENSORFLOW
+from rnndiff.harness.text import printable
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @subject_option
+@model_option
 def replay(paths: Tuple[str, ...], subject_name: str) -> None:
     """Run saved cases again, on the TensorFlow at hand or another subject.
 
     FILE is a case's .npz file, or a folder of them. Exit status: 0 if none disagrees, 1 if one
     does, 2 if one cannot be read; the others are run all the same.
     """
-    load_models()
     # Its module may register the models of the cases.
     subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
     worst = 0
@@ -38,6 +43,9 @@ def replay(paths: Tuple[str, ...], subject_name: str) -> None:
             continue
         subject = subject or subject_named(subject_name)
         case, notes = one.case, one.notes
+        if not supported(subject, case):
+            click.echo("{}: not supported by {}".format(printable(path), subject.title))
+            continue
         signal = ended_again_by(subject, one)
         if signal:
             verdict = verdict_on_ending(case, signal, subject.known)

@@ -2,18 +2,20 @@
 
 import click
 
-from harness.cases.case import SavedCase, load
-from harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
-from harness.errors import SubjectError, UserError
-from harness.judging.verdict import DISAGREE, judge
-from harness.subjects.named import of_tensorflow
-from harness.subjects.tensorflow import TensorFlow
-from harness.subjects.tensorflow.repro import Finding, issue, script
-from harness.versions import noted, versions
+from rnndiff.harness.cases.case import SavedCase, load
+from rnndiff.harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
+from rnndiff.harness.commands.options import model_option
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.judging.verdict import DISAGREE, judge
+from rnndiff.harness.subjects.named import of_tensorflow
+from rnndiff.harness.subjects.tensorflow import TensorFlow
+from rnndiff.harness.subjects.tensorflow.repro import Finding, issue, script
+from rnndiff.harness.versions import noted, versions
 
 
 @click.command()
 @click.argument("path", metavar="FILE", type=click.Path())
+@model_option
 @click.option("--issue", "as_issue", is_flag=True, help="Print a Markdown issue with the script.")
 def repro(path: str, as_issue: bool) -> None:
     """Print a saved case as one script that needs NumPy and TensorFlow alone.

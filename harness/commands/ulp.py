@@ -11,19 +11,24 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.commands import ulp_subject
-from harness.errors import INTERRUPTED
-from harness.files import check_writable, write_json
-from harness.numerics.accuracy import Accuracy
-from harness.subjects import ulp as measuring
-from harness.subjects.measure import FUNCTIONS
-from harness.subjects.tensorflow import tensorflow
-from harness.subjects.tensorflow.accuracy import nearest, place
-from harness.subjects.tensorflow.premises import every_kernel, known_arguments, name_of, stated
-from harness.subjects.ulp import Kernel, Measurement
-from harness.versions import versions
-from models import MODELS
-from models.environment import processor
+from rnndiff.harness.commands import ulp_subject
+from rnndiff.harness.errors import INTERRUPTED
+from rnndiff.harness.files import check_writable, write_json
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.subjects import ulp as measuring
+from rnndiff.harness.subjects.measure import FUNCTIONS
+from rnndiff.harness.subjects.tensorflow import tensorflow
+from rnndiff.harness.subjects.tensorflow.accuracy import nearest, place
+from rnndiff.harness.subjects.tensorflow.premises import (
+    every_kernel,
+    known_arguments,
+    name_of,
+    stated,
+)
+from rnndiff.harness.subjects.ulp import Kernel, Measurement
+from rnndiff.harness.versions import versions
+from rnndiff.models import MODELS
+from rnndiff.models.environment import processor
 
 JSON_FORMAT = 2
 

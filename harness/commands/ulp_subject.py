@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.errors import UserError
-from harness.files import write_json
-from harness.subjects import measure
-from harness.subjects.measure import Measured
-from harness.subjects.named import subject_named
-from harness.versions import versions
-from models import MODELS
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import write_json
+from rnndiff.harness.subjects import measure
+from rnndiff.harness.subjects.measure import Measured
+from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.versions import versions
+from rnndiff.models import MODELS
 
 JSON_FORMAT = 1
 _TITLE = (

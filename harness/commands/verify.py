@@ -10,20 +10,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from harness.checking.check import way_of_failing
-from harness.errors import UserError
-from harness.files import check_writable, write_json
-from harness.judging.tally import Tally
-from harness.judging.verdict import AGREE, DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, UNDECIDED
-from harness.report import page
-from harness.report.exhibits import Exhibit, drawn
-from harness.report.growth import Growth, Judged, growth
-from harness.subjects.tensorflow import TensorFlow
-from harness.trained import data, training
-from harness.trained.training import Weights
-from harness.trained.verify import Difference, Verification
-from harness.trained.verify import verify as verify_weights
-from models import MODELS, Model
+from rnndiff.harness.checking.check import way_of_failing
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import check_writable, write_json
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import (
+    AGREE,
+    DISAGREE,
+    FREE_RUNNING,
+    KNOWN,
+    TEACHER_FORCED,
+    UNDECIDED,
+)
+from rnndiff.harness.report import page
+from rnndiff.harness.report.exhibits import Exhibit, drawn
+from rnndiff.harness.report.growth import Growth, Judged, growth
+from rnndiff.harness.subjects.tensorflow import TensorFlow
+from rnndiff.harness.trained import data, training
+from rnndiff.harness.trained.training import Weights
+from rnndiff.harness.trained.verify import Difference, Verification
+from rnndiff.harness.trained.verify import verify as verify_weights
+from rnndiff.models import MODELS, Model
 
 JSON_FORMAT = 1
 # Arrays of weights whose names a sentence holds.

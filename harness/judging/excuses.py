@@ -11,8 +11,8 @@ from typing import Any, Callable, Collection, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case, smallest_case
-from harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
+from rnndiff.harness.cases.case import Case, smallest_case
+from rnndiff.harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, ArrayVerdict, Verdict
 
 Trace = Mapping[str, np.ndarray]
 

@@ -24,13 +24,13 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import OracleError
-from harness.numerics.arithmetic import Arithmetic
-from harness.numerics.balls import BoundedArray, exact_stack, lift
-from harness.numerics.moves import MOVES
-from harness.numerics.rows import admissible, first_and_last
-from models import Model
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import OracleError
+from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.numerics.balls import BoundedArray, exact_stack, lift
+from rnndiff.harness.numerics.moves import MOVES
+from rnndiff.harness.numerics.rows import admissible, first_and_last
+from rnndiff.models import Model
 
 # An element is told by its operation and its place in what the operation makes.
 _PLACES = 32
@@ -170,7 +170,7 @@ def _made(number: int, shape: Tuple[int, ...]) -> np.ndarray:
     return (number << _PLACES) + np.arange(int(np.prod(shape))).reshape(shape)
 
 
-def _moved_ids(function: Callable, args: Any, kwargs: Any) -> Any:
+def _moved_ids(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Where the elements of the first argument go; the others say where to."""
 
     def ids(array: Any) -> np.ndarray:
@@ -194,7 +194,7 @@ class _Tracing:
 
     constant = given
 
-    def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
+    def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
         held = function(*_held(args), **_held_by_name(kwargs))
         ids = _moved_ids(function, args, kwargs)
@@ -202,7 +202,7 @@ class _Tracing:
             return [_Array(self, *both) for both in zip(held, ids)]
         return _Array(self, held, ids)
 
-    def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
+    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> _Array:
         """New elements."""
         held = np.asarray(function(*_held(args), **_held_by_name(kwargs)))
         ids = _made(len(self.shapes), held.shape)
@@ -255,7 +255,7 @@ class Plan(NamedTuple):
 
 
 def plan(
-    oracle: Callable,
+    oracle: Callable[..., Any],
     parameters: Sequence[Tuple[int, ...]],
     data: Sequence[Tuple[int, ...]],
     names: Sequence[str],
@@ -370,7 +370,7 @@ class _Replay:
         ids = np.full(array.shape, _GIVEN) if self._plan.indexes else None
         return _Array(self, lift(array, self._arithmetic).as_stack(), ids)
 
-    def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
+    def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
         held, ids = function(*_held(args), **_held_by_name(kwargs)), None
         if self._plan.indexes:
@@ -380,7 +380,7 @@ class _Replay:
             return [_Array(self, *both) for both in zip(held, ids or [None] * len(held))]
         return _Array(self, held, ids)
 
-    def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
+    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> _Array:
         """The balls of an operation, and the subject's numbers in place of those it recorded."""
         self.number += 1
         operands, kwargs = _held(args), _held_by_name(kwargs)
@@ -503,7 +503,7 @@ class Expected(NamedTuple):
 
 
 def expect(
-    oracle: Callable,
+    oracle: Callable[..., Any],
     plan: Plan,
     parameters: Sequence[np.ndarray],
     data: Sequence[np.ndarray],
@@ -557,7 +557,7 @@ def expect(
         return _both_runs(run, plan, rows)
 
 
-def _both_runs(run: Callable, plan: Plan, rows: int) -> Tuple[Expected, Expected]:
+def _both_runs(run: Callable[..., Any], plan: Plan, rows: int) -> Tuple[Expected, Expected]:
     """Both runs as one stack; or, if an arg max is an index, row by row, one after the other."""
     if not plan.indexes:
         (mid, rad), _ = run(slice(None), rows)
@@ -600,11 +600,11 @@ class _Following:
 
     constant = given
 
-    def move(self, function: Callable, args: Any, kwargs: Any) -> Any:
+    def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         held = function(*_held(args), **_held_by_name(kwargs))
         return [_Array(self, x) for x in held] if isinstance(held, list) else _Array(self, held)
 
-    def make(self, function: Callable, args: Any, kwargs: Any) -> _Array:
+    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> _Array:
         self._number += 1
         operands, kwargs = _held(args), _held_by_name(kwargs)
         held = np.asarray(function(*operands, **kwargs))

@@ -3,13 +3,13 @@
 import base64
 import math
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import numpy as np
 
-from harness.cases.case import Case, packed
-from harness.files import written_whole
-from harness.judging.verdict import (
+from rnndiff.harness.cases.case import Case, packed
+from rnndiff.harness.files import written_whole
+from rnndiff.harness.judging.verdict import (
     AGREE,
     DISAGREE,
     FREE_RUNNING,
@@ -49,6 +49,8 @@ class Tally:
         self.known: Dict[str, int] = {}
         # Arrays that the subject does not have, each with the number of cases.
         self.missing: Dict[str, int] = {}
+        # Cases that were left out.
+        self.unsupported = 0
         self.ratios: Dict[str, List[int]] = {}
         self.premise = ""
         self.worst = 0.0
@@ -109,6 +111,7 @@ class Tally:
             "overflow": dict(self.overflow),
             "known": dict(self.known),
             "missing": dict(self.missing),
+            "unsupported": self.unsupported,
             "ratios": {name: list(counts) for name, counts in self.ratios.items()},
             "premise": self.premise,
             "worst": self.worst,
@@ -128,6 +131,7 @@ class Tally:
         ):
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
+        self.unsupported += other["unsupported"]
         for name, counts in other["ratios"].items():
             self._add_ratios(name, counts)
         self.premise = other["premise"] or self.premise
@@ -160,7 +164,17 @@ class Tally:
             file.write(self.worst_case)
         return path
 
-    def lines(self) -> Any:
+    def left_out(self) -> Iterator[str]:
+        """What was not judged, in words."""
+        if self.unsupported:
+            yield "{} cases are left out, as the subject does not support them".format(
+                self.unsupported
+            )
+        if self.missing:
+            names = ", ".join("{} ({})".format(*each) for each in sorted(self.missing.items()))
+            yield "not judged, as the subject does not have it, in so many cases: " + names
+
+    def lines(self) -> Iterator[str]:
         """The tally as lines of text."""
         yield "{} cases: {}".format(
             sum(self.cases.values()),
@@ -173,9 +187,7 @@ class Tally:
             )
         for name, count in sorted(self.known.items()):
             yield "known divergence {}: {} case{}".format(name, count, "s" if count > 1 else "")
-        if self.missing:
-            names = ", ".join("{} ({})".format(*each) for each in sorted(self.missing.items()))
-            yield "not judged, as the subject does not have it, in so many cases: " + names
+        yield from self.left_out()
         if self.premise:
             yield self.premise
         if self.worst_where:

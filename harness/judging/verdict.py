@@ -4,7 +4,7 @@
 does not grow along the steps, and what merely moves numbers (inputs, reversal, concatenation, the
 attention window, fed-back tokens, the arg max) is compared bit for bit. *Free-running*, it goes its
 own way from the initial state to the end. Together they say more than an end-to-end comparison: by
-induction every step is right, whatever the weights. See :mod:`harness.judging.forcing`.
+induction every step is right, whatever the weights. See :mod:`rnndiff.harness.judging.forcing`.
 """
 
 from functools import partial
@@ -12,11 +12,11 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import SubjectError
-from harness.judging.forcing import Expected, Plan, expect, plan_of, side_by_side
-from harness.numerics.arithmetic import Arithmetic
-from models.layout import CHOICE, Traced
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import SubjectError
+from rnndiff.harness.judging.forcing import Expected, Plan, expect, plan_of, side_by_side
+from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.models.layout import CHOICE, Traced
 
 AGREE, DISAGREE, UNDECIDED, KNOWN = "agree", "disagree", "undecided", "known"
 TEACHER_FORCED, FREE_RUNNING = "teacher-forced", "free-running"
@@ -88,7 +88,7 @@ class Verdict(NamedTuple):
     """The verdicts on all arrays, teacher-forced first, and the known divergences met.
 
     ``error`` is what came of the case instead of a trace, see
-    :class:`harness.subjects.run.Outcome`.
+    :class:`rnndiff.harness.subjects.run.Outcome`.
     ``missing`` are the arrays that the subject does not have, and that are not judged.
     """
 

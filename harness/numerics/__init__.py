@@ -3,11 +3,11 @@
 Whoever imports a module of this package has all of its bounds registered.
 """
 
-from harness.numerics import choice, elementwise, moves, products, rows, sums  # noqa: F401
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import Arithmetic, arithmetic
-from harness.numerics.balls import BoundedArray, exact, exact_stack
-from harness.numerics.register import Bound, Example, Unstated, bound
+from rnndiff.harness.numerics import choice, elementwise, moves, products, rows, sums  # noqa: F401
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.numerics.balls import BoundedArray, exact, exact_stack
+from rnndiff.harness.numerics.register import Bound, Example, Unstated, bound
 
 __all__ = [
     "Accuracy",

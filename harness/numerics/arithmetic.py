@@ -4,8 +4,8 @@ from typing import Mapping, NamedTuple, Optional
 
 import numpy as np
 
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.register import ACCURACIES, Unstated
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.register import ACCURACIES, Unstated
 
 _EXPONENT_BITS = 0x7FF << 52
 
@@ -73,7 +73,7 @@ def arithmetic(
     Raises
     ------
     ValueError
-        If `functions` names a function that there is not.
+        If `functions` names a function that there is not, or gives something else than accuracies.
 
     References
     ----------
@@ -83,7 +83,14 @@ def arithmetic(
     functions = dict(functions or {})
     unknown = sorted(set(functions) - set(ACCURACIES))
     if unknown:
-        raise ValueError("there is no function {!r} whose accuracy counts".format(unknown[0]))
+        raise ValueError(
+            "there is no function {!r} whose accuracy counts, but of {}".format(
+                unknown[0], ", ".join(sorted(ACCURACIES))
+            )
+        )
+    for name, accuracy in functions.items():
+        if not isinstance(accuracy, Accuracy):
+            raise ValueError("the accuracy of {!r} is no Accuracy, but {!r}".format(name, accuracy))
     limits = np.finfo(dtype)
     return Arithmetic(
         name=np.dtype(dtype).name,

@@ -27,7 +27,7 @@ computes with it: small arrays cost what calls of NumPy cost, and a stack needs 
 The midpoints are float64 values, the oracle's own; the errors of computing them, and the radii,
 are in the radius too.
 
-Which operations there are, is in the register (:mod:`harness.numerics.register`).
+Which operations there are, is in the register (:mod:`rnndiff.harness.numerics.register`).
 
 References
 ----------
@@ -43,9 +43,9 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 
 import numpy as np
 
-from harness.errors import OracleError
-from harness.numerics.arithmetic import Arithmetic
-from harness.numerics.register import REGISTER
+from rnndiff.harness.errors import OracleError
+from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.numerics.register import REGISTER
 
 # The unit roundoff of float64.
 UNIT64 = 2.0**-53

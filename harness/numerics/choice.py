@@ -4,7 +4,7 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from harness.numerics.balls import (
+from rnndiff.harness.numerics.balls import (
     INFLATE,
     UNIT64,
     BoundedArray,
@@ -14,8 +14,8 @@ from harness.numerics.balls import (
     operands,
     propagate_specials,
 )
-from harness.numerics.elementwise import negative, of_two
-from harness.numerics.register import Example, bound
+from rnndiff.harness.numerics.elementwise import negative, of_two
+from rnndiff.harness.numerics.register import Example, bound
 
 
 @bound(np.equal, examples=of_two(np.equal))

@@ -18,12 +18,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import Arithmetic, arithmetic
-from harness.numerics.balls import BoundedArray, exact
-from harness.numerics.machine import ExactMachine, Machine, is_finite
-from harness.numerics.numbers import Numbers
-from harness.numerics.register import REGISTER, Bound, Example
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.numerics.balls import BoundedArray, exact
+from rnndiff.harness.numerics.machine import ExactMachine, Machine, is_finite
+from rnndiff.harness.numerics.numbers import Numbers
+from rnndiff.harness.numerics.register import REGISTER, Bound, Example
 
 INF, NAN = float("inf"), float("nan")
 

@@ -5,8 +5,8 @@ from typing import Any, Callable, List, Optional
 
 import numpy as np
 
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.balls import (
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.balls import (
     FUNCTION64,
     INFLATE,
     OVERFLOW_EDGE,
@@ -16,8 +16,8 @@ from harness.numerics.balls import (
     largest_of,
     resolve_overflow,
 )
-from harness.numerics.register import Example, Unstated, bound
-from models.functions import affine, sigmoid
+from rnndiff.harness.numerics.register import Example, Unstated, bound
+from rnndiff.models.functions import affine, sigmoid
 
 # Beyond it, NumPy's exp would overflow.
 LARGEST_EXPONENT = 700.0
@@ -51,7 +51,7 @@ def rounded(
 ) -> BoundedArray:
     """`mid`, off by `rad` because of its operands (None: by nothing), rounded and flushed.
 
-    `function` and `reach` are those of :func:`harness.numerics.balls.resolve_overflow`.
+    `function` and `reach` are those of :func:`rnndiff.harness.numerics.balls.resolve_overflow`.
     """
     arithmetic = operands[0].arithmetic
     # The midpoint is rounded too, in float64.
@@ -157,7 +157,7 @@ def evaluated(
     """`mid`, off by `rad` because of its operand, as inaccurate as the subject computes it.
 
     No exact value, nor one near it in float64, exceeds `extent` in magnitude. `function` and
-    `reach` are those of :func:`harness.numerics.balls.resolve_overflow`.
+    `reach` are those of :func:`rnndiff.harness.numerics.balls.resolve_overflow`.
     """
     arithmetic = a.arithmetic
     relative = 2 * arithmetic.unit * accuracy.ulp + FUNCTION64

@@ -3,7 +3,7 @@
 A :class:`Machine` computes in exact arithmetic on fractions, rounded once: it adds in any order,
 fuses multiply-adds or not, flushes subnormals to zero or not, and its functions are as inaccurate
 as they may be. An :class:`ExactMachine` rounds nothing. Arrays of what either computes with are
-those of :mod:`harness.numerics.numbers`.
+those of :mod:`rnndiff.harness.numerics.numbers`.
 
 It needs mpmath, which what only uses bounds does not.
 """
@@ -15,8 +15,8 @@ from typing import Any, Callable, Optional, Sequence
 import mpmath
 import numpy as np
 
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import Arithmetic
 
 # A float or a fraction.
 Number = Any

@@ -8,8 +8,8 @@ from typing import Any, Callable, Sequence, Tuple, Union
 
 import numpy as np
 
-from harness.numerics.balls import BoundedArray, operands
-from harness.numerics.register import MOVES, Example, bound
+from rnndiff.harness.numerics.balls import BoundedArray, operands
+from rnndiff.harness.numerics.register import MOVES, Example, bound
 
 __all__ = ["MOVES"]
 

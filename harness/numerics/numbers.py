@@ -5,8 +5,8 @@ from typing import Any, Callable, List, Optional
 
 import numpy as np
 
-from harness.numerics.machine import NAN, ExactMachine, Machine, Number, is_finite
-from harness.numerics.register import ACCURACIES, MOVES, REGISTER
+from rnndiff.harness.numerics.machine import NAN, ExactMachine, Machine, Number, is_finite
+from rnndiff.harness.numerics.register import ACCURACIES, MOVES, REGISTER
 
 
 class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]

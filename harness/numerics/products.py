@@ -4,12 +4,12 @@ from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 
-from harness.errors import OracleError
-from harness.numerics.balls import BoundedArray, broadcast, operands
-from harness.numerics.elementwise import of_two, sum_of_two
-from harness.numerics.register import Example, bound
-from harness.numerics.sums import MOST_TERMS_ONE_BY_ONE, Sums
-from models.functions import affine
+from rnndiff.harness.errors import OracleError
+from rnndiff.harness.numerics.balls import BoundedArray, broadcast, operands
+from rnndiff.harness.numerics.elementwise import of_two, sum_of_two
+from rnndiff.harness.numerics.register import Example, bound
+from rnndiff.harness.numerics.sums import MOST_TERMS_ONE_BY_ONE, Sums
+from rnndiff.models.functions import affine
 
 
 class SumsOfProducts(Sums):

@@ -7,7 +7,7 @@ A bound is registered where its formula stands, in this package or in anybody's 
         return np.clip(0.2 * a + 0.5, 0.0, 1.0)
 
 From then on an oracle that calls ``hard_sigmoid`` can be bounded. `hard_sigmoid` is a ufunc, a
-function of NumPy's, or one that :func:`models.functions.named` gives a name.
+function of NumPy's, or one that :func:`rnndiff.models.functions.named` gives a name.
 """
 
 from typing import (
@@ -91,12 +91,13 @@ def bound(
     ----------
     function : ufunc, function of NumPy's, or named function
     examples : list of Example
-        What :mod:`harness.numerics.containment` tries.
+        What :mod:`rnndiff.harness.numerics.containment` tries.
     accuracies : dict, optional
-        What a subject may state of it, see :func:`harness.numerics.arithmetic.arithmetic`: each
-        name with what is taken where it is not stated, an :class:`Unstated` accuracy, the name
-        whose accuracy it shares, or None if the bound asks for none then. The accuracy by the name
-        of the function is that of the whole function, however it is computed.
+        What a subject may state of it, see
+        :func:`rnndiff.harness.numerics.arithmetic.arithmetic`: each name with what is taken where
+        it is not stated, an :class:`Unstated` accuracy, the name whose accuracy it shares, or None
+        if the bound asks for none then. The accuracy by the name of the function is that of the
+        whole function, however it is computed.
     formulas : list of functions, optional
         Other ways in which a correct subject may compute it, in plain NumPy.
     moves : bool

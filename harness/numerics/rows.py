@@ -5,8 +5,8 @@ from typing import NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
-from harness.numerics.arithmetic import Arithmetic
-from harness.numerics.balls import (
+from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.numerics.balls import (
     FUNCTION64,
     INFLATE,
     UNIT64,
@@ -14,9 +14,9 @@ from harness.numerics.balls import (
     propagate_specials,
     with_specials,
 )
-from harness.numerics.elementwise import LARGEST_EXPONENT
-from harness.numerics.register import Example, bound
-from models.functions import softmax
+from rnndiff.harness.numerics.elementwise import LARGEST_EXPONENT
+from rnndiff.harness.numerics.register import Example, bound
+from rnndiff.models.functions import softmax
 
 # Below it, float64 numbers lose digits and vanish.
 _VANISHING = 2.0**-1060

@@ -5,8 +5,8 @@ from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
-from harness.numerics.arithmetic import Arithmetic
-from harness.numerics.balls import (
+from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.numerics.balls import (
     INFLATE,
     OVERFLOW_EDGE,
     UNIT64,
@@ -15,8 +15,8 @@ from harness.numerics.balls import (
     lift,
     with_specials,
 )
-from harness.numerics.elementwise import LARGEST_EXPONENT, divide
-from harness.numerics.register import Example, bound
+from rnndiff.harness.numerics.elementwise import LARGEST_EXPONENT, divide
+from rnndiff.harness.numerics.register import Example, bound
 
 # Sums of no more terms than this are bounded term by term, which takes as much time as they have
 # terms. Where large networks meet small ones: the article's have 140, the small ones up to 8.

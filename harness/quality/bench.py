@@ -18,16 +18,16 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.cases.case import Case
-from harness.cases.draws import large_case, small_sizes
-from harness.cases.random_cases import LARGE_BATCH, random_batch
-from harness.cases.strategies import configs
-from harness.checking.check import Checker
-from harness.checking.fuzz import fuzz
-from harness.errors import SubjectError
-from harness.judging.tally import Tally
-from harness.subjects.tensorflow import TensorFlow
-from models import MODELS, Model
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.draws import large_case, small_sizes
+from rnndiff.harness.cases.random_cases import LARGE_BATCH, random_batch
+from rnndiff.harness.cases.strategies import configs
+from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.checking.fuzz import fuzz
+from rnndiff.harness.errors import SubjectError
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.subjects.tensorflow import TensorFlow
+from rnndiff.models import MODELS, Model
 
 PHASES = ("draw", "build", "run", "oracle", "verdict")
 UNITS = (4, 16, 64, 128)
@@ -135,7 +135,7 @@ class _Timed:
             self._watched[name] = case.model._replace(oracle=measured)
         return replace(case, model=self._watched[name])
 
-    def _measured(self, phase: str, function: Callable, *args: Any, **kwargs: Any) -> Any:
+    def _measured(self, phase: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
         try:
             return function(*args, **kwargs)

@@ -10,18 +10,19 @@ an error: a mistake that is not there would be a mistake that is never found.
 import importlib
 import importlib.util
 import linecache
+import tokenize
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple, Tuple
 
-from harness.cases.case import Case
+from rnndiff.harness.cases.case import Case
 
 _ALL = ("seq2seq", "bidirectional", "attention")
 _DECODERS = ("seq2seq", "attention")
 
-_GRAPHS = "models.graphs"
-_WRAPPER = "models.cells.attention_tensorflow"
-_GRAPH = "models.{}.graph"
+_GRAPHS = "rnndiff.models.graphs"
+_WRAPPER = "rnndiff.models.cells.attention_tensorflow"
+_GRAPH = "rnndiff.models.{}.graph"
 
 
 class Mistake(NamedTuple):
@@ -42,7 +43,7 @@ class Mistake(NamedTuple):
     rows: int = 1
 
     def build(self, case: Case) -> Any:
-        """The graph of the case's config with the mistake in it, a ``models.graphs.Graph``."""
+        """The ``rnndiff.models.graphs.Graph`` of the case's config with the mistake in it."""
         model = case.model.name
         graph = _copy(_GRAPH.format(model), model, self)
         graph.graphs = _copy(_GRAPHS, model, self)
@@ -60,7 +61,9 @@ class Mistake(NamedTuple):
             If it belongs there, and the module does not have the piece that it replaces.
         """
         spec: Any = importlib.util.find_spec(name)
-        source = spec.loader.get_source(name)
+        # Its loader may be that of pytest, which rewrites the assertions of plugins.
+        with tokenize.open(spec.origin) as file:
+            source = file.read()
         if name != self.module.format(model):
             return source
         if self.right not in source:
@@ -345,7 +348,7 @@ def bias_after_tanh(num_units):
 
 def _cell(num_units, step):
     """A cell with the variables of TensorFlow's ``BasicRNNCell`` and a step of its own."""
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     class BasicRNNCell(tf1.nn.rnn_cell.BasicRNNCell):
         def call(self, inputs, state):
@@ -357,7 +360,7 @@ def _cell(num_units, step):
 
 def backward_not_reversed_back(forward, backward, inputs, dtype):
     """``static_bidirectional_rnn`` with the backward outputs in the order of their computation."""
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     outputs, *final_states = tf1.nn.static_bidirectional_rnn(forward, backward, inputs, dtype=dtype)
     halves = [tf1.split(output, 2, axis=1) for output in outputs]
@@ -367,7 +370,7 @@ def backward_not_reversed_back(forward, backward, inputs, dtype):
 
 def backward_reads_forwards(forward, backward, inputs, dtype):
     """``static_bidirectional_rnn`` whose cells both read from first to last."""
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     aheads, forward_final_state = tf1.nn.static_rnn(forward, inputs, dtype=dtype, scope="fw")
     backs, backward_final_state = tf1.nn.static_rnn(backward, inputs, dtype=dtype, scope="bw")
@@ -377,7 +380,7 @@ def backward_reads_forwards(forward, backward, inputs, dtype):
 
 def halves_swapped(forward, backward, inputs, dtype):
     """``static_bidirectional_rnn`` that puts the backward half before the forward half."""
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     outputs, *final_states = tf1.nn.static_bidirectional_rnn(forward, backward, inputs, dtype=dtype)
     pairs = [tf1.split(output, 2, axis=1)[::-1] for output in outputs]
@@ -395,7 +398,7 @@ def zero_window(config, state):
 
 
 def _with_zeros(config, state, part):
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     attn_size = config.sizes()["attn_size"]
     parts = state
@@ -411,7 +414,7 @@ def softmax_over_batch(scores):
 
     The trace takes the weights from the one Softmax of the step, so it shows those of the rows.
     """
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     tf1.nn.softmax(scores)
     exponentials = tf1.exp(scores - tf1.reduce_max(scores, 0))
@@ -420,7 +423,7 @@ def softmax_over_batch(scores):
 
 def only_filled(scores, window):
     """The scores of the slots of `window`, lowered so far that empty slots weigh nothing."""
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     empty = tf1.reduce_all(tf1.equal(window, 0.0), axis=2)
     return scores - 1e9 * tf1.cast(empty, scores.dtype)

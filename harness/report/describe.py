@@ -5,11 +5,11 @@ from typing import Any, Iterator, Mapping, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.judging.verdict import ArrayVerdict, Verdict
-from harness.numerics.accuracy import ulp_of
-from harness.report.undecided import why_undecided
-from models.layout import CHOICE, SCORE
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.judging.verdict import ArrayVerdict, Verdict
+from rnndiff.harness.numerics.accuracy import ulp_of
+from rnndiff.harness.report.undecided import why_undecided
+from rnndiff.models.layout import CHOICE, SCORE
 
 _ROWS = 12
 _WIDTH = 132

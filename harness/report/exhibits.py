@@ -1,22 +1,19 @@
 """Failures as a page shows them: in words, in heat maps and as a script."""
 
-import contextlib
 from typing import Dict, Iterable, List, NamedTuple, Optional
 
 import numpy as np
 
-from harness.cases.case import Case, load
-from harness.errors import UserError
-from harness.judging.excuses import excuse
-from harness.judging.failure import Failure
-from harness.judging.verdict import ArrayVerdict, Verdict, judge
-from harness.report.describe import other_class, ulps
-from harness.report.heatmaps import HeatMap, heat_map, largest
-from harness.subjects import Subject
-from harness.subjects.named import of_tensorflow
-from harness.subjects.tensorflow.repro import Finding, script
-from harness.versions import noted
-from models.layout import CHOICE
+from rnndiff.harness.cases.case import Case, load
+from rnndiff.harness.errors import UserError, in_one_line
+from rnndiff.harness.judging.excuses import excuse
+from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.judging.verdict import ArrayVerdict, Verdict, judge
+from rnndiff.harness.report.describe import other_class, ulps
+from rnndiff.harness.report.heatmaps import HeatMap, heat_map, largest
+from rnndiff.harness.subjects import Subject
+from rnndiff.harness.versions import noted
+from rnndiff.models.layout import CHOICE
 
 # A script of more numbers than this is read by nobody.
 _NUMBERS = 20000
@@ -43,13 +40,13 @@ class Exhibit(NamedTuple):
 
 
 def exhibits(failures: Iterable[Failure], subject: Optional[Subject]) -> List[Exhibit]:
-    """Failures with their cases, from their files, judged in the arithmetic of TensorFlow.
+    """Failures with their cases, from their files, judged in the arithmetic of the subject.
 
     Parameters
     ----------
     failures : iterable of Failure
     subject : Subject or None
-        TensorFlow. Without it, failures are shown in words alone, as those are whose file cannot be
+        Without it, failures are shown in words alone, as those are whose file cannot be
         read.
     """
     found = []
@@ -61,6 +58,10 @@ def exhibits(failures: Iterable[Failure], subject: Optional[Subject]) -> List[Ex
                 exhibit = _from_file(exhibit, subject)
             except UserError as error:
                 exhibit = exhibit._replace(text="{}\n\n{}".format(exhibit.text, error))
+            except Exception as error:
+                # Of a failing subject's trace, say: what is drawn of it is not worth the page.
+                said = "It cannot be drawn: {}.".format(in_one_line(error))
+                exhibit = exhibit._replace(text="{}\n\n{}".format(exhibit.text, said))
         found.append(exhibit)
     return found
 
@@ -74,10 +75,8 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
         verdict = excuse(verdict, case, trace, subject.known)
     exhibit = drawn(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
-    if numbers <= _NUMBERS and of_tensorflow(notes):
-        # A script is made from the graph, which needs TensorFlow.
-        with contextlib.suppress(ImportError):
-            exhibit = exhibit._replace(script=script(Finding(case, verdict, noted(notes))))
+    if numbers <= _NUMBERS and notes.get("subject", subject.label) == subject.label:
+        exhibit = exhibit._replace(script=subject.script(case, verdict, noted(notes)))
     return exhibit
 
 

@@ -1,6 +1,6 @@
 """How the error of the states grows along the steps, free-running and teacher-forced.
 
-The free-running error is what TensorFlow is off from the textbook's own run in float64, the
+The free-running error is what the subject is off from the textbook's own run in float64, the
 teacher-forced one what it adds in a single step.
 """
 
@@ -9,13 +9,13 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import SubjectError
-from harness.judging.forcing import follow
-from harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
-from harness.subjects import Subject
-from models import MODELS, Model
-from models.layout import STATE
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.random_cases import normal_case
+from rnndiff.harness.judging.forcing import follow
+from rnndiff.harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
+from rnndiff.harness.subjects import Subject
+from rnndiff.models import MODELS, Model
+from rnndiff.models.layout import STATE
 
 # Long and chaotic, where the two ways of looking differ most: times the square root of their
 # fan-in, weights have this standard deviation.
@@ -99,31 +99,26 @@ def sampled(subject: Subject, names: Iterable[str], cases: int = CASES) -> List[
     found = []
     with contextlib.suppress(KeyboardInterrupt):
         for name in names:
-            with contextlib.suppress(SubjectError):
-                found.append(growth(SAMPLE, _judged(subject, MODELS[name], cases)))
+            # Whatever a subject raises or leaves out: its failures are told elsewhere.
+            with contextlib.suppress(Exception):
+                model = MODELS[name]
+                if subject.supports(model, _config(model)):
+                    found.append(growth(SAMPLE, _judged(subject, model, cases)))
     return found
+
+
+def _config(model: Model) -> Any:
+    fields = model.Config.__dataclass_fields__
+    return model.Config(**{name: size for name, size in _SIZES.items() if name in fields})
 
 
 def _judged(subject: Subject, model: Model, cases: int) -> Iterator[Judged]:
     random = np.random.RandomState(0)
-    fields = model.Config.__dataclass_fields__
-    config = model.Config(**{name: size for name, size in _SIZES.items() if name in fields})
+    config = _config(model)
     for _ in range(cases):
-        case = _chaotic(random, model, config)
+        case = normal_case(random, model, config, GAIN)
         trace = subject(case)
         yield Judged(case, trace, judge(case, trace, subject.arithmetic(case)))
-
-
-def _chaotic(random: np.random.RandomState, model: Model, config: object) -> Case:
-    arrays = {}
-    for field in model.fields(config):
-        shape = field.shape(config)
-        fan_in = shape[-2] if len(shape) > 1 else shape[-1]
-        scale = 1.0 if field.name == "inputs" else GAIN / np.sqrt(fan_in)
-        arrays[field.name] = (scale * random.standard_normal(shape)).astype(np.float32)
-    classes = random.randint(shape[-1], size=shape[:-1])
-    arrays["labels"] = np.eye(shape[-1], dtype=np.float32)[classes]
-    return Case(model, config, arrays)
 
 
 def states_in_order(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

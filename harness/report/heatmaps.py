@@ -4,7 +4,7 @@ from typing import Iterator, List, NamedTuple, Optional
 
 import numpy as np
 
-from harness.report.plots import picture
+from rnndiff.harness.report.plots import picture
 
 # Positive, negative, and not a finite number. How opaque says how large, so that they look the same
 # on a light and on a dark page.

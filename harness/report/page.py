@@ -7,14 +7,14 @@ import shlex
 import sys
 from typing import Any, Dict, List, NamedTuple
 
-from harness.errors import UserError
-from harness.files import check_writable, written_whole
-from harness.judging.tally import Tally
-from harness.judging.verdict import AGREE, KNOWN
-from harness.report.exhibits import Exhibit
-from harness.report.growth import Growth
-from harness.versions import versions
-from models import MODELS
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import check_writable, written_whole
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import AGREE, KNOWN
+from rnndiff.harness.report.exhibits import Exhibit
+from rnndiff.harness.report.growth import Growth
+from rnndiff.harness.versions import versions
+from rnndiff.models import MODELS
 
 _RIGHT = (AGREE, KNOWN)
 
@@ -81,9 +81,9 @@ def render(report: Report) -> str:
     """The text of the page."""
     import jinja2
 
-    from harness.report import plots
+    from rnndiff.harness.report import plots
 
-    loader = jinja2.PackageLoader("harness.report", "templates")
+    loader = jinja2.PackageLoader("rnndiff.harness.report", "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -8,10 +8,10 @@ from typing import Any, List
 
 import numpy as np
 
-from harness.judging.tally import EDGES
-from harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, WIDE
-from harness.numerics.accuracy import ulp_of
-from harness.report.growth import Growth
+from rnndiff.harness.judging.tally import EDGES
+from rnndiff.harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, WIDE
+from rnndiff.harness.numerics.accuracy import ulp_of
+from rnndiff.harness.report.growth import Growth
 
 # Matplotlib draws with these, and the style sheet of the page says what they are: in a dark scheme
 # something else than in a light one.

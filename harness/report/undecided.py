@@ -4,9 +4,9 @@ from typing import Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.judging.forcing import follow
-from harness.judging.verdict import (
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.judging.forcing import follow
+from rnndiff.harness.judging.verdict import (
     AGREE,
     FREE_RUNNING,
     TEACHER_FORCED,
@@ -15,7 +15,7 @@ from harness.judging.verdict import (
     ArrayVerdict,
     Verdict,
 )
-from harness.report.growth import states_in_order
+from rnndiff.harness.report.growth import states_in_order
 
 
 def why_undecided(case: Case, verdict: Verdict) -> List[str]:

@@ -11,11 +11,11 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.cases.draws import is_one_hot
-from harness.shrinking.simplicity import fingerprint, numbers_of, simpler, simpler_than
-from harness.shrinking.smallest import random_cases, smallest
-from models.layout import is_optional, sizes_in
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.draws import is_one_hot
+from rnndiff.harness.shrinking.simplicity import fingerprint, numbers_of, simpler, simpler_than
+from rnndiff.harness.shrinking.smallest import random_cases, smallest
+from rnndiff.models.layout import is_optional, sizes_in
 
 _ZERO = -1
 

@@ -6,8 +6,8 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.cases.draws import is_one_hot
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.draws import is_one_hot
 
 # The simplest first; the last ones saturate whatever they go through.
 SIMPLE = (0.0, 1.0, -1.0, 0.5, 2.0, -0.5, -2.0, 100.0, -100.0)

@@ -9,10 +9,10 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.shrinking.simplicity import SIMPLE
-from models import Model
-from models.layout import is_optional, sizes_in
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.shrinking.simplicity import SIMPLE
+from rnndiff.models import Model
+from rnndiff.models.layout import is_optional, sizes_in
 
 _RANDOM_CASES = 8
 

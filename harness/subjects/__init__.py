@@ -1,5 +1,5 @@
 """Implementations under test, one file each; none is imported before it is asked for."""
 
-from harness.subjects.subject import Subject
+from rnndiff.harness.subjects.subject import Subject
 
 __all__ = ["Subject"]

@@ -10,10 +10,10 @@ import tempfile
 import threading
 from typing import Any, List, NamedTuple, Optional
 
-from harness.cases.case import Case, load, save
-from harness.subjects.run import HANG, TIMEOUT
-from harness.subjects.subject import TENSORFLOW
-from models import modules
+from rnndiff.harness.cases.case import Case, load, save
+from rnndiff.harness.subjects.run import HANG
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT
+from rnndiff.models import modules
 
 _READY = b"ready\n"
 # The exit status of a process that failed without a case.
@@ -21,9 +21,9 @@ FAILED = 70
 _COMPUTED = b"computed\n"
 # With the modules that this process has: `python -m` would look into the working folder first.
 _PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[4:]; from harness.subjects import orphans; "
+    "import sys; sys.path[:] = sys.argv[4:]; from rnndiff.harness.subjects import orphans; "
     "orphans.end_with(int(sys.argv[1])); "
-    "from harness.subjects.alone import main; main(*sys.argv[2:4])"
+    "from rnndiff.harness.subjects.alone import main; main(*sys.argv[2:4])"
 )
 
 
@@ -38,7 +38,7 @@ class Alone:
     """A process that computes cases on a subject, and is replaced when one of them ends it.
 
     A context manager: the process ends with it. Each case has `timeout` seconds. The subject is
-    named as on a command line: see :func:`harness.subjects.named.subject_named`.
+    named as on a command line: see :func:`rnndiff.harness.subjects.named.subject_named`.
     """
 
     def __init__(self, timeout: float = TIMEOUT, subject: str = TENSORFLOW) -> None:
@@ -143,7 +143,7 @@ def main(name: str, names: str) -> None:
 
     The modules are those that register the models, with commas between them.
     """
-    from harness.subjects.named import subject_named
+    from rnndiff.harness.subjects.named import subject_named
 
     try:
         for module in names.split(","):

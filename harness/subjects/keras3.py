@@ -7,18 +7,19 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import SubjectError, UserError
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import Arithmetic, arithmetic
-from harness.subjects.subject import Subject
-from harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.subjects.subject import Subject
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.models import Model
 
 CONFIGS_KEPT = 64
 
-# As `rnndiff ulp --subject harness.subjects.keras3:Keras3` measured Keras 3.15 on TensorFlow 2.21,
-# on 2.3 million arguments, and half as much again; on an Intel Xeon with AVX-512. It saw the bias
-# added last in all of 2,538 sums, but that is Grappler's doing: the cell computes x W + b + h R.
+# As `rnndiff ulp --subject keras3` measured Keras 3.15 on TensorFlow 2.21, on 2.3 million
+# arguments, and half as much again; on an Intel Xeon with AVX-512. It saw the bias added last in
+# all 2,538 sums, but that is Grappler's doing: the cell computes x W + b + h R.
 ARITHMETIC = arithmetic(
     "float32",
     {
@@ -36,7 +37,7 @@ class Keras3(Subject):
     They run in functions of TensorFlow, made once for each config, to which the weights are
     arguments; so do softmax and the loss, written with ``keras.ops``. The arg max is NumPy's.
     Keras has no layers without units, and TensorFlow ends the process at other empty arrays, too
-    (the known divergence "empty-inner-product"): :meth:`computes` says which configs are left.
+    (the known divergence "empty-inner-product"): :meth:`supports` says which configs are left.
 
     Raises
     ------
@@ -63,12 +64,12 @@ class Keras3(Subject):
                 "This needs Keras 3 on TensorFlow, and here is Keras {} on {}.".format(*found)
             )
         self._keras, self._tensorflow = keras, tensorflow
-        self._ready: OrderedDict[Any, Dict[str, Callable]] = OrderedDict()
+        self._models = {"bidirectional": self._bidirectional, "seq2seq": self._seq2seq}
+        self._ready: OrderedDict[Any, Dict[str, Callable[..., Any]]] = OrderedDict()
 
-    @staticmethod
-    def computes(config: Any) -> bool:
-        """Whether no size is 0."""
-        return min(config.sizes().values()) > 0
+    def supports(self, model: Model, config: Any) -> bool:
+        """Bidirectional and seq2seq, if no size is 0."""
+        return model.name in self._models and min(config.sizes().values()) > 0
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
         """Compute every array of the trace.
@@ -76,13 +77,10 @@ class Keras3(Subject):
         Raises
         ------
         SubjectError
-            If Keras or TensorFlow raises an error, or the model is one that it does not compute.
+            If Keras or TensorFlow raises an error.
         """
-        compute = {"bidirectional": self._bidirectional, "seq2seq": self._seq2seq}
-        if case.model.name not in compute:
-            raise SubjectError("NotComputed: there is no {} here.".format(case.model.name))
         try:
-            return compute[case.model.name](case, self._functions(case))
+            return self._models[case.model.name](case, self._functions(case))
         except (ValueError, self._tensorflow.errors.OpError) as error:
             raise SubjectError("{}: {}".format(type(error).__name__, error)) from error
 
@@ -90,7 +88,9 @@ class Keras3(Subject):
         """Float32, and its functions as they were measured."""
         return ARITHMETIC
 
-    def _bidirectional(self, case: Case, functions: Dict[str, Callable]) -> Dict[str, np.ndarray]:
+    def _bidirectional(
+        self, case: Case, functions: Dict[str, Callable[..., Any]]
+    ) -> Dict[str, np.ndarray]:
         units, parameters = case.config.num_units, case.parameters
         cells = _split(parameters[0:2], units) + _split(parameters[2:4], units)
         outputs = functions["bidirectional"](case.inputs, *cells)
@@ -102,7 +102,9 @@ class Keras3(Subject):
             backward_final_state=outputs[:, 0, units:],
         )
 
-    def _seq2seq(self, case: Case, functions: Dict[str, Callable]) -> Dict[str, np.ndarray]:
+    def _seq2seq(
+        self, case: Case, functions: Dict[str, Callable[..., Any]]
+    ) -> Dict[str, np.ndarray]:
         config, parameters = case.config, case.parameters
         encoder_states = functions["encoder"](
             case.inputs, *_split(parameters[0:2], config.num_units)
@@ -122,7 +124,7 @@ class Keras3(Subject):
             fed_back=_stacked(tokens, (config.batch, 0, config.outputs)),
         )
 
-    def _functions(self, case: Case) -> Dict[str, Callable]:
+    def _functions(self, case: Case) -> Dict[str, Callable[..., Any]]:
         key = (case.model.name, case.config)
         if key in self._ready:
             self._ready.move_to_end(key)
@@ -132,7 +134,7 @@ class Keras3(Subject):
                 self._ready.popitem(last=False)
         return self._ready[key]
 
-    def _new_functions(self, case: Case) -> Dict[str, Callable]:
+    def _new_functions(self, case: Case) -> Dict[str, Callable[..., Any]]:
         layers, ops, config = self._keras.layers, self._keras.ops, case.config
         units, outputs = config.num_units, config.outputs
 
@@ -162,7 +164,7 @@ class Keras3(Subject):
         functions["projection"] = self._of_layer(layers.Dense(outputs), (None, read))
         return functions
 
-    def _of_layer(self, layer: Any, shape: Tuple, call: Any = None) -> Callable:
+    def _of_layer(self, layer: Any, shape: Tuple[Any, ...], call: Any = None) -> Callable[..., Any]:
         """A function of what `call` (the layer) reads and of the layer's weights."""
         layer.build(shape)
         weights = layer.trainable_variables
@@ -174,7 +176,7 @@ class Keras3(Subject):
 
         return self._compiled(function)
 
-    def _compiled(self, function: Callable) -> Callable:
+    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function as a graph, made for the shapes of the first call: all are of one config."""
         tf, made = self._tensorflow, []
 
@@ -195,7 +197,7 @@ def _split(cell: List[np.ndarray], units: int) -> List[np.ndarray]:
 
 
 def _judged(
-    functions: Dict[str, Callable], scores: np.ndarray, labels: np.ndarray
+    functions: Dict[str, Callable[..., Any]], scores: np.ndarray, labels: np.ndarray
 ) -> Dict[str, np.ndarray]:
     probabilities, predictions = functions["softmax"](scores), np.argmax(scores, axis=-1)
     correct = predictions == np.argmax(labels, axis=-1)

@@ -22,13 +22,13 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Nam
 
 import numpy as np
 
-from harness.cases.case import Case, smallest_case
-from harness.errors import UserError
-from harness.numerics.accuracy import Accuracy, ulp_of
-from harness.numerics.arithmetic import Arithmetic, arithmetic
-from harness.subjects import Subject, ulp
-from harness.subjects.run import run
-from harness.subjects.ulp import SMALLEST_NORMAL
+from rnndiff.harness.cases.case import Case, smallest_case
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.numerics.accuracy import Accuracy, ulp_of
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.subjects import Subject, ulp
+from rnndiff.harness.subjects.run import run
+from rnndiff.harness.subjects.ulp import SMALLEST_NORMAL
 
 FUNCTIONS = ("tanh", "softmax", "log", "bias")
 
@@ -147,8 +147,12 @@ def reasons_against(subject: Subject, models: Tuple[str, ...]) -> Dict[str, str]
     """For each model why it cannot be measured, as the subject says it; empty if it can."""
     reasons = {}
     for name in models:
-        outcome = run(subject, smallest_case(name, {}, {}))
-        reasons[name] = outcome.error or outcome.signal
+        case = smallest_case(name, {}, {})
+        if subject.supports(case.model, case.config):
+            outcome = run(subject, case)
+            reasons[name] = outcome.error or outcome.signal
+        else:
+            reasons[name] = "not supported"
     return reasons
 
 
@@ -359,7 +363,7 @@ def _sample(function: str, place: str, at: Any, errors: Any, units: Any) -> Samp
     return Sample(function, place, at, np.where(np.isnan(errors), np.inf, errors), units)
 
 
-def _sample_of(function: str, place: str, pairs: Any, exact: Callable) -> Sample:
+def _sample_of(function: str, place: str, pairs: Any, exact: Callable[..., Any]) -> Sample:
     """Of pairs of arguments and results of a function."""
     with np.errstate(invalid="ignore"):
         at = [np.ravel(arguments) for arguments, _ in pairs]

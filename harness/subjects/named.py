@@ -3,12 +3,19 @@
 import importlib
 import os
 import sys
-from typing import Any, Mapping
+from typing import Any, Mapping, Optional
 
-from harness.errors import UserError, in_one_line
-from harness.subjects.run import TIMEOUT
-from harness.subjects.subject import TENSORFLOW, Subject
-from models import entry_points
+from rnndiff.harness.errors import UserError, in_one_line
+from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
+from rnndiff.models import entry_points
+
+# The subjects of this package by their names, none of them imported before it is asked for.
+SHIPPED = {
+    TENSORFLOW: "rnndiff.harness.subjects.tensorflow:TensorFlow",
+    "float32": "rnndiff.harness.subjects.float32:Float32",
+    "keras3": "rnndiff.harness.subjects.keras3:Keras3",
+    "onnxruntime": "rnndiff.harness.subjects.onnxruntime:OnnxRuntime",
+}
 
 
 def import_from_here(name: str) -> Any:
@@ -24,31 +31,24 @@ def of_tensorflow(notes: Mapping[str, str]) -> bool:
     return notes.get("subject", "TensorFlow") == "TensorFlow"
 
 
-def subject_named(name: str, timeout: float = TIMEOUT) -> Subject:
+def subject_named(name: str, timeout: Optional[float] = None) -> Subject:
     """The subject of a name.
 
     Parameters
     ----------
     name : str
-        "tensorflow", the name of an entry point of the group ``rnndiff.subjects``, or
+        One of :data:`SHIPPED`, of an entry point of the group ``rnndiff.subjects``, or
         ``MODULE:CLASS``. The class is called without arguments; modules of the current directory
         are found, too.
-    timeout : float
-        Seconds that a case which is known to end TensorFlow's process has in one of its own.
+    timeout : float, optional
+        Its ``timeout``, if it is to have another one than it says itself.
 
     Raises
     ------
     UserError
         If there is no such module or class, importing or calling it fails, or it is no subject.
     """
-    if name == TENSORFLOW:
-        from harness.subjects.tensorflow import TensorFlow
-
-        tensorflow = TensorFlow(timeout=timeout)
-        tensorflow.name = name
-        return tensorflow
-    entries = [entry for entry in entry_points("rnndiff.subjects") if entry.name == name]
-    module_name, colon, class_name = (entries[0].value if entries else name).partition(":")
+    module_name, colon, class_name = _written_out(name).partition(":")
     if not (module_name and colon and class_name):
         raise UserError(
             "{!r} names no subject: write MODULE:CLASS, such as my_port:MyPort.".format(name)
@@ -69,8 +69,16 @@ def subject_named(name: str, timeout: float = TIMEOUT) -> Subject:
     except (Exception, SystemExit) as error:
         raise UserError("Calling {} without arguments fails: {}.".format(name, in_one_line(error)))
     if not isinstance(subject, Subject):
-        raise UserError(
-            "{} is no subject: derive it from harness.subjects.Subject.".format(class_name)
-        )
+        raise UserError("{} is no subject: derive it from rnndiff.Subject.".format(class_name))
     subject.name = name
+    if timeout is not None:
+        subject.timeout = timeout
     return subject
+
+
+def _written_out(name: str) -> str:
+    """A name as MODULE:CLASS, if it is one that is known."""
+    if name in SHIPPED:
+        return SHIPPED[name]
+    entries = [entry for entry in entry_points("rnndiff.subjects") if entry.name == name]
+    return str(entries[0].value) if entries else name

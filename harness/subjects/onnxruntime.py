@@ -5,18 +5,19 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import SubjectError, UserError
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import Arithmetic, arithmetic
-from harness.subjects.subject import Subject
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.subjects.subject import Subject
+from rnndiff.models import Model
 
 # The operator set and the file format of ONNX 1.12, which later ones read as well.
 _OPSET, _IR_VERSION = 17, 8
 
-# As `rnndiff ulp --subject harness.subjects.onnxruntime:OnnxRuntime` measured onnxruntime 1.32 on
-# 2.3 million arguments and 2,538 sums, and half as much again; on an Intel Xeon with AVX-512. Of 94
-# million numbers, no tanh was off by more than 0.65 ULP + 1.4e-7.
+# As `rnndiff ulp --subject onnxruntime` measured onnxruntime 1.32 on 2.3 million arguments and
+# 2,538 sums, and half as much again; on an Intel Xeon with AVX-512. Of 94 million numbers, no tanh
+# was off by more than 0.65 ULP + 1.4e-7.
 ARITHMETIC = arithmetic(
     "float32",
     {
@@ -53,6 +54,7 @@ class OnnxRuntime(Subject):
                 "rnndiff.".format(error)
             )
         self._onnx, self._runtime = onnx, onnxruntime
+        self._models = {"bidirectional": self._bidirectional, "seq2seq": self._seq2seq}
         node = onnx.helper.make_node
         self._affine = self._session([node("Gemm", ["x", "kernel", "bias"], ["y"])])
         self._softmax = self._session([node("Softmax", ["scores"], ["y"], axis=-1)])
@@ -79,12 +81,13 @@ class OnnxRuntime(Subject):
         Raises
         ------
         SubjectError
-            If onnxruntime raises an error, or the model is one that it does not compute.
+            If onnxruntime raises an error.
         """
-        compute = {"bidirectional": self._bidirectional, "seq2seq": self._seq2seq}
-        if case.model.name not in compute:
-            raise SubjectError("NotComputed: there is no {} here.".format(case.model.name))
-        return compute[case.model.name](case)
+        return self._models[case.model.name](case)
+
+    def supports(self, model: Model, config: Any) -> bool:
+        """Bidirectional and seq2seq."""
+        return model.name in self._models
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """Float32, and its functions as they were measured."""

@@ -2,8 +2,9 @@
 
 Each case is handed over as a copy, so a subject that changes it is seen to, and harms nobody; and
 it has a time limit, within which Python code of a subject is interrupted. Code that does not come
-back to Python can be stopped by its process alone (``harness.subjects.alone``,
-``harness.checking.journal``, and ``harness.checking.fuzz`` with its workers), later by ``GRACE``.
+back to Python can be stopped by its process alone (``rnndiff.harness.subjects.alone``,
+``rnndiff.harness.checking.journal``, and ``rnndiff.harness.checking.fuzz`` with its workers), later
+by ``GRACE``.
 """
 
 import os
@@ -13,13 +14,11 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import SubjectError, UserError
-from harness.subjects.subject import Subject
-from harness.text import printable
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.subjects.subject import TIMEOUT, Subject
+from rnndiff.harness.text import printable
 
-# Seconds. Building a large graph takes ten, on a busy machine.
-TIMEOUT = 60.0
 GRACE = 10.0
 HANG = "Hang"
 NOT_REPEATABLE = "NotRepeatable"

@@ -5,13 +5,17 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import UserError
-from harness.judging.excuses import Entry
-from harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.excuses import Entry
+from rnndiff.harness.judging.verdict import Verdict
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.models import Model
 
 # The name of the subject that is tested by default.
 TENSORFLOW = "tensorflow"
+# Seconds that a subject has for a case. Building a large graph takes ten, on a busy machine.
+TIMEOUT = 60.0
 
 
 class Subject:
@@ -21,10 +25,12 @@ class Subject:
 
     Attributes
     ----------
-    known : tuple of entries of ``harness.subjects.tensorflow.divergences``
+    known : tuple of entries of ``rnndiff.harness.subjects.tensorflow.divergences``
         Where it is known to be wrong.
     name : str
         By which ``--subject`` makes it again; "" of one that was made otherwise.
+    timeout : float
+        Seconds that a case has which is known to end the process, in one of its own.
     repeatable : bool
         Whether it computes the same numbers, bit for bit, each time that it is given the same case,
         and from the first time on. That it does not is a finding, unless this is False.
@@ -32,6 +38,7 @@ class Subject:
 
     known: Tuple[Entry, ...] = ()
     name: str = ""
+    timeout: float = TIMEOUT
     repeatable: bool = True
     _made_of: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 
@@ -75,6 +82,10 @@ class Subject:
         """What its arithmetic presumes, and where that comes from, in one line; "" if not known."""
         return ""
 
+    def supports(self, model: Model, config: Any) -> bool:
+        """Whether it computes a model of this config. What it does not is left out, and counted."""
+        return True
+
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """Compute every array of the trace, with the oracle's names and shapes.
 
@@ -90,9 +101,24 @@ class Subject:
         """The signal by which it would end the process in computing `case`; None if it does not."""
         return None
 
+    def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
+        """A script that shows a failure without rnndiff; "" if there is none.
+
+        Parameters
+        ----------
+        case : Case
+        verdict : Verdict
+        notes : mapping of str to str
+            Versions and premise that it was found with.
+        """
+        return ""
+
     def arithmetic(self, case: Case) -> Arithmetic:
-        """The arithmetic in which it computes this case: the same for all cases of a config."""
-        raise NotImplementedError
+        """The arithmetic in which it computes this case: the same for all cases of a config.
+
+        By default float32, of which nothing else is stated: whatever is right is allowed.
+        """
+        return arithmetic("float32")
 
 
 class Wrapper(Subject):
@@ -101,7 +127,7 @@ class Wrapper(Subject):
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self.known, self.repeatable = subject.known, subject.repeatable
-        self.name = subject.name
+        self.name, self.timeout = subject.name, subject.timeout
 
     @property
     def label(self) -> str:
@@ -112,6 +138,10 @@ class Wrapper(Subject):
     def premise(self) -> str:
         """As of the subject."""
         return self._subject.premise
+
+    def supports(self, model: Model, config: Any) -> bool:
+        """As the subject does."""
+        return self._subject.supports(model, config)
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """As the subject does."""
@@ -129,6 +159,10 @@ class Wrapper(Subject):
     def ended_by(self, case: Case) -> Optional[str]:
         """As the subject does."""
         return self._subject.ended_by(case)
+
+    def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
+        """As the subject does."""
+        return self._subject.script(case, verdict, notes)
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """As the subject does."""

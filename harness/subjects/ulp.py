@@ -5,15 +5,15 @@ eight decimal digits smaller than what is measured. A kernel is a function of on
 whichever engine stands behind it.
 
 The error of a result is counted in units in the last place of the exact value
-(:func:`harness.numerics.accuracy.ulp_of`), after an absolute error that is allowed has been taken
-off (:func:`errors`).
+(:func:`rnndiff.harness.numerics.accuracy.ulp_of`), after an absolute error that is allowed has been
+taken off (:func:`errors`).
 """
 
 from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
 import numpy as np
 
-from harness.numerics.accuracy import ulp_of
+from rnndiff.harness.numerics.accuracy import ulp_of
 
 Intervals = Tuple[Tuple[float, float], ...]
 Run = Callable[[np.ndarray], np.ndarray]

@@ -9,8 +9,8 @@ from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-from harness.errors import UserError
-from harness.files import read_npz
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import read_npz
 
 ALPHABET = "0123456789+ "
 QUESTION, ANSWER = len("999+999"), len("1998")
@@ -67,7 +67,7 @@ def load(model: str, seed: int, mnist: Optional[str] = None) -> Data:
     Parameters
     ----------
     model : str
-        A name in ``models.MODELS``.
+        A name in ``rnndiff.models.MODELS``.
     seed : int
         0 to 2**32 - 1; decides which additions are drawn and which digits are kept aside.
     mnist : str, optional

@@ -7,11 +7,11 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 
 import numpy as np
 
-from harness.errors import UserError
-from harness.files import read_npz, written_whole
-from harness.trained.data import Data, Rows
-from models import MODELS, Model
-from models.layout import Field, check_arrays
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import read_npz, written_whole
+from rnndiff.harness.trained.data import Data, Rows
+from rnndiff.models import MODELS, Model
+from rnndiff.models.layout import Field, check_arrays
 
 WHAT = "weights, an .npz file"
 NUMBERED = re.compile(r"(arr_)?[0-9]+$")
@@ -108,7 +108,7 @@ def train(
     KeyboardInterrupt
         If Ctrl-C comes before the first step is done.
     """
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 
     started = time.time()
     config = dataclasses.replace(config, batch=plan.batch)

@@ -7,19 +7,19 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.checking.check import verdict_on
-from harness.errors import UserError
-from harness.judging.forcing import follow
-from harness.numerics.accuracy import ulp_of
-from harness.report.growth import Judged
-from harness.report.undecided import why_undecided
-from harness.subjects import Subject
-from harness.trained.data import Data
-from harness.trained.training import Weights
-from harness.versions import versions
-from models import Model
-from models.functions import accuracy
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.forcing import follow
+from rnndiff.harness.numerics.accuracy import ulp_of
+from rnndiff.harness.report.growth import Judged
+from rnndiff.harness.report.undecided import why_undecided
+from rnndiff.harness.subjects import Subject
+from rnndiff.harness.trained.data import Data
+from rnndiff.harness.trained.training import Weights
+from rnndiff.harness.versions import versions
+from rnndiff.models import Model
+from rnndiff.models.functions import accuracy
 
 # What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state", ...
 STATES = ("state", "states", "attentions", "windows", "outputs")
@@ -139,7 +139,7 @@ def verify(
     data : Data
     weights : Weights
     subject : Subject
-        Such as ``harness.subjects.tensorflow.TensorFlow()``.
+        Such as ``rnndiff.harness.subjects.tensorflow.TensorFlow()``.
     judged : function of a Judged, optional
         Called with the case, what was computed and the verdict, which are too large to be kept.
 

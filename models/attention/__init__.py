@@ -1,5 +1,5 @@
 """Model 3 of the article: the encoder-decoder with attention cells."""
 
-from models.attention import config, oracle
+from rnndiff.models.attention import config, oracle
 
 __all__ = ["config", "oracle"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
-from models.layout import (
+from rnndiff.models.layout import (
     CLASS,
     COPY,
     FED_BACK,

@@ -4,9 +4,9 @@ On TensorFlow 1.x the cell is the genuine ``tf.contrib.rnn.AttentionCellWrapper`
 none, and the port of it stands in.
 """
 
-from models import graphs
-from models.attention.config import DATA
-from models.tf1 import tf1
+from rnndiff.models import graphs
+from rnndiff.models.attention.config import DATA
+from rnndiff.models.tf1 import tf1
 
 
 def attention_cell_wrapper():
@@ -14,7 +14,7 @@ def attention_cell_wrapper():
     try:
         from tensorflow.contrib.rnn import AttentionCellWrapper
     except ImportError:
-        from models.cells.attention_tensorflow import AttentionCellWrapper
+        from rnndiff.models.cells.attention_tensorflow import AttentionCellWrapper
     return AttentionCellWrapper
 
 

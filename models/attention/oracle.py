@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.cells import AttentionCellWrapper, BasicRNNCell
-from models.functions import accuracy, affine, log_loss, one_hot, softmax
+from rnndiff.models.cells import AttentionCellWrapper, BasicRNNCell
+from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, softmax
 
 # What stands in the trace of each part of a step, behind "encoder_" or "decoder_".
 PARTS = ("cell_inputs", "states", "energies", "alignments", "attentions", "outputs", "windows")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Dict, Tuple
 
-from models.layout import (
+from rnndiff.models.layout import (
     COPY,
     ROW,
     STATE,

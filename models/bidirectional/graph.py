@@ -1,8 +1,8 @@
 """The bidirectional RNN as a TensorFlow graph."""
 
-from models import graphs
-from models.bidirectional.config import DATA
-from models.tf1 import tf1
+from rnndiff.models import graphs
+from rnndiff.models.bidirectional.config import DATA
+from rnndiff.models.tf1 import tf1
 
 
 def build(config, training=False):

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.functions import affine, softmax
+from rnndiff.models.functions import affine, softmax
 
 
 class Step(NamedTuple):

@@ -5,10 +5,10 @@ arguments, raises the same errors, computes the same bits (tests on TensorFlow 1
 two) and names its variables alike, so that a checkpoint of the original loads into it. Use it as a
 drop-in replacement::
 
-    from models.cells.attention_tensorflow import AttentionCellWrapper
+    from rnndiff.models.cells.attention_tensorflow import AttentionCellWrapper
 """
 
-from models.tf1 import tf1
+from rnndiff.models.tf1 import tf1
 
 if hasattr(tf1, "nest"):
     nest = tf1.nest

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.functions import affine
+from rnndiff.models.functions import affine
 
 
 class BasicRNNCell:

@@ -1,5 +1,5 @@
 """Model 1 of the article: an encoder-decoder of basic RNN cells that adds numbers."""
 
-from models.seq2seq import config, oracle
+from rnndiff.models.seq2seq import config, oracle
 
 __all__ = ["config", "oracle"]

@@ -1,8 +1,8 @@
 """The encoder-decoder as a TensorFlow graph."""
 
-from models import graphs
-from models.seq2seq.config import DATA
-from models.tf1 import tf1
+from rnndiff.models import graphs
+from rnndiff.models.seq2seq.config import DATA
+from rnndiff.models.tf1 import tf1
 
 
 def build(config, training=False):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.cells import BasicRNNCell
-from models.functions import accuracy, affine, log_loss, one_hot, softmax
+from rnndiff.models.cells import BasicRNNCell
+from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, softmax
 
 
 def oracle(config, parameters, inputs, labels):

@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 try:
-    from models.tf1 import tf1
+    from rnndiff.models.tf1 import tf1
 except Exception:
     # The tests that need this are there without TensorFlow, too: to fail, or to be skipped.
     tf1 = None

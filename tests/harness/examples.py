@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects import Subject
-from models import MODELS
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects.float32 import Float32
+from rnndiff.models import MODELS
 
 SIZES = {
     "seq2seq": dict(batch=2, time=3, output_time=3, inputs=2, outputs=3, num_units=4),
@@ -38,8 +38,8 @@ def random_case(name, seed=0, gain=1.0, **sizes):
     return Case(model, config, arrays)
 
 
-class Float32Port(Subject):
-    """The oracle itself, run in float32: a right subject that needs no TensorFlow.
+class Float32Port(Float32):
+    """A right subject that needs no TensorFlow.
 
     `mistake` is a function of a trace that makes it a wrong one.
     """
@@ -48,12 +48,7 @@ class Float32Port(Subject):
         self._mistake = mistake
 
     def __call__(self, case):
-        def narrowed(array):
-            array = np.asarray(array)
-            return array.astype(np.float32) if array.dtype.kind == "f" else array
-
-        trace = case.oracle(np.float32)
-        return self._mistake({name: narrowed(array) for name, array in trace.items()})
+        return self._mistake(super().__call__(case))
 
     def arithmetic(self, case):
         return FLOAT32

@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import cli
-from harness.commands import ulp as command
-from harness.errors import UserError
-from harness.numerics.accuracy import Accuracy, ulp_of
-from harness.subjects import ulp
-from harness.subjects.tensorflow import accuracy as table
-from harness.subjects.tensorflow.accuracy import TABLE, Place, Row, accuracy_of, nearest
-from harness.subjects.tensorflow.premises import every_kernel, known_arguments, name_of, stated
-from harness.versions import versions
-from models.environment import Processor, processor
+from rnndiff.harness.cli import cli
+from rnndiff.harness.commands import ulp as command
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.numerics.accuracy import Accuracy, ulp_of
+from rnndiff.harness.subjects import ulp
+from rnndiff.harness.subjects.tensorflow import accuracy as table
+from rnndiff.harness.subjects.tensorflow.accuracy import TABLE, Place, Row, accuracy_of, nearest
+from rnndiff.harness.subjects.tensorflow.premises import (
+    every_kernel,
+    known_arguments,
+    name_of,
+    stated,
+)
+from rnndiff.harness.versions import versions
+from rnndiff.models.environment import Processor, processor
 
 MINOR_VERSIONS = [(1, minor) for minor in (13, 14, 15)] + [(2, minor) for minor in range(22)]
 MEASURED = [(1, 13), (1, 14), (1, 15), (2, 0), (2, 1), (2, 4), (2, 7), (2, 10), (2, 12), (2, 13)]
@@ -262,7 +267,7 @@ def test_an_addition_is_no_error_of_the_function():
 
 @pytest.fixture(scope="module")
 def tf1(tensorflow):
-    from models import tf1
+    from rnndiff.models import tf1
 
     return tf1
 

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness import cli, files
-from harness.cases.case import load, packed, save
-from harness.errors import UserError
-from harness.judging.verdict import Verdict
-from harness.subjects.tensorflow.repro import Finding, issue, script
-from harness.text import plain, printable
-from models import MODELS
+from rnndiff.harness import cli, files
+from rnndiff.harness.cases.case import load, packed, save
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.verdict import Verdict
+from rnndiff.harness.subjects.tensorflow.repro import Finding, issue, script
+from rnndiff.harness.text import plain, printable
+from rnndiff.models import MODELS
 
 BAD = sorted(glob.glob(os.path.join(os.path.dirname(__file__), "..", "bad-inputs", "*.npz")))
 # What is damaged in these files is a text or the trace, and the case can be run.
@@ -273,7 +273,7 @@ def test_no_module_of_the_working_folder_is_imported(command, environment, tmp_p
     case = os.path.join(root, "tests", "corpus", "empty-inner-product.npz")
     # As the installed script starts: not from the working folder.
     started = "import sys; sys.path[:] = filter(None, sys.path)"
-    program = started + "; from harness import cli; cli.main()"
+    program = started + "; from rnndiff.harness import cli; cli.main()"
     arguments = [case if word == "CASE" else word for word in command]
     ended = subprocess.run(
         [sys.executable, "-c", program, *arguments],

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.cases.case import load, save, smallest_case
-from harness.errors import UserError
-from models import MODELS
+from rnndiff.harness.cases.case import load, save, smallest_case
+from rnndiff.harness.errors import UserError
+from rnndiff.models import MODELS
 
 
 @pytest.mark.parametrize("name", list(MODELS))

@@ -12,19 +12,25 @@ import pytest
 from examples import Float32Port, random_case
 from hypothesis import HealthCheck, assume, given, settings
 
-from harness.cases.case import Case, load
-from harness.cases.strategies import batches
-from harness.checking.check import Checker, verdict_on, way_of_failing
-from harness.errors import SubjectError, UserError
-from harness.judging.excuses import Instead, KnownDivergence, KnownEnding, KnownError, KnownRewrite
-from harness.judging.tally import Tally
-from harness.judging.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects import Subject
-from harness.subjects.run import Running, run
-from harness.subjects.tensorflow.divergences import Where
-from models import MODELS
+from rnndiff.harness.cases.case import Case, load
+from rnndiff.harness.cases.strategies import batches
+from rnndiff.harness.checking.check import Checker, verdict_on, way_of_failing
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.judging.excuses import (
+    Instead,
+    KnownDivergence,
+    KnownEnding,
+    KnownError,
+    KnownRewrite,
+)
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects import Subject
+from rnndiff.harness.subjects.run import Running, run
+from rnndiff.harness.subjects.tensorflow.divergences import Where
+from rnndiff.models import MODELS
 
 
 def checked(subject, cases, tmp_path, **options):
@@ -883,3 +889,37 @@ def test_a_float64_port_that_says_so_agrees(tmp_path):
 
     cases = [random_case("seq2seq", seed) for seed in range(3)]
     assert not checked(Port(), cases, tmp_path)[0]
+
+
+class OfManyUnits(Float32Port):
+    """Computes networks of two units and more, and those wrongly."""
+
+    def supports(self, model, config):
+        return config.num_units >= 2
+
+    def __call__(self, case):
+        assert case.config.num_units >= 2, "it does not support that"
+        trace = super().__call__(case)
+        return dict(trace, loss=trace["loss"] + np.float32(1))
+
+
+def test_what_a_subject_does_not_support_is_neither_run_nor_shrunk_to_and_is_counted(tmp_path):
+    tally = Tally()
+    check = Checker(OfManyUnits(), tally, str(tmp_path))
+    few, many = random_case("seq2seq", num_units=1), random_case("seq2seq", num_units=3)
+    (failure,) = check([few, many, few]).failures
+    assert failure.way == "seq2seq-loss-teacher-forced"
+    assert load(failure.path).case.config.num_units == 2
+    assert tally.unsupported == 2 and sum(tally.cases.values()) == 1
+    assert "2 cases are left out, as the subject does not support them" in list(tally.lines())
+    total = Tally()
+    total.add_dict(tally.as_dict())
+    total.add_dict(tally.as_dict())
+    assert total.unsupported == 4
+
+
+def test_a_port_that_cannot_say_what_it_supports_is_one_sentence(tmp_path):
+    port = Float32Port()
+    port.supports = lambda model, config: 1 / 0
+    with pytest.raises(UserError, match="^Float32Port.supports fails: ZeroDivisionError"):
+        Checker(port, Tally(), str(tmp_path))([random_case("seq2seq")])

@@ -7,9 +7,9 @@ import sys
 import click
 import pytest
 
-import models
-from harness import cli
-from harness.cli import COMMANDS
+from rnndiff import models
+from rnndiff.harness import cli
+from rnndiff.harness.cli import COMMANDS
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -22,7 +22,7 @@ def run(monkeypatch, capsys, *arguments):
 
 EXPLAIN_ALL = """
 import contextlib, sys
-from harness.cli import COMMANDS, main
+from rnndiff.harness.cli import COMMANDS, main
 for command in ("", *COMMANDS):
     sys.argv = ["rnndiff", *command.split(), sys.argv[-1]]
     with contextlib.suppress(SystemExit):
@@ -42,9 +42,8 @@ def test_every_command_explains_itself(option):
 @pytest.mark.parametrize("command", ["frequencies", "bench"])
 def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, capsys):
     for name in list(sys.modules):
-        if name.partition(".")[0] == "hypothesis" or (
-            name.startswith("harness.") and name.rpartition(".")[2] in (command, "strategies")
-        ):
+        ours = name.startswith("rnndiff.") and name.rpartition(".")[2] in (command, "strategies")
+        if ours or name.partition(".")[0] == "hypothesis":
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     status, printed = run(monkeypatch, capsys, command, "--cases", "3")
@@ -59,7 +58,7 @@ def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, cap
 def test_an_output_that_is_not_whole_is_one_sentence(command, unbuffered):
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "harness"] + command,
+            [sys.executable, "-W", "ignore", "-m", "rnndiff"] + command,
             env=dict(os.environ, PYTHONUNBUFFERED=unbuffered),
             stdout=full,
             stderr=subprocess.PIPE,
@@ -98,7 +97,7 @@ def test_what_is_wrong_with_arguments_and_files_is_said_before_tensorflow_is_imp
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delattr(models, "tf1", raising=False)
-    monkeypatch.delitem(sys.modules, "models.tf1", raising=False)
+    monkeypatch.delitem(sys.modules, "rnndiff.models.tf1", raising=False)
     # Whatever imports it is told that there is none, and says so instead of the complaint.
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     status, printed = run(monkeypatch, capsys, *arguments)

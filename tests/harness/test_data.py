@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from harness.errors import UserError
-from harness.trained import data
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.trained import data
 
 SIZE = 28
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.cases.case import Case
-from harness.checking.check import verdict_on
-from harness.judging.excuses import excuse
-from harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
-from harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
-from models.functions import accuracy
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.judging.excuses import excuse
+from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
+from rnndiff.models.functions import accuracy
 
 README = os.path.join(os.path.dirname(__file__), "..", "..", "README.md")
 ENTRY = {entry.name: entry for entry in ENTRIES}

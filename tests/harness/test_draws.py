@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.cases.draws import is_one_hot, large_case, length_of, small_case, small_sizes
-from harness.cases.frequencies import frequencies
-from harness.cases.random_cases import random_batch, random_config
-from harness.cases.regimes import REGIMES
-from models import MODELS
+from rnndiff.harness.cases.draws import is_one_hot, large_case, length_of, small_case, small_sizes
+from rnndiff.harness.cases.frequencies import frequencies
+from rnndiff.harness.cases.random_cases import random_batch, random_config
+from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.models import MODELS
 
 
 def largest(model):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.errors import OracleError, SubjectError
-from harness.judging import forcing
-from harness.judging.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge, judge_stacks
-from harness.numerics.accuracy import Accuracy
-from harness.report.describe import describe
-from models import MODELS
-from models.functions import affine, one_hot
+from rnndiff.harness.errors import OracleError, SubjectError
+from rnndiff.harness.judging import forcing
+from rnndiff.harness.judging.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge, judge_stacks
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.report.describe import describe
+from rnndiff.models import MODELS
+from rnndiff.models.functions import affine, one_hot
 
 WEIGHTS, DATA = [(3, 2), (2,), (2, 2)], [(4, 3)]
 

@@ -19,26 +19,27 @@ import numpy as np
 import pytest
 from examples import Float32Port, random_case
 
-from harness.cases.case import Case, load, save
-from harness.cases.random_cases import batch_size, random_batch
-from harness.checking.check import Checker, verdict_on
-from harness.checking.fuzz import _Run, fuzz
-from harness.checking.messages import Channel
-from harness.checking.stop import Stop
-from harness.errors import SubjectError
-from harness.files import write_new
-from harness.judging.excuses import KnownEnding
-from harness.judging.tally import Tally
-from harness.report.describe import describe, matrix
-from harness.subjects.alone import Alone
-from harness.subjects.run import GRACE, TIMEOUT
+from rnndiff.harness.cases.case import Case, load, save
+from rnndiff.harness.cases.random_cases import batch_size, random_batch
+from rnndiff.harness.checking.check import Checker, verdict_on
+from rnndiff.harness.checking.fuzz import _Run, fuzz
+from rnndiff.harness.checking.messages import Channel
+from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.errors import SubjectError
+from rnndiff.harness.files import write_new
+from rnndiff.harness.judging.excuses import KnownEnding
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.report.describe import describe, matrix
+from rnndiff.harness.subjects.alone import Alone
+from rnndiff.harness.subjects.run import GRACE
+from rnndiff.harness.subjects.subject import TIMEOUT
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def rnndiff(*arguments, **kwargs):
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "harness"] + list(arguments),
+        [sys.executable, "-W", "ignore", "-m", "rnndiff"] + list(arguments),
         capture_output=True,
         text=True,
         **kwargs,
@@ -225,7 +226,7 @@ import numpy as np
 sys.path.append({folder!r})
 from examples import Float32Port
 
-from harness.subjects import tensorflow
+from rnndiff.harness.subjects import tensorflow
 
 
 class StandIn(Float32Port):
@@ -313,7 +314,7 @@ def ctrl_c(monkeypatch):
 
 def started(*arguments, **kwargs):
     """A run of ``rnndiff fuzz`` that goes on."""
-    command = [sys.executable, "-W", "ignore", "-m", "harness", "fuzz", "seq2seq", "--seed", "3"]
+    command = [sys.executable, "-W", "ignore", "-m", "rnndiff", "fuzz", "seq2seq", "--seed", "3"]
     streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     return subprocess.Popen(command + list(arguments), **dict(streams, **kwargs))
 
@@ -404,6 +405,31 @@ def test_a_case_that_ends_a_worker_is_saved_and_all_others_are_judged(
     saved = load(progress.failures[0].path)
     assert saved.notes["ended_by"] == said
     assert np.array_equal(saved.case.inputs, case.inputs)
+
+
+def test_a_worker_that_is_ended_at_a_case_known_to_end_processes_is_no_failure_of_it(
+    stand_in, tmp_path
+):
+    known = random_batch("seq2seq", 3, 0)[17]
+    # Killed from without once, at the moment at which the case would be computed elsewhere.
+    stand_in(
+        "def ended_by(self, case):\n"
+        "    if zlib.crc32(case.inputs.tobytes()) != {0}:\n        return None\n"
+        "    if not os.path.exists('killed'):\n"
+        "        open('killed', 'w').close()\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return 'SIGABRT'\n"
+        "def change(self, case, key, trace):\n"
+        "    if key == {0}:\n        os.abort()\n"
+        "    return trace\n"
+        "from rnndiff.harness.judging.excuses import KnownEnding\n"
+        "known = (KnownEnding('aborts', '', '', None, lambda case: True, ('SIGABRT',)),)\n".format(
+            key_of(known)
+        )
+    )
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=128, folder=str(tmp_path / "failures"))
+    assert [failure.way for failure in progress.failures] == ["worker-ended-by-SIGTERM"]
+    assert progress.tally.cases["disagree"] == 0 and progress.cases == 128
 
 
 def test_a_case_that_asks_for_the_exit_hides_no_other_that_ends_the_process(stand_in, tmp_path):
@@ -499,6 +525,25 @@ def test_signals_that_are_ignored_are_ignored_on(stand_in):
         signal.signal(signal.SIGHUP, before)
     assert stop.signal == "SIGTERM"
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("error, ignored", [(SystemExit, True), (ValueError, False)])
+def test_who_asks_once_more_while_python_ends_does_not_change_the_exit_status(error, ignored):
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(error), Stop():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise error
+        assert (signal.getsignal(signal.SIGINT) is signal.SIG_IGN) == ignored
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_run_that_nobody_asked_to_end_leaves_the_handlers_as_they_were():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit), Stop():
+        raise SystemExit
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_run_that_was_stopped_past_its_time_takes_what_the_workers_found(stand_in, tmp_path):
@@ -732,8 +777,8 @@ def alive(pid):
 @LINUX
 def test_a_process_for_cases_that_may_end_it_ends_with_its_parent(stand_in):
     stand_in("def change(self, case, key, trace):\n    signal.pause()")
-    code = "from harness.subjects.alone import ended_by\n"
-    code += "from harness.cases.random_cases import random_batch\n"
+    code = "from rnndiff.harness.subjects.alone import ended_by\n"
+    code += "from rnndiff.harness.cases.random_cases import random_batch\n"
     code += "print(ended_by(random_batch('seq2seq', 3, 0)[0]))"
     run = subprocess.Popen([sys.executable, "-c", code])
     until(lambda: processes_of(run.pid))
@@ -777,7 +822,7 @@ def test_a_new_file_takes_no_other_place_where_there_are_no_links(tmp_path, monk
 
 def test_a_pause_of_all_processes_ends_no_worker_and_a_long_case_does(monkeypatch, tmp_path):
     killed, clock = [], [0.0]
-    monkeypatch.setattr("harness.checking.fuzz.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("rnndiff.harness.checking.fuzz.time.monotonic", lambda: clock[0])
     run = _Run(("seq2seq",), 3, str(tmp_path), timeout=TIMEOUT)
     at_work, waiting = (
         SimpleNamespace(
@@ -811,7 +856,7 @@ import itertools
 import os
 import zlib
 
-from harness.subjects.tensorflow import TensorFlow
+from rnndiff.harness.subjects.tensorflow import TensorFlow
 
 call = TensorFlow.__call__
 
@@ -841,7 +886,7 @@ def hanging(tmp_path, monkeypatch):
 def test_a_case_on_which_a_worker_hangs_is_saved_and_all_others_are_judged(
     stand_in, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("harness.checking.fuzz.GRACE", 1.0)
+    monkeypatch.setattr("rnndiff.harness.checking.fuzz.GRACE", 1.0)
     case = random_batch("seq2seq", 3, 0)[17]
     # In code that does not come back to Python.
     stand_in(

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
-from harness.cases.regimes import REGIMES
-from harness.cases.strategies import batches
-from harness.checking.check import EVALUATIONS, verdict_on
-from harness.judging.verdict import DISAGREE
-from harness.quality.mistakes import MISTAKES, Mistake
-from harness.shrinking.shrink import Shrinker
-from harness.subjects.tensorflow import TensorFlow
-from models import MODELS
+from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.harness.cases.strategies import batches
+from rnndiff.harness.checking.check import EVALUATIONS, verdict_on
+from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.quality.mistakes import MISTAKES, Mistake
+from rnndiff.harness.shrinking.shrink import Shrinker
+from rnndiff.harness.subjects.tensorflow import TensorFlow
+from rnndiff.models import MODELS
 
 # Hypothesis words the example that it found, which nobody reads here.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -98,9 +98,9 @@ def test_the_default_profile_finds_it_and_it_shrinks_to_a_few_steps_and_units(
 @pytest.mark.parametrize(
     "name, module",
     [
-        ("seq2seq", "models.seq2seq.graph"),
-        ("bidirectional", "models.graphs"),
-        ("attention", "models.cells.attention_tensorflow"),
+        ("seq2seq", "rnndiff.models.seq2seq.graph"),
+        ("bidirectional", "rnndiff.models.graphs"),
+        ("attention", "rnndiff.models.cells.attention_tensorflow"),
     ],
 )
 def test_in_a_copy_without_a_mistake_nothing_is_found(name, module, tensorflow):
@@ -119,5 +119,5 @@ def test_every_mistake_has_its_place_in_every_model_that_it_names():
 
 def test_a_mistake_that_has_no_place_is_an_error():
     mistake = MISTAKES[0]._replace(right="no such line")
-    with pytest.raises(LookupError, match="models.seq2seq.graph has no 'no such line'"):
-        mistake.source("models.seq2seq.graph", "seq2seq")
+    with pytest.raises(LookupError, match="rnndiff.models.seq2seq.graph has no 'no such line'"):
+        mistake.source("rnndiff.models.seq2seq.graph", "seq2seq")

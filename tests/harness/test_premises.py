@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness.numerics.accuracy import ulp_of
-from harness.subjects import ulp
-from harness.subjects.tensorflow import accuracy as table
-from harness.subjects.tensorflow import kernels, premises
-from models.environment import Processor
+from rnndiff.harness.numerics.accuracy import ulp_of
+from rnndiff.harness.subjects import ulp
+from rnndiff.harness.subjects.tensorflow import accuracy as table
+from rnndiff.harness.subjects.tensorflow import kernels, premises
+from rnndiff.models.environment import Processor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 UNKNOWN = Processor("AuthenticAMD", "An unheard-of one", "avx2", frozenset())
@@ -95,7 +95,7 @@ def test_terms_of_the_products_add_up_exactly_and_are_less_than_half_an_ulp_of_t
 
 @pytest.fixture(scope="module")
 def tf1(tensorflow):
-    from models import tf1
+    from rnndiff.models import tf1
 
     return tf1
 
@@ -198,14 +198,14 @@ def test_a_margin_makes_up_for_what_a_sample_misses(tf1):
 
 SCRIPT = """
 import numpy as np
-from models import tf1
-from harness.subjects.tensorflow.kernels import XLA, Kernels
+from rnndiff.models import tf1
+from rnndiff.harness.subjects.tensorflow.kernels import XLA, Kernels
 
 kernels = Kernels(tf1, compiled=True)
 forms, session = kernels._forms, kernels._session
 assert {kernel.op for kernel in kernels.kernels} == {XLA}
 assert {"tanh", "exp", "log", "softmax"} <= {kernel.function.name for kernel in kernels.kernels}
-from harness.subjects.tensorflow import kernels as tensorflow_kernels
+from rnndiff.harness.subjects.tensorflow import kernels as tensorflow_kernels
 arrays = [np.full(form.size, -0.5, np.float32) for form in forms]
 kernels._run(forms, arrays)
 metadata = tf1.tf1.RunMetadata()

@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.checking.check import verdict_on
-from harness.judging.forcing import follow
-from harness.judging.tally import Tally
-from harness.judging.verdict import AGREE, FREE_RUNNING, TEACHER_FORCED, UNDECIDED, judge_stacks
-from harness.numerics.accuracy import ulp_of
-from harness.report.describe import describe
-from harness.report.exhibits import Exhibit, drawn
-from harness.report.undecided import why_undecided
-from models import MODELS
+from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.judging.forcing import follow
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import (
+    AGREE,
+    FREE_RUNNING,
+    TEACHER_FORCED,
+    UNDECIDED,
+    judge_stacks,
+)
+from rnndiff.harness.numerics.accuracy import ulp_of
+from rnndiff.harness.report.describe import describe
+from rnndiff.harness.report.exhibits import Exhibit, drawn
+from rnndiff.harness.report.undecided import why_undecided
+from rnndiff.models import MODELS
 
 
 def constant(bias):

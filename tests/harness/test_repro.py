@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner
 from examples import Float32Port, random_case
 
-from harness.cases.case import load, save
-from harness.commands.minimize import minimize
-from harness.commands.repro import repro
-from harness.errors import UserError
-from harness.judging.verdict import judge
-from harness.subjects.tensorflow.divergences import ENTRIES
-from harness.subjects.tensorflow.repro import Finding, literal, script
-from models import MODELS
+from rnndiff.harness.cases.case import load, save
+from rnndiff.harness.commands.minimize import minimize
+from rnndiff.harness.commands.repro import repro
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.verdict import judge
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.harness.subjects.tensorflow.repro import Finding, literal, script
+from rnndiff.models import MODELS
 
 DIVERGENCES = {entry.name: entry for entry in ENTRIES}
 
@@ -51,7 +51,7 @@ def test_the_script_computes_what_the_subject_does_and_exits_with_0_once_it_is_r
     path = str(tmp_path / "case.npz")
     save(path, case, dict(right, scores=right["scores"] + np.float32(0.5)))
     source = printed(path)
-    assert "from harness" not in source and "from models" not in source
+    assert "from rnndiff.harness" not in source and "from rnndiff.models" not in source
     namespace = {}
     with pytest.raises(SystemExit) as ended:
         exec(compile(source, "repro.py", "exec"), namespace)
@@ -130,7 +130,7 @@ def test_a_case_in_which_nothing_disagrees_has_no_script(tensorflow, tmp_path):
 def minimized(path, monkeypatch, mistake):
     port = Float32Port(mistake)
     port.name = "tensorflow"
-    monkeypatch.setattr("harness.commands.minimize.subject_named", lambda name: port)
+    monkeypatch.setattr("rnndiff.harness.commands.minimize.subject_named", lambda name: port)
     return CliRunner().invoke(minimize, [path])
 
 
@@ -173,7 +173,7 @@ def hang_of_many_units(monkeypatch, units_that_hang):
         time.sleep(30 if units >= units_that_hang else 1.0 if units > 2 else 0)
         return trace
 
-    monkeypatch.setattr("harness.commands.minimize.TIMEOUT", 3.0)
+    monkeypatch.setattr("rnndiff.harness.commands.minimize.TIMEOUT", 3.0)
     return mistake
 
 
@@ -195,9 +195,13 @@ def test_minimize_keeps_of_a_hang_what_hangs_for_all_its_time(
 def test_minimize_keeps_of_what_ends_the_process_what_does_so_again(again, tmp_path, monkeypatch):
     path = str(tmp_path / "ends.npz")
     save(path, random_case("seq2seq"), notes={"ended_by": "SIGABRT"})
-    monkeypatch.setattr("harness.checking.check.ended_by", lambda case, timeout, name: "SIGABRT")
-    monkeypatch.setattr("harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT")
-    monkeypatch.setattr("harness.commands.minimize.ended_by", lambda *args: again)
+    monkeypatch.setattr(
+        "rnndiff.harness.checking.check.ended_by", lambda case, timeout, name: "SIGABRT"
+    )
+    monkeypatch.setattr(
+        "rnndiff.harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT"
+    )
+    monkeypatch.setattr("rnndiff.harness.commands.minimize.ended_by", lambda *args: again)
     result = minimized(path, monkeypatch, lambda trace: trace)
     assert result.exit_code == 1 and "SIGABRT" in result.output
     smallest = load(str(tmp_path / "ends-minimal.npz"))

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.cases.case import Case
-from harness.cases.random_cases import random_batch
-from harness.checking.check import fails, verdict_on, way_of_failing
-from harness.judging.verdict import DISAGREE
-from harness.quality.mistakes import MISTAKES
-from harness.shrinking.shrink import Shrinker
-from harness.shrinking.simplicity import fingerprint, simpler
-from harness.subjects.tensorflow import TensorFlow
-from models import MODELS
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.checking.check import fails, verdict_on, way_of_failing
+from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.quality.mistakes import MISTAKES
+from rnndiff.harness.shrinking.shrink import Shrinker
+from rnndiff.harness.shrinking.simplicity import fingerprint, simpler
+from rnndiff.harness.subjects.tensorflow import TensorFlow
+from rnndiff.models import MODELS
 
 
 def with_numbers(case, **arrays):

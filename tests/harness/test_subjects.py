@@ -1,5 +1,6 @@
 """Graphs are built once for each config, and kept within bounds."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -9,15 +10,15 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from harness.cases.case import load
-from harness.checking.check import Checker
-from harness.judging.excuses import KnownEnding
-from harness.judging.tally import Tally
-from harness.numerics.accuracy import Accuracy
-from harness.subjects import Subject
-from harness.subjects.subject import Wrapper
-from harness.subjects.tensorflow.divergences import ENTRIES
-from harness.subjects.tensorflow.kernels import fused
+from rnndiff.harness.cases.case import load
+from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.judging.excuses import KnownEnding
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.subjects import Subject
+from rnndiff.harness.subjects.subject import Wrapper
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.harness.subjects.tensorflow.kernels import fused
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDURANCE = os.path.join(ROOT, "benchmarks", "endurance.py")
@@ -168,6 +169,7 @@ def test_a_wrapper_states_all_that_its_subject_does():
         """Says something else than the default of everything."""
 
         known, repeatable, label, premise = ("entry",), False, "stated", "measured"
+        timeout = 1.0
 
         def __call__(self, case):
             return "trace", case
@@ -178,14 +180,23 @@ def test_a_wrapper_states_all_that_its_subject_does():
         def arithmetic(self, case):
             return "arithmetic", case
 
+        def supports(self, model, config):
+            return "supports", model, config
+
+        def script(self, case, verdict, notes):
+            return "script", case, verdict, notes
+
     subject, wrapper = Stated(), Wrapper(Stated())
     names = {name for name in vars(Subject) if not name.startswith("_")} - {"fresh"}
     methods = {name for name in names if callable(getattr(subject, name))}
-    assert methods == {"ended_by", "arithmetic"}
+    assert methods == {"ended_by", "arithmetic", "supports", "script"}
     assert wrapper("case") == subject("case")
     for name in names:
         mine, its = getattr(wrapper, name), getattr(subject, name)
-        assert (mine("case") == its("case")) if name in methods else (mine == its), name
+        if name in methods:
+            arguments = list(inspect.signature(its).parameters)
+            mine, its = mine(*arguments), its(*arguments)
+        assert mine == its, name
     assert type(wrapper.fresh()) is Wrapper and wrapper.fresh().label == "stated"
 
 
@@ -202,7 +213,7 @@ def test_only_what_a_known_ending_expects_is_taken_to_be_so_for_the_cases_after_
         asked.append(timeout)
         return names[len(asked) - 1]
 
-    monkeypatch.setattr("harness.subjects.tensorflow.ended_by", ended_by)
+    monkeypatch.setattr("rnndiff.harness.subjects.tensorflow.ended_by", ended_by)
     assert [subject.ended_by(case) for _ in range(4)] == [first] + ["SIGABRT"] * 3
     assert asked == [7.0, 7.0]
 
@@ -213,7 +224,7 @@ sessions = []
 # Called after what is registered later.
 atexit.register(lambda: print([session._closed for session in sessions]))
 from examples import random_case
-from harness.subjects.tensorflow import TensorFlow
+from rnndiff.harness.subjects.tensorflow import TensorFlow
 subject = TensorFlow()
 for name in ("seq2seq", "bidirectional"):
     subject(random_case(name))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.cases.random_cases import random_batch
-from harness.errors import SubjectError
-from harness.judging.verdict import (
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.errors import SubjectError
+from rnndiff.harness.judging.verdict import (
     AGREE,
     DISAGREE,
     FREE_RUNNING,
@@ -18,7 +18,7 @@ from harness.judging.verdict import (
     judge,
     judge_stacks,
 )
-from models import MODELS
+from rnndiff.models import MODELS
 
 # A bound is float32's and is computed in float64, whose unit is 2^-29 of that, with far fewer than
 # 2^13 roundings; these may be other ones in a stack.

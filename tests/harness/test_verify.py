@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from harness.commands.verify import verify as command
-from harness.errors import UserError
-from harness.judging.verdict import FREE_RUNNING
-from harness.subjects import Subject
-from harness.trained.data import Data, Rows
-from harness.trained.training import (
+from rnndiff.harness.commands.verify import verify as command
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.verdict import FREE_RUNNING
+from rnndiff.harness.subjects import Subject
+from rnndiff.harness.trained.data import Data, Rows
+from rnndiff.harness.trained.training import (
     PLANS,
     Plan,
     Weights,
@@ -21,8 +21,8 @@ from harness.trained.training import (
     save_weights,
     train,
 )
-from harness.trained.verify import STATES, verify
-from models import MODELS
+from rnndiff.harness.trained.verify import STATES, verify
+from rnndiff.models import MODELS
 
 BIDIRECTIONAL = MODELS["bidirectional"]
 ATTENTION = MODELS["attention"]
@@ -275,7 +275,7 @@ def test_a_path_that_cannot_be_written_is_said_before_anything_is_trained(
     option, folder, tensorflow, monkeypatch
 ):
     (folder / "file").write_text("")
-    monkeypatch.setattr("harness.trained.training.train", None)
+    monkeypatch.setattr("rnndiff.harness.trained.training.train", None)
     result = run("bidirectional", option, os.path.join("file", "below"))
     assert isinstance(result.exception, UserError) and "Cannot write" in str(result.exception)
 
@@ -304,7 +304,7 @@ def test_the_command_trains_saves_and_reports(folder, tensorflow):
 
 def test_the_command_exits_with_1_if_tensorflow_is_wrong(folder, tensorflow, monkeypatch):
     planted = Planted(tensorflow, "scores", lambda scores: scores + np.float32(1e-3))
-    monkeypatch.setattr("harness.commands.verify.TensorFlow", lambda: planted)
+    monkeypatch.setattr("rnndiff.harness.commands.verify.TensorFlow", lambda: planted)
     result = run("bidirectional", "--steps", 3)
     assert result.exit_code == 1
     assert "disagree" in result.output
@@ -333,7 +333,7 @@ def test_weights_without_the_name_of_a_model_need_one(folder):
 
 
 def test_damaged_data_is_found_before_any_training(folder, tensorflow, monkeypatch):
-    monkeypatch.setattr("harness.trained.training.train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("rnndiff.harness.trained.training.train", lambda *_: pytest.fail("trained"))
     result = run("seq2seq", "bidirectional", "--mnist", "mnist.npz")
     assert isinstance(result.exception, UserError)
     assert "mnist.npz" in str(result.exception)

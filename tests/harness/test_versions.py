@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.cases.case import load, save
-from harness.versions import noted, versions
-from models import environment
+from rnndiff.harness.cases.case import load, save
+from rnndiff.harness.versions import noted, versions
+from rnndiff.models import environment
 
 CPUINFO = """processor\t: 0
 vendor_id\t: GenuineIntel

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judging import forcing
-from harness.numerics.arithmetic import arithmetic
-from models.cells import AttentionCellWrapper
-from models.functions import affine, sigmoid
+from rnndiff.harness.judging import forcing
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.models.cells import AttentionCellWrapper
+from rnndiff.models.functions import affine, sigmoid
 
 try:
-    from models.cells.attention_tensorflow import AttentionCellWrapper as Port
-    from models.tf1 import tf1
+    from rnndiff.models.cells.attention_tensorflow import AttentionCellWrapper as Port
+    from rnndiff.models.tf1 import tf1
 except Exception:
     # Whatever it is that it raises: the fixture, which every test uses, says so.
     Port = tf1 = None

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cases.draws import small_sizes
-from harness.cases.strategies import configs
-from models import MODELS
+from rnndiff.harness.cases.draws import small_sizes
+from rnndiff.harness.cases.strategies import configs
+from rnndiff.models import MODELS
 
 SEQ2SEQ = [
     ("encoder/kernel", (140, 128)),

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import models
-from harness.cases.case import Case
-from harness.cases.strategies import small_batches
-from harness.judging import forcing
-from harness.judging.verdict import DISAGREE, TEACHER_FORCED, judge
-from harness.numerics.accuracy import Accuracy
-from harness.numerics.arithmetic import arithmetic
-from harness.numerics.balls import BoundedArray, exact
-from models import MODELS
-from models.cells import AttentionCellWrapper, BasicRNNCell
+import rnndiff.models
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.strategies import small_batches
+from rnndiff.harness.judging import forcing
+from rnndiff.harness.judging.verdict import DISAGREE, TEACHER_FORCED, judge
+from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.numerics.balls import BoundedArray, exact
+from rnndiff.models import MODELS
+from rnndiff.models.cells import AttentionCellWrapper, BasicRNNCell
 
 LN2, LN3, LN4 = log(2), log(3), log(4)
 # NumPy's, whose functions are right to 4 ULP, whatever the kernels of its matrix products.
@@ -353,10 +353,10 @@ import sys
 for name in ("tensorflow", "keras", "tf_keras"):
     sys.modules[name] = None  # An import of it raises ImportError.
 
-import models
+import rnndiff.models
 import numpy as np
 
-for model in models.MODELS.values():
+for model in rnndiff.models.MODELS.values():
     parameters = [np.ones(field.shape(model.article)) for field in model.parameters(model.article)]
     data = [np.ones(field.shape(model.article)) for field in model.data]
     model.oracle(model.article, parameters, *data)
@@ -368,7 +368,7 @@ for model in models.MODELS.values():
 
 
 def test_the_oracles_work_without_tensorflow():
-    root = os.path.dirname(os.path.dirname(os.path.abspath(models.__file__)))
+    root = os.path.dirname(os.path.dirname(os.path.abspath(rnndiff.models.__file__)))
     command = [sys.executable, "-c", WITHOUT_TENSORFLOW]
     done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True)
     assert done.stdout.decode().split() == list(MODELS)

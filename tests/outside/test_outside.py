@@ -1,18 +1,19 @@
 """A user's own package: models, a cell, a function and subjects that the tree does not know."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from harness.cases.case import load
-from harness.cases.random_cases import random_batch
-from harness.checking.check import Checker
-from harness.judging.tally import Tally
-from harness.judging.verdict import AGREE, DISAGREE, UNDECIDED
-from harness.numerics.containment import check_containment
-from models import MODELS, register
+from rnndiff.harness.cases.case import load
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import AGREE, DISAGREE, UNDECIDED
+from rnndiff.harness.numerics.containment import check_containment
+from rnndiff.models import MODELS, register
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MISTAKES = ("OtherOrder", "NoForgetBias", "HardSigmoid")
@@ -83,7 +84,8 @@ def rnndiff(folder, *arguments):
     )
 
 
-COMMAND = "import sys; sys.path[:] = filter(None, sys.path); from harness import cli; cli.main()"
+STARTED = "import sys; sys.path[:] = filter(None, sys.path)"
+COMMAND = STARTED + "; from rnndiff.harness import cli; cli.main()"
 RIGHT = "rnn_extras.everything:Everything"
 WRONG = "rnn_extras.everything:Wrong"
 
@@ -105,8 +107,60 @@ def test_every_command_takes_its_models_and_subjects(extras, tmp_path):
     assert run.returncode == 1 and "disagree on Wrong" in run.stdout, run.stderr
     run = rnndiff(tmp_path, "replay", found[0], "--subject", RIGHT)
     assert run.returncode == 0 and "agree on Everything" in run.stdout, run.stderr
+    # Nothing imports its module, as long as it is not named.
+    run = rnndiff(tmp_path, "replay", found[0], "--subject", "float32")
+    assert run.returncode == 2 and "name it by --model MODULE:NAME" in run.stderr, run.stderr
+    run = rnndiff(tmp_path, "replay", found[0], "--subject", "float32", "--model", models[0])
+    assert run.returncode == 0 and "agree on Float32" in run.stdout, run.stderr
     run = rnndiff(tmp_path, "minimize", found[0], "--subject", WRONG, "--evaluations", 20)
     assert run.returncode == 1 and "saved as" in run.stdout, run.stderr
+
+
+def test_a_report_has_its_models_and_what_has_no_graph_has_no_script(tmp_path):
+    model = "rnn_extras.lstm:LSTM"
+    run = rnndiff(
+        *(tmp_path, "fuzz", model, "--subject", WRONG, "--cases", 100, "--workers", 1),
+        *("--report", "page.html", "--json", "run.json"),
+    )
+    assert run.returncode == 1, run.stderr
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "lstm Config" in page and page.count("<svg") >= 1
+    (found, *_) = json.loads((tmp_path / "run.json").read_text())["failures"]
+    run = rnndiff(tmp_path, "repro", found["path"])
+    assert run.returncode == 2 and "Traceback" not in run.stderr, run.stderr
+
+
+TESTS = """
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnn_extras import everything, lstm
+from rnndiff.strategies import REGIMES, batches
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@given(data=st.data())
+def test_the_lstm(data, regime, check):
+    check(data.draw(batches(lstm.LSTM, regime)))
+"""
+
+
+@pytest.mark.parametrize("subject, told", [(RIGHT, "6 passed"), (WRONG, "6 failed")])
+def test_the_plugin_checks_its_models_on_its_subjects(subject, told, tmp_path):
+    (tmp_path / "test_it.py").write_text(TESTS)
+    (tmp_path / "conftest.py").write_text(
+        "from rnndiff.strategies import load_profile\n\nload_profile()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rnndiff-subject", subject],
+        cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join([HERE, *filter(None, sys.path)])),
+        capture_output=True,
+        text=True,
+    )
+    assert told in ended.stdout, ended.stdout + ended.stderr
+    assert ("saved as" in ended.stdout) == (subject == WRONG)
 
 
 def test_what_lies_in_the_working_folder_takes_the_place_of_nothing(tmp_path):

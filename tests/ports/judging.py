@@ -2,23 +2,23 @@
 
 import itertools
 
-from harness.cases.random_cases import random_batch
-from harness.checking.check import verdicts_on
-from harness.judging.verdict import DISAGREE
-from harness.report.describe import describe
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.checking.check import verdicts_on
+from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.report.describe import describe
 
 
-def batches(models, count, seed=0, computed=lambda config: True):
+def batches(models, count, subject=None, seed=0):
     """Batches of random cases of these models in turn, `count` cases or some more.
 
-    Configs that are not `computed` are left out, and are not counted.
+    What the subject does not support is left out, and is not counted.
     """
     drawn = 0
     for number in itertools.count():
         if drawn >= count:
             return
         cases = random_batch(models[number % len(models)], seed, number)
-        if computed(cases[0].config):
+        if subject is None or subject.supports(cases[0].model, cases[0].config):
             drawn += len(cases)
             yield cases
 
@@ -36,21 +36,16 @@ def blamed_on(subject, cases):
 
 def blamed(subject, models, count, seed=0):
     """Reports of the cases, of `count` random ones, in which the subject is blamed."""
-    found = (blamed_on(subject, cases) for cases in batches(models, count, seed, computes(subject)))
+    found = (blamed_on(subject, cases) for cases in batches(models, count, subject, seed))
     return [report for reports in found for report in reports.values()]
 
 
 def cases_until_blamed(subject, models, limit, seed=0):
     """How many random cases are judged until one is blamed; None if `limit` do not suffice."""
     judged = 0
-    for cases in batches(models, limit, seed, computes(subject)):
+    for cases in batches(models, limit, subject, seed):
         places = blamed_on(subject, cases)
         if places:
             return judged + min(places) + 1
         judged += len(cases)
     return None
-
-
-def computes(subject):
-    """A function that says whether the subject computes a config: all, if it does not say."""
-    return getattr(subject, "computes", lambda config: True)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects import Subject
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects import Subject
 
 FLOAT32 = arithmetic("float32")
 

@@ -5,24 +5,20 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from judging import batches, blamed, cases_until_blamed, computes
+from judging import batches, blamed, cases_until_blamed
 
-from harness.cases.case import Case
-from harness.errors import UserError
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects import Subject, measure
-from harness.subjects.named import subject_named
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects import Subject, measure
+from rnndiff.harness.subjects.named import subject_named
 
-ENGINES = {
-    "onnxruntime": "harness.subjects.onnxruntime:OnnxRuntime",
-    "keras3": "harness.subjects.keras3:Keras3",
-}
 # What is installed where an engine can be asked for.
 PACKAGES = {"onnxruntime": ("onnx", "onnxruntime"), "keras3": ("tensorflow", "keras")}
 MODELS = ("bidirectional", "seq2seq")
 
 
-@pytest.fixture(scope="module", params=sorted(ENGINES))
+@pytest.fixture(scope="module", params=sorted(PACKAGES))
 def engine(request):
     if request.param == "keras3" and request.config.getoption("--without-tensorflow"):
         pytest.skip("--without-tensorflow")
@@ -34,7 +30,7 @@ def _engine(name):
     missing = _missing(name)
     if missing:
         pytest.skip(missing)
-    return subject_named(ENGINES[name])
+    return subject_named(name)
 
 
 def _missing(name):
@@ -84,7 +80,7 @@ def test_an_engine_is_not_blamed_in_10000_cases(engine):
 def test_few_cases_are_left_out(engine):
     """Of none is that wanted but of those with an array without elements."""
     drawn = list(batches(MODELS, 10000))
-    left = [cases for cases in drawn if not computes(engine)(cases[0].config)]
+    left = [cases for cases in drawn if not engine.supports(cases[0].model, cases[0].config)]
     assert all(0 in cases[0].config.sizes().values() for cases in left)
     assert len(left) < len(drawn) / 4
 
@@ -121,7 +117,7 @@ class Mistaken(Subject):
 
     def __init__(self, engine, change):
         self._engine, self._change = engine, change
-        self.known, self.computes = engine.known, computes(engine)
+        self.known, self.supports = engine.known, engine.supports
 
     def __call__(self, case):
         with np.errstate(invalid="ignore", over="ignore"):

@@ -13,15 +13,15 @@ from judging import blamed
 from port import Port
 from styles import STYLES, Style, bias_first, product_then_bias
 
-from harness.commands.ulp import ulp
-from harness.errors import UserError
-from harness.numerics.accuracy import Accuracy, ulp_of
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects import measure
-from harness.subjects.measure import Sample, fitted, measured
-from harness.subjects.named import subject_named
-from harness.subjects.ulp import SMALLEST_NORMAL as FLUSHED
-from models import MODELS
+from rnndiff.harness.commands.ulp import ulp
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.numerics.accuracy import Accuracy, ulp_of
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects import measure
+from rnndiff.harness.subjects.measure import Sample, fitted, measured
+from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.ulp import SMALLEST_NORMAL as FLUSHED
+from rnndiff.models import MODELS
 
 ALL = tuple(MODELS)
 UNIT = 2.0**-24
@@ -164,9 +164,8 @@ def test_where_nobody_looked_the_bias_may_be_anywhere():
 
 
 def test_the_meter_of_any_subject_knows_no_tensorflow():
-    code = (
-        "import sys, harness.subjects.measure; print([m for m in sys.modules if 'tensorflow' in m])"
-    )
+    code = "import sys, rnndiff.harness.subjects.measure; "
+    code += "print([m for m in sys.modules if 'tensorflow' in m])"
     run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     assert run.stdout.strip() == b"[]"
 
@@ -227,7 +226,7 @@ sys.path.insert(0, {folder!r})
 from port import Port
 from styles import STYLES, Style, bias_first, product_then_bias
 import numpy as np
-from harness.errors import SubjectError
+from rnndiff.harness.errors import SubjectError
 
 class MyPort(Port):
     def __init__(self):
@@ -324,7 +323,7 @@ def test_an_infinite_error_is_said_and_ends_with_1(folder):
         ("no_such_module:MyPort", "cannot be imported: ModuleNotFoundError"),
         ("broken_port:MyPort", "cannot be imported: ModuleNotFoundError: No module named 'no_such"),
         ("my_port:YourPort", "has no 'YourPort'"),
-        ("my_port:not_a_subject", "derive it from harness.subjects.Subject"),
+        ("my_port:not_a_subject", "derive it from rnndiff.Subject"),
         ("my_port:fails", "fails: KeyError: 'weights'"),
         ("my_port:LeavesAtOnce", "fails: SystemExit: 0"),
     ],
@@ -335,7 +334,7 @@ def test_what_names_no_subject_is_the_users_to_mend(folder, name, said):
 
 
 def test_the_users_error_takes_one_line_and_exit_status_2():
-    command = [sys.executable, "-m", "harness", "ulp", "--subject", "no_such_module:MyPort"]
+    command = [sys.executable, "-m", "rnndiff", "ulp", "--subject", "no_such_module:MyPort"]
     run = subprocess.run(command, capture_output=True)
     assert run.returncode == 2
     assert run.stderr.decode().count("\n") == 1

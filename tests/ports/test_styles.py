@@ -5,7 +5,7 @@ from judging import blamed, cases_until_blamed
 from port import Port
 from styles import MISTAKES, STYLES
 
-from models import MODELS
+from rnndiff.models import MODELS
 
 ALL = tuple(MODELS)
 

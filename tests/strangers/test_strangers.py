@@ -15,10 +15,10 @@ import script_bidirectional
 import script_seq2seq
 from examples import FLOAT32, Float32Port, random_case
 
-from harness.checking.check import verdict_on
-from harness.judging.verdict import AGREE, TEACHER_FORCED, UNDECIDED, judge
-from harness.report.describe import describe
-from models import MODELS
+from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.judging.verdict import AGREE, TEACHER_FORCED, UNDECIDED, judge
+from rnndiff.harness.report.describe import describe
+from rnndiff.models import MODELS
 
 
 def seq2seq(config, parameters, inputs, labels):

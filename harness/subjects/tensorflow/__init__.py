@@ -12,6 +12,7 @@ from typing import (
     FrozenSet,
     Iterator,
     List,
+    Mapping,
     NamedTuple,
     Optional,
     Tuple,
@@ -19,20 +20,21 @@ from typing import (
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.errors import SubjectError, UserError
-from harness.judging.excuses import KnownEnding
-from harness.numerics.accuracy import worst
-from harness.numerics.arithmetic import Arithmetic, arithmetic
-from harness.subjects.alone import ended_by
-from harness.subjects.run import TIMEOUT
-from harness.subjects.subject import TENSORFLOW, Subject
-from harness.subjects.tensorflow.divergences import known_in
-from harness.subjects.tensorflow.kernels import Biased, fused
-from harness.subjects.tensorflow.premises import Premises, premises_of
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.judging.excuses import KnownEnding
+from rnndiff.harness.judging.verdict import Verdict
+from rnndiff.harness.numerics.accuracy import worst
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.subjects.tensorflow.divergences import known_in
+from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
+from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
+from rnndiff.harness.subjects.tensorflow.repro import Finding, script
 
 if TYPE_CHECKING:
-    from models.graphs import Graph
+    from rnndiff.models.graphs import Graph
 
 GRAPHS_KEPT = 64
 BYTES_KEPT = 2**28
@@ -64,7 +66,7 @@ class TensorFlow(Subject):
     graphs_kept, bytes_kept : int
         How many graphs are kept ready, and how many bytes they may take by an estimate; the least
         recently used one goes first. The one in use stays, whatever its size.
-    build : function of a Case to a ``models.graphs.Graph``, optional
+    build : function of a Case to a ``rnndiff.models.graphs.Graph``, optional
         What is tested; by default ``case.model.graph().build(case.config)``.
     timeout : float
         Seconds that a case which is known to end the process has in one of its own.
@@ -90,7 +92,7 @@ class TensorFlow(Subject):
         self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
-        self._build, self._timeout = build, timeout
+        self._build, self.timeout = build, timeout
         self._ready: OrderedDict[Any, _Ready] = OrderedDict()
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
@@ -114,7 +116,7 @@ class TensorFlow(Subject):
             if isinstance(entry, KnownEnding) and entry.covers(case):
                 kind = entry.name, case.model.name
                 if kind not in self._ended_by:
-                    name = ended_by(case, self._timeout)
+                    name = ended_by(case, self.timeout)
                     # Killed from without, or slow on a busy machine: that says nothing of others.
                     if name is not None and name not in entry.signals:
                         return name
@@ -137,6 +139,10 @@ class TensorFlow(Subject):
         functions["affine tanh"] = worst(self._premises.of(name) for name in tanh or ["tanh"])
         bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
         return arithmetic("float32", functions, bias_anywhere=bias_anywhere)
+
+    def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
+        """One that needs NumPy and TensorFlow alone."""
+        return script(Finding(case, verdict, dict(notes)))
 
     @property
     def title(self) -> str:
@@ -267,7 +273,7 @@ class _Ready:
 
 
 def tensorflow() -> Any:
-    """The module ``models.tf1``.
+    """The module ``rnndiff.models.tf1``.
 
     Raises
     ------
@@ -275,7 +281,7 @@ def tensorflow() -> Any:
         If TensorFlow cannot be imported.
     """
     try:
-        from models import tf1
+        from rnndiff.models import tf1
     except ImportError as error:
         raise UserError(_how_to_install(error))
     return tf1

@@ -2,7 +2,8 @@
 
 The numbers are upper bounds that were measured, not promised by anybody. They hold where they were
 measured: ``rnndiff ulp`` measures them again on the TensorFlow at hand, and
-:mod:`harness.subjects.tensorflow.premises` does what it takes before a TensorFlow is judged.
+:mod:`rnndiff.harness.subjects.tensorflow.premises` does what it takes before a TensorFlow is
+judged.
 
 Which kernel computes a function
 --------------------------------
@@ -35,9 +36,9 @@ import os
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
-from harness.errors import UserError
-from harness.numerics.accuracy import Accuracy, worst
-from models.environment import INSTRUCTION_SETS, Processor, processor, xla_compiles_unasked
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.numerics.accuracy import Accuracy, worst
+from rnndiff.models.environment import INSTRUCTION_SETS, Processor, processor, xla_compiles_unasked
 
 Version = Tuple[int, int]
 
@@ -95,8 +96,8 @@ _WITH_FMA, _WITHOUT_FMA = ("avx2", "avx512", "amx"), ("sse41", "avx")
 _MINORS = {1: (13, 14, 15), 2: (0, 1, 4, 7, 10, 12, 13, 15, 16, 18, 20, 21)}
 MEASURED: Tuple[Version, ...] = tuple((major, x) for major in _MINORS for x in _MINORS[major])
 # "All numbers" are all float32 numbers in long arrays, and in short ones those that
-# `harness.subjects.ulp.Function.dense` names; "same bits" are those of 10 million numbers in long
-# and in short arrays.
+# `rnndiff.harness.subjects.ulp.Function.dense` names; "same bits" are those of 10 million numbers
+# in long and in short arrays.
 TABLE: Tuple[Row, ...] = (
     Row(
         function="tanh",

@@ -1,14 +1,14 @@
 """Known divergences: where TensorFlow is the one that is wrong, as data.
 
-What an entry means, and how it excuses, stands in :mod:`harness.judging.excuses`.
+What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging.excuses`.
 """
 
 from typing import Callable, Iterable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.judging.excuses import (
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.judging.excuses import (
     Entry,
     Instead,
     KnownDivergence,
@@ -18,10 +18,10 @@ from harness.judging.excuses import (
     Minimal,
     Trace,
 )
-from harness.judging.verdict import ArrayVerdict
-from harness.numerics.arithmetic import arithmetic
-from harness.numerics.balls import BoundedArray, exact
-from models.functions import accuracy, affine, log_loss, one_hot
+from rnndiff.harness.judging.verdict import ArrayVerdict
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.numerics.balls import BoundedArray, exact
+from rnndiff.models.functions import accuracy, affine, log_loss, one_hot
 
 # The oldest TensorFlow that is tested.
 OLDEST = (1, 13)

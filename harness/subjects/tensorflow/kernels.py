@@ -21,7 +21,7 @@ from typing import (
 
 import numpy as np
 
-from harness.subjects.ulp import (
+from rnndiff.harness.subjects.ulp import (
     EXP,
     FUSED_TANH,
     LOG,
@@ -89,7 +89,7 @@ class Kernels:
     Parameters
     ----------
     tf1 : module
-        ``models.tf1``.
+        ``rnndiff.models.tf1``.
     compiled : bool, optional
         Those that XLA compiles, or those that it does not; None where it compiles nothing.
     """

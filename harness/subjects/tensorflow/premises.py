@@ -11,8 +11,8 @@ from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, S
 
 import numpy as np
 
-from harness.numerics.accuracy import Accuracy, worst
-from harness.subjects.tensorflow.accuracy import (
+from rnndiff.harness.numerics.accuracy import Accuracy, worst
+from rnndiff.harness.subjects.tensorflow.accuracy import (
     Place,
     accuracy_of,
     check,
@@ -21,9 +21,9 @@ from harness.subjects.tensorflow.accuracy import (
     source,
     worst_arguments,
 )
-from harness.subjects.tensorflow.kernels import XLA, Biased, Kernels, biased_kernels
-from harness.subjects.ulp import Kernel, measure, sample, within
-from models.environment import processor
+from rnndiff.harness.subjects.tensorflow.kernels import XLA, Biased, Kernels, biased_kernels
+from rnndiff.harness.subjects.ulp import Kernel, measure, sample, within
+from rnndiff.models.environment import processor
 
 SAMPLES = 200_000
 # More than the largest ratio of a row of the table to what such a sample shows, on 1.15, 2.4, 2.7,
@@ -59,7 +59,7 @@ def premises_of(tf1: Any) -> Premises:
     Parameters
     ----------
     tf1 : module
-        ``models.tf1``.
+        ``rnndiff.models.tf1``.
 
     Raises
     ------

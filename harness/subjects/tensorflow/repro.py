@@ -10,10 +10,10 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from harness.cases.case import Case
-from harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
-from harness.text import plain, printable
-from models import MODELS
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
+from rnndiff.harness.text import plain, printable
+from rnndiff.models import MODELS
 
 
 class Finding(NamedTuple):
@@ -87,10 +87,10 @@ def issue(finding: Finding) -> str:
 
 
 def _network(case: Case) -> Iterator[str]:
-    from models import graphs
+    from rnndiff.models import graphs
 
     if case.model is MODELS["attention"]:
-        from models.cells import attention_tensorflow
+        from rnndiff.models.cells import attention_tensorflow
 
         yield "nest = getattr(tf1, 'nest', None)"
         yield from _sources(attention_tensorflow)

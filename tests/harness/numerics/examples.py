@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import settings
 
-from harness.numerics import Accuracy, BoundedArray, arithmetic
+from rnndiff.harness.numerics import Accuracy, BoundedArray, arithmetic
 
 # At least a hundred examples: the profiles are made for tests that run TensorFlow.
 thoroughly = settings(deadline=None, max_examples=max(100, settings().max_examples))

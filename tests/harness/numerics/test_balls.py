@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.numerics import BoundedArray, exact
-from harness.numerics.containment import arithmetics, balls, stack_of
-from harness.numerics.register import REGISTER
+from rnndiff.harness.numerics import BoundedArray, exact
+from rnndiff.harness.numerics.containment import arithmetics, balls, stack_of
+from rnndiff.harness.numerics.register import REGISTER
 from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
 
 INDICES = [1, (slice(None), slice(1, None)), (slice(None), None), (..., 0), (..., None), ...]

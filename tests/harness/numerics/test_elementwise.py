@@ -4,8 +4,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from harness.numerics import Accuracy, arithmetic, exact
-from models.functions import sigmoid
+from rnndiff.harness.numerics import Accuracy, arithmetic, exact
+from rnndiff.models.functions import sigmoid
 from tests.harness.numerics.examples import FLOAT32, INF
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.cases.regimes import REGIMES
-from harness.cases.strategies import small_batches
-from harness.judging.forcing import expect, plan_of, side_by_side
-from harness.numerics.containment import is_in
-from models import MODELS
-from models.functions import affine
+from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.harness.cases.strategies import small_batches
+from rnndiff.harness.judging.forcing import expect, plan_of, side_by_side
+from rnndiff.harness.numerics.containment import is_in
+from rnndiff.models import MODELS
+from rnndiff.models.functions import affine
 from tests.harness.numerics.examples import FLOAT32
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from harness.numerics import Accuracy, Example, Unstated, arithmetic, bound, exact
-from harness.numerics.balls import BoundedArray, resolve_overflow
-from harness.numerics.containment import check_containment, check_stacks
-from harness.numerics.register import ACCURACIES, MOVES, REGISTER, Bound
-from models.functions import named
+from rnndiff.harness.numerics import Accuracy, Example, Unstated, arithmetic, bound, exact
+from rnndiff.harness.numerics.balls import BoundedArray, resolve_overflow
+from rnndiff.harness.numerics.containment import check_containment, check_stacks
+from rnndiff.harness.numerics.register import ACCURACIES, MOVES, REGISTER, Bound
+from rnndiff.models.functions import named
 
 every_function = pytest.mark.parametrize(
     "function", list(REGISTER), ids=lambda function: function.__name__

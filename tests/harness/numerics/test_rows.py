@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.numerics import Accuracy, BoundedArray, arithmetic, exact
-from harness.numerics.containment import (
+from rnndiff.harness.numerics import Accuracy, BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics.containment import (
     arithmetics,
     assert_contains,
     balls,
@@ -20,10 +20,10 @@ from harness.numerics.containment import (
     points_of,
     stack_of,
 )
-from harness.numerics.machine import Machine
-from harness.numerics.numbers import Numbers
-from harness.numerics.rows import softmax_by_log_sum_exp, softmax_online
-from models.functions import softmax
+from rnndiff.harness.numerics.machine import Machine
+from rnndiff.harness.numerics.numbers import Numbers
+from rnndiff.harness.numerics.rows import softmax_by_log_sum_exp, softmax_online
+from rnndiff.models.functions import softmax
 from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
 
 

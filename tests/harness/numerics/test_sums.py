@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.numerics import BoundedArray, arithmetic, exact
-from harness.numerics.containment import (
+from rnndiff.harness.numerics import BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics.containment import (
     arithmetics,
     assert_compatible,
     assert_contains,
@@ -14,9 +14,9 @@ from harness.numerics.containment import (
     is_in,
     points_of,
 )
-from harness.numerics.machine import Machine
-from harness.numerics.numbers import Numbers
-from models.functions import affine
+from rnndiff.harness.numerics.machine import Machine
+from rnndiff.harness.numerics.numbers import Numbers
+from rnndiff.models.functions import affine
 from tests.harness.numerics.examples import FLOAT32, INF, NAN, thoroughly
 
 

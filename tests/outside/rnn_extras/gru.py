@@ -4,10 +4,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import Model, register
-from models.functions import accuracy, affine, log_loss, softmax
-from models.layout import ROW, STATE, STEP, UNIT, Field, Traced, check_sizes, judged, linear, size
 from rnn_extras.hard_sigmoid import hard_sigmoid
+from rnndiff import Model, register
+from rnndiff.models.functions import accuracy, affine, log_loss, softmax
+from rnndiff.models.layout import (
+    ROW,
+    STATE,
+    STEP,
+    UNIT,
+    Field,
+    Traced,
+    check_sizes,
+    judged,
+    linear,
+    size,
+)
 
 
 class GRUCell:

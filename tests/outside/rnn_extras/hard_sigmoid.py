@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from harness.numerics import Example, bound
-from models.functions import named
+from rnndiff import Example, bound, named
 
 
 @named

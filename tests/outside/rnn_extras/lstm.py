@@ -4,9 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import Model, register
-from models.functions import accuracy, affine, log_loss, sigmoid, softmax
-from models.layout import ROW, STATE, STEP, UNIT, Field, Traced, check_sizes, judged, linear, size
+from rnndiff import Model, register
+from rnndiff.models.functions import accuracy, affine, log_loss, sigmoid, softmax
+from rnndiff.models.layout import (
+    ROW,
+    STATE,
+    STEP,
+    UNIT,
+    Field,
+    Traced,
+    check_sizes,
+    judged,
+    linear,
+    size,
+)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from harness.numerics.arithmetic import arithmetic
-from harness.subjects import Subject
+from rnndiff import Subject
 
 
 def _sigmoid(x):
@@ -39,10 +38,6 @@ class Port(Subject):
             "cells": np.stack(cells, axis=1),
             "scores": scores,
         }
-
-    def arithmetic(self, case):
-        """Nothing is stated but the precision."""
-        return arithmetic("float32")
 
 
 class OtherOrder(Port):

@@ -1,5 +1,0 @@
-"""``python -m harness`` is ``rnndiff``."""
-
-from harness.cli import main
-
-main()

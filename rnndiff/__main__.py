@@ -1,0 +1,5 @@
+"""``python -m rnndiff`` is ``rnndiff``."""
+
+from rnndiff.harness.cli import main
+
+main()
