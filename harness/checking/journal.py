@@ -10,10 +10,11 @@ import contextlib
 import faulthandler
 import json
 import os
+import re
 import shutil
 import time
 import uuid
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -22,16 +23,16 @@ try:
 except ImportError:  # Where there are no such locks, what an ended run left behind stays there.
     fcntl = None  # type: ignore[assignment]
 
-from harness.cases.case import Case, save
-from harness.checking.check import FAILURES
-from harness.errors import UserError
-from harness.files import written_whole
-from harness.judging.failure import Failure
-from harness.judging.tally import Tally
-from harness.subjects.run import GRACE, TIMEOUT
-from harness.subjects.subject import Subject, Wrapper
-from harness.text import printable
-from harness.versions import versions
+from rnndiff.harness.cases.case import Case, load, save
+from rnndiff.harness.checking.check import FAILURES, said_by
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import written_whole
+from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.subjects.run import GRACE
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
+from rnndiff.harness.text import printable
+from rnndiff.harness.versions import versions
 
 RUNS = os.path.join(".rnndiff", "runs")
 # Seconds between two writings of what was judged; failures are written at once.
@@ -46,32 +47,23 @@ class Run:
     Parameters
     ----------
     folder : str
-        That of a run that has begun; see :meth:`begin`.
+        The same in all processes of the run; it is made if it is not there.
 
     Raises
     ------
     UserError
-        If there is none, and none can be made.
+        If it cannot be made or locked.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.abspath(folder)
         try:
+            os.makedirs(self.folder, exist_ok=True)
             self._lock = os.open(self.folder, os.O_RDONLY)
             if fcntl:
                 fcntl.flock(self._lock, fcntl.LOCK_SH)
         except OSError as error:
-            raise UserError("Cannot use {}: {}.".format(folder, error.strerror or error))
-
-    @classmethod
-    def begin(cls, runs: str = RUNS) -> "Run":
-        """A new run."""
-        folder = os.path.join(runs, uuid.uuid4().hex)
-        try:
-            os.makedirs(folder)
-        except OSError as error:
             raise UserError("Cannot write {}: {}.".format(folder, error.strerror or error))
-        return cls(folder)
 
     def close(self) -> None:
         """Let go of the folder, which stays."""
@@ -95,20 +87,23 @@ class Record:
     def __init__(self, path: Optional[str] = None) -> None:
         self.tally = Tally()
         self.failures: List[Failure] = []
+        # The names of what was tested; "" is that of a subject that has none.
+        self.subjects: Set[str] = set()
         self.began = time.time()
         self._path = path
+        self._places: Dict[Tuple[int, str], int] = {}
         self._changes = 0
         self._written = -_WRITES_EVERY
 
-    def found(self, failure: Failure) -> None:
-        """A failure, in the place of what was told before of the one that fails in the same way."""
+    def found(self, failure: Failure, subject: int = 0) -> None:
+        """A failure, in the place of what was told before of the same one.
+
+        That is the one in which the same subject fails in the same way; each has a number.
+        """
         if failure in self.failures:
             return
-        ways = [known.way for known in self.failures]
-        if failure.way in ways:
-            self.failures[ways.index(failure.way)] = failure
-        else:
-            self.failures.append(failure)
+        place = self._places.setdefault((subject, failure.way), len(self.failures))
+        self.failures[place : place + 1] = [failure]
         self._changes += 1
         self.write()
 
@@ -132,6 +127,7 @@ class Record:
             "process": os.getpid(),
             "began": self.began,
             "changes": self._changes,
+            "subjects": sorted(self.subjects),
             "tally": self.tally.as_dict(),
             "failures": [list(failure) for failure in self.failures],
         }
@@ -142,6 +138,7 @@ class Record:
         Two processes that shrank to the same case share its file.
         """
         self.tally.add_dict(other["tally"])
+        self.subjects.update(other["subjects"])
         self.began = min(self.began, other["began"])
         paths = {failure.path for failure in self.failures if failure.path}
         found = map(Failure._make, other["failures"])
@@ -165,7 +162,13 @@ class Journaled(Wrapper):
     ) -> None:
         super().__init__(subject)
         self._path, self._timeout, self._errors = path, timeout, errors
-        self._notes = dict(versions(), verdict="in flight when its process was ended", ended_by="?")
+        self._notes = dict(
+            versions(),
+            verdict="in flight when its process was ended",
+            ended_by="?",
+            subject=said_by(subject, "label"),
+            subject_name=subject.name,
+        )
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """As the subject does."""
@@ -218,10 +221,11 @@ def _read(path: str) -> Dict[str, Any]:
     try:
         Record().add_dict(record)
         texts = [text for failure in record["failures"] for text in failure[:3]]
+        texts.extend(record["subjects"])
         numbers = [record["process"], record["changes"]]
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
         raise ValueError("no record: {}".format(error))
-    if any(type(text) is not str for text in texts) or any(type(x) is not int for x in numbers):
+    if any(type(x) is not str for x in texts) or any(type(n) is not int or n < 0 for n in numbers):
         raise ValueError("no record")
     return record
 
@@ -318,6 +322,15 @@ def keep(path: str, folder: str = FAILURES) -> str:
         return shutil.move(path, os.path.join(folder, name + ".npz"))
     except OSError:
         return path
+
+
+def subject_of(path: str) -> str:
+    """By which name `--subject` makes what a case was in flight on; "" if that need not be said."""
+    try:
+        name = load(path).notes.get("subject_name", "")
+    except UserError:
+        return ""
+    return name if name != TENSORFLOW and re.match(r"[\w.]+(:\w+)?$", name) else ""
 
 
 def saved_since(began: float, folder: str = FAILURES) -> List[str]:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from examples import Float32Port, random_case
 
-from harness.cases.case import load, save
-from harness.checking.check import Checker
-from harness.checking.journal import (
+from rnndiff.harness.cases.case import load, save
+from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.checking.journal import (
     Journaled,
     Record,
     Run,
@@ -23,9 +23,9 @@ from harness.checking.journal import (
     record_of,
     saved_since,
 )
-from harness.checking.journal import in_flight as in_flight_in
-from harness.errors import UserError
-from harness.judging.failure import Failure
+from rnndiff.harness.checking.journal import in_flight as in_flight_in
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.failure import Failure
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDS_ITSELF = """
@@ -39,14 +39,14 @@ from examples import random_case
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_it(number, check, tensorflow, monkeypatch):
+def test_it(number, check, subject, monkeypatch):
     case = random_case("seq2seq", seed=number)
 
     def ended(case):
         {ends}
 
     if number == 2:
-        monkeypatch.setattr(type(tensorflow), "__call__", lambda self, case: ended(case))
+        monkeypatch.setattr(type(subject), "__call__", lambda self, case: ended(case))
     check([case])
 """
 
@@ -123,7 +123,7 @@ def test_what_two_processes_found_is_told_beside_each_other_and_one_file_once():
 
 def test_a_tally_is_written_at_most_every_second_and_a_failure_at_once(tmp_path, monkeypatch):
     now, path = [100.0], str(tmp_path / "gw0.json")
-    monkeypatch.setattr("harness.checking.journal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("rnndiff.harness.checking.journal.time.monotonic", lambda: now[0])
     record = Record(path)
 
     def changes():
@@ -145,7 +145,7 @@ def test_a_tally_is_written_at_most_every_second_and_a_failure_at_once(tmp_path,
 
 def a_run(runs, failures=1):
     """One that has judged a case and is at another, with a record of its failures."""
-    run, case = Run.begin(runs), random_case("seq2seq")
+    run, case = Run(os.path.join(runs, "run")), random_case("seq2seq")
     record = Record(record_of(run.folder, "gw0"))
     Checker(Float32Port(), record.tally, runs)([case])
     record.judged()
@@ -200,9 +200,7 @@ def test_a_case_in_flight_that_cannot_be_kept_stays_where_it_is(tmp_path):
 def test_where_no_run_can_begin_a_sentence_says_why(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write .*: Not a directory.$"):
-        Run.begin(str(tmp_path / "file"))
-    with pytest.raises(UserError, match="Cannot use .*: No such file"):
-        Run(str(tmp_path / "none"))
+        Run(str(tmp_path / "file" / "run"))
 
 
 # The same in every process that collects tests.
@@ -217,6 +215,7 @@ RIGHT = dict(Record().as_dict(), process=1, began=1.0)
         json.dumps(dict(RIGHT, failures=failures))
         for failures in ([1], ["text"], [["way"]], [["way", None, "report"]], {"a": 1})
     ]
+    + [json.dumps(dict(RIGHT, process=-1)), json.dumps(dict(RIGHT, subjects=[1]))]
     + [json.dumps(dict(RIGHT, tally=tally)) for tally in ([], {}, dict(RIGHT["tally"], known=3))],
 )
 def test_a_damaged_record_is_left_out(text, tmp_path):
@@ -257,7 +256,6 @@ HANG = "collections.deque(itertools.repeat(0), maxlen=0)"
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "hang"])
 @pytest.mark.parametrize("workers", [["-n", "2"], ["-p", "no:xdist"]])
 def test_pytest_keeps_the_case_in_flight_of_a_process_that_is_ended(name, workers, tmp_path):
-    shutil.copy(os.path.join(ROOT, "conftest.py"), str(tmp_path))
     shutil.copy(os.path.join(ROOT, "tests", "harness", "examples.py"), str(tmp_path))
     ends = HANG if name == "hang" else "os.kill(os.getpid(), signal.{})".format(name)
     (tmp_path / "test_it.py").write_text(ENDS_ITSELF.format(ends=ends))
@@ -265,7 +263,7 @@ def test_pytest_keeps_the_case_in_flight_of_a_process_that_is_ended(name, worker
     environment.pop("PYTEST_XDIST_WORKER", None)
 
     def pytest_again(*arguments):
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--case-timeout=10"]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rnndiff-timeout=10"]
         run = subprocess.run(
             command + list(arguments),
             cwd=str(tmp_path),

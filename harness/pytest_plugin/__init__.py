@@ -1,0 +1,96 @@
+"""Differential tests in pytest: the fixture `check`, its options, and what a run of it tells.
+
+Installed with rnndiff, it is in every run of pytest. So until a test is given the fixture `check`,
+it imports nothing, prints nothing, writes nothing and leaves signals as they are.
+"""
+
+import os
+import uuid
+from typing import Any
+
+import pytest
+
+from rnndiff.harness.pytest_plugin.fixtures import check, subject
+
+__all__ = ["check", "subject"]
+
+
+def _seconds(text: str) -> float:
+    if not float(text) > 0:
+        raise ValueError
+    return float(text)
+
+
+def pytest_addoption(parser: Any) -> None:
+    """Add the options."""
+    group = parser.getgroup("rnndiff", "differential testing")
+    group.addoption(
+        "--rnndiff-report",
+        metavar="FILE",
+        help="Write a page of HTML on what was judged, with figures.",
+    )
+    group.addoption(
+        "--rnndiff-subject",
+        metavar="SUBJECT",
+        help="What the fixture `check` tests, as `rnndiff fuzz --subject` takes it; by default "
+        "tensorflow.",
+    )
+    group.addoption(
+        "--rnndiff-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="Seconds that the subject has for each case, by default a minute.",
+    )
+
+
+def pytest_configure(config: Any) -> None:
+    """Say now what would keep a run from being judged or told."""
+    config.rnndiff = None
+    # The same for all processes of a run; it is there once one of them has something to write.
+    config.rnndiff_run = os.path.abspath(os.path.join(".rnndiff", "runs", uuid.uuid4().hex))
+    if hasattr(config, "workerinput"):
+        config.rnndiff_run = config.workerinput["rnndiff_run"]
+        return
+    page_path, name = (config.getoption("--rnndiff-" + option) for option in ("report", "subject"))
+    if page_path or name:
+        from rnndiff.harness.errors import UserError
+        from rnndiff.harness.report import page
+        from rnndiff.harness.subjects.named import subject_named
+
+        try:
+            if page_path:
+                page.check(page_path)
+            if name:
+                subject_named(name)
+        except UserError as error:
+            pytest.exit(str(error), returncode=2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist where this run writes."""
+    node.workerinput["rnndiff_run"] = node.config.rnndiff_run
+
+
+def pytest_sessionstart(session: Any) -> None:
+    """A page of no cases is a page, too."""
+    if session.config.getoption("--rnndiff-report") and not session.config.option.collectonly:
+        begin(session.config)
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """Of workers, the main process hears first by a report of the setting up of a fixture."""
+    if hasattr(report, "node") and getattr(report, "rnndiff_record", None):
+        begin(report.node.config).hear(report)
+
+
+def begin(config: Any) -> Any:
+    """Keep what is found from now on; the part of this process in the run, which may have begun."""
+    if config.rnndiff is None:
+        from rnndiff.harness.pytest_plugin import process
+
+        kind = process.Worker if hasattr(config, "workerinput") else process.Main
+        config.rnndiff = kind(config)
+        config.pluginmanager.register(config.rnndiff, "rnndiff-process")
+        config.rnndiff.begin()
+    return config.rnndiff

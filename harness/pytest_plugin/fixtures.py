@@ -1,0 +1,32 @@
+"""What differential tests ask for: the subject, and a function that checks cases on it."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def subject(pytestconfig: Any) -> Any:
+    """What `check` tests: what --rnndiff-subject names, or TensorFlow.
+
+    A `conftest.py` or a module that has a fixture of this name, of the scope of a module or a
+    session, tests another one.
+    """
+    from rnndiff.harness.errors import UserError
+    from rnndiff.harness.subjects.named import subject_named
+    from rnndiff.harness.subjects.subject import TENSORFLOW
+
+    name = pytestconfig.getoption("--rnndiff-subject") or TENSORFLOW
+    try:
+        return subject_named(name, pytestconfig.getoption("--rnndiff-timeout"))
+    except UserError as error:
+        why = str(error)
+    pytest.fail(why, pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def check(subject: Any, pytestconfig: Any) -> Any:
+    """A function that fails unless the subject agrees with the oracle on each of some cases."""
+    from rnndiff.harness.pytest_plugin import begin
+
+    return begin(pytestconfig).check_on(subject)
