@@ -139,7 +139,13 @@ def packed(
     trace: Optional[Mapping[str, np.ndarray]] = None,
     notes: Optional[Mapping[str, Any]] = None,
 ) -> bytes:
-    """The bytes that :func:`save` writes."""
+    """The bytes that :func:`save` writes.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        As anywhere, though zipfile puts an error of its own in its place.
+    """
     meta = {
         "format": FORMAT,
         "model": case.model.name,
@@ -149,7 +155,12 @@ def packed(
     arrays = {"case/" + name: array for name, array in case.arrays.items()}
     arrays.update(("trace/" + name, array) for name, array in (trace or {}).items())
     file = io.BytesIO()
-    np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+    try:
+        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+    except ValueError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
     return file.getvalue()
 
 

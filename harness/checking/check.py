@@ -33,6 +33,7 @@ from rnndiff.harness.subjects.run import (
     run,
 )
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
@@ -48,6 +49,8 @@ _ONCE = (
 _NOT_AGAIN = "not shrunk: run again, it did not fail in this way"
 _UNFINISHED = "not shrunk to the end"
 _SIMPLER = "\n\na simpler case that fails in the same way:\n\n"
+# Characters of a subject's label or premise.
+_MOST_SAID = 2000
 # Failing cases that are remembered: more than Hypothesis comes back to.
 _REMEMBERED = 4096
 
@@ -277,7 +280,7 @@ def _excused(
 def said_by(subject: Subject, name: str) -> str:
     """The label or the premise of a subject; the type of the error if it raises one."""
     try:
-        return str(getattr(subject, name))
+        return printable(getattr(subject, name), _MOST_SAID)
     except UserError:
         raise
     except Exception as error:

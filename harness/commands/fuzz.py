@@ -37,7 +37,7 @@ _SECONDS = click.FloatRange(min=0.0)
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.0, min_open=True),
+    type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
     default=TIMEOUT,
     show_default=True,
     help="Seconds that the subject has for each case.",

@@ -4,19 +4,24 @@ Installed with rnndiff, it is in every run of pytest. So until a test is given t
 it imports nothing, prints nothing, writes nothing and leaves signals as they are.
 """
 
+import importlib.util
 import os
 import uuid
 from typing import Any
 
 import pytest
 
-from rnndiff.harness.pytest_plugin.fixtures import check, subject
+from rnndiff.harness.pytest_plugin.fixtures import rnndiff_check, subject
 
-__all__ = ["check", "subject"]
+__all__ = ["rnndiff_check", "subject"]
+
+if importlib.util.find_spec("pytest_check") is None:
+    from rnndiff.harness.pytest_plugin.fixtures import check  # noqa: F401
 
 
 def _seconds(text: str) -> float:
-    if not float(text) > 0:
+    # A day; more than clocks take is no time either.
+    if not 0 < float(text) <= 86400:
         raise ValueError
     return float(text)
 
@@ -39,7 +44,7 @@ def pytest_addoption(parser: Any) -> None:
         "--rnndiff-timeout",
         metavar="SECONDS",
         type=_seconds,
-        help="Seconds that the subject has for each case, by default a minute.",
+        help="Seconds that the subject has for each case, by default a minute, at most a day.",
     )
 
 

@@ -25,8 +25,14 @@ def subject(pytestconfig: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def check(subject: Any, pytestconfig: Any) -> Any:
+def rnndiff_check(subject: Any, pytestconfig: Any) -> Any:
     """A function that fails unless the subject agrees with the oracle on each of some cases."""
     from rnndiff.harness.pytest_plugin import begin
 
     return begin(pytestconfig).check_on(subject)
+
+
+@pytest.fixture(scope="module")
+def check(rnndiff_check: Any) -> Any:
+    """The same, where pytest-check is not installed, which has a fixture of this name."""
+    return rnndiff_check

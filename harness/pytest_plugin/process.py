@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -42,6 +43,8 @@ _WORKERS_END = 3.0
 # Seconds in which two signals are one Ctrl-C, and after which one comes again that would be lost.
 _SAME_INTERRUPT = 0.5
 _INTERRUPTS_AGAIN = 0.01
+# Seconds in which a run that ends cannot be interrupted: those in which it tells what it found.
+_TELLS = 20.0
 # Functions out of which no exception comes; Hypothesis's own is called by the garbage collector.
 _IGNORED_IN = "__del__", "gc_callback"
 
@@ -74,7 +77,7 @@ class _Process:
         self._run: Optional[journal.Run] = None
         self._checks: List[Tuple[Subject, Check]] = []
         self._interrupted = False
-        self._is_ending = False
+        self._ends_since = 0.0
         self._interrupted_at = -_SAME_INTERRUPT
         self._handlers: Dict[int, Any] = {}
 
@@ -84,6 +87,11 @@ class _Process:
             pytest.fail(
                 "The fixture `subject` returns {!r}, which is no subject: derive its class from "
                 "rnndiff.Subject, and return an instance.".format(subject),
+                pytrace=False,
+            )
+        if not (isinstance(subject.name, str) and re.match(r"[\w.:-]*$", subject.name)):
+            pytest.fail(
+                "The name of a subject is MODULE:CLASS or empty, not {!r}.".format(subject.name),
                 pytrace=False,
             )
         for known, check in self._checks:
@@ -105,10 +113,13 @@ class _Process:
 
         def check(cases: Union[Case, Sequence[Case]]) -> None:
             __tracebackhide__ = True
+            why = ""
             try:
                 checked = checker(cases)
             except UserError as error:
-                pytest.fail(str(error), pytrace=False)
+                why = str(error)
+            if why:
+                pytest.fail(why, pytrace=False)
             record.judged()
             for failure in checked.failures:
                 found(failure)
@@ -122,8 +133,8 @@ class _Process:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: Any) -> None:
         """Let the parameters of a test that is given `check` draw different cases."""
-        test, given = getattr(item, "obj", None), getattr(item, "funcargs", {}).get("check")
-        is_ours = any(given is check for _, check in self._checks)
+        test, given = getattr(item, "obj", None), list(getattr(item, "funcargs", {}).values())
+        is_ours = any(check is each for _, check in self._checks for each in given)
         if is_ours and hasattr(test, "is_hypothesis_test"):
             from rnndiff.harness.profiles import seed_by_name
 
@@ -142,10 +153,12 @@ class _Process:
             self._handlers[number] = signal.signal(number, self._interrupt)
 
     def _interrupt(self, number: int, frame: Optional[FrameType]) -> None:
-        # Once pytest knows of it, all that was found is being told. Another Ctrl-C would end that.
-        # One that comes right after the first may be the same, by way of the main process.
+        # Once pytest knows of it, all that was found is being told. Another Ctrl-C would end that,
+        # unless it is somebody else's part that takes so long. One that comes right after the first
+        # may be the same, by way of the main process.
         recent = time.monotonic() - self._interrupted_at < _SAME_INTERRUPT
-        if self._interrupted or self._is_ending or recent:
+        telling = self._ends_since and time.monotonic() - self._ends_since < _TELLS
+        if telling or recent:
             return
         if _is_ignored_in(frame):
             again = threading.Timer(_INTERRUPTS_AGAIN, os.kill, [os.getpid(), number])
@@ -159,11 +172,12 @@ class _Process:
     def pytest_keyboard_interrupt(self) -> None:
         # Before pytest describes where it was, which may take seconds.
         self._interrupted = True
+        self._ends_since = self._ends_since or time.monotonic()
         self._write()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        self._is_ending = True
+        self._ends_since = self._ends_since or time.monotonic()
         self._write()
 
     def pytest_unconfigure(self) -> None:

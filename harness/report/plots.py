@@ -64,8 +64,9 @@ def histogram(name: str, counts: List[int], most: int) -> str:
     places[0] -= 1.5
     colors = [_COOL if place <= one else _BAD for place in range(len(counts))]
     axes.bar(places, counts, width=0.86, color=colors)
-    axes.set_yscale("log")
+    # Before the scale, which would look for limits where there may be no case.
     axes.set_ylim(0.5, 3 * max(most, 1))
+    axes.set_yscale("log")
     axes.axvline(one + 0.5, color=_BAD, linewidth=1, linestyle=(0, (3, 2)))
     powers = range(one, 0, -4)
     axes.set_xticks([places[0]] + [power + 0.5 for power in powers] + [places[-1]])

@@ -2,12 +2,13 @@
 
 import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
 from examples import random_case
 
-from rnndiff.harness.cases.case import load, save, smallest_case
+from rnndiff.harness.cases.case import load, packed, save, smallest_case
 from rnndiff.harness.errors import UserError
 from rnndiff.models import MODELS
 
@@ -75,6 +76,20 @@ def test_a_file_of_a_later_format_asks_for_an_upgrade(tmp_path):
     np.savez(path, **dict(arrays, meta=np.array(json.dumps(meta))))
     with pytest.raises(UserError, match="format 99.*upgrade"):
         load(path)
+
+
+def test_an_interruption_while_a_case_is_packed_stays_one(monkeypatch):
+    opened = zipfile.ZipFile.open
+
+    def interrupted(self, name, mode="r", **options):
+        file = opened(self, name, mode, **options)
+        if mode == "w":
+            raise KeyboardInterrupt
+        return file
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        packed(random_case("seq2seq"))
 
 
 def test_a_foreign_file_and_a_missing_file_are_one_sentence(tmp_path):

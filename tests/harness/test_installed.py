@@ -211,6 +211,7 @@ def test_a_test_may_ask_for_the_fixture_while_it_runs(workers, tmp_path):
     [
         (["--rnndiff-subject", "no_such:Port"], "The module no_such cannot be imported"),
         (["--rnndiff-timeout", "0"], "invalid"),
+        (["--rnndiff-timeout", "inf"], "invalid"),
         (["--rnndiff-report", "no/such/folder/page.html"], "Cannot write"),
     ],
 )
@@ -228,6 +229,11 @@ import numpy as np
 import pytest
 
 import rnndiff
+
+
+def named(port, name):
+    port.name = name
+    return port
 
 
 class Port(rnndiff.Float32):
@@ -262,8 +268,11 @@ def test_it(check):
         ),
         ("pass", "return 1 / 0", "Port()", "Port.supports fails: ZeroDivisionError"),
         ("pass", "return True", "Port", "is no subject: derive its class from rnndiff.Subject"),
+        ("pass", "return True", "named(Port(), 3)", "a subject is MODULE:CLASS or empty, not 3"),
+        ("pass", "return True", "named(Port(), '\\udc80')", "MODULE:CLASS or empty, not '"),
     ],
-    ids=["raises", "has scores alone", "cannot say what it supports", "is a class"],
+    ids=["raises", "has scores alone", "cannot say what it supports", "is a class"]
+    + ["has a number for a name", "has no text for a name"],
 )
 def test_a_port_of_any_kind_has_its_sentence_and_its_page(
     computes, supports, subject, said, tmp_path
@@ -301,6 +310,20 @@ def test_two_calls_of_check_in_an_example_of_hypothesis_own_profile(tmp_path):
     options = ["-p", "no:cacheprovider", "--rnndiff-subject", "float32"]
     ended = run(tmp_path, "-m", "pytest", *options)
     assert "1 passed" in ended.stdout, ended.stdout
+
+
+def test_the_fixture_of_pytest_check_stays_its_own(tmp_path):
+    (tmp_path / "pytest_check.py").write_text(
+        "import pytest\n\n\n@pytest.fixture\ndef check():\n    return 'its own'\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import rnndiff\n\n\n"
+        "def test_its(check):\n    assert check == 'its own'\n\n\n"
+        "def test_ours(rnndiff_check):\n    rnndiff_check(rnndiff.random_case('seq2seq'))\n"
+    )
+    options = ["-p", "no:cacheprovider", "-p", "pytest_check", "--rnndiff-subject", "float32"]
+    ended = run(tmp_path, "-m", "pytest", *options, PYTHONPATH=str(tmp_path))
+    assert "2 passed" in ended.stdout and "1 cases: 1 agree" in ended.stdout, ended.stdout
 
 
 ENDS_ITSELF = """
