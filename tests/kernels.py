@@ -149,7 +149,7 @@ def result_of(kernel: Kernel, cases: int, arguments: List[str]) -> str:
     started = time.time()
     command = ["pytest", "-q", "--without-tensorflow"] + arguments
     if kernel.library == "onednn":
-        command = ["harness", "fuzz", "--cases", str(cases), "--seed", "1"]
+        command = ["rnndiff", "fuzz", "--cases", str(cases), "--seed", "1"]
     done = run(["-m"] + command, kernel.variables, stderr=subprocess.STDOUT)
     if done.returncode:
         print(done.stdout)
