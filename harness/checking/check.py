@@ -155,7 +155,8 @@ def verdicts_on(
 ) -> Tuple[List[StackVerdict], List[Judged]]:
     """The verdicts on many cases: on those that agree or are undecided in stacks, then the others.
 
-    They are those of :func:`verdict_on`, at a fraction of the time for cases of one config.
+    They are those of :func:`verdict_on`, at a fraction of the time for cases of one config. The
+    second one on which the subject hangs is the last: what hangs twice may hang on all.
 
     Parameters
     ----------
@@ -166,8 +167,15 @@ def verdicts_on(
     repeated : list of int
         The places of cases that are run a second time, after all others.
     """
+    outcomes: List[Outcome] = []
+    hangs = 0
     with Running(subject, timeout) as running:
-        outcomes = [running(case) for case in cases]
+        for case in cases:
+            outcomes.append(running(case))
+            hangs += outcomes[-1].kind == HANG
+            if hangs == 2:
+                repeated = []
+                break
         for place in repeated if subject.repeatable else ():
             other = not_repeatable(outcomes[place], running(cases[place]))
             outcomes[place] = other or outcomes[place]

@@ -622,6 +622,28 @@ ALARM = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no
 
 
 @ALARM
+def test_after_a_second_hang_the_rest_of_a_batch_is_left_alone(tmp_path):
+    called = []
+
+    class Port(Float32Port):
+        def __call__(self, case):
+            called.append(case)
+            time.sleep(0 if len(called) == 1 else 100)
+            return super().__call__(case)
+
+    cases = [random_case("seq2seq", seed) for seed in range(9)]
+    tally = Tally()
+    check = Checker(Port(), tally, str(tmp_path), evaluations=0, timeout=0.2)
+    assert {failure.way for failure in check(cases).failures} == {"seq2seq-Hang"}
+    assert tally.cases == {
+        AGREE: 1,
+        UNDECIDED: 0,
+        KNOWN: 0,
+        DISAGREE: 2,
+    }
+    assert len(called) <= 5
+
+
 def test_a_hang_is_a_failure_that_is_counted_kept_and_shrunk_in_little_time(tmp_path):
     cases = [random_case("seq2seq", seed, num_units=units) for seed, units in enumerate([2, 9, 2])]
     found, started = [], time.monotonic()
