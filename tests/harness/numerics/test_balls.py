@@ -5,13 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from ball_examples import BALL, FLOAT32, INF, NAN, thoroughly
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rnndiff.harness.numerics import BoundedArray, exact
 from rnndiff.harness.numerics.containment import arithmetics, balls, stack_of
 from rnndiff.harness.numerics.register import REGISTER
-from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
 
 INDICES = [1, (slice(None), slice(1, None)), (slice(None), None), (..., 0), (..., None), ...]
 

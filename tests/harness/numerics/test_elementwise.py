@@ -3,10 +3,10 @@
 import mpmath
 import numpy as np
 import pytest
+from ball_examples import FLOAT32, INF
 
 from rnndiff.harness.numerics import Accuracy, arithmetic, exact
 from rnndiff.models.functions import sigmoid
-from tests.harness.numerics.examples import FLOAT32, INF
 
 
 def test_a_reciprocal_may_be_flushed():

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from ball_examples import FLOAT32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from rnndiff.harness.judging.forcing import expect, plan_of, side_by_side
 from rnndiff.harness.numerics.containment import is_in
 from rnndiff.models import MODELS
 from rnndiff.models.functions import affine
-from tests.harness.numerics.examples import FLOAT32
 
 
 class Port(np.lib.mixins.NDArrayOperatorsMixin):

@@ -8,6 +8,7 @@ from random import Random
 import mpmath
 import numpy as np
 import pytest
+from ball_examples import BALL, FLOAT32, INF, NAN, thoroughly
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -24,7 +25,6 @@ from rnndiff.harness.numerics.machine import Machine
 from rnndiff.harness.numerics.numbers import Numbers
 from rnndiff.harness.numerics.rows import softmax_by_log_sum_exp, softmax_online
 from rnndiff.models.functions import softmax
-from tests.harness.numerics.examples import BALL, FLOAT32, INF, NAN, thoroughly
 
 
 def numbers_near(ball, point):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ball_examples import FLOAT32, INF, NAN, thoroughly
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from rnndiff.harness.numerics.containment import (
 from rnndiff.harness.numerics.machine import Machine
 from rnndiff.harness.numerics.numbers import Numbers
 from rnndiff.models.functions import affine
-from tests.harness.numerics.examples import FLOAT32, INF, NAN, thoroughly
 
 
 @thoroughly
