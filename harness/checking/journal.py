@@ -82,6 +82,11 @@ class Record:
     ----------
     path : str or None
         Its file, if it has one.
+
+    Attributes
+    ----------
+    changes : int
+        How often anything was added.
     """
 
     def __init__(self, path: Optional[str] = None) -> None:
@@ -92,7 +97,7 @@ class Record:
         self.began = time.time()
         self._path = path
         self._places: Dict[Tuple[int, str], int] = {}
-        self._changes = 0
+        self.changes = 0
         self._written = -_WRITES_EVERY
 
     def found(self, failure: Failure, subject: int = 0) -> None:
@@ -104,12 +109,12 @@ class Record:
             return
         place = self._places.setdefault((subject, failure.way), len(self.failures))
         self.failures[place : place + 1] = [failure]
-        self._changes += 1
+        self.changes += 1
         self.write()
 
     def judged(self) -> None:
         """Cases were added to the tally, which is now written, or soon."""
-        self._changes += 1
+        self.changes += 1
         if time.monotonic() - self._written >= _WRITES_EVERY:
             self.write()
 
@@ -126,7 +131,7 @@ class Record:
         return {
             "process": os.getpid(),
             "began": self.began,
-            "changes": self._changes,
+            "changes": self.changes,
             "subjects": sorted(self.subjects),
             "tally": self.tally.as_dict(),
             "failures": [list(failure) for failure in self.failures],

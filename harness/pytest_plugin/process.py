@@ -207,10 +207,9 @@ class Worker(_Process):
     def pytest_runtest_makereport(self, call: Any) -> Generator[None, Any, None]:
         # Where nothing can be written, this is all that is heard of a worker.
         outcome = yield
-        record = self.record.as_dict() if call.when != "call" else {"changes": self._sent}
-        if record["changes"] != self._sent:
-            self._sent = record["changes"]
-            outcome.get_result().rnndiff_record = record
+        if call.when != "call" and self.record.changes != self._sent:
+            self._sent = self.record.changes
+            outcome.get_result().rnndiff_record = self.record.as_dict()
 
 
 class Main(_Process):
