@@ -5,6 +5,9 @@ import os
 # Before NumPy and TensorFlow are imported: the workers of xdist share the cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# What the tests start prints what a user reads: pytest repeats itself in CI, and colors are codes.
+for _name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "FORCE_COLOR", "PY_COLORS"):
+    os.environ.pop(_name, None)
 
 import pytest
 
