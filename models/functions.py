@@ -35,6 +35,49 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+def relu(x):
+    """``max(x, 0)``."""
+    return np.maximum(x, 0.0)
+
+
+def linear(x):
+    """The identity."""
+    return x
+
+
+# By the names that TensorFlow has for them, too.
+ACTIVATIONS = {"tanh": np.tanh, "relu": relu, "sigmoid": sigmoid, "linear": linear}
+
+
+def activation_named(name):
+    """The activation of a name in ``ACTIVATIONS``.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            "there is no activation {!r}: take one of {}".format(name, ", ".join(ACTIVATIONS))
+        )
+    return ACTIVATIONS[name]
+
+
+@named
+def interpolate(weight, a, b):
+    """``weight * a + (1 - weight) * b``."""
+    return weight * a + (1 - weight) * b
+
+
+@named
+def layer_norm(x, gain, shift, epsilon):
+    """``gain * (x - mean) / sqrt(variance + epsilon) + shift``, the moments along the last axis."""
+    deviations = x - np.mean(x, axis=-1)[..., None]
+    variance = np.mean(np.square(deviations), axis=-1)[..., None]
+    return gain * (deviations / np.sqrt(variance + epsilon)) + shift
+
+
 @named
 def softmax(scores):
     """``exp(s) / sum(exp(s))`` over the last axis, shifted by the maximum so as not to overflow."""

@@ -3,7 +3,15 @@
 Whoever imports a module of this package has all of its bounds registered.
 """
 
-from rnndiff.harness.numerics import choice, elementwise, moves, products, rows, sums  # noqa: F401
+from rnndiff.harness.numerics import (  # noqa: F401
+    cells,
+    choice,
+    elementwise,
+    moves,
+    products,
+    rows,
+    sums,
+)
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact, exact_stack

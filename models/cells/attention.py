@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnndiff.models.cells.cell import Cell, flat
 from rnndiff.models.functions import affine, softmax
+from rnndiff.models.layout import Field, linear
 
 
 class Step(NamedTuple):
@@ -27,21 +29,23 @@ class Step(NamedTuple):
         return self.output, (self.state, self.attention, self.window)
 
 
-class AttentionCellWrapper:
+class AttentionCellWrapper(Cell):
     """Attention over the last ``attn_length`` outputs of a cell.
 
     The NumPy twin of ``tf.contrib.rnn.AttentionCellWrapper`` of TensorFlow 1.x, after Cheng, Dong
     and Lapata, *Long Short-Term Memory-Networks for Machine Reading* (arXiv 1601.06733). The state
     is ``(cell state, attention, window)``; what the constructor calls `state_is_tuple` in
-    TensorFlow changes only how it is packed, never a number.
+    TensorFlow changes only how it is packed, never a number. Of a cell whose state has several
+    parts, the window answers all of them, side by side.
 
     Parameters
     ----------
-    cell : a cell with ``load`` and ``zero_state``, such as ``BasicRNNCell``
+    cell : Cell
     attn_length : int
         How many outputs the window keeps.
     attn_size : int, optional
-        The size of an output, of the attention and of a window slot; by default the cell's units.
+        The size of an output, of the attention and of a window slot; by default that of the cell's
+        output.
     attn_vec_size : int, optional
         The size of the features that are scored; by default `attn_size`.
     input_size : int, optional
@@ -59,9 +63,42 @@ class AttentionCellWrapper:
             raise ValueError("attn_length should be greater than zero, got {}".format(attn_length))
         self.cell = cell
         self.attn_length = attn_length
-        self.attn_size = cell.num_units if attn_size is None else attn_size
+        self.attn_size = cell.output_size if attn_size is None else attn_size
         self.attn_vec_size = self.attn_size if attn_vec_size is None else attn_vec_size
         self.input_size = input_size
+
+    output_size_name = "attn_size"
+
+    @property
+    def output_size(self):
+        """The size of an output, `attn_size`."""
+        return self.attn_size
+
+    @property
+    def state_parts(self):
+        """The parts of the cell's state, and the attention; the window is none: it has slots."""
+        return self.cell.state_parts + (("attention", "attn_size"),)
+
+    def parameters(self, scope, inputs, input_size=None):
+        """Eight parameters, and the cell's between the first two and the others.
+
+        `input_size` is the name of the size of what the cell reads, by default that of the inputs.
+        """
+        read = inputs if input_size is None else (input_size,)
+        state = tuple(size for _, size in self.cell.state_parts)
+        return (
+            Field(scope + "/kernel", (inputs + ("attn_size",), read)),
+            Field(scope + "/bias", (read,)),
+            *self.cell.parameters(scope + "/cell", read),
+            Field(scope + "/attention/attn_w", ((), (), ("attn_size",), ("attn_vec_size",))),
+            Field(scope + "/attention/attn_v", (("attn_vec_size",),)),
+            *linear(scope + "/attention", state, "attn_vec_size"),
+            *linear(
+                scope + "/attn_output_projection",
+                (self.cell.output_size_name, "attn_size"),
+                "attn_size",
+            ),
+        )
 
     def load(self, parameters):
         """Take the parameters in TensorFlow's creation order, eight and the cell's; return self."""
@@ -73,7 +110,7 @@ class AttentionCellWrapper:
         return self
 
     def zero_state(self, batch_size, dtype):
-        """Zeros: [batch, num_units], [batch, attn_size] and [batch, attn_length, attn_size]."""
+        """Zeros: the cell's, [batch, attn_size] and [batch, attn_length, attn_size]."""
         return (
             self.cell.zero_state(batch_size, dtype),
             np.zeros((batch_size, self.attn_size), dtype),
@@ -90,9 +127,7 @@ class AttentionCellWrapper:
         cell_input = affine(np.hstack([inputs, attention]), *self.input_projection)
         cell_output, cell_state = self.cell(cell_input, cell_state)
 
-        # The parts of a state that has several, side by side.
-        parts = cell_state if isinstance(cell_state, (list, tuple)) else [cell_state]
-        query = affine(np.hstack(parts), *self.query_projection)
+        query = affine(np.hstack(flat(cell_state)), *self.query_projection)
         # A convolution with a kernel of 1 x 1 is a product for each slot.
         features = np.tanh(np.matmul(window, self.attn_w[0, 0]) + query[:, None, :])
         energies = np.sum(self.attn_v * features, axis=2)
