@@ -6,11 +6,12 @@ Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 
 import importlib
 import warnings
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
-from rnndiff.models import attention, bidirectional, seq2seq
+from rnndiff.models import attention, bidirectional, birnn, rnn, seq2seq
+from rnndiff.models.cells.kinds import KINDS, Kind
 from rnndiff.models.layout import Field, Traced
 
 
@@ -29,10 +30,11 @@ class Model(NamedTuple):
     parameters : function of a Config -> tuple of Field
         In the order in which TensorFlow creates its variables.
     data : tuple of Field
-        The other arguments of the oracle: inputs and labels.
+        The other arguments of the oracle, "inputs" among them. In the place of one that a config
+        is without, the oracle gets None.
     trace : tuple of Traced
         What the oracle returns. Of arrays that hold the same number, the first one defines it.
-    oracle : function of (config, parameters, inputs, labels) -> dict of str to array
+    oracle : function of (config, parameters, all of the data) -> dict of str to array
         In plain NumPy.
     graph_module : str
         The module whose ``build(config)`` makes the graph for TensorFlow; empty if there is none.
@@ -48,8 +50,17 @@ class Model(NamedTuple):
     graph_module: str = ""
 
     def fields(self, config: Any) -> Tuple[Field, ...]:
-        """Every array of a case: the parameters in TensorFlow's order, then inputs and labels."""
-        return self.parameters(config) + self.data
+        """Every array of a case: the parameters in TensorFlow's order, then the data."""
+        return self.parameters(config) + self.data_of(config)
+
+    def data_of(self, config: Any) -> Tuple[Field, ...]:
+        """The data that a config has."""
+        return tuple(x for x in self.data if not x.when or getattr(config, x.when))
+
+    def arguments(self, config: Any, data: Mapping[str, Any]) -> List[Any]:
+        """All data, as the oracle takes them behind config and parameters, from what there is."""
+        there = {field.name for field in self.data_of(config)}
+        return [data[x.name] if x.name in there else None for x in self.data]
 
     def compute(self, config: Any, parameters: Any, *data: Any) -> Dict[str, Any]:
         """The oracle's trace, in the arithmetic of the arrays, with the empty ones of no steps."""
@@ -92,10 +103,10 @@ def register(model: Model) -> Model:
     Raises
     ------
     ValueError
-        If another model has the name, or its data are not inputs and labels.
+        If another model has the name, or none of its data is called "inputs".
     """
-    if [field.name for field in model.data] != ["inputs", "labels"]:
-        raise ValueError("the data of {!r} are not inputs and labels".format(model.name))
+    if "inputs" not in [field.name for field in model.data]:
+        raise ValueError("none of the data of {!r} is called 'inputs'".format(model.name))
     if MODELS.setdefault(model.name, model) != model:
         raise ValueError("there is another model called {!r}".format(model.name))
     return model
@@ -142,5 +153,24 @@ def _shipped(package: Any) -> Model:
     )
 
 
+def _of_cell(package: Any, kind: Kind) -> Model:
+    """The model of a package with cells of this kind."""
+    Config = package.config.config_of(kind)
+    return Model(
+        name="{}-{}".format(package.__name__.rpartition(".")[2], kind.name),
+        Config=Config,
+        # As the article's bidirectional one.
+        article=Config(batch=1, time=28, inputs=28, num_units=128),
+        parameters=package.config.parameters,
+        data=package.config.data_of(kind),
+        trace=package.config.trace_of(kind),
+        oracle=package.oracle.oracle,
+        graph_module=package.__name__ + ".graph",
+    )
+
+
 for _package in (seq2seq, bidirectional, attention):
     register(_shipped(_package))
+for _package in (rnn, birnn):
+    for _kind in KINDS.values():
+        register(_of_cell(_package, _kind))

@@ -10,31 +10,34 @@ from rnndiff.models.tf1 import tf1
 class Graph(NamedTuple):
     """A model built in TensorFlow.
 
-    ``parameters`` are TensorFlow's global variables in creation order; ``trace`` holds a tensor
-    for every array of the oracle's trace, under the same name.
+    ``data`` are placeholders for the data that its config has, by their names; ``parameters`` are
+    TensorFlow's global variables in creation order; ``trace`` holds a tensor for every array of the
+    oracle's trace, under the same name.
     """
 
     graph: Any
-    inputs: Any
-    labels: Any
+    data: Dict[str, Any]
     parameters: List[Any]
     trace: Dict[str, Any]
 
 
 def build(config: Any, data: Any, network: Any) -> Graph:
-    """Build ``network(config, inputs, labels) -> trace`` in a graph of its own."""
+    """Build ``network(config, *data) -> trace`` in a graph of its own."""
     graph = tf1.Graph()
     with graph.as_default(), warnings.catch_warnings():
-        # TensorFlow 2 says of every BasicRNNCell that it is deprecated: that is why it is here.
-        warnings.filterwarnings("ignore", ".*RNNCell", UserWarning)
-        inputs, labels = (_placeholder(field, config) for field in data)
-        trace = network(config, inputs, labels)
+        # TensorFlow 2 says of every such cell that it is deprecated: that is why it is here.
+        warnings.filterwarnings("ignore", ".*rnn_cell", UserWarning)
+        placeholders = [_placeholder(field, config) for field in data]
+        trace = network(config, *placeholders)
         parameters = tf1.get_collection(tf1.GraphKeys.GLOBAL_VARIABLES)
-    return Graph(graph, inputs, labels, parameters, trace)
+    named = {field.name: x for field, x in zip(data, placeholders) if x is not None}
+    return Graph(graph, named, parameters, trace)
 
 
 def _placeholder(field: Field, config: Any) -> Any:
-    return tf1.placeholder(tf1.float32, field.shape(config), name=field.name)
+    if field.when and not getattr(config, field.when):
+        return None
+    return tf1.placeholder(field.dtype, field.shape(config), name=field.name)
 
 
 def projection(inputs: Any, outputs: int) -> Any:

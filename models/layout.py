@@ -39,6 +39,17 @@ def optional_size(axis: str, small: int, **known: Any) -> Any:
     return field(default=None, metadata={"size": Size(axis, small, **known)})
 
 
+def option(default: Any, *others: Any) -> Any:
+    """A config's field that is no size, and what it may be; the default is the simplest."""
+    return field(default=default, metadata={"choices": (default,) + others})
+
+
+def choices_of(config: Any, name: str) -> Tuple[Any, ...]:
+    """What an option of a config, or of a class of them, may be: True or False, unless it says."""
+    (each,) = [each for each in fields(config) if each.name == name]
+    return each.metadata.get("choices", (each.default, not each.default))
+
+
 def sizes_in(config: Any) -> Dict[str, Size]:
     """What is known of the sizes in a config, or a class of them; all other fields are options."""
     return {each.name: each.metadata["size"] for each in fields(config) if "size" in each.metadata}
@@ -50,10 +61,26 @@ def is_optional(config: Any, name: str) -> bool:
 
 
 class Field(NamedTuple):
-    """A named array of a case: a parameter, the inputs or the labels."""
+    """A named array of a case: a parameter, or of its data.
+
+    It has numbers of float32, or if it ``counts`` a size, such as "time", whole numbers of int32
+    from 0 to that. ``when`` names the option of the config without which there is no such array.
+    """
 
     name: str
     axes: Tuple[Axis, ...]
+    counts: str = ""
+    when: str = ""
+
+    @property
+    def dtype(self) -> Any:
+        """Of its numbers."""
+        return np.int32 if self.counts else np.float32
+
+    @property
+    def is_free(self) -> bool:
+        """Whether any numbers may stand in it: it counts nothing, and labels no class."""
+        return not self.counts and self.name != "labels"
 
     def shape(self, config: Any) -> Tuple[int, ...]:
         """The shape under ``config``; the axis ``()`` has the size 1."""
@@ -129,14 +156,17 @@ def judged(*rows: Tuple[Part, ...]) -> Tuple[Traced, ...]:
 
 
 def check_sizes(config: Any) -> None:
-    """Raise ValueError unless every size is what it may be, and every option True or False."""
+    """Raise ValueError unless every size and every option is what it may be."""
     known, title = sizes_in(config), type(config).__name__
     for each in fields(config):
         value = getattr(config, each.name)
-        if each.name not in known and not isinstance(value, bool):
-            raise ValueError(
-                "{}.{} must be True or False, not {!r}".format(title, each.name, value)
-            )
+        if each.name in known:
+            continue
+        choices = choices_of(config, each.name)
+        # True is equal to 1, and 1.0 to 1: a config is the same just if its text is.
+        if not any(type(value) is type(x) and value == x for x in choices):
+            allowed = " or ".join(map(repr, choices))
+            raise ValueError("{}.{} must be {}, not {!r}".format(title, each.name, allowed, value))
     for name, value in config.sizes().items():
         # What is not in the config follows from it.
         least = known[name].least if name in known else 0
@@ -160,6 +190,11 @@ def check_arrays(arrays: Dict[str, np.ndarray], fields: Tuple[Field, ...], confi
                     each.name, list(found), config, list(wanted)
                 )
             )
+        if each.counts:
+            most = config.sizes()[each.counts]
+            numbers = np.asarray(arrays[each.name])
+            if ((numbers < 0) | (numbers > most)).any():
+                raise ValueError("{!r} has numbers other than 0 to {}".format(each.name, most))
     extra = sorted(set(arrays) - {each.name for each in fields})
     if extra:
         raise ValueError("there is no array {!r} in {}".format(extra[0], type(config).__name__))

@@ -25,7 +25,7 @@ _MOST_TRACED, _MOST_TRACED_PER_NUMBER = 2**22, 256
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Config, parameters, inputs and labels of one model.
+    """Config, parameters and data of one model.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class Case:
         One of ``rnndiff.models.MODELS``.
     config : Config
         Of that model.
-    arrays : dict of str to float32 array
-        The parameters under their names, "inputs" and "labels"; shapes as in
-        ``model.fields(config)``.
+    arrays : dict of str to array
+        The parameters and the data, such as "inputs" and "labels", under their names; shapes and
+        types as in ``model.fields(config)``.
 
     Raises
     ------
     ValueError
-        If an array is missing, is unknown, does not have its shape or is not of float32 numbers.
+        If an array is missing, is unknown, does not have its shape or its numbers.
     """
 
     model: Model
@@ -48,10 +48,15 @@ class Case:
     arrays: Dict[str, np.ndarray]
 
     def __post_init__(self) -> None:
-        check_arrays(self.arrays, self.model.fields(self.config), self.config)
-        for name, array in self.arrays.items():
-            if getattr(array, "dtype", None) != np.float32:
-                raise ValueError("{!r} is not an array of float32 numbers".format(name))
+        fields_of_all = self.model.fields(self.config)
+        check_arrays(self.arrays, fields_of_all, self.config)
+        for field in fields_of_all:
+            if getattr(self.arrays[field.name], "dtype", None) != field.dtype:
+                raise ValueError(
+                    "{!r} is not an array of {} numbers".format(
+                        field.name, np.dtype(field.dtype).name
+                    )
+                )
 
     def __repr__(self) -> str:
         return "{} {}".format(self.model.name, self.config)
@@ -75,13 +80,35 @@ class Case:
 
     @property
     def labels(self) -> np.ndarray:
-        """[batch, ..., outputs]."""
-        return self.arrays["labels"]
+        """[batch, ..., outputs]; without rows for a model that has none."""
+        return self.arrays.get("labels", np.zeros((0, 1), np.float32))
+
+    @property
+    def data(self) -> List[Optional[np.ndarray]]:
+        """Inputs, labels and all others, as the oracle takes them: None for what is not there."""
+        return self.model.arguments(self.config, self.arrays)
 
     def oracle(self, dtype: Any) -> Dict[str, np.ndarray]:
-        """The trace of the oracle in plain arrays of `dtype`."""
-        arrays = [array.astype(dtype) for array in self.parameters + [self.inputs, self.labels]]
-        return self.model.compute(self.config, arrays[:-2], *arrays[-2:])
+        """The trace of the oracle in plain arrays, of `dtype` but for what are whole numbers."""
+        arrays = {
+            field.name: self.arrays[field.name].astype(field.dtype if field.counts else dtype)
+            for field in self.model.fields(self.config)
+        }
+        parameters = [arrays[field.name] for field in self.model.parameters(self.config)]
+        return self.model.compute(
+            self.config, parameters, *self.model.arguments(self.config, arrays)
+        )
+
+
+def zeros(model: Model, config: Any) -> Dict[str, np.ndarray]:
+    """The arrays of the simplest case of a config: zeros, labels of class 0, full lengths."""
+    arrays = {}
+    for field in model.fields(config):
+        most = config.sizes()[field.counts] if field.counts else 0
+        arrays[field.name] = np.full(field.shape(config), most, field.dtype)
+        if field.name == "labels":
+            arrays[field.name][..., 0] = 1
+    return arrays
 
 
 def smallest_case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any]) -> Case:
@@ -92,10 +119,7 @@ def smallest_case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any
     model = MODELS[name]
     ones = {field.name: 1 for field in fields(model.Config) if field.default is MISSING}
     config = model.Config(**dict(ones, **sizes))
-    arrays = {
-        field.name: np.zeros(field.shape(config), np.float32) for field in model.fields(config)
-    }
-    arrays["labels"][..., 0] = 1
+    arrays = zeros(model, config)
     for array, values in numbers.items():
         arrays[array][...] = values
     return Case(model, config, arrays)

@@ -8,14 +8,14 @@ else.
 
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any, Callable, Dict, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.models import Model
-from rnndiff.models.layout import Field, is_optional, sizes_in
+from rnndiff.models.layout import Field, choices_of, is_optional, sizes_in
 
 # A row of labels is drawn as a byte that says of what kind it is and which class, and one byte more
 # for each class. Up to the first of these bytes it is one-hot; up to the second it has numbers of
@@ -46,7 +46,7 @@ def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
     for field in fields(model.Config):
         name = field.name
         if name not in known:
-            drawn[name] = choose([field.default, not field.default])
+            drawn[name] = choose(choices_of(model.Config, name))
         elif is_optional(model.Config, name) and choose([True, False]):
             drawn[name] = None
         else:
@@ -90,6 +90,8 @@ def small_case(model: Model, config: Any, regime: str, scale: float, numbers: by
     for field, places in _places(model, config):
         if field.name == "labels":
             arrays[field.name] = _labels(drawn[places], regime)
+        elif field.counts:
+            arrays[field.name] = lengths(drawn[places], config.sizes()[field.counts])
         else:
             arrays[field.name] = _numbers(drawn[places], field, regime, scale)
     return Case(model, config, arrays)
@@ -103,6 +105,9 @@ def large_case(random: Any, model: Model, config: Any, regime: str, scale: float
         if field.name == "labels":
             bytes_of = shape[:-1] + (shape[-1] + 1,)
             arrays[field.name] = _labels(random.randint(0, 256, bytes_of), regime)
+        elif field.counts:
+            most = config.sizes()[field.counts]
+            arrays[field.name] = lengths(random.randint(0, 256, shape), most)
         else:
             # Divided by the square root of the fan-in, weights of scale 1 neither die nor explode.
             fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
@@ -119,16 +124,30 @@ def is_one_hot(labels: np.ndarray) -> np.ndarray:
 
 def _grids(model: Model) -> Dict[str, np.ndarray]:
     """For every array of the largest small case, the places of its numbers among the bytes."""
-    largest = model.Config(**small_sizes(model))
-    grids, taken = {}, 0
-    for field in model.fields(largest):
-        shape = field.shape(largest)
-        if field.name == "labels":
-            shape = shape[:-1] + (1 + shape[-1],)
-        size = int(np.prod(shape))
-        grids[field.name] = np.arange(taken, taken + size).reshape(shape)
-        taken += size
+    grids: Dict[str, np.ndarray] = {}
+    taken = 0
+    for largest in _largest(model):
+        for field in model.fields(largest):
+            if field.name not in grids:
+                shape = field.shape(largest)
+                if field.name == "labels":
+                    shape = shape[:-1] + (1 + shape[-1],)
+                size = int(np.prod(shape))
+                grids[field.name] = np.arange(taken, taken + size).reshape(shape)
+                taken += size
     return grids
+
+
+def _largest(model: Model) -> Iterator[Any]:
+    """Large configs that have every array between them: each option with all its choices."""
+    sizes = small_sizes(model)
+    options = [field.name for field in fields(model.Config) if field.name not in sizes]
+    choices = {name: choices_of(model.Config, name) for name in options}
+    last = {name: choices[name][-1] for name in options}
+    yield model.Config(**sizes, **last)
+    for name in options:
+        for choice in choices[name][:-1]:
+            yield model.Config(**sizes, **dict(last, **{name: choice}))
 
 
 @lru_cache(maxsize=1024)
@@ -154,6 +173,11 @@ def _numbers(indices: np.ndarray, field: Field, regime: str, scale: float) -> np
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         factor = np.float32(1 if field.name == "inputs" else scale)
         return REGIMES[regime][indices] * factor
+
+
+def lengths(numbers: np.ndarray, most: int) -> np.ndarray:
+    """Whole numbers from 0 to `most`, the largest for 0."""
+    return np.int32(most - numbers % (most + 1))
 
 
 def _labels(indices: np.ndarray, regime: str) -> np.ndarray:

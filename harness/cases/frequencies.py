@@ -123,6 +123,8 @@ def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
         elif not is_optional(model.Config, name):
             for least in sorted({size.least, 1}):
                 found["{} {}".format(name, least)] = _size(name, least)
-    found.update({"saturation": _saturates, "chaos": _is_chaotic, "exact ties": _ties})
-    found.update({name: _labels(rows) for name, rows in _LABELS.items()})
+    found.update({"saturation": _saturates, "chaos": _is_chaotic})
+    if any(field.name == "labels" for field in model.data):
+        found["exact ties"] = _ties
+        found.update({name: _labels(rows) for name, rows in _LABELS.items()})
     return found

@@ -82,20 +82,25 @@ def random_case(name: str, seed: int = 0, gain: float = 1.0, **sizes: int) -> Ca
 def normal_case(random: Any, model: Model, config: Any, gain: float = 1.0) -> Case:
     """A case with normally distributed numbers, and labels that are one-hot.
 
-    The deviation is 1 for inputs, `gain` for vectors, and for matrices that by the square root of
+    Lengths are drawn alike. The deviation is 1 for inputs, `gain` for vectors, and for matrices that by the square root of
     their fan-in: a network is contractive for a gain of less than 1, and chaotic for a larger one.
     """
     arrays = {}
     for field in model.fields(config):
         shape = field.shape(config)
+        if field.counts:
+            most = config.sizes()[field.counts]
+            arrays[field.name] = random.randint(most + 1, size=shape).astype(field.dtype)
+            continue
         deviation = 1.0 if field.name == "inputs" else gain
         if len(shape) > 1 and field.name != "inputs":
             deviation /= np.sqrt(max(shape[-2], 1))
         arrays[field.name] = (deviation * random.standard_normal(shape)).astype(np.float32)
-    shape = arrays["labels"].shape
-    # Without classes there is none to choose.
-    classes = random.randint(max(shape[-1], 1), size=shape[:-1])
-    arrays["labels"] = np.eye(max(shape[-1], 1), shape[-1], dtype=np.float32)[classes]
+    if "labels" in arrays:
+        shape = arrays["labels"].shape
+        # Without classes there is none to choose.
+        classes = random.randint(max(shape[-1], 1), size=shape[:-1])
+        arrays["labels"] = np.eye(max(shape[-1], 1), shape[-1], dtype=np.float32)[classes]
     return Case(model, config, arrays)
 
 

@@ -54,11 +54,12 @@ def large_batches(draw: Any, model: Model, regime: str) -> List[Case]:
     scale = draw(st.sampled_from(SCALES), label="scale")
     random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed"))
     case = large_case(random, model, config, regime, scale)
+    free = {field.name for field in model.fields(config) if field.is_free}
     names = st.sampled_from(sorted(case.arrays))
     edits = st.lists(st.tuples(names, st.integers(0, 2**16), st.integers(0, 255)), max_size=_EDITS)
     for name, place, byte in draw(edits, label="edits"):
         numbers = case.arrays[name].ravel()
-        if name != "labels" and numbers.size:
+        if numbers.size and name in free:
             numbers[place % numbers.size] = REGIMES[regime][byte]
     return [case]
 

@@ -257,7 +257,7 @@ class Plan(NamedTuple):
 def plan(
     oracle: Callable[..., Any],
     parameters: Sequence[Tuple[int, ...]],
-    data: Sequence[Tuple[int, ...]],
+    data: Sequence[Optional[Tuple[int, ...]]],
     names: Sequence[str],
 ) -> Plan:
     """The plan of an oracle.
@@ -266,7 +266,7 @@ def plan(
     ----------
     oracle : function of (parameters, inputs, ...) -> trace
     parameters, data : lists of shapes
-        Those of the parameters, and of the other arguments.
+        Those of the parameters, and of the other arguments; None for one that is not there.
     names : list of str
         The arrays that the subject has; those that the oracle does not have are left out.
 
@@ -276,7 +276,10 @@ def plan(
         If the oracle's operations depend on values.
     """
     run = _Tracing()
-    given, of_data = ([run.given(np.zeros(shape)) for shape in each] for each in (parameters, data))
+    given, of_data = (
+        [None if shape is None else run.given(np.zeros(shape)) for shape in each]
+        for each in (parameters, data)
+    )
     trace = oracle(given, *of_data)
     arrays = {name: _whole(run, trace[name]) for name in names if name in trace}
     ids = _ids(list(arrays.values()))
@@ -310,7 +313,8 @@ def _ids(arrays: Sequence[_Array]) -> np.ndarray:
 def plan_of(model: Model, config: Any, names: Tuple[str, ...]) -> Plan:
     """The plan of a model's oracle under a config, for a subject that has the arrays `names`."""
     parameters = [field.shape(config) for field in model.parameters(config)]
-    data = [field.shape(config) for field in model.data]
+    shapes_of_data = {field.name: field.shape(config) for field in model.data_of(config)}
+    data = model.arguments(config, shapes_of_data)
     found = plan(partial(model.compute, config), parameters, data, names)
     shapes = dict(found.arrays)
     for traced in model.trace:
@@ -506,7 +510,7 @@ def expect(
     oracle: Callable[..., Any],
     plan: Plan,
     parameters: Sequence[np.ndarray],
-    data: Sequence[np.ndarray],
+    data: Sequence[Optional[np.ndarray]],
     recorded: np.ndarray,
     arithmetic: Arithmetic,
 ) -> Tuple[Expected, Expected]:
@@ -518,7 +522,7 @@ def expect(
     plan : Plan
         That of the oracle for these shapes.
     parameters, data : lists of arrays [rows, ...]
-        Those of many cases of one config.
+        Those of many cases of one config; None for data that are not there.
     recorded : array [rows, elements]
         What the subject recorded: see :func:`side_by_side`.
     arithmetic : Arithmetic
@@ -528,9 +532,12 @@ def expect(
     def run(rows: slice, free: int, choices: Any = None) -> Any:
         which = np.tile(np.arange(len(recorded))[rows], 1 if plan.indexes else 2)
         replay = _Replay(plan, recorded[which], free, arithmetic, choices)
-        given = [replay.given(array[which]) for array in parameters]
+        given, of_data = (
+            [None if array is None else replay.given(array[which]) for array in each]
+            for each in (parameters, data)
+        )
         try:
-            trace = oracle(given, *[replay.given(array[which]) for array in data])
+            trace = oracle(given, *of_data)
         except _Undecided:
             # Up to here all is known; what would follow may be anything.
             mid = np.zeros((len(which), recorded.shape[1]))
@@ -581,9 +588,9 @@ def follow(case: Case, trace: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]
     plan = plan_of(case.model, case.config, names)
     recorded = side_by_side(plan, {name: np.asarray(trace[name])[None] for name in names})
     run = _Following(plan, recorded[0])
-    parameters, data = case.parameters, [case.inputs, case.labels]
     given, of_data = (
-        [run.given(array.astype(np.float64)) for array in each] for each in (parameters, data)
+        [None if array is None else run.given(array.astype(np.float64)) for array in each]
+        for each in (case.parameters, case.data)
     )
     found = case.model.compute(case.config, given, *of_data)
     return {name: _whole(run, array).held for name, array in found.items()}

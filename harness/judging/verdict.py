@@ -326,7 +326,7 @@ def _judged(
     plan = plan_of(model, config, tuple(name for name in names if name in actual))
     recorded = side_by_side(plan, actual)
     parameters = [arrays[field.name] for field in model.parameters(config)]
-    data = [arrays[field.name] for field in model.data]
+    data = model.arguments(config, arrays)
     oracle = partial(model.compute, config)
     forced, free = expect(oracle, plan, parameters, data, recorded, arithmetic)
     missing = tuple(name for name in names if name not in actual)

@@ -31,6 +31,42 @@ def equal(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     return BoundedArray(possible - doubt, doubt, a.arithmetic, stacked=a.stacked)
 
 
+def _less(a: BoundedArray, b: BoundedArray, or_equal: bool) -> BoundedArray:
+    """1 where ``a < b``, or ``a <= b``, 0 where not, both where rounding decides."""
+    a, b = broadcast(a, b)
+    rad = (a.rad_as_operand() + b.rad_as_operand()) * INFLATE
+    doubt = 0.5 * ((np.abs(a.mid - b.mid) <= rad) & (rad > 0))
+    holds = (a.mid <= b.mid) if or_equal else (a.mid < b.mid)
+    if not doubt.any():
+        mid = np.asarray(holds, dtype=np.float64)
+        return BoundedArray(mid, None, a.arithmetic, 1.0, a.stacked, normal=True)
+    return BoundedArray(np.where(doubt > 0, 0.5, holds), doubt, a.arithmetic, stacked=a.stacked)
+
+
+@bound(np.less, examples=of_two(np.less))
+def less(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a < b``."""
+    return _less(a, b, or_equal=False)
+
+
+@bound(np.less_equal, examples=of_two(np.less_equal))
+def less_equal(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a <= b``."""
+    return _less(a, b, or_equal=True)
+
+
+@bound(np.greater, examples=of_two(np.greater))
+def greater(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a > b``."""
+    return _less(b, a, or_equal=False)
+
+
+@bound(np.greater_equal, examples=of_two(np.greater_equal))
+def greater_equal(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a >= b``."""
+    return _less(b, a, or_equal=True)
+
+
 @bound(np.maximum, examples=of_two(np.maximum))
 def maximum(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     """The larger one of each two numbers; NaN if either is NaN.

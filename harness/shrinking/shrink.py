@@ -105,7 +105,7 @@ class Shrinker:
 
     def _blocks(self) -> Iterator[Iterable[Case]]:
         """Whole arrays zero, then rows and columns of them."""
-        for name, array in _but_labels(self.case):
+        for name, array in _free(self.case):
             yield [_with(self.case, name, ..., 0.0)]
             for axis, size in enumerate(array.shape):
                 for place in range(size if array.ndim > 1 else 0):
@@ -113,37 +113,50 @@ class Shrinker:
 
     def _numbers(self) -> Iterator[Iterable[Case]]:
         """Each number as simple as it gets by itself, then all that are equal together."""
-        for name, array in _but_labels(self.case):
+        for name, array in _free(self.case):
             for index in np.ndindex(*array.shape):
                 yield (_with(self.case, name, index, x) for x in simpler_than(array[index]))
-        for row in map(tuple, np.argwhere(~is_one_hot(self.case.labels))):
-            for place in range(self.case.config.outputs):
+        for name, most in _lengths(self.case):
+            for index in np.ndindex(*self.case.arrays[name].shape):
+                yield (_with(self.case, name, index, x) for x in reversed(range(most + 1)))
+        labels = self.case.labels
+        for row in map(tuple, np.argwhere(~is_one_hot(labels))):
+            for place in range(labels.shape[-1]):
                 index = row + (place,)
-                value = self.case.labels[index]
-                yield (_with(self.case, "labels", index, x) for x in simpler_than(value))
+                yield (_with(self.case, "labels", index, x) for x in simpler_than(labels[index]))
         for value in np.unique(numbers_of(self.case)):
             yield (_with_instead(self.case, value, x) for x in simpler_than(value))
 
     def _places(self) -> Iterator[Iterable[Case]]:
         """Rows, steps, inputs, units, classes in another order, and numbers in other places."""
-        for index in np.ndindex(*self.case.labels.shape[:-1]):
-            yield [_with(self.case, "labels", index, np.eye(self.case.config.outputs)[0])]
+        labels = self.case.labels
+        for index in np.ndindex(*labels.shape[:-1]):
+            yield [_with(self.case, "labels", index, np.eye(labels.shape[-1])[0])]
         for name in asdict(self.case.config):
             yield _swapped(self.case, name)
-        for name, _ in _but_labels(self.case):
+        for name, _ in _free(self.case):
             yield _moved(self.case, name)
 
     def _others(self) -> Iterator[Iterable[Case]]:
         """Each size less by one, with other numbers: on graphs that are there already."""
-        for name, size in asdict(self.case.config).items():
+        for name in sizes_in(self.case.config):
+            size = getattr(self.case.config, name)
             if (size or 0) > 1:
                 config = replace(self.case.config, **{name: size - 1})
                 yield random_cases(self.case.model, config)
 
 
-def _but_labels(case: Case) -> Iterator[Tuple[str, np.ndarray]]:
-    """All arrays but the labels."""
-    return ((name, array) for name, array in case.arrays.items() if name != "labels")
+def _free(case: Case) -> List[Tuple[str, np.ndarray]]:
+    """The arrays in which any numbers may stand."""
+    found = case.model.fields(case.config)
+    return [(field.name, case.arrays[field.name]) for field in found if field.is_free]
+
+
+def _lengths(case: Case) -> List[Tuple[str, int]]:
+    """The arrays of whole numbers, and the largest that each may have."""
+    sizes = case.config.sizes()
+    found = case.model.fields(case.config)
+    return [(field.name, sizes[field.counts]) for field in found if field.counts]
 
 
 def _smaller(case: Case, name: str) -> Iterator[Case]:
@@ -169,8 +182,8 @@ def _smaller(case: Case, name: str) -> Iterator[Case]:
 
 def _swapped(case: Case, name: str) -> Iterator[Case]:
     """The case with two neighbours in each other's place along every axis of the size `name`."""
-    size = getattr(case.config, name) or 0
-    for i in range(size - 1):
+    size = getattr(case.config, name) if name in sizes_in(case.config) else 0
+    for i in range((size or 0) - 1):
         yield from _keep(case, name, [*range(i), i + 1, i, *range(i + 2, size)])
 
 
@@ -186,10 +199,16 @@ def _moved(case: Case, name: str) -> Iterator[Case]:
 
 
 def _with_default(case: Case, name: str) -> Iterator[Case]:
-    """The case with the default of this field of the config, if its arrays fit that."""
+    """The case with the default of this field of the config, if its arrays fit that.
+
+    Those that are not there by default are left out.
+    """
     default = next(field.default for field in fields(case.config) if field.name == name)
+    config = replace(case.config, **{name: default})
+    there = {field.name for field in case.model.fields(config)}
+    arrays = {key: array for key, array in case.arrays.items() if key in there}
     try:
-        yield Case(case.model, replace(case.config, **{name: default}), case.arrays)
+        yield Case(case.model, config, arrays)
     except ValueError:
         return
 
@@ -215,12 +234,21 @@ def _keep(case: Case, name: str, places: List[int]) -> Iterator[Case]:
                 start += before[part]
             array = np.take(array, kept if parts else [0], axis=axis)
         arrays[field.name] = array
-    labels = arrays["labels"]
-    for rows in [_one_hot_again(labels)] + ([] if case.labels.any(axis=-1).all() else [labels]):
+        if field.counts:
+            arrays[field.name] = np.minimum(array, after[field.counts])
+    for changed in _labelled(case, arrays):
         try:
-            yield Case(case.model, config, dict(arrays, labels=rows))
+            yield Case(case.model, config, changed)
         except ValueError:
             return
+
+
+def _labelled(case: Case, arrays: Dict[str, np.ndarray]) -> Iterator[Dict[str, np.ndarray]]:
+    """What is left of the arrays of a case: with labels that are whole again, then as it is."""
+    if "labels" in arrays:
+        yield dict(arrays, labels=_one_hot_again(arrays["labels"]))
+    if "labels" not in arrays or not case.labels.any(axis=-1).all():
+        yield arrays
 
 
 def _one_hot_again(labels: np.ndarray) -> np.ndarray:
@@ -240,7 +268,6 @@ def _with(case: Case, name: str, index: Any, value: Any) -> Case:
 def _with_instead(case: Case, value: float, other: float) -> Case:
     """The case with all numbers of this value replaced."""
     changed = {
-        name: np.where(array == value, np.float32(other), array)
-        for name, array in _but_labels(case)
+        name: np.where(array == value, np.float32(other), array) for name, array in _free(case)
     }
     return Case(case.model, case.config, dict(case.arrays, **changed))

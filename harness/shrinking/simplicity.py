@@ -42,8 +42,13 @@ def fingerprint(case: Case) -> bytes:
 
 
 def numbers_of(case: Case) -> np.ndarray:
-    """All numbers of a case, its labels too, one after the other."""
-    return np.concatenate([case.arrays[f.name].ravel() for f in case.model.fields(case.config)])
+    """All numbers of a case, its labels too, one after the other; of lengths what they lack."""
+    sizes = case.config.sizes()
+    found = []
+    for field in case.model.fields(case.config):
+        array = case.arrays[field.name].ravel()
+        found.append(np.float32(sizes[field.counts] - array) if field.counts else array)
+    return np.concatenate(found)
 
 
 def _sizes_of(case: Case) -> Tuple[Any, ...]:

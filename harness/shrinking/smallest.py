@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import numpy as np
 
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import Case, zeros
 from rnndiff.harness.shrinking.simplicity import SIMPLE
 from rnndiff.models import Model
 from rnndiff.models.layout import is_optional, sizes_in
@@ -52,18 +52,20 @@ def _random_numbers(random: Any, zeros: float, shape: Tuple[int, ...]) -> np.nda
 
 def _with_a_one(model: Model, config: Any) -> Iterator[Case]:
     """The case of zeros, and those with one 1 among them."""
-    zeros = _filled(model, config, np.zeros)
-    yield zeros
-    for name, array in zeros.arrays.items():
-        for index in np.ndindex(*array.shape if name != "labels" else [0]):
+    zero = Case(model, config, zeros(model, config))
+    yield zero
+    for field in model.fields(config):
+        array = zero.arrays[field.name]
+        for index in np.ndindex(*array.shape if field.is_free else [0]):
             changed = array.copy()
             changed[index] = 1
-            yield Case(model, config, dict(zeros.arrays, **{name: changed}))
+            yield Case(model, config, dict(zero.arrays, **{field.name: changed}))
 
 
 def _filled(model: Model, config: Any, numbers: Callable[[Tuple[int, ...]], np.ndarray]) -> Case:
-    """A case with these numbers; its labels are all the first class."""
-    arrays = {f.name: numbers(f.shape(config)).astype(np.float32) for f in model.fields(config)}
-    arrays["labels"] = np.zeros_like(arrays["labels"])
-    arrays["labels"][..., 0] = 1
+    """A case with these numbers; its labels are all the first class, its lengths full."""
+    arrays = zeros(model, config)
+    for field in model.fields(config):
+        if field.is_free:
+            arrays[field.name] = numbers(field.shape(config)).astype(field.dtype)
     return Case(model, config, arrays)

@@ -133,8 +133,8 @@ def train(
             while done < plan.steps:
                 some = random.randint(0, len(rows.inputs), plan.batch)
                 feed = {
-                    graph.inputs: rows.inputs[some],
-                    graph.labels: rows.labels[some],
+                    graph.data["inputs"]: rows.inputs[some],
+                    graph.data["labels"]: rows.labels[some],
                     rate: plan.learning_rate * (1 - done / plan.steps),
                 }
                 _, loss = session.run([step, graph.trace["loss"]], feed)

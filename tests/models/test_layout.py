@@ -96,7 +96,7 @@ def test_the_graph_creates_these_variables_in_this_order(name, data, tensorflow)
     assert found == [
         (name_in_tensorflow(name, model), shape) for name, shape in parameters(model, config)
     ]
-    for tensor, field in zip((graph.inputs, graph.labels), model.data):
+    for tensor, field in zip(graph.data.values(), model.data):
         assert tuple(tensor.shape.as_list()) == field.shape(config)
 
 

@@ -32,6 +32,8 @@ from rnndiff.harness.subjects.tensorflow.divergences import known_in
 from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
 from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
+from rnndiff.models import Model
+
 
 if TYPE_CHECKING:
     from rnndiff.models.graphs import Graph
@@ -109,6 +111,11 @@ class TensorFlow(Subject):
     def fresh(self) -> "TensorFlow":
         """Itself: what it keeps are graphs, and every call gives those all numbers anew."""
         return self
+
+    def supports(self, model: Model, config: Any) -> bool:
+        """All but the cells of ``tf.contrib``, which 2.x has not."""
+        kind = getattr(config, "kind", None)
+        return self.version < (2, 0) or kind is None or not kind.contrib
 
     def ended_by(self, case: Case) -> Optional[str]:
         """The signal by which a case ends the process, of those known to; None for all others."""
@@ -223,7 +230,7 @@ class _Ready:
         self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
         options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         self.session = tf1.Session(graph=graph.graph, config=options)
-        self._feeds, self._fetches = [graph.inputs, graph.labels], list(graph.trace.values())
+        self._feeds, self._fetches = list(graph.data.values()), list(graph.trace.values())
         self._calls = {
             "assign": models_tf1.ready_to_run(self.session, [values], [assign]),
             "compute": models_tf1.ready_to_run(self.session, self._feeds, self._fetches),
@@ -235,10 +242,13 @@ class _Ready:
 
     def run(self, case: Case) -> Dict[str, np.ndarray]:
         self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
-        return dict(zip(self.graph.trace, self._calls["compute"](case.inputs, case.labels)))
+        return dict(zip(self.graph.trace, self._calls["compute"](*self._arrays(case))))
+
+    def _arrays(self, case: Case) -> List[np.ndarray]:
+        return [case.arrays[name] for name in self.graph.data]
 
     def seconds(self, case: Case, runs: int) -> List[float]:
-        feed = {self.graph.inputs: case.inputs, self.graph.labels: case.labels}
+        feed = dict(zip(self._feeds, self._arrays(case)))
         taken = []
         for _ in range(runs):
             started = time.perf_counter()
@@ -255,8 +265,7 @@ class _Ready:
         """
         if self._kernels is None:
             self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
-            arrays = [case.inputs, case.labels]
-            nodes = self._nodes_run(self.session, self._feeds, self._fetches, arrays)
+            nodes = self._nodes_run(self.session, self._feeds, self._fetches, self._arrays(case))
             biased = [(node.op, fused(node)) for node in nodes if fused(node)]
             in_products = sum("Tanh" in fused(node) for node in nodes)
             written = sum(
@@ -264,7 +273,8 @@ class _Ready:
                 for operation in self.graph.graph.get_operations()
             )
             self._kernels = GraphKernels(
-                plain_tanh=in_products < written,
+                # In the body of a loop only the nodes that are run can tell.
+                plain_tanh=in_products < written or any(node.op == "Tanh" for node in nodes),
                 fused_tanh=in_products > 0,
                 biased=frozenset(biased),
                 compiled=any(node.op == "_XlaRun" for node in nodes),

@@ -1,0 +1,43 @@
+"""Two cells run over a sequence, one in each direction, as a TensorFlow graph."""
+
+from rnndiff.models import graphs
+from rnndiff.models.birnn.config import DIRECTIONS, data_of
+from rnndiff.models.cells.tensorflow import Recorded, state_of, tensorflow_cell
+from rnndiff.models.rnn.graph import swapped
+from rnndiff.models.tf1 import tf1
+
+
+def build(config, training=False):
+    """Build the graph of `config`; training and inference are the same graph."""
+    return graphs.build(config, data_of(config.kind), _network)
+
+
+def _network(config, inputs, sequence_length, *initial_states):
+    cells = [Recorded(tensorflow_cell(config)) for _ in DIRECTIONS]
+    half = len(initial_states) // 2
+    given = initial_states[:half], initial_states[half:]
+    initial = [state_of(cell, state) for cell, state in zip(cells, given)]
+    if config.runner == "static_bidirectional_rnn":
+        steps, *final = tf1.nn.static_bidirectional_rnn(
+            *cells, tf1.unstack(inputs, axis=1), *initial, tf1.float32, sequence_length
+        )
+        both = tf1.split(tf1.stack(steps, axis=1), [cell.output_size for cell in cells], axis=2)
+    else:
+        time_major = config.runner.endswith("time_major")
+        both, final = tf1.nn.bidirectional_dynamic_rnn(
+            *cells,
+            swapped(inputs) if time_major else inputs,
+            sequence_length,
+            *initial,
+            tf1.float32,
+            time_major=time_major,
+        )
+        both = [swapped(outputs) for outputs in both] if time_major else both
+    trace, outputs = {}, []
+    for direction, cell, of_steps, last in zip(DIRECTIONS, cells, both, final):
+        mine, *states = cell.split(of_steps)
+        outputs.append(mine)
+        trace.update(config.kind.named(direction + "_states", states))
+        trace.update(config.kind.named(direction + "_final", last))
+    trace["outputs"] = tf1.concat(outputs, axis=2)
+    return trace

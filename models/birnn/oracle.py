@@ -1,0 +1,51 @@
+"""Two cells run over a sequence, one in each direction (Schuster and Paliwal 1997)."""
+
+from typing import Any, Dict
+
+import numpy as np
+
+from rnndiff.models.birnn.config import DIRECTIONS
+from rnndiff.models.rnn.oracle import run, start
+
+
+def oracle(
+    config: Any, parameters: Any, inputs: Any, sequence_length: Any, *initial_states: Any
+) -> Dict[str, Any]:
+    """Run one cell from the first step to the end of each row, and one from there to the first.
+
+    Parameters
+    ----------
+    config : Config
+    parameters : list of arrays
+        In TensorFlow's order.
+    inputs : array [batch, time, inputs]
+    sequence_length : array [batch] of whole numbers, or None
+    initial_states : arrays [batch, units], or None
+        The parts of that of the forward cell, then of the backward one.
+
+    Returns
+    -------
+    dict of str to array
+        For each direction and part of the state, such as c and h, ``DIRECTION_states_PART``
+        [batch, time, units] and ``DIRECTION_final_PART`` [batch, units]; "outputs" [batch, time,
+        2 * units]. Past the end of a row its states and outputs are zero.
+    """
+    trace, outputs = {}, []
+    every = range(config.time)
+    for direction, weights, initial_state, steps in zip(
+        DIRECTIONS, _halves(parameters), _halves(initial_states), (every, reversed(every))
+    ):
+        cell = config.kind.cell(config).load(weights)
+        state = start(cell, config, inputs, initial_state)
+        states, of_steps, state = run(cell, inputs, sequence_length, state, steps)
+        outputs.append(np.stack(of_steps, axis=1))
+        trace.update(config.kind.stacked(direction + "_states", states))
+        trace.update(config.kind.named(direction + "_final", state))
+    trace["outputs"] = np.concatenate(outputs, axis=2)
+    return trace
+
+
+def _halves(arrays: Any) -> Any:
+    """The arrays of the forward cell, and those of the backward one."""
+    half = len(arrays) // 2
+    return arrays[:half], arrays[half:]

@@ -1,0 +1,221 @@
+"""The cells that models have: how each is made, what a config says of it, and its state.
+
+``KINDS`` maps the name of a kind to it. A cell is made in the same words in NumPy and TensorFlow:
+``cells.LSTMCell(num_units=...)``, where `cells` is :mod:`rnndiff.models.cells` or what holds those
+of TensorFlow.
+"""
+
+import sys
+from dataclasses import dataclass, fields
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rnndiff.models import cells as numpy_cells
+from rnndiff.models.cells.cell import flat
+from rnndiff.models.layout import Axis, Field, Part, Traced, option, optional_size
+
+Sizes = Tuple[Tuple[str, str], ...]
+
+
+class Kind(NamedTuple):
+    """A kind of cell.
+
+    Parameters
+    ----------
+    name : str
+        As in the names of models.
+    make : function of (cells, num_units=..., options of `Options`) -> cell
+        By the classes that `cells` has.
+    Options : dataclass
+        What a config says of the cell beside `num_units`; a part of the class of the config.
+    state : tuple of (name, size)
+        The parts of its state in TensorFlow's order, and the config field that each is as large as.
+        The name is "" if there is one part and no need to name it.
+    output : str
+        The config field that the output is as large as.
+    contrib : bool
+        Whether TensorFlow has it in ``tf.contrib.rnn`` alone, and so on 1.x.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    Options: Any
+    state: Sizes = (("h", "num_units"),)
+    output: str = "num_units"
+    contrib: bool = False
+
+    def arguments(self, config: Any) -> Dict[str, Any]:
+        """What a config says to make a cell of."""
+        given = {field.name: getattr(config, field.name) for field in fields(self.Options)}
+        return dict(given, num_units=config.num_units)
+
+    def cell(self, config: Any) -> Any:
+        """The cell of a config, in NumPy."""
+        return self.make(numpy_cells, **self.arguments(config))
+
+    def parameters(self, config: Any, scope: str, inputs: Axis) -> Tuple[Field, ...]:
+        """The parameters, in the order in which TensorFlow creates them."""
+        found: Tuple[Field, ...] = self.cell(config).parameters(scope, inputs)
+        return found
+
+    def traced(self, name: str, *axes: Tuple[Part, ...], role: str, **known: Any) -> Sequence[Any]:
+        """What is known of the parts of a state, each with these axes before its units."""
+        return [
+            Traced(part_of(name, part), axes + ((Part("unit", size, **known),),), role)
+            for part, size in self.state
+        ]
+
+    def stacked(self, name: str, states: Sequence[Any]) -> Dict[str, Any]:
+        """The parts of the states of all steps, [batch, time, units], by their names."""
+        steps = [flat(state) for state in states]
+        return {
+            part_of(name, part): np.stack(of_part, axis=1)
+            for (part, _), of_part in zip(self.state, zip(*steps))
+        }
+
+    def named(self, name: str, state: Any) -> Dict[str, Any]:
+        """The parts of one state by their names."""
+        return {part_of(name, part): x for (part, _), x in zip(self.state, flat(state))}
+
+
+def class_of(kind: Kind, Base: Any) -> Any:
+    """A class of configs with the fields of `Base` and, of the kind of cell, `kind` and options.
+
+    It stands in the module of `Base`, by whose name and place it is found in other processes.
+    """
+    name = "{}_{}".format(Base.__name__, kind.name.replace("-", "_"))
+    body = {"__doc__": Base.__doc__, "__module__": Base.__module__, "kind": kind}
+    made = dataclass(frozen=True)(type(name, (kind.Options, Base), body))
+    setattr(sys.modules[Base.__module__], name, made)
+    return made
+
+
+def part_of(name: str, part: str) -> str:
+    """The name of a part of the states that are called `name`."""
+    return "{}_{}".format(name, part) if part else name
+
+
+def like(state: Any, parts: List[Any]) -> Any:
+    """These parts packed as a state is, of one array or of tuples."""
+    parts = list(parts)
+
+    def packed(each: Any) -> Any:
+        return tuple(map(packed, each)) if isinstance(each, tuple) else parts.pop(0)
+
+    return packed(state)
+
+
+# --- what configs say of cells ----------------------------------------------------------------
+
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Nothing."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Of a ``BasicRNNCell`` or a ``GRUCell``."""
+
+    activation: str = option(*ACTIVATIONS)
+
+
+@dataclass(frozen=True)
+class BasicLSTMOptions:
+    """Of a ``BasicLSTMCell``."""
+
+    forget_bias: float = option(1.0, 0.0)
+    activation: str = option(*ACTIVATIONS)
+
+
+@dataclass(frozen=True)
+class LSTMOptions:
+    """Of an ``LSTMCell``; what clips is small enough to be met often."""
+
+    num_proj: Optional[int] = optional_size("unit", 4, follows="num_units")
+    use_peepholes: bool = False
+    cell_clip: Optional[float] = option(None, 0.5)
+    proj_clip: Optional[float] = option(None, 0.25)
+    forget_bias: float = option(1.0, 0.0)
+    activation: str = option(*ACTIVATIONS)
+
+
+@dataclass(frozen=True)
+class LSTMBlockOptions:
+    """Of an ``LSTMBlockCell``."""
+
+    forget_bias: float = option(1.0, 0.0)
+    cell_clip: Optional[float] = option(None, 0.5)
+    use_peephole: bool = False
+
+
+@dataclass(frozen=True)
+class LayerNormOptions:
+    """Of a ``LayerNormBasicLSTMCell``."""
+
+    forget_bias: float = option(1.0, 0.0)
+    layer_norm: bool = True
+
+
+# --- the kinds --------------------------------------------------------------------------------
+
+
+def _layers(cells: Any, num_units: int, residual: bool) -> Any:
+    """Two LSTMs on top of each other; `residual`: the upper one adds what it reads to its output."""
+    lower, upper = (cells.LSTMCell(num_units=num_units) for _ in range(2))
+    return cells.MultiRNNCell([lower, cells.ResidualWrapper(upper) if residual else upper])
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Of two layers."""
+
+    residual: bool = False
+
+
+def _state_of_layers(state: Sizes, *layers: str) -> Sizes:
+    return tuple((part_of(layer, part), size) for layer in layers for part, size in state)
+
+
+LSTM_STATE = (("c", "num_units"), ("h", "num_units"))
+# The article's: its state is its output, and needs no name.
+PLAIN = Kind(
+    "", lambda cells, **given: cells.BasicRNNCell(**given), NoOptions, (("", "num_units"),)
+)
+_KINDS = (
+    Kind("basic", lambda cells, **given: cells.BasicRNNCell(**given), Activation),
+    Kind(
+        "basic-lstm",
+        lambda cells, **given: cells.BasicLSTMCell(**given),
+        BasicLSTMOptions,
+        LSTM_STATE,
+    ),
+    Kind(
+        "lstm",
+        lambda cells, **given: cells.LSTMCell(**given),
+        LSTMOptions,
+        (("c", "num_units"), ("h", "num_proj")),
+        output="num_proj",
+    ),
+    Kind("gru", lambda cells, **given: cells.GRUCell(**given), Activation),
+    Kind("layers", _layers, Layers, _state_of_layers(LSTM_STATE, "lower", "upper")),
+    Kind(
+        "layer-norm-lstm",
+        lambda cells, **given: cells.LayerNormBasicLSTMCell(**given),
+        LayerNormOptions,
+        LSTM_STATE,
+        contrib=True,
+    ),
+    Kind("gru-block", lambda cells, **given: cells.GRUBlockCell(**given), NoOptions, contrib=True),
+    Kind(
+        "lstm-block",
+        lambda cells, **given: cells.LSTMBlockCell(**given),
+        LSTMBlockOptions,
+        LSTM_STATE,
+        contrib=True,
+    ),
+)
+KINDS = {kind.name: kind for kind in _KINDS}
