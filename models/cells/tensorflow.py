@@ -53,6 +53,7 @@ class Recorded:
         self.output_size = sum(self._sizes)
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> Any:
+        """One step: the output and the parts of the new state side by side, and that state."""
         output, state = self._cell(inputs, state)
         return tf1.concat([output, *flat(state)], axis=1), state
 

@@ -34,7 +34,6 @@ from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
 from rnndiff.models import Model
 
-
 if TYPE_CHECKING:
     from rnndiff.models.graphs import Graph
 
