@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from rnndiff.models import attention, bidirectional, birnn, rnn, seq2seq
-from rnndiff.models.cells.kinds import KINDS, Kind
+from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
 from rnndiff.models.layout import Field, Traced
 
 
@@ -140,27 +140,14 @@ def entry_points(group: str) -> Any:
     return found.select(group=group) if hasattr(found, "select") else found.get(group, ())
 
 
-def _shipped(package: Any) -> Model:
-    return Model(
-        name=package.__name__.rpartition(".")[2],
-        Config=package.config.Config,
-        article=package.config.ARTICLE,
-        parameters=package.config.parameters,
-        data=package.config.DATA,
-        trace=package.config.TRACE,
-        oracle=package.oracle.oracle,
-        graph_module=package.__name__ + ".graph",
-    )
-
-
-def _of_cell(package: Any, kind: Kind) -> Model:
+def _model(package: Any, kind: Kind) -> Model:
     """The model of a package with cells of this kind."""
+    name = package.__name__.rpartition(".")[2]
     Config = package.config.config_of(kind)
     return Model(
-        name="{}-{}".format(package.__name__.rpartition(".")[2], kind.name),
+        name="{}-{}".format(name, kind.name) if kind.name else name,
         Config=Config,
-        # As the article's bidirectional one.
-        article=Config(batch=1, time=28, inputs=28, num_units=128),
+        article=Config(**package.config.ARTICLE),
         parameters=package.config.parameters,
         data=package.config.data_of(kind),
         trace=package.config.trace_of(kind),
@@ -169,8 +156,9 @@ def _of_cell(package: Any, kind: Kind) -> Model:
     )
 
 
+# The article's own come first.
 for _package in (seq2seq, bidirectional, attention):
-    register(_shipped(_package))
-for _package in (rnn, birnn):
+    register(_model(_package, PLAIN))
+for _package in (rnn, birnn, seq2seq, bidirectional, attention):
     for _kind in KINDS.values():
-        register(_of_cell(_package, _kind))
+        register(_model(_package, _kind))

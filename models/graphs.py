@@ -3,6 +3,8 @@
 import warnings
 from typing import Any, Dict, List, NamedTuple
 
+from rnndiff.models.cells.cell import flat
+from rnndiff.models.cells.kinds import part_of
 from rnndiff.models.layout import Field
 from rnndiff.models.tf1 import tf1
 
@@ -80,6 +82,15 @@ def decoded(config: Any, project: Any, output: Any, step: Any, labels: Any, trai
     trace = judged(tf1.stack(scores, axis=1), labels)
     trace["fed_back"] = stack_steps(tokens, [config.batch, 0, config.outputs])
     return trace
+
+
+def stack_states(name: str, states: List[Any], config: Any) -> Dict[str, Any]:
+    """The parts of the states of all steps, by their names; of no steps empty ones."""
+    steps, sizes = [flat(state) for state in states], config.sizes()
+    return {
+        part_of(name, part): stack_steps([x[place] for x in steps], [config.batch, 0, sizes[size]])
+        for place, (part, size) in enumerate(config.kind.state)
+    }
 
 
 def stack_steps(steps: List[Any], shape: List[int]) -> Any:

@@ -7,7 +7,7 @@ fewer inputs or units without mixing the rows that belong to ``x`` with those th
 
 from dataclasses import field, fields
 from numbers import Integral
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -58,6 +58,15 @@ def sizes_in(config: Any) -> Dict[str, Size]:
 def is_optional(config: Any, name: str) -> bool:
     """Whether a size of a config, or a class of them, may be None."""
     return any(each.name == name and each.default is None for each in fields(config))
+
+
+def sizes_of(config: Any) -> Dict[str, int]:
+    """The sizes in a config by their names, those that are None filled in by what they follow."""
+    sizes: Dict[str, int] = {}
+    for name, known in sizes_in(config).items():
+        value = getattr(config, name)
+        sizes[name] = sizes[known.follows] if value is None else value
+    return sizes
 
 
 class Field(NamedTuple):
@@ -198,6 +207,15 @@ def check_arrays(arrays: Dict[str, np.ndarray], fields: Tuple[Field, ...], confi
     extra = sorted(set(arrays) - {each.name for each in fields})
     if extra:
         raise ValueError("there is no array {!r} in {}".format(extra[0], type(config).__name__))
+
+
+def divide(arrays: Sequence[Any], fields: Sequence[Sequence[Field]]) -> List[Any]:
+    """The arrays of each of these groups of fields, one behind the other."""
+    found, start = [], 0
+    for each in fields:
+        found.append(arrays[start : start + len(each)])
+        start += len(each)
+    return found
 
 
 def rnn_cell(scope: str, inputs: str, num_units: str = "num_units") -> Tuple[Field, ...]:

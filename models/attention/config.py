@@ -1,8 +1,10 @@
 """Sizes and parameter layout of the encoder-decoder with attention."""
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
+from rnndiff.models.cells import AttentionCellWrapper
+from rnndiff.models.cells.kinds import PLAIN, Kind, class_of
 from rnndiff.models.layout import (
     CLASS,
     COPY,
@@ -11,22 +13,21 @@ from rnndiff.models.layout import (
     STATE,
     STEP,
     TOKEN,
-    UNIT,
     Field,
     Part,
     Traced,
-    attention_cell,
     check_sizes,
     judged,
     linear,
     optional_size,
     size,
+    sizes_in,
 )
 
 
 @dataclass(frozen=True)
-class Config:
-    """The sizes and options of one encoder-decoder with attention.
+class AnyConfig:
+    """The sizes of one encoder-decoder with attention, and of its cells.
 
     Parameters
     ----------
@@ -42,11 +43,11 @@ class Config:
     attn_length : int
         Slots of the window.
     attn_size, attn_vec_size, input_size : int, optional
-        Size of a slot (by default `num_units`), of the scored features (by default `attn_size`)
+        Size of a slot (by default that of an output of the inner cell), of the scored features (by default `attn_size`)
         and of what the inner cell reads (by default its input's size).
-    state_is_tuple : bool
-        Whether TensorFlow passes the state as a tuple or as one array. No number depends on it.
     """
+
+    kind = PLAIN
 
     batch: int = size("row", 3, least=0, large=8)
     time: int = size("step", 4)
@@ -59,16 +60,16 @@ class Config:
     attn_size: Optional[int] = optional_size("unit", 5, follows="num_units")
     attn_vec_size: Optional[int] = optional_size("feature", 5, follows="attn_size")
     input_size: Optional[int] = optional_size("input", 4)
-    state_is_tuple: bool = True
 
     def __post_init__(self):
         check_sizes(self)
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis, defaults filled in."""
-        sizes = dict(vars(self))
-        del sizes["state_is_tuple"]
-        sizes["attn_size"] = self.num_units if self.attn_size is None else self.attn_size
+        sizes = {name: getattr(self, name) for name in sizes_in(self)}
+        if sizes.get("num_proj", 0) is None:
+            sizes["num_proj"] = self.num_units
+        sizes["attn_size"] = sizes[self.kind.output] if self.attn_size is None else self.attn_size
         if self.attn_vec_size is None:
             sizes["attn_vec_size"] = sizes["attn_size"]
         input_size = sizes.pop("input_size")
@@ -77,9 +78,21 @@ class Config:
         return sizes
 
 
-ARTICLE = Config(
-    batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128, attn_length=7
-)
+@dataclass(frozen=True)
+class Config(AnyConfig):
+    """The sizes and options of the article's encoder-decoder with attention, of plain cells.
+
+    Parameters
+    ----------
+    state_is_tuple : bool
+        Whether TensorFlow passes the state as a tuple or as one array. No number depends on it.
+    """
+
+    state_is_tuple: bool = True
+
+
+# What the article has.
+ARTICLE = dict(batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128, attn_length=7)
 
 DATA = (
     Field("inputs", (("batch",), ("time",), ("inputs",))),
@@ -87,12 +100,32 @@ DATA = (
 )
 
 
-def _trace_of(side: str, steps: Tuple[Part, ...]) -> Tuple[Traced, ...]:
+def config_of(kind: Kind) -> Any:
+    """The class of the configs with cells of this kind."""
+    return Config if kind is PLAIN else class_of(kind, AnyConfig)
+
+
+def data_of(kind: Kind) -> Tuple[Field, ...]:
+    """Inputs and labels."""
+    return DATA
+
+
+def trace_of(kind: Kind) -> Tuple[Traced, ...]:
+    """What both sides compute in their steps, and what is made of the scores."""
+    return (
+        *_trace_of(kind, "encoder", STEP),
+        *_trace_of(kind, "decoder", FED_BACK),
+        Traced("fed_back", (ROW, FED_BACK, CLASS)),
+        *judged(ROW, TOKEN),
+    )
+
+
+def _trace_of(kind: Kind, side: str, steps: Tuple[Part, ...]) -> Tuple[Traced, ...]:
     """What the encoder or the decoder computes in its steps."""
     slot, unit = (Part("slot", "attn_length"),), (Part("unit", "attn_size"),)
     return (
         Traced(side + "_cell_inputs", (ROW, steps, (Part("input", side + "_input_size"),))),
-        Traced(side + "_states", (ROW, steps, UNIT), STATE),
+        *kind.traced(side + "_states", ROW, steps, role=STATE),
         Traced(side + "_energies", (ROW, steps, slot)),
         Traced(side + "_alignments", (ROW, steps, slot)),
         Traced(side + "_attentions", (ROW, steps, unit)),
@@ -101,17 +134,30 @@ def _trace_of(side: str, steps: Tuple[Part, ...]) -> Tuple[Traced, ...]:
     )
 
 
-TRACE = (
-    _trace_of("encoder", STEP)
-    + _trace_of("decoder", FED_BACK)
-    + (Traced("fed_back", (ROW, FED_BACK, CLASS)),)
-    + judged(ROW, TOKEN)
-)
-
-
-def parameters(config: Config) -> Tuple[Field, ...]:
+def parameters(config: AnyConfig) -> Tuple[Field, ...]:
     """The parameters, in the order in which TensorFlow creates its global variables."""
-    encoder = attention_cell("encoder", "inputs", "encoder_input_size")
-    projection = linear("projection", ("attn_size",), "outputs")
-    decoder = attention_cell("decoder", "outputs", "decoder_input_size")
-    return encoder + projection + (decoder if config.output_time > 1 else ())
+    encoder, projection, decoder = parts(config)
+    return encoder + projection + decoder
+
+
+def parts(config: AnyConfig) -> Tuple[Tuple[Field, ...], ...]:
+    """The parameters of the encoder, of the projection, and of the decoder, if it ever runs."""
+    cell = cell_of(config)
+    return (
+        cell.parameters("encoder", ("inputs",), "encoder_input_size"),
+        linear("projection", ("attn_size",), "outputs"),
+        cell.parameters("decoder", ("outputs",), "decoder_input_size")
+        if config.output_time > 1
+        else (),
+    )
+
+
+def cell_of(config: AnyConfig) -> Any:
+    """The cell of either side, in NumPy."""
+    return AttentionCellWrapper(
+        config.kind.cell(config),
+        config.attn_length,
+        config.attn_size,
+        config.attn_vec_size,
+        config.input_size,
+    )

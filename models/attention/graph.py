@@ -6,6 +6,7 @@ none, and the port of it stands in.
 
 from rnndiff.models import graphs
 from rnndiff.models.attention.config import DATA
+from rnndiff.models.cells.tensorflow import tensorflow_cell
 from rnndiff.models.tf1 import tf1
 
 
@@ -73,14 +74,14 @@ class _Recorded:
 
 def _cell(wrapper, config):
     """A cell with attention, and the list of what its inner cell will have read."""
-    inner = _Recorded(tf1.nn.rnn_cell.BasicRNNCell(config.num_units))
+    inner = _Recorded(tensorflow_cell(config))
     cell = wrapper(
         inner,
         config.attn_length,
         attn_size=config.attn_size,
         attn_vec_size=config.attn_vec_size,
         input_size=config.input_size,
-        state_is_tuple=config.state_is_tuple,
+        state_is_tuple=_state_is_tuple(config),
     )
     return cell, inner.read
 
@@ -96,23 +97,29 @@ def _named(side, config, steps, reads, softmaxes):
     slots = [config.attn_length, attn_size]
     shapes = {
         "cell_inputs": [sizes[side + "_input_size"]],
-        "states": splits[:1],
         "energies": slots[:1],
         "alignments": slots[:1],
         "attentions": slots[1:],
         "windows": slots,
         "outputs": slots[1:],
     }
-    parts = []
+    parts, states = [], []
     for (output, state), read, softmax in zip(steps, reads, softmaxes):
-        if not config.state_is_tuple:
+        if not _state_is_tuple(config):
             state = tf1.split(state, splits, axis=1)
         window = tf1.reshape(state[2], [config.batch] + slots)
         energies, alignments = softmax.inputs[0], softmax.outputs[0]
-        parts.append([read, state[0], energies, alignments, state[1], window, output])
-    return {
+        parts.append([read, energies, alignments, state[1], window, output])
+        states.append(state[0])
+    named = {
         "{}_{}".format(side, name): graphs.stack_steps(
             [part[k] for part in parts], [config.batch, 0] + shape
         )
         for k, (name, shape) in enumerate(shapes.items())
     }
+    return dict(named, **graphs.stack_states(side + "_states", states, config))
+
+
+def _state_is_tuple(config):
+    """Whether the state is passed as a tuple; a state of several parts has to be."""
+    return getattr(config, "state_is_tuple", True)

@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from rnndiff.models.cells import AttentionCellWrapper, BasicRNNCell
+from rnndiff.models.attention.config import cell_of, parts
 from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, softmax
-
-# What stands in the trace of each part of a step, behind "encoder_" or "decoder_".
-PARTS = ("cell_inputs", "states", "energies", "alignments", "attentions", "outputs", "windows")
+from rnndiff.models.layout import divide
 
 
 def oracle(config, parameters, inputs, labels):
@@ -38,12 +36,12 @@ def oracle(config, parameters, inputs, labels):
         =====================================  =========================================
 
         The encoder takes `time` steps and the decoder `output_time - 1`; of no steps there are no
-        arrays.
+        arrays. Of a cell whose state has parts, such as c and h, there are encoder_states_c, ...
     """
-    kernel, bias = parameters[10:12]
+    of_encoder, (kernel, bias), of_decoder = divide(parameters, parts(config))
     encoder_steps, decoder_steps, fed_back = [], [], []
 
-    encoder = _cell(config, parameters[0:10])
+    encoder = cell_of(config).load(of_encoder)
     state = encoder.zero_state(config.batch, inputs.dtype)
     for t in range(config.time):
         encoder_steps.append(encoder.step(inputs[:, t], state))
@@ -52,7 +50,7 @@ def oracle(config, parameters, inputs, labels):
     scores = [affine(output, kernel, bias)]
     predictions = [np.argmax(scores[-1], axis=-1)]
     for _ in range(config.output_time - 1):
-        decoder = _cell(config, parameters[12:22])
+        decoder = cell_of(config).load(of_decoder)
         fed_back.append(one_hot(predictions[-1], config.outputs, inputs.dtype))
         decoder_steps.append(decoder.step(fed_back[-1], state))
         output, state = decoder_steps[-1].result()
@@ -68,20 +66,19 @@ def oracle(config, parameters, inputs, labels):
         "accuracy": accuracy(predictions, labels),
         "loss": log_loss(probabilities, labels),
     }
-    for side, steps in (("encoder", encoder_steps), ("decoder", decoder_steps)):
-        for name, part in zip(PARTS, zip(*steps)):
-            trace["{}_{}".format(side, name)] = np.stack(part, axis=1)
+    trace.update(_named(config, "encoder", encoder_steps))
     if fed_back:
+        trace.update(_named(config, "decoder", decoder_steps))
         trace["fed_back"] = np.stack(fed_back, axis=1)
     return trace
 
 
-def _cell(config, parameters):
-    cell = AttentionCellWrapper(
-        BasicRNNCell(config.num_units),
-        config.attn_length,
-        config.attn_size,
-        config.attn_vec_size,
-        config.input_size,
-    )
-    return cell.load(parameters)
+def _named(config, side, steps):
+    """Everything that the steps of a side compute, by the names in the trace."""
+    cell_inputs, states, *others = zip(*steps)
+    names = ("energies", "alignments", "attentions", "outputs", "windows")
+    return {
+        side + "_cell_inputs": np.stack(cell_inputs, axis=1),
+        **config.kind.stacked(side + "_states", states),
+        **{"{}_{}".format(side, n): np.stack(x, axis=1) for n, x in zip(names, others)},
+    }

@@ -1,28 +1,28 @@
 """Sizes and parameter layout of the bidirectional RNN."""
 
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
+from rnndiff.models.cells.kinds import PLAIN, Kind, class_of
 from rnndiff.models.layout import (
     COPY,
     ROW,
     STATE,
     STEP,
-    UNIT,
     Field,
     Part,
     Traced,
     check_sizes,
     judged,
     linear,
-    rnn_cell,
     size,
+    sizes_of,
 )
 
 
 @dataclass(frozen=True)
 class Config:
-    """The sizes of one bidirectional RNN.
+    """The sizes of one bidirectional RNN, and of its cells, of which the article has the plain one.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class Config:
         Size of the state of each direction.
     """
 
+    kind = PLAIN
+
     batch: int = size("row", 3, least=0, large=8)
     time: int = size("step", 4)
     inputs: int = size("input", 3, least=0)
@@ -47,33 +49,50 @@ class Config:
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis."""
-        return dict(vars(self))
+        return sizes_of(self)
 
 
-ARTICLE = Config(batch=1, time=28, inputs=28, outputs=10, num_units=128)
+# What the article has.
+ARTICLE = dict(batch=1, time=28, inputs=28, outputs=10, num_units=128)
 
 DATA = (
     Field("inputs", (("batch",), ("time",), ("inputs",))),
     Field("labels", (("batch",), ("outputs",))),
 )
 
-TRACE = (
-    Traced(
-        "outputs",
-        (
-            ROW,
-            STEP,
-            (Part("forward unit", "num_units"), Part("backward unit", "num_units", backward=True)),
-        ),
-        STATE,
-    ),
-    Traced("forward_final_state", (ROW, UNIT), COPY),
-    Traced("backward_final_state", (ROW, UNIT), COPY),
-) + judged(ROW)
+
+def config_of(kind: Kind) -> Any:
+    """The class of the configs with cells of this kind."""
+    return Config if kind is PLAIN else class_of(kind, Config)
+
+
+def data_of(kind: Kind) -> Tuple[Field, ...]:
+    """Inputs and labels."""
+    return DATA
+
+
+def trace_of(kind: Kind) -> Tuple[Traced, ...]:
+    """Outputs of all steps, final states of both directions, and what is made of the scores."""
+    units = (Part("forward unit", kind.output), Part("backward unit", kind.output, backward=True))
+    return (
+        Traced("outputs", (ROW, STEP, units), STATE),
+        *kind.traced("forward_final_state", ROW, role=COPY),
+        *kind.traced("backward_final_state", ROW, role=COPY),
+        *judged(ROW),
+    )
 
 
 def parameters(config: Config) -> Tuple[Field, ...]:
     """The parameters, in the order in which TensorFlow creates its global variables."""
-    forward = rnn_cell("forward", "inputs")
-    backward = rnn_cell("backward", "inputs")
-    return forward + backward + linear("projection", ("num_units", "num_units"), "outputs")
+    forward, backward, projection = parts(config)
+    return forward + backward + projection
+
+
+def parts(config: Config) -> Tuple[Tuple[Field, ...], ...]:
+    """The parameters of the cell of each direction, and of the projection."""
+    kind = config.kind
+    return (
+        kind.parameters(config, "forward", ("inputs",)),
+        kind.parameters(config, "backward", ("inputs",)),
+        linear("projection", (kind.output, kind.output), "outputs"),
+    )

@@ -2,6 +2,7 @@
 
 from rnndiff.models import graphs
 from rnndiff.models.bidirectional.config import DATA
+from rnndiff.models.cells.tensorflow import tensorflow_cell
 from rnndiff.models.tf1 import tf1
 
 
@@ -11,14 +12,13 @@ def build(config, training=False):
 
 
 def _network(config, inputs, labels):
-    forward = tf1.nn.rnn_cell.BasicRNNCell(config.num_units)
-    backward = tf1.nn.rnn_cell.BasicRNNCell(config.num_units)
+    forward, backward = (tensorflow_cell(config) for _ in range(2))
     outputs, forward_final_state, backward_final_state = tf1.nn.static_bidirectional_rnn(
         forward, backward, tf1.unstack(inputs, axis=1), dtype=tf1.float32
     )
-    project = graphs.projection(2 * config.num_units, config.outputs)
+    project = graphs.projection(2 * config.sizes()[config.kind.output], config.outputs)
     trace = graphs.judged(project(outputs[-1]), labels)
     trace["outputs"] = tf1.stack(outputs, axis=1)
-    trace["forward_final_state"] = forward_final_state
-    trace["backward_final_state"] = backward_final_state
+    trace.update(config.kind.named("forward_final_state", forward_final_state))
+    trace.update(config.kind.named("backward_final_state", backward_final_state))
     return trace

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from rnndiff.models.cells import BasicRNNCell
+from rnndiff.models.bidirectional.config import parts
 from rnndiff.models.functions import accuracy, affine, log_loss, softmax
+from rnndiff.models.layout import divide
 
 
 def oracle(config, parameters, inputs, labels):
@@ -28,32 +29,33 @@ def oracle(config, parameters, inputs, labels):
         predictions             [batch], whole numbers
         accuracy, loss          []
         ======================  ==============================
+
+        Of a cell whose state has parts, such as c and h, there are forward_final_state_c, ...
     """
-    forward = BasicRNNCell(config.num_units).load(parameters[0:2])
-    backward = BasicRNNCell(config.num_units).load(parameters[2:4])
-    kernel, bias = parameters[4:6]
-    forward_states, backward_states = [], []
+    of_forward, of_backward, (kernel, bias) = divide(parameters, parts(config))
+    forward, backward = (config.kind.cell(config).load(x) for x in (of_forward, of_backward))
+    forward_outputs, backward_outputs = [], []
 
-    state = forward.zero_state(config.batch, inputs.dtype)
+    forward_state = forward.zero_state(config.batch, inputs.dtype)
     for t in range(config.time):
-        _, state = forward(inputs[:, t], state)
-        forward_states.append(state)
+        output, forward_state = forward(inputs[:, t], forward_state)
+        forward_outputs.append(output)
 
-    state = backward.zero_state(config.batch, inputs.dtype)
+    backward_state = backward.zero_state(config.batch, inputs.dtype)
     for t in reversed(range(config.time)):
-        _, state = backward(inputs[:, t], state)
-        backward_states.insert(0, state)
+        output, backward_state = backward(inputs[:, t], backward_state)
+        backward_outputs.insert(0, output)
 
     outputs = np.concatenate(
-        [np.stack(forward_states, axis=1), np.stack(backward_states, axis=1)], axis=2
+        [np.stack(forward_outputs, axis=1), np.stack(backward_outputs, axis=1)], axis=2
     )
     scores = affine(outputs[:, -1], kernel, bias)
     probabilities = softmax(scores)
     predictions = np.argmax(scores, axis=-1)
     return {
         "outputs": outputs,
-        "forward_final_state": forward_states[-1],
-        "backward_final_state": backward_states[0],
+        **config.kind.named("forward_final_state", forward_state),
+        **config.kind.named("backward_final_state", backward_state),
         "scores": scores,
         "probabilities": probabilities,
         "predictions": predictions,

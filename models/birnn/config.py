@@ -5,6 +5,7 @@ from typing import Any, Tuple
 
 from rnndiff.models.cells.kinds import Kind, class_of
 from rnndiff.models.layout import COPY, ROW, STATE, STEP, Field, Part, Traced, option
+from rnndiff.models.rnn.config import ARTICLE as ARTICLE
 from rnndiff.models.rnn.config import Config as OneDirection
 from rnndiff.models.rnn.config import initial_state_of
 

@@ -15,7 +15,7 @@ from rnndiff.models.layout import (
     check_sizes,
     option,
     size,
-    sizes_in,
+    sizes_of,
 )
 
 RUNNERS = ("static_rnn", "dynamic_rnn", "dynamic_rnn, time_major")
@@ -55,12 +55,12 @@ class Config:
         check_sizes(self)
 
     def sizes(self) -> Dict[str, int]:
-        """The size of every axis, those that follow others filled in."""
-        sizes: Dict[str, int] = {}
-        for name, known in sizes_in(self).items():
-            value = getattr(self, name)
-            sizes[name] = sizes[known.follows] if value is None else value
-        return sizes
+        """The size of every axis."""
+        return sizes_of(self)
+
+
+# As long and as wide as the article's largest network.
+ARTICLE = dict(batch=1, time=28, inputs=28, num_units=128)
 
 
 def config_of(kind: Kind) -> Any:

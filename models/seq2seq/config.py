@@ -1,8 +1,9 @@
 """Sizes and parameter layout of the encoder-decoder."""
 
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
+from rnndiff.models.cells.kinds import PLAIN, Kind, class_of
 from rnndiff.models.layout import (
     CLASS,
     FED_BACK,
@@ -10,20 +11,19 @@ from rnndiff.models.layout import (
     STATE,
     STEP,
     TOKEN,
-    UNIT,
     Field,
     Traced,
     check_sizes,
     judged,
     linear,
-    rnn_cell,
     size,
+    sizes_of,
 )
 
 
 @dataclass(frozen=True)
 class Config:
-    """The sizes of one encoder-decoder.
+    """The sizes of one encoder-decoder, and of its cells, of which the article has the plain one.
 
     Parameters
     ----------
@@ -40,6 +40,8 @@ class Config:
         Size of the states.
     """
 
+    kind = PLAIN
+
     batch: int = size("row", 3, least=0, large=8)
     time: int = size("step", 4)
     output_time: int = size("token", 3)
@@ -52,26 +54,49 @@ class Config:
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis."""
-        return dict(vars(self))
+        return sizes_of(self)
 
 
-ARTICLE = Config(batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128)
+# What the article has.
+ARTICLE = dict(batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128)
 
 DATA = (
     Field("inputs", (("batch",), ("time",), ("inputs",))),
     Field("labels", (("batch",), ("output_time",), ("outputs",))),
 )
 
-TRACE = (
-    Traced("encoder_states", (ROW, STEP, UNIT), STATE),
-    Traced("decoder_states", (ROW, FED_BACK, UNIT), STATE),
-    Traced("fed_back", (ROW, FED_BACK, CLASS)),
-) + judged(ROW, TOKEN)
+
+def config_of(kind: Kind) -> Any:
+    """The class of the configs with cells of this kind."""
+    return Config if kind is PLAIN else class_of(kind, Config)
+
+
+def data_of(kind: Kind) -> Tuple[Field, ...]:
+    """Inputs and labels."""
+    return DATA
+
+
+def trace_of(kind: Kind) -> Tuple[Traced, ...]:
+    """The states of all steps, the tokens that are fed back, and what is made of the scores."""
+    return (
+        *kind.traced("encoder_states", ROW, STEP, role=STATE),
+        *kind.traced("decoder_states", ROW, FED_BACK, role=STATE),
+        Traced("fed_back", (ROW, FED_BACK, CLASS)),
+        *judged(ROW, TOKEN),
+    )
 
 
 def parameters(config: Config) -> Tuple[Field, ...]:
     """The parameters, in the order in which TensorFlow creates its global variables."""
-    encoder = rnn_cell("encoder", "inputs")
-    projection = linear("projection", ("num_units",), "outputs")
-    decoder = rnn_cell("decoder", "outputs") if config.output_time > 1 else ()
+    encoder, projection, decoder = parts(config)
     return encoder + projection + decoder
+
+
+def parts(config: Config) -> Tuple[Tuple[Field, ...], ...]:
+    """The parameters of the encoder, of the projection, and of the decoder, if it ever runs."""
+    kind = config.kind
+    return (
+        kind.parameters(config, "encoder", ("inputs",)),
+        linear("projection", (kind.output,), "outputs"),
+        kind.parameters(config, "decoder", ("outputs",)) if config.output_time > 1 else (),
+    )

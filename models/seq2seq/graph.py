@@ -1,6 +1,7 @@
 """The encoder-decoder as a TensorFlow graph."""
 
 from rnndiff.models import graphs
+from rnndiff.models.cells.tensorflow import tensorflow_cell
 from rnndiff.models.seq2seq.config import DATA
 from rnndiff.models.tf1 import tf1
 
@@ -9,8 +10,7 @@ def build(config, training=False):
     """Build the graph of `config`; with `training`, the decoder is fed the labels."""
 
     def network(config, inputs, labels):
-        encoder = tf1.nn.rnn_cell.BasicRNNCell(config.num_units)
-        decoder = tf1.nn.rnn_cell.BasicRNNCell(config.num_units)
+        encoder, decoder = (tensorflow_cell(config) for _ in range(2))
         encoder_states, decoder_states = [], []
 
         with tf1.variable_scope("encoder"):
@@ -18,7 +18,7 @@ def build(config, training=False):
             for t in range(config.time):
                 output, state = encoder(inputs[:, t], state)
                 encoder_states.append(state)
-        project = graphs.projection(config.num_units, config.outputs)
+        project = graphs.projection(config.sizes()[config.kind.output], config.outputs)
 
         def step(token):
             last = (encoder_states + decoder_states)[-1]
@@ -28,10 +28,8 @@ def build(config, training=False):
             return output
 
         trace = graphs.decoded(config, project, output, step, labels, training)
-        trace["encoder_states"] = tf1.stack(encoder_states, axis=1)
-        trace["decoder_states"] = graphs.stack_steps(
-            decoder_states, [config.batch, 0, config.num_units]
-        )
+        trace.update(graphs.stack_states("encoder_states", encoder_states, config))
+        trace.update(graphs.stack_states("decoder_states", decoder_states, config))
         return trace
 
     return graphs.build(config, DATA, network)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from rnndiff.models.cells import BasicRNNCell
 from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, softmax
+from rnndiff.models.layout import divide
+from rnndiff.models.seq2seq.config import parts
 
 
 def oracle(config, parameters, inputs, labels):
@@ -30,10 +31,11 @@ def oracle(config, parameters, inputs, labels):
         accuracy, loss      []
         ==================  ====================================
 
-        With one token there are no decoder_states and no fed_back.
+        With one token there are no decoder_states and no fed_back. Of a cell whose state has parts,
+        such as c and h, there are encoder_states_c, encoder_states_h, ...
     """
-    encoder = BasicRNNCell(config.num_units).load(parameters[0:2])
-    kernel, bias = parameters[2:4]
+    of_encoder, (kernel, bias), of_decoder = divide(parameters, parts(config))
+    encoder = config.kind.cell(config).load(of_encoder)
     encoder_states, decoder_states, fed_back = [], [], []
 
     state = encoder.zero_state(config.batch, inputs.dtype)
@@ -44,7 +46,7 @@ def oracle(config, parameters, inputs, labels):
     scores = [affine(output, kernel, bias)]
     predictions = [np.argmax(scores[-1], axis=-1)]
     for _ in range(config.output_time - 1):
-        decoder = BasicRNNCell(config.num_units).load(parameters[4:6])
+        decoder = config.kind.cell(config).load(of_decoder)
         fed_back.append(one_hot(predictions[-1], config.outputs, inputs.dtype))
         output, state = decoder(fed_back[-1], state)
         decoder_states.append(state)
@@ -54,7 +56,7 @@ def oracle(config, parameters, inputs, labels):
     scores, predictions = np.stack(scores, axis=1), np.stack(predictions, axis=1)
     probabilities = softmax(scores)
     trace = {
-        "encoder_states": np.stack(encoder_states, axis=1),
+        **config.kind.stacked("encoder_states", encoder_states),
         "scores": scores,
         "probabilities": probabilities,
         "predictions": predictions,
@@ -62,6 +64,6 @@ def oracle(config, parameters, inputs, labels):
         "loss": log_loss(probabilities, labels),
     }
     if decoder_states:
-        trace["decoder_states"] = np.stack(decoder_states, axis=1)
+        trace.update(config.kind.stacked("decoder_states", decoder_states))
         trace["fed_back"] = np.stack(fed_back, axis=1)
     return trace
