@@ -13,13 +13,36 @@ import numpy as np
 
 Axis = Tuple[str, ...]
 
+# One less, as many and one more of what an implementation takes at once. A vector has 4, 8 or 16
+# float32 numbers (SSE and NEON, AVX, AVX-512), a tile of a matrix product 4 to 64 rows or columns
+# (the micro-kernels of Eigen, oneDNN and OpenBLAS), a block that is to stay in a cache 128 or 256
+# and more. What is left over goes through other code.
+_AROUND_TILES = (15, 16, 17, 31, 32, 33, 63, 64, 65)
+_AROUND_BLOCKS = _AROUND_TILES + (127, 128, 129, 255, 256, 257)
+# Sizes around those at which kernels change, by what is counted.
+KERNEL_SIZES: Dict[str, Tuple[int, ...]] = {
+    # The rows of the left factor of each product: more than 8 are more than a vector of AVX.
+    "row": (9, 16, 17, 33, 64, 65),
+    # Steps meet no tile, but in a graph each is a copy: one more than the 28 rows of an image.
+    "step": (29, 31, 32, 33, 63, 64),
+    "token": (29, 31, 32, 33, 63, 64),
+    "input": _AROUND_BLOCKS,
+    "unit": _AROUND_BLOCKS,
+    "feature": _AROUND_BLOCKS,
+    # A softmax goes over the slots and the classes.
+    "slot": (9, 16, 17, 33),
+    "class": (15, 16, 17, 31, 32, 33, 127, 128, 129, 1000),
+}
+
 
 class Size(NamedTuple):
     """What is known of a size in a config.
 
-    ``axis`` says what it counts: "row", "step", "token", "input", "class", "unit" or "slot". It is
-    at least ``least``, in a small case up to ``small``, in a large one up to ``large`` (None: as
-    large as the article's). One that may be None then ``follows`` another, if any.
+    ``axis`` says what it counts: "row", "step", "token", "input", "class", "unit", "feature" or
+    "slot". It is at least ``least``, in a small case up to ``small``, in a large one up to
+    ``large`` (None: as large as the article's). ``kernels`` are sizes around those at which kernels
+    change (None: what KERNEL_SIZES has for its axis). One that may be None then ``follows``
+    another, if any.
     """
 
     axis: str
@@ -27,6 +50,12 @@ class Size(NamedTuple):
     least: int = 1
     large: Optional[int] = None
     follows: str = ""
+    kernels: Optional[Tuple[int, ...]] = None
+
+    @property
+    def kernel_sizes(self) -> Tuple[int, ...]:
+        """The sizes around those at which kernels change; none where nothing is known of them."""
+        return KERNEL_SIZES.get(self.axis, ()) if self.kernels is None else self.kernels
 
 
 def size(axis: str, small: int, **known: Any) -> Any:
@@ -218,31 +247,9 @@ def divide(arrays: Sequence[Any], fields: Sequence[Sequence[Field]]) -> List[Any
     return found
 
 
-def rnn_cell(scope: str, inputs: str, num_units: str = "num_units") -> Tuple[Field, ...]:
-    """Kernel and bias of a ``BasicRNNCell``, in TensorFlow's creation order."""
-    return linear(scope, (inputs, num_units), num_units)
-
-
 def linear(scope: str, inputs: Axis, outputs: str) -> Tuple[Field, ...]:
     """Kernel and bias of a linear layer, in TensorFlow's creation order."""
     return (
         Field(scope + "/kernel", (inputs, (outputs,))),
         Field(scope + "/bias", ((outputs,),)),
-    )
-
-
-def attention_cell(scope: str, inputs: str, input_size: str) -> Tuple[Field, ...]:
-    """The ten parameters of an ``AttentionCellWrapper`` around a ``BasicRNNCell``.
-
-    In the order in which TensorFlow 1.15's ``tf.contrib.rnn.AttentionCellWrapper`` creates them.
-    """
-    return (
-        linear(scope, (inputs, "attn_size"), input_size)
-        + rnn_cell(scope + "/cell", input_size)
-        + (
-            Field(scope + "/attention/attn_w", ((), (), ("attn_size",), ("attn_vec_size",))),
-            Field(scope + "/attention/attn_v", (("attn_vec_size",),)),
-        )
-        + linear(scope + "/attention", ("num_units",), "attn_vec_size")
-        + linear(scope + "/attn_output_projection", ("num_units", "attn_size"), "attn_size")
     )

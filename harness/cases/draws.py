@@ -25,6 +25,13 @@ SOFT, TIED, EMPTY = 224, 248, 252
 
 Choose = Callable[[Sequence[Any]], Any]
 
+# How often a row or a step of the data of a large case may be all zeros: in one case of so many.
+_ZERO_ROWS_EVERY = 4
+
+# Of the sizes at which kernels change, all others are drawn so many times as often as those of
+# steps: a TensorFlow graph has its steps one by one, and takes seconds to build with many.
+_STEPS_EVERY = 2
+
 # A size of 0 is drawn once in so many rounds through the others: without rows, inputs or units
 # there is little to compare.
 _ZERO_EVERY = 6
@@ -58,6 +65,26 @@ def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
         if drawn[name] is None and followed is not None and followed < size.least:
             drawn[name] = size.least
     return model.Config(**drawn)
+
+
+def draw_kernel_config(model: Model, choose: Choose) -> Any:
+    """A config of small sizes but for one, which is around those at which kernels change.
+
+    See :data:`rnndiff.models.layout.KERNEL_SIZES`; all are small if it has none for this model.
+    What is not given of the others follows the large one.
+    """
+    config = draw_config(model, small_sizes(model), choose)
+    known = sizes_in(model.Config)
+    names = [
+        name
+        for name, size in known.items()
+        for _ in range(1 if size.axis in ("step", "token") else _STEPS_EVERY)
+        if size.kernel_sizes
+    ]
+    if not names:
+        return config
+    name = choose(names)
+    return replace(config, **{name: choose(known[name].kernel_sizes)})
 
 
 def small_sizes(model: Model) -> Dict[str, int]:
@@ -100,6 +127,7 @@ def small_case(model: Model, config: Any, regime: str, scale: float, numbers: by
 def large_case(random: Any, model: Model, config: Any, regime: str, scale: float) -> Case:
     """A case of any size, its numbers drawn from `random`, a ``numpy.random.RandomState``."""
     arrays = {}
+    parameters = {field.name for field in model.parameters(config)}
     for field in model.fields(config):
         shape = field.shape(config)
         if field.name == "labels":
@@ -110,11 +138,20 @@ def large_case(random: Any, model: Model, config: Any, regime: str, scale: float
             arrays[field.name] = lengths(random.randint(0, 256, shape), most)
         else:
             # Divided by the square root of the fan-in, weights of scale 1 neither die nor explode.
-            fan_in = shape[-2] if len(shape) > 1 and field.name != "inputs" else 1
+            fan_in = shape[-2] if len(shape) > 1 and field.name in parameters else 1
             numbers = _numbers(random.randint(0, 256, shape), field, regime, scale)
             with np.errstate(under="ignore"):
                 arrays[field.name] = numbers / np.float32(np.sqrt(fan_in))
+            if field.name not in parameters:
+                _clear_rows(random, arrays[field.name])
     return Case(model, config, arrays)
+
+
+def _clear_rows(random: Any, data: np.ndarray) -> None:
+    """Now and then make some rows of inputs or states zero, or some of their steps."""
+    if data.ndim > 1 and random.randint(_ZERO_ROWS_EVERY) == 0:
+        axes = random.randint(1, data.ndim)
+        data[random.random_sample(data.shape[:axes]) < 0.5] = 0
 
 
 def is_one_hot(labels: np.ndarray) -> np.ndarray:

@@ -70,6 +70,31 @@ def _size(name: str, size: int) -> Callable[[Case, Trace, Trace], bool]:
     return lambda case, single, double: case.config.sizes()[name] == size
 
 
+def _is_kernel_size(axis: str) -> Callable[[Case, Trace, Trace], bool]:
+    """Whether a size of this axis is around those at which kernels change."""
+
+    def has(case: Case, single: Trace, double: Trace) -> bool:
+        known = sizes_in(case.config)
+        return any(
+            getattr(case.config, name) in size.kernel_sizes
+            for name, size in known.items()
+            if size.axis == axis
+        )
+
+    return has
+
+
+def _has_zeros(name: str, axes: int) -> Callable[[Case, Trace, Trace], bool]:
+    """Whether some, but not all, of the rows along the first axes of this array are all zeros."""
+
+    def has(case: Case, single: Trace, double: Trace) -> bool:
+        array = case.arrays[name]
+        filled = array.any(axis=tuple(range(axes, array.ndim)))
+        return bool(filled.any() and not filled.all())
+
+    return has
+
+
 def _differ(name: str, other: str) -> Callable[[Case, Trace, Trace], bool]:
     return lambda case, single, double: case.config.sizes()[name] != case.config.sizes()[other]
 
@@ -123,6 +148,15 @@ def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
         elif not is_optional(model.Config, name):
             for least in sorted({size.least, 1}):
                 found["{} {}".format(name, least)] = _size(name, least)
+    known = sizes_in(model.Config)
+    for axis in dict.fromkeys(size.axis for size in known.values() if size.kernel_sizes):
+        found["kernel size: {}".format(axis)] = _is_kernel_size(axis)
+    for field in model.data:
+        # The last axis is that of the numbers in a row.
+        for axes, (name, *_) in enumerate(field.axes[:-1], 1):
+            if field.is_free and name in known:
+                trait = "{}: a {} of zeros".format(field.name, known[name].axis)
+                found[trait] = _has_zeros(field.name, axes)
     found.update({"saturation": _saturates, "chaos": _is_chaotic})
     if any(field.name == "labels" for field in model.data):
         found["exact ties"] = _ties

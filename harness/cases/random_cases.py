@@ -1,13 +1,14 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
 from dataclasses import replace
-from typing import Any, List
+from typing import Any, Callable, List, Sequence
 
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import (
     draw_config,
+    draw_kernel_config,
     large_case,
     large_sizes,
     length_of,
@@ -21,12 +22,13 @@ from rnndiff.models import MODELS, Model
 # A graph costs as much as some hundred cases on it.
 SMALL_BATCH = 128
 LARGE_BATCH = 8
-_LARGE_EVERY = 12
+# Of 48 batches: a twelfth has large cases, a sixteenth those of sizes at which kernels change.
+_KINDS = ("large",) * 4 + ("kernel",) * 3 + ("small",) * 41
 
 
 def batch_size(seed: int, number: int) -> int:
     """How many cases batch `number` of a seed has, whatever the model."""
-    return LARGE_BATCH if _is_large(_random(seed, number)) else SMALL_BATCH
+    return SMALL_BATCH if _kind(_random(seed, number)) == "small" else LARGE_BATCH
 
 
 def model_named(name: str) -> Model:
@@ -46,13 +48,19 @@ def model_named(name: str) -> Model:
 def random_batch(name: str, seed: int, number: int) -> List[Case]:
     """Batch `number` of a seed: cases of the model `name` that share one config.
 
-    Most have 128 small cases, some 8 of up to the article's sizes. All regimes of numbers are
-    drawn. A UserError if there is no such model.
+    Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
+    at which kernels change. All regimes of numbers are drawn. A UserError if there is no such
+    model.
     """
     random = _random(seed, number)
     model = model_named(name)
-    if _is_large(random):
-        config = random_config(random, model, large_sizes(model))
+    kind = _kind(random)
+    if kind != "small":
+        config = (
+            random_config(random, model, large_sizes(model))
+            if kind == "large"
+            else draw_kernel_config(model, _choose(random))
+        )
         return [
             large_case(random, model, config, _regime(random), _scale(random))
             for _ in range(LARGE_BATCH)
@@ -108,13 +116,17 @@ def _random(seed: int, number: int) -> Any:
     return np.random.RandomState([seed & 0xFFFFFFFF, number])
 
 
-def _is_large(random: Any) -> bool:
-    return bool(random.randint(_LARGE_EVERY) == 0)
+def _kind(random: Any) -> str:
+    return _KINDS[random.randint(len(_KINDS))]
+
+
+def _choose(random: Any) -> Callable[[Sequence[Any]], Any]:
+    return lambda options: options[random.randint(len(options))]
 
 
 def random_config(random: Any, model: Model, largest: Any) -> Any:
     """A config with every size from the least that there is to that in `largest`."""
-    return draw_config(model, largest, lambda options: options[random.randint(len(options))])
+    return draw_config(model, largest, _choose(random))
 
 
 def _regime(random: Any) -> str:

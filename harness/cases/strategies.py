@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import (
     draw_config,
+    draw_kernel_config,
     large_case,
     large_sizes,
     length_of,
@@ -36,6 +37,12 @@ def configs(draw: Any, model: Model, largest: Dict[str, int]) -> Any:
 
 
 @st.composite
+def kernel_configs(draw: Any, model: Model) -> Any:
+    """Configs of `model` with one size around those at which kernels change."""
+    return draw_kernel_config(model, lambda options: draw(st.sampled_from(options)))
+
+
+@st.composite
 def small_batches(draw: Any, model: Model, regime: str, most: int = BATCH) -> List[Case]:
     """One to `most` cases that share a config of at most the small sizes."""
     config = draw(configs(model, small_sizes(model)), label="config")
@@ -48,9 +55,9 @@ def small_batches(draw: Any, model: Model, regime: str, most: int = BATCH) -> Li
 
 
 @st.composite
-def large_batches(draw: Any, model: Model, regime: str) -> List[Case]:
-    """One case of up to the article's sizes."""
-    config = draw(configs(model, large_sizes(model)), label="config")
+def large_batches(draw: Any, model: Model, regime: str, of: st.SearchStrategy) -> List[Case]:
+    """One case of any of the configs `of`, of any size."""
+    config = draw(of, label="config")
     scale = draw(st.sampled_from(SCALES), label="scale")
     random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed"))
     case = large_case(random, model, config, regime, scale)
@@ -67,7 +74,7 @@ def large_batches(draw: Any, model: Model, regime: str) -> List[Case]:
 def batches(
     model: Union[str, Model], regime: Optional[str] = None, large: int = 16
 ) -> st.SearchStrategy:
-    """Cases that share a config, and so a graph: small ones, or in one draw of `large` a large one.
+    """Cases that share a config, and so a graph: small ones, or now and then one that is not.
 
     Parameters
     ----------
@@ -75,6 +82,9 @@ def batches(
         The name of one that is registered will do.
     regime : str, optional
         One of ``REGIMES``; by default any of them.
+    large : int
+        One draw in so many is a case of up to the article's sizes, another one with one size around
+        those at which kernels change. At least 2.
 
     Raises
     ------
@@ -87,5 +97,8 @@ def batches(
         raise UserError("{!r} is not one of the regimes {}.".format(regime, known))
     if regime is None:
         return st.sampled_from(sorted(REGIMES)).flatmap(lambda each: batches(model, each, large))
-    kinds = [small_batches(model, regime)] * (large - 1) + [large_batches(model, regime)]
-    return st.sampled_from(range(large)).flatmap(kinds.__getitem__)
+    kinds = [small_batches(model, regime)] * (large - 2) + [
+        large_batches(model, regime, kernel_configs(model)),
+        large_batches(model, regime, configs(model, large_sizes(model))),
+    ]
+    return st.sampled_from(range(len(kinds))).flatmap(kinds.__getitem__)

@@ -160,7 +160,10 @@ def _lengths(case: Case) -> List[Tuple[str, int]]:
 
 
 def _smaller(case: Case, name: str) -> Iterator[Case]:
-    """The case with this size less: 1, half of it, or any one place out; 1 is less than 0."""
+    """The case with this size less: 1, 1/2, 3/4, 7/8 of it, ..., or any one place out.
+
+    1 is less than 0.
+    """
     size = getattr(case.config, name)
     if name not in sizes_in(case.config):
         yield from _with_default(case, name)
@@ -169,7 +172,9 @@ def _smaller(case: Case, name: str) -> Iterator[Case]:
         return
     if size == 0:
         yield from _keep(case, name, [_ZERO])
-    for kept in sorted({1, size // 2}):
+    # Small sizes go down one by one, large ones by halves of halves.
+    parts = {size - (size >> k) for k in range(2, size.bit_length() - 1)}
+    for kept in sorted({1, size // 2} | parts):
         if 1 <= kept < size:
             yield from _keep(case, name, list(range(kept)))
             yield from _keep(case, name, list(range(size - kept, size)))

@@ -24,6 +24,8 @@ from rnndiff.models.layout import (
     sizes_in,
 )
 
+_STEPS = (17, 29, 33)
+
 
 @dataclass(frozen=True)
 class AnyConfig:
@@ -43,15 +45,16 @@ class AnyConfig:
     attn_length : int
         Slots of the window.
     attn_size, attn_vec_size, input_size : int, optional
-        Size of a slot (by default that of an output of the inner cell), of the scored features (by default `attn_size`)
-        and of what the inner cell reads (by default its input's size).
+        Size of a slot (by default that of an output of the inner cell), of the scored features (by
+        default `attn_size`) and of what the inner cell reads (by default its input's size).
     """
 
     kind = PLAIN
 
     batch: int = size("row", 3, least=0, large=8)
-    time: int = size("step", 4)
-    output_time: int = size("token", 3)
+    # A graph takes 60 ms to build for each.
+    time: int = size("step", 4, kernels=_STEPS)
+    output_time: int = size("token", 3, kernels=_STEPS)
     inputs: int = size("input", 3, least=0)
     outputs: int = size("class", 4)
     num_units: int = size("unit", 4, least=0)
