@@ -74,6 +74,14 @@ model_option = click.option(
     help="Where a model of the case is, if it is none of rnndiff's; may be given several times.",
 )
 
+mode_option = click.option(
+    "--mode",
+    metavar="MODE",
+    default="",
+    show_default="its first one",
+    help="How the subject is run: one of its modes. A wrong one is answered with a list of them.",
+)
+
 subject_option = click.option(
     "--subject",
     "subject_name",

@@ -46,14 +46,15 @@ class Where(NamedTuple):
     """In which TensorFlow an entry holds.
 
     In the versions from ``first`` to ``last``, both included (None: to the newest); with oneDNN's
-    kernels, under XLA, if ``onednn`` and ``xla`` are True, without if they are False, and either
-    way if they are None.
+    kernels, under XLA, where Grappler rewrites graphs, if ``onednn``, ``xla`` and ``grappler`` are
+    True, without if they are False, and either way if they are None.
     """
 
     first: Version
     last: Optional[Version] = None
     onednn: Optional[bool] = None
     xla: Optional[bool] = None
+    grappler: Optional[bool] = None
 
     def __str__(self) -> str:
         """As README says it: "2.5 on, with oneDNN"."""
@@ -64,17 +65,18 @@ class Where(NamedTuple):
             said = "to " + last if last else "all"
         else:
             said = "{} to {}".format(first, last) if last else first + " on"
-        modes = [("oneDNN", self.onednn), ("XLA", self.xla)]
+        modes = [("oneDNN", self.onednn), ("XLA", self.xla), ("Grappler", self.grappler)]
         of_mode = ["{} {}".format("with" if x else "without", m) for m, x in modes if x is not None]
         return ", ".join([said] + of_mode)
 
-    def holds(self, version: Version, onednn: bool, xla: bool) -> bool:
-        """Whether it holds in that version, with oneDNN's kernels or without, under XLA or not."""
+    def holds(self, version: Version, onednn: bool, xla: bool, grappler: bool = True) -> bool:
+        """Whether it holds in that version, with or without oneDNN's kernels, XLA and Grappler."""
         return (
             self.first <= version
             and (self.last is None or version <= self.last)
             and self.onednn in (None, onednn)
             and self.xla in (None, xla)
+            and self.grappler in (None, grappler)
         )
 
 
@@ -438,6 +440,6 @@ ENTRIES: Tuple[Entry, ...] = (
 )
 
 
-def known_in(version: Version, onednn: bool, xla: bool) -> Tuple[Entry, ...]:
-    """The entries for that TensorFlow, with oneDNN's kernels or without, under XLA or not."""
-    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla))
+def known_in(version: Version, onednn: bool, xla: bool, grappler: bool = True) -> Tuple[Entry, ...]:
+    """The entries for that TensorFlow, with or without oneDNN's kernels, XLA and Grappler."""
+    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla, grappler))
