@@ -39,7 +39,10 @@ def model_named(name: str) -> Model:
     """
     if name not in MODELS:
         known = ", ".join(map(repr, MODELS))
-        raise UserError("{!r} is not one of the models {}: register it.".format(name, known))
+        raise UserError(
+            "{!r} is not one of the models {}: register it, or give a command its "
+            "MODULE:NAME.".format(name, known)
+        )
     return MODELS[name]
 
 

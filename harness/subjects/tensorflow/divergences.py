@@ -394,7 +394,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="zero-window-times-nan",
         what="Grappler takes an alignment times the window's initial zeros for zero, "
         "where NaN times zero is NaN",
-        where=Where(OLDEST, (2, 16)),
+        where=Where(OLDEST, (2, 16), grappler=True),
         arrays=("encoder_attentions",),
         instead=_zero_window,
         minimal=Minimal("attention", {"attn_length": 2}, {"encoder/attention/attn_v": {(0,): NAN}}),
@@ -424,7 +424,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownRewrite(
         name="empty-product-loses-bias",
         what="the bias after a matrix product of inner size 0 is not added",
-        where=Where((1, 14), onednn=False),
+        where=Where((1, 14), onednn=False, grappler=True),
         covers=_has_no_units,
         computes=_without_lost_biases,
         minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
@@ -432,9 +432,10 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownEnding(
         name="empty-inner-product",
         what="oneDNN's fused MatMul and BiasAdd ends the process if a size is 0",
-        where=Where((2, 5), onednn=True),
+        where=Where((2, 5), onednn=True, grappler=True),
         covers=_has_empty_product,
-        signals=("SIGABRT",),
+        # The second where it is the caller's thread that computes.
+        signals=("SIGABRT", "SIGSEGV"),
         minimal=Minimal("seq2seq", {"num_units": 0}, {}),
     ),
 )
