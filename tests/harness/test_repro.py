@@ -130,9 +130,7 @@ def test_a_case_in_which_nothing_disagrees_has_no_script(tensorflow, tmp_path):
 def minimized(path, monkeypatch, mistake):
     port = Float32Port(mistake)
     port.name = "tensorflow"
-    monkeypatch.setattr(
-        "rnndiff.harness.subjects.named.subject_named", lambda name, mode: port
-    )
+    monkeypatch.setattr("rnndiff.harness.subjects.named.subject_named", lambda name, mode: port)
     return CliRunner().invoke(minimize, [path])
 
 
