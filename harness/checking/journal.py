@@ -230,9 +230,12 @@ def _read(path: str) -> Dict[str, Any]:
         texts = [text for failure in record["failures"] for text in failure[:3]]
         texts.extend(text for subject in record["subjects"] for text in subject)
         numbers = [record["process"], record["changes"]]
+        lists = [*record["failures"], *record["subjects"]]
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
         raise ValueError("no record: {}".format(error))
     if any(type(x) is not str for x in texts) or any(type(n) is not int or n < 0 for n in numbers):
+        raise ValueError("no record")
+    if any(type(each) is not list for each in lists):
         raise ValueError("no record")
     if record["process"] == 0:
         # A signal to it would go to all processes of the caller's group.

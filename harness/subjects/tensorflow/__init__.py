@@ -88,6 +88,7 @@ class TensorFlow(Subject):
         bytes_kept: int = BYTES_KEPT,
         build: Callable[[Case], Any] = lambda case: _graph(case),
         timeout: float = TIMEOUT,
+        *,
         mode: str = "session",
     ) -> None:
         tf1 = tensorflow()
