@@ -148,7 +148,7 @@ def test_pytest_tests_in_the_mode_that_an_option_names(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "test_it.py", *options],
         stdout=subprocess.PIPE,
-        universal_newlines=True,
+        text=True,
         env=dict(os.environ, COLUMNS="500"),
     )
     assert run.returncode == 1, run.stdout
