@@ -46,7 +46,8 @@ def tensorflow(pytestconfig):
     from rnndiff.harness.subjects.named import subject_named
 
     try:
-        return subject_named("tensorflow", pytestconfig.getoption("--rnndiff-timeout"))
+        timeout, mode = (pytestconfig.getoption("--rnndiff-" + x) for x in ("timeout", "mode"))
+        return subject_named("tensorflow", timeout, mode)
     except Exception as error:
         # An ImportError comes as a UserError; an unfit protobuf or NumPy raises what it likes.
         named = "{}: {}".format(type(error).__name__, error)

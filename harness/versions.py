@@ -35,11 +35,11 @@ def tensorflow_version() -> Optional[str]:
     return version_of(*_TENSORFLOWS)
 
 
-def versions() -> Dict[str, str]:
+def versions(mode: str = "") -> Dict[str, str]:
     """What a result depends on besides the case, for a saved case or a report.
 
     ``environment`` holds every variable that is set and can change a result or names a setting, as
-    a shell takes them; ``mode`` is how a graph of TensorFlow is run.
+    a shell takes them; ``mode`` is the subject's, by default how a graph of TensorFlow is run then.
     """
     at_hand = processor()
     return {
@@ -49,8 +49,10 @@ def versions() -> Dict[str, str]:
         "platform": platform.platform(),
         "processor": " ".join(filter(None, (at_hand.vendor, at_hand.model))),
         "instruction_set": at_hand.instruction_set,
-        "threads": "1 of TensorFlow, {} of NumPy".format(_numpy_threads()),
-        "mode": "xla" if xla_compiles_unasked() else "session",
+        "threads": "{} of TensorFlow, {} of NumPy".format(
+            "as the mode has it" if mode else 1, _numpy_threads()
+        ),
+        "mode": mode or ("xla" if xla_compiles_unasked() else "session"),
         "environment": environment(),
     }
 

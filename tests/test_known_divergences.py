@@ -8,7 +8,11 @@ from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.judging.excuses import KnownEnding, Minimal
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.harness.subjects.tensorflow.modes import MODES
+
+SLOW = pytest.mark.slow
 
 
 def is_seen(entry, tensorflow):
@@ -16,7 +20,8 @@ def is_seen(entry, tensorflow):
     case = entry.minimal.case()
     # A case that may end the process is run in one of its own.
     endings = [other for other in ENTRIES if isinstance(other, KnownEnding)]
-    signal = ended_by(case) if any(other.covers(case) for other in endings) else None
+    ends = any(other.covers(case) for other in endings)
+    signal = ended_by(case, mode=tensorflow.mode) if ends else None
     if signal:
         return entry in endings and signal in entry.signals
     believer = copy.copy(tensorflow)
@@ -24,23 +29,32 @@ def is_seen(entry, tensorflow):
     return entry.name in verdict_on(believer, case)[0].known
 
 
+@pytest.fixture(
+    scope="module",
+    params=[mode if mode == "session" else pytest.param(mode, marks=SLOW) for mode in MODES],
+)
+def in_mode(request, tensorflow):
+    """TensorFlow in each of its modes; the default is the one that the tests are run in."""
+    if request.param == "session":
+        return tensorflow
+    return subject_named("tensorflow", mode=request.param)
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_known_divergence_is_seen_where_its_entry_says_and_is_needed_nowhere_else(
-    entry, tensorflow
-):
-    if entry in tensorflow.known:
-        assert is_seen(entry, tensorflow), "no longer seen: end its versions before this one"
-    elif is_seen(entry, tensorflow):
+def test_known_divergence_is_seen_where_its_entry_says_and_is_needed_nowhere_else(entry, in_mode):
+    if entry in in_mode.known:
+        assert is_seen(entry, in_mode), "no longer seen: end its versions before this one"
+    elif is_seen(entry, in_mode):
         # Another entry may know the same of another mode.
-        verdict, _ = verdict_on(tensorflow, entry.minimal.case())
+        verdict, _ = verdict_on(in_mode, entry.minimal.case())
         assert verdict.status != DISAGREE, verdict.summary()
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize(
     "sizes", [{"inputs": 0}, {"inputs": 0, "time": 2}, {"num_units": 0, "attn_size": 1}], ids=str
 )
 def test_just_the_cases_that_an_entry_covers_end_the_process(sizes, tensorflow):
     case = Minimal("attention", sizes, {}).case()
     covered = [e for e in tensorflow.known if isinstance(e, KnownEnding) and e.covers(case)]
-    assert (ended_by(case) is not None) == bool(covered)
+    assert (ended_by(case, mode=tensorflow.mode) is not None) == bool(covered)

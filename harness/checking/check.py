@@ -23,6 +23,7 @@ from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.shrinking.simplicity import fingerprint, simpler
 from rnndiff.harness.shrinking.smallest import random_cases
 from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.named import options_of
 from rnndiff.harness.subjects.run import (
     HANG,
     NOT_REPEATABLE,
@@ -32,7 +33,7 @@ from rnndiff.harness.subjects.run import (
     not_repeatable,
     run,
 )
-from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.subjects.subject import TIMEOUT, Subject
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
 
@@ -60,7 +61,7 @@ class Unsaved(NamedTuple):
 
     ``content`` are the bytes of its file, ``report`` describes it. ``why`` says why it is not
     shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``subject`` is the
-    name of what it failed on, "" if it has none for a command line.
+    name of what it failed on, "" if it has none for a command line, and ``mode`` its mode.
     """
 
     way: str
@@ -69,6 +70,7 @@ class Unsaved(NamedTuple):
     why: str
     final: bool
     subject: str
+    mode: str = ""
 
 
 def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
@@ -104,9 +106,8 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
             os.unlink(path)
     said = "{}\n\nsaved as {}".format(failing.report, saved)
     # One without a name was made by the user's own code.
-    name = failing.subject or "MODULE:CLASS"
-    other = "" if name == TENSORFLOW else " --subject " + name
-    said = "{}; run it again: rnndiff replay {}{}".format(said, saved, other)
+    options = options_of(failing.subject or "MODULE:CLASS", failing.mode)
+    said = "{}; run it again: rnndiff replay {}{}".format(said, saved, options)
     return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
 
 
@@ -303,7 +304,7 @@ def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT)
     signal = subject.ended_by(saved.case)
     if signal or not (saved.notes.get("ended_by") and subject.name):
         return signal
-    return ended_by(saved.case, timeout, subject.name)
+    return ended_by(saved.case, timeout, subject.name, subject.mode)
 
 
 def way_of_failing(case: Case, verdict: Verdict) -> str:
@@ -530,7 +531,8 @@ class Checker:
     def _unsaved(self, judged: Judged, why: str, final: bool) -> Unsaved:
         case, verdict = judged.case, judged.verdict
         premise, label = (said_by(self._subject, name) for name in ("premise", "label"))
-        notes = dict(versions(), premise=premise, subject=label, verdict=verdict.summary())
+        notes = dict(versions(self._subject.mode), premise=premise, subject=label)
+        notes["verdict"] = verdict.summary()
         if why:
             notes["shrunk"] = why
         return Unsaved(
@@ -540,4 +542,5 @@ class Checker:
             why,
             final,
             self._subject.name,
+            self._subject.mode,
         )

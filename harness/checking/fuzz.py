@@ -36,6 +36,7 @@ from rnndiff.harness.checking.check import (
     Checker,
     Judged,
     Unsaved,
+    said_by,
     save_failure,
     verdict_on_ending,
     way_of_failing,
@@ -101,6 +102,7 @@ def fuzz(
     stop: Optional[Stop] = None,
     page: bool = False,
     subject: str = TENSORFLOW,
+    mode: str = "",
 ) -> Progress:
     """Judge random cases of `models` until `cases` or `seconds` are reached.
 
@@ -122,13 +124,13 @@ def fuzz(
         Seconds that the subject has for each case.
     stop : Stop, optional
         Ends the run early; what was found until then is returned.
-    subject : str
+    subject, mode : str
         What is tested: see :func:`rnndiff.harness.subjects.named.subject_named`.
     page : bool
         Whether a page is to be made of the result.
     """
     stop = stop or Stop()
-    run = _Run(models, seed, folder, timeout, cases, stop, subject)
+    run = _Run(models, seed, folder, timeout, cases, stop, subject, mode)
     try:
         for _ in range(workers):
             run.start()
@@ -202,12 +204,13 @@ class _Run:
         cases: Optional[int] = None,
         stop: Optional[Stop] = None,
         subject: str = TENSORFLOW,
+        mode: str = "",
     ) -> None:
         self.tally = Tally()
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
-        self._task = _Task(models, seed, timeout, os.getpid(), subject, modules())
+        self._task = _Task(models, seed, timeout, os.getpid(), subject, mode, modules())
         self._folder, self._limit, self._stop = folder, cases, stop or Stop()
         self._started: Optional[float] = None
         self._listening = True
@@ -436,7 +439,7 @@ class _Run:
 
 
 class _Task(NamedTuple):
-    """What all workers are to do, by the names of models and subject.
+    """What all workers are to do, by the names of models, subject and mode.
 
     ``modules`` are those that register the models.
     """
@@ -446,6 +449,7 @@ class _Task(NamedTuple):
     timeout: float
     parent: int
     subject: str
+    mode: str
     modules: List[str]
 
     def batch(self, number: int, skip: List[int]) -> List[Case]:
@@ -475,7 +479,7 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
         try:
             for module in task.modules:
                 importlib.import_module(module)
-            subject = subject_named(task.subject, task.timeout)
+            subject = subject_named(task.subject, task.timeout, task.mode)
             hands = _Hands(channel, _Counted(subject, begun), task)
             channel.send(("ready", None))
             for messages in iter(channel.read, None):
@@ -534,13 +538,13 @@ class _Hands:
                 if place not in skip and not self._subject.ended_by(case)
             ]
             tried = [cases[place] for place in places]
-            ending = first_ending(tried, timeout, self._task.subject)
+            ending = first_ending(tried, timeout, self._task.subject, self._task.mode)
         except Exception:  # As if nothing were to be found; a subject may raise anything.
             ending = None
         found = None
         if ending:
             place = next(place for place in places if cases[place] is ending.case)
-            found = place, _ended(ending.case, ending.signal, timeout, self._task.subject)
+            found = place, _ended(ending.case, ending.signal, timeout, self._subject)
         self._channel.send(("explained", found))
 
     def show(self, content: Any) -> None:
@@ -555,11 +559,13 @@ def _repeated(number: int, size: int) -> List[int]:
     return [number // every % size] if size and number % every == 0 else []
 
 
-def _ended(case: Case, name: str, timeout: float, subject: str) -> Unsaved:
+def _ended(case: Case, name: str, timeout: float, subject: Subject) -> Unsaved:
     """A case on which a subject ended a process or hung."""
     way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
     verdict = verdict_on_ending(case, name, (), timeout)
-    notes = dict(versions(), verdict=verdict.error, ended_by=name)
+    notes = dict(versions(subject.mode), subject=said_by(subject, "label"), ended_by=name)
+    notes["verdict"] = verdict.error
     why = "not shrunk: rnndiff minimize does that in processes of its own"
     report = "{}: {}\n{}".format(case, verdict.error, describe(case, verdict))
-    return Unsaved(way, packed(case, notes=notes), report, why, True, subject)
+    content = packed(case, notes=notes)
+    return Unsaved(way, content, report, why, True, subject.name, subject.mode)

@@ -29,8 +29,9 @@ from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import written_whole
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.subjects import named
 from rnndiff.harness.subjects.run import GRACE
-from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
+from rnndiff.harness.subjects.subject import TIMEOUT, Subject, Wrapper
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
 
@@ -92,8 +93,8 @@ class Record:
     def __init__(self, path: Optional[str] = None) -> None:
         self.tally = Tally()
         self.failures: List[Failure] = []
-        # The names of what was tested; "" is that of a subject that has none.
-        self.subjects: Set[str] = set()
+        # The names and modes of what was tested; "" is the name of a subject that has none.
+        self.subjects: Set[Tuple[str, str]] = set()
         self.began = time.time()
         self._path = path
         self._places: Dict[Tuple[int, str], int] = {}
@@ -143,7 +144,7 @@ class Record:
         Two processes that shrank to the same case share its file.
         """
         self.tally.add_dict(other["tally"])
-        self.subjects.update(other["subjects"])
+        self.subjects.update((name, mode) for name, mode in other["subjects"])
         self.began = min(self.began, other["began"])
         paths = {failure.path for failure in self.failures if failure.path}
         found = map(Failure._make, other["failures"])
@@ -168,11 +169,12 @@ class Journaled(Wrapper):
         super().__init__(subject)
         self._path, self._timeout, self._errors = path, timeout, errors
         self._notes = dict(
-            versions(),
+            versions(subject.mode),
             verdict="in flight when its process was ended",
             ended_by="?",
             subject=said_by(subject, "label"),
             subject_name=subject.name,
+            subject_mode=subject.mode,
         )
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
@@ -226,12 +228,18 @@ def _read(path: str) -> Dict[str, Any]:
     try:
         Record().add_dict(record)
         texts = [text for failure in record["failures"] for text in failure[:3]]
-        texts.extend(record["subjects"])
+        texts.extend(text for subject in record["subjects"] for text in subject)
         numbers = [record["process"], record["changes"]]
+        lists = [*record["failures"], *record["subjects"]]
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
         raise ValueError("no record: {}".format(error))
     if any(type(x) is not str for x in texts) or any(type(n) is not int or n < 0 for n in numbers):
         raise ValueError("no record")
+    if any(type(each) is not list for each in lists):
+        raise ValueError("no record")
+    if record["process"] == 0:
+        # A signal to it would go to all processes of the caller's group.
+        raise ValueError("no number of a process")
     return record
 
 
@@ -329,13 +337,15 @@ def keep(path: str, folder: str = FAILURES) -> str:
         return path
 
 
-def subject_of(path: str) -> str:
-    """By which name `--subject` makes what a case was in flight on; "" if that need not be said."""
+def options_of(path: str) -> str:
+    """The options by which a command makes what a case was in flight on, after a space."""
     try:
-        name = load(path).notes.get("subject_name", "")
+        notes = load(path).notes
     except UserError:
         return ""
-    return name if name != TENSORFLOW and re.match(r"[\w.]+(:\w+)?$", name) else ""
+    name, mode = notes.get("subject_name", ""), notes.get("subject_mode", "")
+    plain = re.fullmatch(r"[\w.]+(:\w+)?", name) and re.fullmatch(r"[\w.-]*", mode)
+    return named.options_of(name, mode) if plain else ""
 
 
 def saved_since(began: float, folder: str = FAILURES) -> List[str]:

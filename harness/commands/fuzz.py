@@ -13,7 +13,12 @@ from rich.table import Table
 from rnndiff.harness.checking.fuzz import Progress
 from rnndiff.harness.checking.fuzz import fuzz as run
 from rnndiff.harness.checking.stop import Stop
-from rnndiff.harness.commands.options import all_models, models_argument, subject_option
+from rnndiff.harness.commands.options import (
+    all_models,
+    mode_option,
+    models_argument,
+    subject_option,
+)
 from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.tally import WORST
@@ -27,6 +32,7 @@ _SECONDS = click.FloatRange(min=0.0)
 @click.command()
 @models_argument
 @subject_option
+@mode_option
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after so many cases.")
 @click.option("--time", "seconds", type=_SECONDS, help="Stop after so many seconds of judging.")
 @click.option(
@@ -58,6 +64,7 @@ _SECONDS = click.FloatRange(min=0.0)
 def fuzz(
     models: Tuple[str, ...],
     subject_name: str,
+    mode: str,
     cases: Optional[int],
     seconds: Optional[float],
     workers: int,
@@ -92,9 +99,12 @@ def fuzz(
                 stop=stop,
                 page=bool(report_path),
                 subject=subject_name,
+                mode=mode,
             )
             live.update(_table(progress, seed))
-        raise SystemExit(_tell(progress, seed, workers, stop, json_path, report_path))
+            # Of a run that could not begin there is nothing to be seen.
+            live.transient = bool(progress.error) and not (progress.cases or progress.failures)
+        raise SystemExit(_tell(progress, seed, workers, mode, stop, json_path, report_path))
 
 
 @contextlib.contextmanager
@@ -108,7 +118,7 @@ def _live() -> Iterator[Live]:
     finally:
         with contextlib.suppress(OSError):
             live.stop()
-            if not live.console.is_terminal:
+            if not (live.console.is_terminal or live.transient):
                 # It leaves the last line open.
                 live.console.line()
 
@@ -117,6 +127,7 @@ def _tell(
     progress: Progress,
     seed: int,
     workers: int,
+    mode: str,
     stop: Stop,
     json_path: Optional[str],
     report_path: Optional[str],
@@ -135,12 +146,12 @@ def _tell(
         _print("the case of the largest error{}".format(where), err=True)
     try:
         if json_path:
-            write_json(json_path, _result(progress, seed, worst))
+            write_json(json_path, _result(progress, seed, mode, worst))
     except (UserError, OSError) as error:
         complaints.append(str(error))
     try:
         if report_path:
-            page.write(report_path, _page(progress, seed, workers, stop))
+            page.write(report_path, _page(progress, seed, workers, mode, stop))
     except UserError as error:
         complaints.append(str(error))
     if progress.error:
@@ -166,26 +177,26 @@ def _print(text: str, err: bool) -> None:
             return
 
 
-def _result(progress: Progress, seed: int, worst: Optional[str]) -> Dict[str, Any]:
+def _result(progress: Progress, seed: int, mode: str, worst: Optional[str]) -> Dict[str, Any]:
     return dict(
         progress.tally.as_dict(),
         worst_case=worst,
         seed=seed,
         seconds=progress.seconds,
-        versions=versions(),
+        versions=versions(mode),
         failures=[
             {"way": f.way, "path": f.path or None, "shrunk": f.shrunk} for f in progress.failures
         ],
     )
 
 
-def _page(progress: Progress, seed: int, workers: int, stop: Stop) -> page.Report:
+def _page(progress: Progress, seed: int, workers: int, mode: str, stop: Stop) -> page.Report:
     found = page.Report("fuzz", progress.tally, progress.growths, progress.exhibits)
     if not progress.growths:
         why = "ended by {}".format(stop.signal) if stop.signal else "over before any was drawn"
         found = found._replace(notes=["Some figures are left out: the run was {}.".format(why)])
     notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
-    return found._replace(environment=notes)
+    return found._replace(environment=dict(versions(mode), **notes))
 
 
 def _table(progress: Progress, seed: int) -> Table:

@@ -18,16 +18,17 @@ from rnndiff.harness.checking.check import (
     verdict_on_ending,
     way_of_failing,
 )
-from rnndiff.harness.commands.options import model_option, subject_option
+from rnndiff.harness.commands.options import mode_option, model_option, subject_option
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.alone import Alone, ended_by
-from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.named import Subjects
 from rnndiff.harness.subjects.run import HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
 
 
@@ -42,20 +43,29 @@ from rnndiff.harness.versions import versions
     help="How many cases may be tried.",
 )
 @subject_option
+@mode_option
 @model_option
-def minimize(path: str, output: Optional[str], evaluations: int, subject_name: str) -> None:
+def minimize(
+    path: str, output: Optional[str], evaluations: int, subject_name: str, mode: str
+) -> None:
     """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
 
-    FILE is a case's .npz file, such as one with trained weights. A case that ends the process is
+    FILE is a case's .npz file, such as one with trained weights. Without --mode, it is run in the
+    mode that it was saved in, if the subject has that. A case that ends the process is
     tried in processes of its own. Ctrl-C keeps the smallest case so far. Exit status: 1 as the
     smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
-    # Its module may register the model of the case.
-    subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
+    subjects = Subjects(subject_name, mode)
+    if subject_name != TENSORFLOW:
+        # Its module may register the model of the case.
+        subjects.in_mode()
     saved = load(path)
     check_writable(output)
-    subject = subject or subject_named(subject_name)
+    subject = subjects.of(saved.notes)
+    missing = subjects.without_mode_of(saved.notes)
+    if missing:
+        click.echo("rnndiff: {}".format(printable(missing)), err=True)
     case, signal = saved.case, ended_again_by(subject, saved, TIMEOUT)
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]
@@ -69,7 +79,7 @@ def minimize(path: str, output: Optional[str], evaluations: int, subject_name: s
     hangs = signal == HANG or verdict.error.startswith(HANG)
     timeout = TIMEOUT / HANGS if hangs else TIMEOUT
 
-    with Alone(timeout, subject_name) as alone, Progress(
+    with Alone(timeout, subject_name, subject.mode) as alone, Progress(
         console=Console(stderr=True), transient=True
     ) as progress:
         task = progress.add_task("shrinking", total=evaluations)
@@ -96,7 +106,10 @@ def minimize(path: str, output: Optional[str], evaluations: int, subject_name: s
             click.echo("Run once more, the smallest case did not fail so: FILE's own is kept.")
     verdict, trace = found
     notes = dict(
-        versions(), subject=subject.label, premise=subject.premise, verdict=verdict.summary()
+        versions(subject.mode),
+        subject=subject.label,
+        premise=subject.premise,
+        verdict=verdict.summary(),
     )
     save(output, smallest, trace, dict(notes, ended_by=signal) if signal else notes)
     click.echo(describe(smallest, verdict))
@@ -110,5 +123,5 @@ def _again(
     """The verdict on a case that has all its time, and the trace; None if it does not end so."""
     if not signal:
         return verdict_on(subject, case, TIMEOUT)
-    again = ended_by(case, TIMEOUT, subject.name)
+    again = ended_by(case, TIMEOUT, subject.name, subject.mode)
     return (verdict_on_ending(case, signal), {}) if again == signal else None

@@ -4,6 +4,7 @@ from typing import Any, List, Optional, Tuple
 
 import click
 
+from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.subjects.named import SHIPPED, import_from_here
 from rnndiff.harness.subjects.subject import TENSORFLOW
@@ -24,10 +25,10 @@ class ModelName(click.ParamType):  # type: ignore[type-arg]
         if not colon:
             if value not in MODELS:
                 load_models()
-            if value not in MODELS:
-                known = ", ".join(map(repr, MODELS))
-                self.fail("{!r} is not one of {}, nor MODULE:NAME.".format(value, known))
-            return str(value)
+            try:
+                return model_named(value).name
+            except UserError as error:
+                self.fail(str(error))
         try:
             model = getattr(import_from_here(module), attribute)
             if not isinstance(model, Model):
@@ -72,6 +73,14 @@ model_option = click.option(
     is_eager=True,
     callback=_register,
     help="Where a model of the case is, if it is none of rnndiff's; may be given several times.",
+)
+
+mode_option = click.option(
+    "--mode",
+    metavar="MODE",
+    default="",
+    show_default="its first one",
+    help="How the subject is run: one of its modes. A wrong one is answered with a list of them.",
 )
 
 subject_option = click.option(

@@ -12,11 +12,11 @@ from rnndiff.harness.checking.check import (
     verdict_on,
     verdict_on_ending,
 )
-from rnndiff.harness.commands.options import model_option, subject_option
+from rnndiff.harness.commands.options import mode_option, model_option, subject_option
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.report.describe import describe
-from rnndiff.harness.subjects.named import of_tensorflow, subject_named
+from rnndiff.harness.subjects.named import Subjects, of_tensorflow
 from rnndiff.harness.subjects.subject import TENSORFLOW
 from rnndiff.harness.text import printable
 
@@ -24,15 +24,19 @@ from rnndiff.harness.text import printable
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @subject_option
+@mode_option
 @model_option
-def replay(paths: Tuple[str, ...], subject_name: str) -> None:
+def replay(paths: Tuple[str, ...], subject_name: str, mode: str) -> None:
     """Run saved cases again, on the TensorFlow at hand or another subject.
 
-    FILE is a case's .npz file, or a folder of them. Exit status: 0 if none disagrees, 1 if one
+    FILE is a case's .npz file, or a folder of them. Without --mode, each is run in the mode that it
+    was saved in, if the subject has that. Exit status: 0 if none disagrees, 1 if one
     does, 2 if one cannot be read; the others are run all the same.
     """
-    # Its module may register the models of the cases.
-    subject = None if subject_name == TENSORFLOW else subject_named(subject_name)
+    subjects = Subjects(subject_name, mode)
+    if subject_name != TENSORFLOW:
+        # Its module may register the models of the cases.
+        subjects.in_mode()
     worst = 0
     for path in _files(paths):
         try:
@@ -41,8 +45,8 @@ def replay(paths: Tuple[str, ...], subject_name: str) -> None:
             click.echo("rnndiff: {}".format(printable(error)), err=True)
             worst = 2
             continue
-        subject = subject or subject_named(subject_name)
         case, notes = one.case, one.notes
+        subject = subjects.of(notes)
         if not supported(subject, case):
             click.echo("{}: not supported by {}".format(printable(path), subject.title))
             continue
@@ -53,14 +57,18 @@ def replay(paths: Tuple[str, ...], subject_name: str) -> None:
             verdict, _ = verdict_on(subject, case)
         click.echo("{}: {} on {}".format(printable(path), verdict.status, subject.title))
         click.echo(
-            "    saved with {} {}: {}".format(
+            "    saved with {} {}, {}: {}".format(
                 "TensorFlow"
                 if of_tensorflow(notes)
                 else "{}, beside TensorFlow".format(notes["subject"]),
                 notes.get("tensorflow", "of an unknown version"),
+                notes.get("mode", "in an unknown mode"),
                 notes.get("verdict", "no verdict"),
             )
         )
+        missing = subjects.without_mode_of(notes)
+        if missing:
+            click.echo("    {}".format(printable(missing)))
         click.echo("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
         worst = max(worst, int(verdict.status == DISAGREE))
     raise SystemExit(worst)

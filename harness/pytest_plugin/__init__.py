@@ -41,6 +41,12 @@ def pytest_addoption(parser: Any) -> None:
         "tensorflow.",
     )
     group.addoption(
+        "--rnndiff-mode",
+        metavar="MODE",
+        default="",
+        help="How it is run, as `rnndiff fuzz --mode` takes it.",
+    )
+    group.addoption(
         "--rnndiff-timeout",
         metavar="SECONDS",
         type=_seconds,
@@ -56,17 +62,20 @@ def pytest_configure(config: Any) -> None:
     if hasattr(config, "workerinput"):
         config.rnndiff_run = config.workerinput["rnndiff_run"]
         return
-    page_path, name = (config.getoption("--rnndiff-" + option) for option in ("report", "subject"))
-    if page_path or name:
+    page_path, name, mode = (
+        config.getoption("--rnndiff-" + option) for option in ("report", "subject", "mode")
+    )
+    if page_path or name or mode:
         from rnndiff.harness.errors import UserError
         from rnndiff.harness.report import page
         from rnndiff.harness.subjects.named import subject_named
+        from rnndiff.harness.subjects.subject import TENSORFLOW
 
         try:
             if page_path:
                 page.check(page_path)
-            if name:
-                subject_named(name)
+            if name or mode:
+                subject_named(name or TENSORFLOW, mode=mode)
         except UserError as error:
             pytest.exit(str(error), returncode=2)
 

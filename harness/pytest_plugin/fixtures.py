@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def subject(pytestconfig: Any) -> Any:
-    """What `check` tests: what --rnndiff-subject names, or TensorFlow.
+    """What `check` tests: what --rnndiff-subject and --rnndiff-mode name, or TensorFlow.
 
     A `conftest.py` or a module that has a fixture of this name, of the scope of a module or a
     session, tests another one.
@@ -16,9 +16,11 @@ def subject(pytestconfig: Any) -> Any:
     from rnndiff.harness.subjects.named import subject_named
     from rnndiff.harness.subjects.subject import TENSORFLOW
 
-    name = pytestconfig.getoption("--rnndiff-subject") or TENSORFLOW
+    name, timeout, mode = (
+        pytestconfig.getoption("--rnndiff-" + option) for option in ("subject", "timeout", "mode")
+    )
     try:
-        return subject_named(name, pytestconfig.getoption("--rnndiff-timeout"))
+        return subject_named(name or TENSORFLOW, timeout, mode)
     except UserError as error:
         why = str(error)
     pytest.fail(why, pytrace=False)

@@ -30,7 +30,7 @@ from rnndiff.harness.checking import journal
 from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
-from rnndiff.harness.pytest_plugin.summary import Summary, profile
+from rnndiff.harness.pytest_plugin.summary import Summary, mode_of, profile
 from rnndiff.harness.subjects.run import GRACE
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.accuracy import coverage
@@ -94,6 +94,10 @@ class _Process:
                 "The name of a subject is MODULE:CLASS or empty, not {!r}.".format(subject.name),
                 pytrace=False,
             )
+        if not (isinstance(subject.mode, str) and re.match(r"[\w.-]*$", subject.mode)):
+            pytest.fail(
+                "The mode of a subject is a word, not {!r}.".format(subject.mode), pytrace=False
+            )
         for known, check in self._checks:
             if known is subject:
                 return check
@@ -103,7 +107,7 @@ class _Process:
     def _check_on(self, subject: Subject) -> Check:
         timeout = self._config.getoption("--rnndiff-timeout") or TIMEOUT
         record, path, number = self.record, self.in_flight, len(self._checks)
-        record.subjects.add(subject.name)
+        record.subjects.add((subject.name, subject.mode))
         journaled = journal.Journaled(subject, path, timeout + GRACE, self._errors)
 
         def found(failure: Failure) -> None:
@@ -247,8 +251,8 @@ class Main(_Process):
     def _introduce(self) -> None:
         """Say once on what is judged."""
         if not self._introduced:
-            subjects = self.record.subjects.union(*(x["subjects"] for x in self._heard.values()))
-            for line in _header(subjects):
+            heard = [each for record in self._heard.values() for each in record["subjects"]]
+            for line in _header(self.record.subjects.union(map(tuple, heard))):
                 self._say(line)
         self._introduced = True
 
@@ -306,13 +310,13 @@ def _look_for_more(ratio: float) -> None:
                 hypothesis.target(ratio, label="error over bound")
 
 
-def _header(subjects: Set[str]) -> Iterator[str]:
-    """On what the cases of a run are judged."""
-    found = versions()
+def _header(subjects: Set[Tuple[str, str]]) -> Iterator[str]:
+    """On what the cases of a run are judged, by the names and modes of the subjects."""
+    found = versions(mode_of(subjects))
     yield "TensorFlow {}, NumPy {}, Hypothesis {}, profile {!r}".format(
         found["tensorflow"], found["numpy"], version_of("hypothesis") or "missing", profile()
     )
     yield "{processor}, {instruction_set}, threads {threads}, mode {mode}".format(**found)
     yield "environment {}".format(found["environment"] or "without any of its variables")
-    if TENSORFLOW in subjects:
+    if TENSORFLOW in {name for name, _ in subjects}:
         yield coverage(found["tensorflow"])

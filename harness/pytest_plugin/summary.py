@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import Any, List, Optional, Set
+from typing import Any, List, Optional, Set, Tuple
 
 from rnndiff.harness.checking import journal
 from rnndiff.harness.errors import UserError, in_one_line
@@ -14,6 +14,7 @@ from rnndiff.harness.report.exhibits import exhibits
 from rnndiff.harness.report.growth import Growth, sampled
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
+from rnndiff.harness.versions import versions
 from rnndiff.models import MODELS
 
 
@@ -26,6 +27,11 @@ def profile() -> str:
     # Older ones do not tell.
     name = getattr(settings, "get_current_profile_name", lambda: settings._current_profile)()
     return name or "default"
+
+
+def mode_of(subjects: Set[Tuple[str, str]]) -> str:
+    """The mode of what was tested, given by names and modes; "" is the default."""
+    return ", ".join(sorted({mode for _, mode in subjects if mode}))
 
 
 class Summary:
@@ -106,9 +112,9 @@ class Summary:
             self._write(rest)
 
     def _kept(self, in_flight: str) -> Failure:
-        other, path = journal.subject_of(in_flight), journal.keep(in_flight)
+        options, path = journal.options_of(in_flight), journal.keep(in_flight)
         said = "in flight when a process was ended: {0}; run it again: rnndiff replay {0}{1}"
-        said = said.format(path, " --subject " + other if other else "")
+        said = said.format(path, options)
         self._write(said)
         return Failure(os.path.basename(path), path, said)
 
@@ -136,18 +142,18 @@ class Summary:
         elif subject:
             growths = sampled(subject, [name for name in MODELS if name in record.tally.ratios])
         shown = exhibits(failures, subject)
-        environment = {"profile": profile()}
+        environment = dict(versions(mode_of(record.subjects)), profile=profile())
         return page.Report("pytest", record.tally, growths, shown, [], notes, environment)
 
-    def _subject(self, names: Set[str]) -> Optional[Subject]:
+    def _subject(self, subjects: Set[Tuple[str, str]]) -> Optional[Subject]:
         """What was tested, made anew: under xdist, this process has had none so far.
 
         None if that is more than one, or has no name.
         """
-        name = min(names, default=TENSORFLOW)
+        name, mode = min(subjects, default=(TENSORFLOW, ""))
         # To import TensorFlow takes longer than who ends a run waits.
         late = self._interrupted and name == TENSORFLOW and "tensorflow" not in sys.modules
         with contextlib.suppress(Exception):
-            if name and len(names) <= 1 and not late:
-                return subject_named(name)
+            if name and len(subjects) <= 1 and not late:
+                return subject_named(name, mode=mode)
         return None

@@ -21,9 +21,9 @@ FAILED = 70
 _COMPUTED = b"computed\n"
 # With the modules that this process has: `python -m` would look into the working folder first.
 _PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[4:]; from rnndiff.harness.subjects import orphans; "
+    "import sys; sys.path[:] = sys.argv[5:]; from rnndiff.harness.subjects import orphans; "
     "orphans.end_with(int(sys.argv[1])); "
-    "from rnndiff.harness.subjects.alone import main; main(*sys.argv[2:4])"
+    "from rnndiff.harness.subjects.alone import main; main(*sys.argv[2:5])"
 )
 
 
@@ -38,11 +38,12 @@ class Alone:
     """A process that computes cases on a subject, and is replaced when one of them ends it.
 
     A context manager: the process ends with it. Each case has `timeout` seconds. The subject is
-    named as on a command line: see :func:`rnndiff.harness.subjects.named.subject_named`.
+    named as on a command line, with its mode: see
+    :func:`rnndiff.harness.subjects.named.subject_named`.
     """
 
-    def __init__(self, timeout: float = TIMEOUT, subject: str = TENSORFLOW) -> None:
-        self._timeout, self._subject = timeout, subject
+    def __init__(self, timeout: float = TIMEOUT, subject: str = TENSORFLOW, mode: str = "") -> None:
+        self._timeout, self._subject, self._mode = timeout, subject, mode
         self._process: Any = None
 
     def __enter__(self) -> "Alone":
@@ -62,7 +63,7 @@ class Alone:
         """
         path = os.path.join(self._folder.name, "case.npz")
         save(path, case)
-        process = self._process = self._process or _start(self._subject)
+        process = self._process = self._process or _start(self._subject, self._mode)
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write((path + "\n").encode())
             process.stdin.flush()
@@ -101,9 +102,9 @@ def _says(process: Any, line: bytes) -> bool:
     return any(each == line for each in iter(process.stdout.readline, b""))
 
 
-def _start(subject: str) -> Any:
+def _start(subject: str, mode: str) -> Any:
     paths = map(os.path.abspath, sys.path)
-    arguments = [str(os.getpid()), subject, ",".join(modules()), *paths]
+    arguments = [str(os.getpid()), subject, mode, ",".join(modules()), *paths]
     # In a session of its own, Ctrl-C does not reach it.
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *arguments],
@@ -117,20 +118,22 @@ def _start(subject: str) -> Any:
     return process
 
 
-def ended_by(case: Case, timeout: float = TIMEOUT, subject: str = TENSORFLOW) -> Optional[str]:
+def ended_by(
+    case: Case, timeout: float = TIMEOUT, subject: str = TENSORFLOW, mode: str = ""
+) -> Optional[str]:
     """The signal by which a subject ends the process that it computes `case` in, or None.
 
     "Hang" if it is not done after `timeout` seconds.
     """
-    ending = first_ending([case], timeout, subject)
+    ending = first_ending([case], timeout, subject, mode)
     return ending.signal if ending else None
 
 
 def first_ending(
-    cases: List[Case], timeout: float = TIMEOUT, subject: str = TENSORFLOW
+    cases: List[Case], timeout: float = TIMEOUT, subject: str = TENSORFLOW, mode: str = ""
 ) -> Optional[Ending]:
     """The first of some cases by which a subject ends the process that computes them in turn."""
-    with Alone(timeout, subject) as alone:
+    with Alone(timeout, subject, mode) as alone:
         for case in cases:
             name = alone.ended_by(case)
             if name:
@@ -138,7 +141,7 @@ def first_ending(
     return None
 
 
-def main(name: str, names: str) -> None:
+def main(name: str, mode: str, names: str) -> None:
     """Compute the cases whose files are named on standard input, one after the other.
 
     The modules are those that register the models, with commas between them.
@@ -148,7 +151,7 @@ def main(name: str, names: str) -> None:
     try:
         for module in names.split(","):
             importlib.import_module(module)
-        subject = subject_named(name)
+        subject = subject_named(name, mode=mode)
         print(_READY.decode(), end="", flush=True)
         for line in sys.stdin:
             case = load(line.rstrip("\n")).case

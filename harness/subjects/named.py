@@ -3,10 +3,11 @@
 import importlib
 import os
 import sys
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from rnndiff.harness.errors import UserError, in_one_line
-from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
+from rnndiff.harness.subjects.subject import TENSORFLOW, Subject, check_mode
+from rnndiff.harness.versions import versions
 from rnndiff.models import entry_points
 
 # The subjects of this package by their names, none of them imported before it is asked for.
@@ -31,22 +32,72 @@ def of_tensorflow(notes: Mapping[str, str]) -> bool:
     return notes.get("subject", "TensorFlow") == "TensorFlow"
 
 
-def subject_named(name: str, timeout: Optional[float] = None) -> Subject:
+class Subjects:
+    """The subject of a name for saved cases: in one mode for all, or in that which a file notes.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`subject_named` takes it.
+    mode : str
+        That for all; "" is the one of each file, if the subject has it, and else the default.
+    """
+
+    def __init__(self, name: str, mode: str = "") -> None:
+        self._name, self._mode = name, mode
+        self._made: Dict[str, Subject] = {}
+
+    def in_mode(self, mode: str = "") -> Subject:
+        """The subject in a mode, made the first time that it is asked for."""
+        mode = self._mode or mode
+        if mode not in self._made:
+            self._made[mode] = subject_named(self._name, mode=mode)
+        return self._made[mode]
+
+    def of(self, notes: Mapping[str, Any]) -> Subject:
+        """The subject for the notes of a file."""
+        default = self.in_mode()
+        noted = notes.get("mode", "")
+        is_another = noted in list(default.modes)[1:]
+        return self.in_mode(noted) if is_another else default
+
+    def without_mode_of(self, notes: Mapping[str, Any]) -> str:
+        """A sentence, if a file notes a mode that the subject does not have; else ""."""
+        subject = self.in_mode()
+        noted = notes.get("mode", "")
+        unknown = subject.modes and noted not in ("", versions()["mode"], *subject.modes)
+        if self._mode or not unknown:
+            return ""
+        return "It was saved in the mode {!r}, which {} does not have: this is the default.".format(
+            noted, self._name
+        )
+
+
+def options_of(name: str, mode: str) -> str:
+    """The options by which a command makes the subject of a name in a mode, after a space."""
+    options = {"subject": name if name != TENSORFLOW else "", "mode": mode}
+    return "".join(" --{} {}".format(*option) for option in options.items() if option[1])
+
+
+def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") -> Subject:
     """The subject of a name.
 
     Parameters
     ----------
     name : str
         One of :data:`SHIPPED`, of an entry point of the group ``rnndiff.subjects``, or
-        ``MODULE:CLASS``. The class is called without arguments; modules of the current directory
-        are found, too.
+        ``MODULE:CLASS``. The class is called without arguments, but for a mode; modules of the
+        current directory are found, too.
     timeout : float, optional
         Its ``timeout``, if it is to have another one than it says itself.
+    mode : str, optional
+        One of its ``modes``, if not the default.
 
     Raises
     ------
     UserError
-        If there is no such module or class, importing or calling it fails, or it is no subject.
+        If there is no such module, class or mode, importing or calling the class fails, or it is no
+        subject.
     """
     module_name, colon, class_name = _written_out(name).partition(":")
     if not (module_name and colon and class_name):
@@ -62,12 +113,16 @@ def subject_named(name: str, timeout: Optional[float] = None) -> Subject:
     made = getattr(module, class_name, None)
     if made is None:
         raise UserError("The module {} has no {!r}.".format(module_name, class_name))
+    if mode:
+        check_mode(name, getattr(made, "modes", {}), mode)
+    given = {"mode": mode} if mode else {}
     try:
-        subject = made()
+        subject = made(**given)
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError("Calling {} without arguments fails: {}.".format(name, in_one_line(error)))
+        how = "with mode={!r}".format(mode) if mode else "without arguments"
+        raise UserError("Calling {} {} fails: {}.".format(name, how, in_one_line(error)))
     if not isinstance(subject, Subject):
         raise UserError("{} is no subject: derive it from rnndiff.Subject.".format(class_name))
     subject.name = name

@@ -34,18 +34,34 @@ class Subject:
     repeatable : bool
         Whether it computes the same numbers, bit for bit, each time that it is given the same case,
         and from the first time on. That it does not is a finding, unless this is False.
+    modes : mapping of str to str
+        The ways in which it can be run, with a sentence on each; the first is the default. The name
+        of one is then an argument of the constructor, the keyword ``mode``.
+    mode : str
+        The name of the one that it was made to run in, "" of the default.
     """
 
     known: Tuple[Entry, ...] = ()
     name: str = ""
     timeout: float = TIMEOUT
     repeatable: bool = True
+    modes: Mapping[str, str] = {}
+    mode: str = ""
     _made_of: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Subject":
-        """Remember what it is made of, for :meth:`fresh`."""
+        """Remember what it is made of, for :meth:`fresh`, and the mode.
+
+        Raises
+        ------
+        UserError
+            If it has modes, and not this one.
+        """
         self = super().__new__(cls)
         self._made_of = args, kwargs
+        if cls.modes and "mode" in kwargs:
+            check_mode(cls.__name__, cls.modes, kwargs["mode"])
+            self.mode = "" if kwargs["mode"] == next(iter(cls.modes)) else kwargs["mode"]
         return self
 
     def fresh(self) -> "Subject":
@@ -74,8 +90,8 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """The label, with a version if it has one."""
-        return self.label
+        """The label, with a version if it has one, and the mode if it is not the default."""
+        return "{}, {}".format(self.label, self.mode) if self.mode else self.label
 
     @property
     def premise(self) -> str:
@@ -121,6 +137,19 @@ class Subject:
         return arithmetic("float32")
 
 
+def check_mode(name: str, modes: Mapping[str, str], mode: str) -> None:
+    """See that a subject has a mode.
+
+    Raises
+    ------
+    UserError
+        If it has not.
+    """
+    if mode not in modes:
+        has = "only {}".format(", ".join(modes)) if modes else "nor any other"
+        raise UserError("The subject {} has no mode {!r}, {}.".format(name, mode, has))
+
+
 class Wrapper(Subject):
     """Another subject, and all that it states. Derive from it to do something about each call."""
 
@@ -128,6 +157,7 @@ class Wrapper(Subject):
         self._subject = subject
         self.known, self.repeatable = subject.known, subject.repeatable
         self.name, self.timeout = subject.name, subject.timeout
+        self.modes, self.mode = subject.modes, subject.mode
 
     @property
     def label(self) -> str:

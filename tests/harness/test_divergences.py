@@ -318,6 +318,14 @@ def test_an_entry_holds_between_its_versions_in_its_modes(where, version, onednn
     assert where.holds(version, onednn, xla) == holds
 
 
+@pytest.mark.parametrize("grappler", [True, False])
+def test_an_entry_of_grapplers_holds_only_where_that_rewrites_graphs(grappler):
+    where = Where((2, 5), grappler=True)
+    assert where.holds((2, 5), True, False, grappler) == grappler
+    assert Where((2, 5)).holds((2, 5), True, False, grappler)
+    assert str(where) == "2.5 on, with Grappler"
+
+
 def test_the_table_of_the_readme_is_that_of_the_entries():
     with open(README) as file:
         table = file.read().partition("| divergence | TensorFlow | what |")[2].partition("\n\n")[0]

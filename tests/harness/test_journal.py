@@ -205,6 +205,8 @@ def test_where_no_run_can_begin_a_sentence_says_why(tmp_path):
 
 # The same in every process that collects tests.
 RIGHT = dict(Record().as_dict(), process=1, began=1.0)
+# To be seen where it is counted.
+RIGHT["tally"]["cases"]["agree"] = 5
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,8 @@ RIGHT = dict(Record().as_dict(), process=1, began=1.0)
         json.dumps(dict(RIGHT, failures=failures))
         for failures in ([1], ["text"], [["way"]], [["way", None, "report"]], {"a": 1})
     ]
-    + [json.dumps(dict(RIGHT, process=-1)), json.dumps(dict(RIGHT, subjects=[1]))]
+    + [json.dumps(dict(RIGHT, process=number)) for number in (-1, 0, True)]
+    + [json.dumps(dict(RIGHT, subjects=subjects)) for subjects in ([1], ["name"], [["name", 1]])]
     + [json.dumps(dict(RIGHT, tally=tally)) for tally in ([], {}, dict(RIGHT["tally"], known=3))],
 )
 def test_a_damaged_record_is_left_out(text, tmp_path):

@@ -131,7 +131,7 @@ def test_on_an_unknown_processor_functions_are_measured_and_that_is_said(
 @pytest.mark.parametrize("count", [0, 2])
 def test_it_is_said_where_a_bias_is_presumed_to_be_added(tf1, monkeypatch, count):
     biased = frozenset(("_MklNativeFusedMatMul", frozenset([str(k)])) for k in range(count))
-    monkeypatch.setattr(premises, "biased_kernels", lambda tf1, compiled: biased)
+    monkeypatch.setattr(premises, "biased_kernels", lambda tf1, compiled, mode: biased)
     said = (
         "fused kernels that add the bias last, as was tried here: 2"
         if count
@@ -148,7 +148,7 @@ def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeyp
 
     kernel = ulp.Kernel(ulp.TANH, "Tanh", "one", tanh, np.tanh, ulp.TANH.dense)
     alone = SimpleNamespace(kernels=[kernel], probe=lambda known: [])
-    monkeypatch.setattr(premises, "every_kernel", lambda tf1: [alone])
+    monkeypatch.setattr(premises, "every_kernel", lambda tf1, mode: [alone])
     monkeypatch.setattr(premises, "processor", lambda: UNKNOWN)
     found = premises.premises_of(tf1)
     assert found.functions["tanh", "Tanh"].ulp > 50 * premises.MARGIN

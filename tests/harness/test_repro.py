@@ -130,7 +130,7 @@ def test_a_case_in_which_nothing_disagrees_has_no_script(tensorflow, tmp_path):
 def minimized(path, monkeypatch, mistake):
     port = Float32Port(mistake)
     port.name = "tensorflow"
-    monkeypatch.setattr("rnndiff.harness.commands.minimize.subject_named", lambda name: port)
+    monkeypatch.setattr("rnndiff.harness.subjects.named.subject_named", lambda name, mode: port)
     return CliRunner().invoke(minimize, [path])
 
 
@@ -196,7 +196,7 @@ def test_minimize_keeps_of_what_ends_the_process_what_does_so_again(again, tmp_p
     path = str(tmp_path / "ends.npz")
     save(path, random_case("seq2seq"), notes={"ended_by": "SIGABRT"})
     monkeypatch.setattr(
-        "rnndiff.harness.checking.check.ended_by", lambda case, timeout, name: "SIGABRT"
+        "rnndiff.harness.checking.check.ended_by", lambda case, timeout, name, mode: "SIGABRT"
     )
     monkeypatch.setattr(
         "rnndiff.harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT"

@@ -209,7 +209,7 @@ def test_only_what_a_known_ending_expects_is_taken_to_be_so_for_the_cases_after_
     subject.known, case = (entry,), entry.minimal.case()
     names, asked = [first, "SIGABRT", "Hang"], []
 
-    def ended_by(case, timeout):
+    def ended_by(case, timeout, name, mode):
         asked.append(timeout)
         return names[len(asked) - 1]
 

@@ -30,6 +30,7 @@ from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
 from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
+from rnndiff.harness.subjects.tensorflow.modes import MODES, Mode, Option, config_of
 from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
 from rnndiff.models import Model
@@ -60,7 +61,7 @@ class GraphKernels(NamedTuple):
 
 
 class TensorFlow(Subject):
-    """The TensorFlow at hand, one thread, one graph and session for each config.
+    """The TensorFlow at hand, one graph and session for each config.
 
     Parameters
     ----------
@@ -71,12 +72,16 @@ class TensorFlow(Subject):
         What is tested; by default ``case.model.graph().build(case.config)``.
     timeout : float
         Seconds that a case which is known to end the process has in one of its own.
+    mode : str
+        One of :data:`rnndiff.harness.subjects.tensorflow.modes.MODES`.
 
     Raises
     ------
     UserError
-        If TensorFlow cannot be imported; later, if a model has no graph.
+        If TensorFlow cannot be imported, or has no such mode; later, if a model has no graph.
     """
+
+    modes = {name: mode.what for name, mode in MODES.items()}
 
     def __init__(
         self,
@@ -84,13 +89,15 @@ class TensorFlow(Subject):
         bytes_kept: int = BYTES_KEPT,
         build: Callable[[Case], Any] = lambda case: _graph(case),
         timeout: float = TIMEOUT,
+        *,
+        mode: str = "session",
     ) -> None:
         tf1 = tensorflow()
-        self._tf1 = tf1
+        self._tf1, self._mode = tf1, MODES[mode]
         self.name = TENSORFLOW
         self.version = tf1.VERSION
         self._looked_up: Optional[Premises] = None
-        self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA)
+        self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA, self._mode.grappler)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
         self._build, self.timeout = build, timeout
@@ -122,7 +129,7 @@ class TensorFlow(Subject):
             if isinstance(entry, KnownEnding) and entry.covers(case):
                 kind = entry.name, case.model.name
                 if kind not in self._ended_by:
-                    name = ended_by(case, self.timeout)
+                    name = ended_by(case, self.timeout, self.name, self.mode)
                     # Killed from without, or slow on a busy machine: that says nothing of others.
                     if name is not None and name not in entry.signals:
                         return name
@@ -148,12 +155,18 @@ class TensorFlow(Subject):
 
     def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
         """One that needs NumPy and TensorFlow alone."""
-        return script(Finding(case, verdict, dict(notes)))
+        return script(Finding(case, verdict, dict(notes), self.options))
+
+    @property
+    def options(self) -> Tuple[Option, ...]:
+        """Those of its sessions."""
+        return self._mode.options
 
     @property
     def title(self) -> str:
-        """With its version."""
-        return "TensorFlow {}.{}".format(*self.version)
+        """With its version and, unless it is the default, its mode."""
+        said = "TensorFlow {}.{}".format(*self.version)
+        return "{}, {}".format(said, self.mode) if self.mode else said
 
     @property
     def premise(self) -> str:
@@ -164,7 +177,7 @@ class TensorFlow(Subject):
     def _premises(self) -> Premises:
         # Not before they are asked for: what only computes needs none.
         if self._looked_up is None:
-            self._looked_up = premises_of(self._tf1)
+            self._looked_up = premises_of(self._tf1, self._mode)
         return self._looked_up
 
     def seconds_of_a_run(self, case: Case, runs: int) -> List[float]:
@@ -184,7 +197,7 @@ class TensorFlow(Subject):
         if key in self._ready:
             self._ready.move_to_end(key)
         else:
-            self._ready[key] = _Ready(self._tf1, self._build(case))
+            self._ready[key] = _Ready(self._tf1, self._build(case), self._mode)
             while self._is_crowded():
                 self._ready.popitem(last=False)[1].close()
         return self._ready[key]
@@ -215,7 +228,7 @@ def _close(session: Any, calls: Dict[str, Any]) -> None:
 class _Ready:
     """The graph of one config with a session, its weights assigned by one run."""
 
-    def __init__(self, models_tf1: Any, graph: "Graph") -> None:
+    def __init__(self, models_tf1: Any, graph: "Graph", mode: Mode) -> None:
         tf1 = models_tf1.tf1
         with graph.graph.as_default():
             # One array to feed, in place of up to 22, halves the time that assigning takes.
@@ -227,8 +240,7 @@ class _Ready:
         self.graph = graph
         operations = len(graph.graph.get_operations())
         self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
-        options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-        self.session = tf1.Session(graph=graph.graph, config=options)
+        self.session = tf1.Session(graph=graph.graph, config=config_of(tf1, mode))
         self._feeds, self._fetches = list(graph.data.values()), list(graph.trace.values())
         self._calls = {
             "assign": models_tf1.ready_to_run(self.session, [values], [assign]),

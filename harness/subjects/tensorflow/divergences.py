@@ -46,14 +46,15 @@ class Where(NamedTuple):
     """In which TensorFlow an entry holds.
 
     In the versions from ``first`` to ``last``, both included (None: to the newest); with oneDNN's
-    kernels, under XLA, if ``onednn`` and ``xla`` are True, without if they are False, and either
-    way if they are None.
+    kernels, under XLA, where Grappler rewrites graphs, if ``onednn``, ``xla`` and ``grappler`` are
+    True, without if they are False, and either way if they are None.
     """
 
     first: Version
     last: Optional[Version] = None
     onednn: Optional[bool] = None
     xla: Optional[bool] = None
+    grappler: Optional[bool] = None
 
     def __str__(self) -> str:
         """As README says it: "2.5 on, with oneDNN"."""
@@ -64,17 +65,18 @@ class Where(NamedTuple):
             said = "to " + last if last else "all"
         else:
             said = "{} to {}".format(first, last) if last else first + " on"
-        modes = [("oneDNN", self.onednn), ("XLA", self.xla)]
+        modes = [("oneDNN", self.onednn), ("XLA", self.xla), ("Grappler", self.grappler)]
         of_mode = ["{} {}".format("with" if x else "without", m) for m, x in modes if x is not None]
         return ", ".join([said] + of_mode)
 
-    def holds(self, version: Version, onednn: bool, xla: bool) -> bool:
-        """Whether it holds in that version, with oneDNN's kernels or without, under XLA or not."""
+    def holds(self, version: Version, onednn: bool, xla: bool, grappler: bool = True) -> bool:
+        """Whether it holds in that version, with or without oneDNN's kernels, XLA and Grappler."""
         return (
             self.first <= version
             and (self.last is None or version <= self.last)
             and self.onednn in (None, onednn)
             and self.xla in (None, xla)
+            and self.grappler in (None, grappler)
         )
 
 
@@ -392,7 +394,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="zero-window-times-nan",
         what="Grappler takes an alignment times the window's initial zeros for zero, "
         "where NaN times zero is NaN",
-        where=Where(OLDEST, (2, 16)),
+        where=Where(OLDEST, (2, 16), grappler=True),
         arrays=("encoder_attentions",),
         instead=_zero_window,
         minimal=Minimal("attention", {"attn_length": 2}, {"encoder/attention/attn_v": {(0,): NAN}}),
@@ -422,7 +424,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownRewrite(
         name="empty-product-loses-bias",
         what="the bias after a matrix product of inner size 0 is not added",
-        where=Where((1, 14), onednn=False),
+        where=Where((1, 14), onednn=False, grappler=True),
         covers=_has_no_units,
         computes=_without_lost_biases,
         minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
@@ -430,14 +432,15 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownEnding(
         name="empty-inner-product",
         what="oneDNN's fused MatMul and BiasAdd ends the process if a size is 0",
-        where=Where((2, 5), onednn=True),
+        where=Where((2, 5), onednn=True, grappler=True),
         covers=_has_empty_product,
-        signals=("SIGABRT",),
+        # The second where it is the caller's thread that computes.
+        signals=("SIGABRT", "SIGSEGV"),
         minimal=Minimal("seq2seq", {"num_units": 0}, {}),
     ),
 )
 
 
-def known_in(version: Version, onednn: bool, xla: bool) -> Tuple[Entry, ...]:
-    """The entries for that TensorFlow, with oneDNN's kernels or without, under XLA or not."""
-    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla))
+def known_in(version: Version, onednn: bool, xla: bool, grappler: bool = True) -> Tuple[Entry, ...]:
+    """The entries for that TensorFlow, with or without oneDNN's kernels, XLA and Grappler."""
+    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla, grappler))

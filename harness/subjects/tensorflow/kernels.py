@@ -21,6 +21,7 @@ from typing import (
 
 import numpy as np
 
+from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode, config_of
 from rnndiff.harness.subjects.ulp import (
     EXP,
     FUSED_TANH,
@@ -84,7 +85,7 @@ class Probe(NamedTuple):
 
 
 class Kernels:
-    """The kernels of a session of one thread, as the harness has.
+    """The kernels of a session as the harness has.
 
     Parameters
     ----------
@@ -92,13 +93,15 @@ class Kernels:
         ``rnndiff.models.tf1``.
     compiled : bool, optional
         Those that XLA compiles, or those that it does not; None where it compiles nothing.
+    mode : Mode, optional
+        In which the session runs.
     """
 
-    def __init__(self, tf1: Any, compiled: Optional[bool] = None) -> None:
+    def __init__(self, tf1: Any, compiled: Optional[bool] = None, mode: Mode = SESSION) -> None:
         graph = tf1.tf1.Graph()
         with graph.as_default():
             forms = list(_forms(tf1.tf1))
-        self._session = one_thread(tf1.tf1, graph, compiled)
+        self._session = _session(tf1.tf1, graph, compiled, mode)
         feed = _feed(forms, [np.full(form.size, -0.5, np.float32) for form in forms])
         fetches = list({form.output: None for form in forms})
         nodes = tf1.nodes_run(self._session, list(feed), fetches, list(feed.values()))
@@ -139,9 +142,9 @@ class Kernels:
         return Kernel(form.function, op, form.shape, run, exact, form.thorough, form.rounding)
 
 
-def one_thread(tf1: Any, graph: Any, compiled: Optional[bool] = None) -> Any:
+def _session(tf1: Any, graph: Any, compiled: Optional[bool], mode: Mode) -> Any:
     """A session as the harness has, but for the rewriting that would join arrays into one."""
-    options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    options = config_of(tf1, mode)
     # Grappler would join many short arrays into a long one: Concat(f(a), f(b)) becomes
     # f(Concat(a, b)). Fusion into a product is another optimizer's work and stays on.
     rewrites = options.graph_options.rewrite_options
@@ -298,7 +301,9 @@ Product = Tuple[np.ndarray, np.ndarray, np.ndarray]
 Biased = Tuple[str, FrozenSet[str]]
 
 
-def biased_kernels(tf1: Any, compiled: Optional[bool] = None) -> FrozenSet[Biased]:
+def biased_kernels(
+    tf1: Any, compiled: Optional[bool] = None, mode: Mode = SESSION
+) -> FrozenSet[Biased]:
     """The kernels that compute a product with its bias and add the bias last.
 
     One that was seen to add it anywhere else in any product is left out.
@@ -308,7 +313,7 @@ def biased_kernels(tf1: Any, compiled: Optional[bool] = None) -> FrozenSet[Biase
         graph = tf1.tf1.Graph()
         with graph.as_default():
             forms = [_product(tf1.tf1, *sizes, with_tanh) for sizes in PRODUCTS]
-        session = one_thread(tf1.tf1, graph, compiled)
+        session = _session(tf1.tf1, graph, compiled, mode)
         inputs = [tensor for tensors, _ in forms for tensor in tensors]
         outputs = [output for _, output in forms]
         run = tf1.ready_to_run(session, inputs, outputs)

@@ -22,6 +22,7 @@ from rnndiff.harness.subjects.tensorflow.accuracy import (
     worst_arguments,
 )
 from rnndiff.harness.subjects.tensorflow.kernels import XLA, Biased, Kernels, biased_kernels
+from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode
 from rnndiff.harness.subjects.ulp import Kernel, measure, sample, within
 from rnndiff.models.environment import processor
 
@@ -53,13 +54,14 @@ class Premises(NamedTuple):
         return any(name == function for name, _ in self.functions)
 
 
-def premises_of(tf1: Any) -> Premises:
-    """Those of the TensorFlow at hand.
+def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
+    """Those of the TensorFlow at hand, in a mode.
 
     Parameters
     ----------
     tf1 : module
         ``rnndiff.models.tf1``.
+    mode : Mode, optional
 
     Raises
     ------
@@ -71,7 +73,7 @@ def premises_of(tf1: Any) -> Premises:
     functions: Dict[Name, Accuracy] = {}
     missed: Set[Name] = set()
     tried = left_out = 0
-    all_kernels = every_kernel(tf1)
+    all_kernels = every_kernel(tf1, mode)
     for kernels in all_kernels:
         for name in set(map(name_of, kernels.kernels)):
             table = stated(name, where)
@@ -85,14 +87,14 @@ def premises_of(tf1: Any) -> Premises:
             functions[name_of(kernel)] = worst((functions[name_of(kernel)], measured))
             tried += arguments
             left_out += wrong
-    bias_last = biased_kernels(tf1, compiled=False if tf1.XLA else None)
+    bias_last = biased_kernels(tf1, False if tf1.XLA else None, mode)
     text = _text(tf1, where, missed, tried, left_out)
     return Premises(functions, bias_last, "{}; {}".format(text, _place_of_bias(tf1, bias_last)))
 
 
-def every_kernel(tf1: Any) -> List[Kernels]:
+def every_kernel(tf1: Any, mode: Mode = SESSION) -> List[Kernels]:
     """The kernels of the TensorFlow at hand; with XLA, those that it compiles as well."""
-    return [Kernels(tf1, compiled) for compiled in ((False, True) if tf1.XLA else (None,))]
+    return [Kernels(tf1, compiled, mode) for compiled in ((False, True) if tf1.XLA else (None,))]
 
 
 def name_of(kernel: Kernel) -> Name:

@@ -12,16 +12,21 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
+from rnndiff.harness.subjects.tensorflow.modes import SESSION, Option
 from rnndiff.harness.text import plain, printable
 from rnndiff.models import MODELS
 
 
 class Finding(NamedTuple):
-    """What a script is to show: the verdict on a case, and the versions that it was found with."""
+    """What a script is to show: the verdict on a case, and the versions that it was found with.
+
+    ``options`` are those of the session.
+    """
 
     case: Case
     verdict: Verdict
     versions: Dict[str, str]
+    options: Tuple[Option, ...] = SESSION.options
 
     def shown(self) -> Optional[ArrayVerdict]:
         """The first array that disagrees; if it can be, as the free-running oracle has it.
@@ -52,8 +57,10 @@ def script(finding: Finding) -> str:
     parts = [_HEADER.format(what=_in_docstring(finding.what()))]
     parts.extend(_network(case))
     parts.append(_case(case))
+    options = ["options.{} = {!r}".format(*option) for option in finding.options]
+    run = _RUN.format(options="\n    ".join(options))
     if wrong is None:
-        parts.append(_RUN + _NOTHING_EXPECTED.format(error=finding.verdict.error))
+        parts.append(run + _NOTHING_EXPECTED.format(error=finding.verdict.error))
     else:
         expected = _EXPECTED.format(
             name=wrong.name,
@@ -63,7 +70,7 @@ def script(finding: Finding) -> str:
             bound=literal(wrong.bound),
             signs=_SIGNS if wrong.exact else "",
         )
-        parts.append(_RUN + expected)
+        parts.append(run + expected)
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -206,7 +213,8 @@ with tf1.Graph().as_default():
     variables = tf1.global_variables()
     values = [tf1.placeholder(tf1.float32, array.shape) for array in parameters]
     assign = tf1.group(*[tf1.assign(v, value) for v, value in zip(variables, values)])
-    options = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    options = tf1.ConfigProto()
+    {options}
     with tf1.Session(config=options) as session:
         session.run(assign, dict(zip(values, parameters)))
         trace = session.run(trace, dict(zip(feeds, (inputs, labels))))

@@ -1,0 +1,207 @@
+"""The modes of subjects: a user's own, and TensorFlow's."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from examples import random_case
+
+from rnndiff.harness.cases.case import load, save, smallest_case
+from rnndiff.harness.checking import journal
+from rnndiff.harness.checking.fuzz import fuzz
+from rnndiff.harness.commands.fuzz import fuzz as fuzz_command
+from rnndiff.harness.commands.minimize import minimize
+from rnndiff.harness.commands.replay import replay
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.verdict import Verdict
+from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.subject import Wrapper
+from rnndiff.harness.subjects.tensorflow.modes import MODES, config_of
+
+PORT = """
+import os
+
+import numpy as np
+from rnndiff import Float32
+
+
+class Port(Float32):
+    modes = {"right": "As it should be.", "wrong": "With losses too large.", "deadly": "It exits."}
+
+    def __init__(self, mode="right"):
+        self.chosen = mode
+
+    def __call__(self, case):
+        if self.chosen == "deadly":
+            os._exit(3)
+        trace = super().__call__(case)
+        return dict(trace, loss=trace["loss"] + np.float32(self.chosen == "wrong"))
+"""
+NAME = "port_in_modes:Port"
+
+
+@pytest.fixture(autouse=True)
+def port(tmp_path, monkeypatch):
+    """A subject with modes, in the working folder."""
+    (tmp_path / "port_in_modes.py").write_text(PORT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def saved(mode, path="case.npz", **notes):
+    """A file that notes a mode."""
+    save(path, random_case("seq2seq"), notes=dict(notes, mode=mode))
+    return path
+
+
+def test_a_class_attribute_and_a_keyword_are_all_that_modes_take():
+    default, wrong = subject_named(NAME), subject_named(NAME, mode="wrong")
+    assert (default.mode, default.chosen, default.title) == ("", "right", "Port")
+    assert (wrong.mode, wrong.chosen, wrong.title) == ("wrong", "wrong", "Port, wrong")
+    assert wrong.label == "Port"
+    assert (wrong.fresh().mode, wrong.fresh().chosen) == ("wrong", "wrong")
+    assert (Wrapper(wrong).mode, Wrapper(wrong).modes) == ("wrong", wrong.modes)
+
+
+def test_the_first_mode_is_the_default_by_whatever_name():
+    assert subject_named(NAME, mode="right").mode == ""
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        (NAME, "The subject {} has no mode 'fast', only right, wrong, deadly.$".format(NAME)),
+        ("float32", "The subject float32 has no mode 'fast', nor any other.$"),
+    ],
+)
+def test_an_unknown_mode_is_answered_with_those_that_there_are(name, said):
+    with pytest.raises(UserError, match=said):
+        subject_named(name, mode="fast")
+
+
+def test_a_mode_is_unknown_to_the_constructor_too():
+    with pytest.raises(UserError, match="The subject Port has no mode 'fast'"):
+        type(subject_named(NAME))(mode="fast")
+
+
+def test_workers_run_in_the_mode_and_a_saved_case_is_replayed_in_it(tmp_path):
+    progress = fuzz(("seq2seq",), 1, 1, cases=1, subject=NAME, mode="wrong", folder=str(tmp_path))
+    (failure,) = progress.failures
+    assert failure.report.endswith(" --subject {} --mode wrong".format(NAME))
+    assert load(failure.path).notes["mode"] == "wrong"
+    run = CliRunner().invoke(replay, [failure.path, "--subject", NAME])
+    assert run.exit_code == 1 and "disagree on Port, wrong\n" in run.output
+    run = CliRunner().invoke(replay, [failure.path, "--subject", NAME, "--mode", "right"])
+    assert run.exit_code == 0 and "agree on Port\n" in run.output
+
+
+def test_a_process_of_its_own_runs_in_the_mode():
+    assert ended_by(random_case("seq2seq"), 60.0, NAME, "deadly") == "exit-3"
+
+
+@pytest.mark.parametrize("mode", ["fast", "[bold]\x1b[2J", "deadly "])
+def test_an_unknown_mode_in_a_file_is_a_sentence_and_the_default_runs(mode):
+    run = CliRunner().invoke(replay, [saved(mode), "--subject", NAME])
+    assert run.exit_code == 0 and "agree on Port\n" in run.output
+    assert "which {} does not have: this is the default.".format(NAME) in run.output
+    assert "\x1b" not in run.output
+
+
+def test_a_mode_in_a_file_is_nothing_to_a_subject_without_modes():
+    run = CliRunner().invoke(replay, [saved("fast"), "--subject", "float32"])
+    assert run.exit_code == 0 and "does not have" not in run.output
+
+
+def test_minimize_shrinks_in_the_mode_that_a_file_notes():
+    run = CliRunner().invoke(minimize, [saved("wrong"), "--subject", NAME, "--evaluations", "20"])
+    assert run.exit_code == 1, run.output
+    assert load("case-minimal.npz").notes["mode"] == "wrong"
+
+
+def test_the_case_in_flight_of_an_ended_process_is_replayed_in_the_mode():
+    notes = {"subject_name": NAME, "subject_mode": "wrong"}
+    assert journal.options_of(saved("wrong", **notes)) == " --subject {} --mode wrong".format(NAME)
+    notes["subject_mode"] = "wrong; rm"
+    assert journal.options_of(saved("wrong", **notes)) == ""
+
+
+def test_of_a_run_that_could_not_begin_a_sentence_is_all_that_is_seen(capfd):
+    with pytest.raises(SystemExit) as ended:
+        fuzz_command.main(
+            ["seq2seq", "--subject", "float32", "--mode", "fast"], standalone_mode=False
+        )
+    assert ended.value.code == 2
+    out, err = capfd.readouterr()
+    assert not out and err == "rnndiff: The subject float32 has no mode 'fast', nor any other.\n"
+
+
+def test_pytest_tests_in_the_mode_that_an_option_names(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "from rnndiff import random_case\n\n"
+        "def test_it(check):\n    check(random_case('seq2seq', seed=0))\n"
+    )
+    options = ["--rnndiff-subject", NAME, "--rnndiff-mode", "wrong", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "test_it.py", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, COLUMNS="500"),
+    )
+    assert run.returncode == 1, run.stdout
+    assert ", mode wrong\n" in run.stdout
+    assert " --subject {} --mode wrong".format(NAME) in run.stdout
+
+
+# --- TensorFlow's ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def in_mode(tensorflow):
+    """A function: TensorFlow in a mode."""
+    return lambda mode: type(tensorflow)(mode=mode)
+
+
+def test_without_grappler_no_kernel_is_fused_and_none_is_presumed(in_mode):
+    case = random_case("bidirectional", batch=3)
+    default, off = in_mode("session"), in_mode("grappler-off")
+    assert off.title.endswith(", grappler-off") and off.mode == "grappler-off"
+    if default.version >= (1, 14):
+        assert default._session(case).kernels(case).biased
+    kernels = off._session(case).kernels(case)
+    assert not kernels.biased and not kernels.fused_tanh
+    assert not off._premises.bias_last and not off._premises.has("fused tanh")
+    assert not off.arithmetic(case).bias_anywhere
+    assert {entry.name for entry in off.known} <= {entry.name for entry in default.known}
+    assert all(entry.where.grappler is None for entry in off.known)
+
+
+def test_subnormals_are_kept_in_that_mode_alone(in_mode):
+    numbers = {"inputs": 1e-40, "forward/kernel": np.array([[1e30], [0.0]])}
+    case = smallest_case("bidirectional", {}, numbers)
+    kept, flushed = (
+        in_mode(mode)(case)["outputs"][0, 0, 0] for mode in ("subnormals-kept", "session")
+    )
+    assert flushed == 0 and np.isclose(kept, 1e-10, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_more_threads_compute_an_operation(tensorflow, threads):
+    config = config_of(tensorflow._tf1.tf1, MODES["threads-{}".format(threads)])
+    assert config.intra_op_parallelism_threads == threads
+
+
+def test_the_script_of_a_failure_sets_what_its_mode_does(in_mode):
+    subject, case = in_mode("grappler-off"), random_case("seq2seq")
+    verdict = Verdict([], error="InternalError: it fails")
+    source = subject.script(case, verdict, {"tensorflow": "2.0"})
+    for line in (
+        "options.intra_op_parallelism_threads = 1",
+        "options.graph_options.rewrite_options.disable_meta_optimizer = True",
+    ):
+        assert "\n    {}\n".format(line) in source
+    compile(source, "repro.py", "exec")
+    assert "disable_meta_optimizer" not in in_mode("session").script(case, verdict, {})
