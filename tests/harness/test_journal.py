@@ -213,7 +213,7 @@ RIGHT = dict(Record().as_dict(), process=1, began=1.0)
     + [json.dumps(dict(RIGHT, **{key: None})) for key in RIGHT]
     + [
         json.dumps(dict(RIGHT, failures=failures))
-        for failures in ([1], ["text"], [["way"]], [["way", None, "report"]], {"a": 1})
+        for failures in ([1], ["text"], [["way"]], [["way", None, "report", True]], {"a": 1})
     ]
     + [json.dumps(dict(RIGHT, process=-1)), json.dumps(dict(RIGHT, subjects=[1]))]
     + [json.dumps(dict(RIGHT, tally=tally)) for tally in ([], {}, dict(RIGHT["tally"], known=3))],
@@ -223,6 +223,7 @@ def test_a_damaged_record_is_left_out(text, tmp_path):
     run = a_run(runs)
     with open(record_of(run.folder, "gw1"), "w") as file:
         file.write(text)
+    assert set(left_in(run.folder).records) == {"gw0"}
     run.close()
     with ended_runs(runs) as ended:
         assert [known.cases for known in ended] == [1]

@@ -151,7 +151,8 @@ def test_one_nan_hides_nothing_of_what_is_measured_and_that_is_said(tf1, monkeyp
     monkeypatch.setattr(premises, "every_kernel", lambda tf1: [alone])
     monkeypatch.setattr(premises, "processor", lambda: UNKNOWN)
     found = premises.premises_of(tf1)
-    assert found.functions["tanh", "Tanh"].ulp > 50 * premises.MARGIN
+    # To round what is 50 ULP off moves it by one more at most, across a power of two.
+    assert 50 < found.functions["tanh", "Tanh"].ulp / premises.MARGIN <= 51
     # 16 is an end of the dense intervals.
     assert re.search(r"arguments \(but for [1-9] that it gets infinitely wrong\)", found.text)
 
