@@ -3,10 +3,12 @@
 Interpolation between two states, square roots and layer normalization.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
+from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import (
     FUNCTION64,
     INFLATE,
@@ -14,6 +16,7 @@ from rnndiff.harness.numerics.balls import (
     UNIT64,
     BoundedArray,
     broadcast,
+    lift,
     operands,
     with_specials,
 )
@@ -131,7 +134,7 @@ def _layer_norm(x: Any, gain: Any, shift: Any) -> Any:
 @bound(
     layer_norm,
     examples=[
-        Example(_layer_norm, ((2, 3), (3,), (3,))),
+        Example(_layer_norm, ((1, 3), (3,), (3,))),
         Example(_layer_norm, ((2, 1), (1,), (1,))),
     ],
     accuracies={"layer_norm": None},
@@ -146,9 +149,18 @@ def layer_norm_of_balls(x: Any, gain: Any, shift: Any, epsilon: float) -> Bounde
     arithmetic, unit, smallest = x.arithmetic, x.arithmetic.unit, x.arithmetic.smallest
     average = mean(x, axis=-1)[..., None]
     deviations = x - average
-    variance = _no_less_than_zero(mean(np.square(deviations), axis=-1))[..., None]
-    scale = gain * (1 / np.sqrt(variance + epsilon))
-    result = deviations * scale + shift
+    variance = mean(np.square(deviations), axis=-1)[..., None]
+    scale = _reciprocal_root(variance, lift(epsilon, arithmetic))
+    normalized = deviations * scale
+    # The square of a deviation is a part of the variance, unless it is flushed.
+    count = x.shape[-1]
+    cap = math.sqrt(count) * (1 + (count + 16) * unit + 8 * _relative(arithmetic))
+    cap = cap + math.sqrt(2 * count * smallest) * scale.magnitude()
+    rad = normalized.rad
+    rad = np.where(rad < np.inf, np.minimum(rad, np.abs(normalized.mid) + cap), rad)
+    normalized = BoundedArray(normalized.mid, rad, arithmetic, stacked=normalized.stacked)
+    result = gain * normalized + shift
+    scale = gain * scale
     # By the other formula two products and their difference are rounded, which cancel.
     _, scale = broadcast(x, scale)
     _, shift = broadcast(x, shift)
@@ -167,12 +179,24 @@ def layer_norm_of_balls(x: Any, gain: Any, shift: Any, epsilon: float) -> Bounde
     return without_specials(result, clear, nan)
 
 
-def _no_less_than_zero(a: BoundedArray) -> BoundedArray:
-    """Balls of which only the part from zero on counts."""
-    low, high = a.ends()
-    below = low < 0
-    if not below.any():
-        return a
-    half = np.maximum(high, 0.0) / 2
-    mid, rad = np.where(below, half, a.mid), np.where(below, half, a.rad)
-    return BoundedArray(mid, rad, a.arithmetic, stacked=a.stacked)
+def _reciprocal_root(variance: BoundedArray, epsilon: BoundedArray) -> BoundedArray:
+    """``1 / sqrt(variance + epsilon)``; what is below zero in the ball of a variance is not."""
+    low, high = variance.ends()
+    least, most = (float(end) for end in epsilon.ends())
+    mid = 1 / np.sqrt(variance.mid + epsilon.mid)
+    largest = 1 / np.sqrt(np.maximum(low, 0.0) + least)
+    rad = np.maximum(largest - mid, mid - 1 / np.sqrt(high + most))
+    arithmetic = variance.arithmetic
+    # Nothing is near the smallest number but what a root errs by, times the square of its inverse.
+    absolute = (arithmetic.accuracy("sqrt").absolute + arithmetic.smallest) * largest
+    relative = _relative(arithmetic) * (1 + absolute) + absolute + FUNCTION64
+    rad = (rad + largest * relative) * INFLATE + arithmetic.smallest
+    unknown = (~(rad < np.inf) & ~np.isnan(mid)) | variance.unknown()
+    rad = np.where(np.isnan(mid), 0.0, np.where(unknown, np.inf, rad))
+    mid = np.where(unknown, 0.0, mid)
+    return BoundedArray(mid, rad, arithmetic, stacked=variance.stacked)
+
+
+def _relative(arithmetic: Arithmetic) -> float:
+    """Of a reciprocal root: the sum and the root, as accurate as it is, and a quotient err."""
+    return (3 + 2 * arithmetic.accuracy("sqrt").ulp) * arithmetic.unit
