@@ -269,7 +269,7 @@ class ExactMachine(Machine):
         self.flushes, self.fuses = False, True
 
     def of_products(self) -> Machine:
-        """This one."""
+        """Itself."""
         return self
 
     def number(self, value: float) -> Number:

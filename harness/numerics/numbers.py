@@ -159,9 +159,7 @@ def _each(operation: Callable[..., Any], *arrays: Any) -> Any:
     return np.asarray(np.frompyfunc(operation, len(arrays), 1)(*arrays), dtype=object)
 
 
-def _products(
-    machine: Machine, a: Any, b: Any, bias: Optional[np.ndarray] = None
-) -> np.ndarray:
+def _products(machine: Machine, a: Any, b: Any, bias: Optional[np.ndarray] = None) -> np.ndarray:
     a, b = _each(machine.factor, a), _each(machine.factor, b)
     result = np.empty(a.shape[:-1] + b.shape[-1:], dtype=object)
     for i in np.ndindex(*result.shape):

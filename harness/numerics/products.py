@@ -32,7 +32,9 @@ class SumsOfProducts(Sums):
         if bias is not None:
             mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
         arithmetic = a.arithmetic
-        Sums.__init__(self, arithmetic, mid, reach, count, 1, a.stacked, arithmetic.unit_of_products)
+        Sums.__init__(
+            self, arithmetic, mid, reach, count, 1, a.stacked, arithmetic.unit_of_products
+        )
 
     def magnitude(self) -> np.ndarray:
         """As in :class:`Sums`."""

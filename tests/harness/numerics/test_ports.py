@@ -15,7 +15,6 @@ from rnndiff.harness.numerics.containment import is_in
 from rnndiff.models import MODELS
 from rnndiff.models.functions import affine
 
-
 # How many ULP functions are off at most: half for rounding, one planted, and what NumPy's own are
 # off, of which little is left where the precision is not its own.
 ULP = {"float16": 2, "float32": 2, "float64": 6}
