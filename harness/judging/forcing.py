@@ -27,7 +27,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import OracleError
 from rnndiff.harness.numerics.arithmetic import Arithmetic
-from rnndiff.harness.numerics.balls import BoundedArray, exact_stack, lift
+from rnndiff.harness.numerics.balls import BoundedArray, lift, read_stack
 from rnndiff.harness.numerics.moves import MOVES
 from rnndiff.harness.numerics.rows import admissible, first_and_last
 from rnndiff.models import Model
@@ -365,9 +365,9 @@ class _Replay:
         self.expected: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def given(self, array: np.ndarray) -> _Array:
-        """An array [rows, ...] that the subject holds exactly."""
+        """An array [rows, ...] of the case, as the subject reads it."""
         ids = np.full(array.shape[1:], _GIVEN) if self._plan.indexes else None
-        return _Array(self, exact_stack(array, self._arithmetic), ids)
+        return _Array(self, read_stack(array, self._arithmetic), ids)
 
     def constant(self, array: np.ndarray) -> _Array:
         """An array that is the same in all rows, as the subject holds it."""

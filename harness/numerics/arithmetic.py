@@ -16,7 +16,9 @@ class Arithmetic(NamedTuple):
     ``unit`` is the unit roundoff *u* (half an ULP of 1), ``smallest`` the smallest normal number,
     below which a result may be flushed to zero, ``largest`` the largest finite one. ``functions``
     has what is stated of the accuracy of functions, see :meth:`accuracy`. ``bias_anywhere`` is
-    False of a subject that adds the bias last, after the sum of the products.
+    False of a subject that adds the bias last, after the sum of the products. ``operand_bits`` are
+    the significand bits of what a matrix product reads, None if it reads all that there are, and
+    ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut.
     """
 
     name: str
@@ -25,6 +27,24 @@ class Arithmetic(NamedTuple):
     largest: float
     functions: Mapping[str, Accuracy]
     bias_anywhere: bool = True
+    operand_bits: Optional[int] = None
+    operands_to_nearest: bool = False
+
+    @property
+    def unit_of_products(self) -> float:
+        """The unit roundoff of the additions in a matrix product.
+
+        Tensor cores cut off what an accumulator has no room for, which is up to an ULP, not half:
+        on an H100, TF32 and bfloat16 lose up to 0.997 of that in a sum of two products.
+        """
+        return self.unit if self.operand_bits is None else 2 * self.unit
+
+    @property
+    def largest_operand(self) -> float:
+        """The largest number that a matrix product reads as it is."""
+        if self.operand_bits is None:
+            return self.largest
+        return self.largest / (2 - 2 * self.unit) * (2 - 2.0 ** (1 - self.operand_bits))
 
     def accuracy(self, function: str) -> Accuracy:
         """The accuracy of a function, such as ``tanh``, or ``affine tanh``.
@@ -54,7 +74,11 @@ class Arithmetic(NamedTuple):
 
 
 def arithmetic(
-    dtype: str, functions: Optional[Mapping[str, Accuracy]] = None, bias_anywhere: bool = True
+    dtype: str,
+    functions: Optional[Mapping[str, Accuracy]] = None,
+    bias_anywhere: bool = True,
+    operand_bits: Optional[int] = None,
+    operands_to_nearest: bool = False,
 ) -> Arithmetic:
     """The IEEE arithmetic of "float16", "float32" or "float64".
 
@@ -69,14 +93,34 @@ def arithmetic(
         and of adding up the exponentials, which no formula avoids, are taken off.
     bias_anywhere : bool
         False if a bias is added after the products of its sum, and not before or among them.
+    operand_bits : int, optional
+        The significand bits, the leading one included, to which both operands of a matrix product
+        are rounded, with the exponents of `dtype`: of "float32" 11 for TF32, 8 for bfloat16. The
+        products are those of the rounded operands, and are added in `dtype`, in any order, by
+        additions that round or cut off what they lose, as those of tensor cores do. All else is
+        computed in `dtype`: biases, functions, and sums that the oracle does not write as a matrix
+        product.
+    operands_to_nearest : bool
+        True if operands are rounded to the nearest, which moves them by half an ULP of that
+        precision at most. By default they may become either neighbour, cut off or rounded: that is
+        less than an ULP, ``2**(1 - operand_bits)`` of the operand. Operands that have no more bits
+        are exact either way.
 
     Raises
     ------
     ValueError
-        If `functions` names a function that there is not, or gives something else than accuracies.
+        If `functions` names a function that there is not, or gives something else than accuracies,
+        or if `dtype` does not have as many bits as `operand_bits`.
 
     References
     ----------
+    P. Blanchard, N. J. Higham, F. Lopez, T. Mary and S. Pranesh, *Mixed precision block fused
+    multiply-add: error analysis and application to GPU tensor cores*, SIAM J. Sci. Comput. 42
+    (2020): operands of a lower precision, products exact.
+
+    M. Fasi, N. J. Higham, M. Mikaitis and S. Pranesh, *Numerical behavior of NVIDIA tensor cores*,
+    PeerJ Computer Science 7 (2021): additions that cut off.
+
     S. M. Rump, *Error estimation of floating-point summation and dot product*, BIT Numerical
     Mathematics 52 (2012).
     """
@@ -92,6 +136,12 @@ def arithmetic(
         if not isinstance(accuracy, Accuracy):
             raise ValueError("the accuracy of {!r} is no Accuracy, but {!r}".format(name, accuracy))
     limits = np.finfo(dtype)
+    if operand_bits is not None and not 1 <= operand_bits <= limits.nmant + 1:
+        raise ValueError(
+            "operands of {!r} bits: {} has from 1 to {}".format(
+                operand_bits, limits.dtype.name, limits.nmant + 1
+            )
+        )
     return Arithmetic(
         name=np.dtype(dtype).name,
         unit=float(limits.eps) / 2,
@@ -99,4 +149,6 @@ def arithmetic(
         largest=float(limits.max),
         functions=functions,
         bias_anywhere=bias_anywhere,
+        operand_bits=operand_bits,
+        operands_to_nearest=operands_to_nearest,
     )

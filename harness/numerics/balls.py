@@ -259,6 +259,26 @@ def exact_stack(arrays: Any, arithmetic: Arithmetic) -> BoundedArray:
     return BoundedArray(np.asarray(arrays, dtype=np.float64), None, arithmetic, stacked=True)
 
 
+def read_stack(arrays: np.ndarray, arithmetic: Arithmetic) -> BoundedArray:
+    """The same array of many cases as the subject reads it, rounded to the nearest if need be.
+
+    What rounds to a number beyond the largest one is infinite, and nothing else.
+    """
+    if np.can_cast(arrays.dtype, arithmetic.name):
+        return exact_stack(arrays, arithmetic)
+    mid = arrays.astype(np.float64)
+    with np.errstate(all="ignore"):
+        rounded = arrays.astype(arithmetic.name).astype(np.float64)
+        rad = np.abs(mid - rounded)
+    mid = np.where(np.isfinite(rounded), mid, rounded)
+    rad = np.where(np.isfinite(rounded), rad, 0.0)
+    if not rad.any():
+        return BoundedArray(mid, None, arithmetic, stacked=True)
+    # A number that is subnormal may be flushed, or round to the smallest normal one.
+    small = np.abs(mid) < arithmetic.smallest
+    return BoundedArray(mid, np.where(small, np.abs(mid), rad), arithmetic, stacked=True)
+
+
 def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
     """A number of the oracle's own as the subject holds it: rounded to its precision."""
     if isinstance(value, BoundedArray):

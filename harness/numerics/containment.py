@@ -31,11 +31,16 @@ INF, NAN = float("inf"), float("nan")
 # distance from zero.
 KINDS = ("tame", "tiny", "huge", "exponents", "special")
 _RADII = (0.0, 2.0**-20, 2.0**-8, 0.25, 1.0, 3.0)
+# Bits of operands, and whether these are rounded to the nearest.
+_OPERANDS = 3 * ((None, False),) + ((11, False), (11, True), (8, False))
 
 
 @st.composite
 def arithmetics(draw: Callable[..., Any]) -> Arithmetic:
-    """Those of any precision, whose functions are not very accurate."""
+    """Those of any precision, whose functions are not very accurate.
+
+    Some read fewer bits in matrix products, as tensor cores do.
+    """
     precision = draw(st.sampled_from(["float32", "float16", "float64"]))
     tiny = float(np.finfo(precision).tiny) * draw(st.booleans())
     functions = {
@@ -45,7 +50,8 @@ def arithmetics(draw: Callable[..., Any]) -> Arithmetic:
         "log": Accuracy(1.2, 0.0),
         "sigmoid": Accuracy(2.6, tiny),
     }
-    return arithmetic(precision, functions, draw(st.booleans()))
+    bits, nearest = draw(st.sampled_from(_OPERANDS))
+    return arithmetic(precision, functions, draw(st.booleans()), bits, nearest)
 
 
 def _table(kind: str, a: Arithmetic) -> np.ndarray:

@@ -48,16 +48,27 @@ class Machine:
         """A number of the oracle's own, or an operand."""
         return value
 
-    def rounded(self, value: Fraction) -> Number:
-        """A fraction as the nearest number, ties to even; flushed, or not."""
+    def rounded(
+        self, value: Fraction, digits: Optional[int] = None, rounding: str = "nearest"
+    ) -> Number:
+        """A fraction as a number of so many digits; flushed, or not.
+
+        It is the nearest, ties to even, or the neighbour "down" or "up" from zero, or "any" of
+        both.
+        """
         if value == 0:
             return 0.0
         # In integers, which are several times faster than fractions.
-        quantum = max(exponent_of(value), self.least) - self.digits + 1
+        quantum = max(exponent_of(value), self.least) - (digits or self.digits) + 1
         numerator = abs(value.numerator) << max(0, -quantum)
         count, rest = divmod(numerator, value.denominator << max(0, quantum))
-        middle = 2 * rest - (value.denominator << max(0, quantum))
-        count += middle > 0 or (middle == 0 and count % 2)
+        if rounding == "any":
+            rounding = self.random.choice(["down", "up"])
+        if rounding == "nearest":
+            middle = 2 * rest - (value.denominator << max(0, quantum))
+            count += middle > 0 or (middle == 0 and count % 2)
+        elif rounding == "up":
+            count += rest > 0
         sign = 1.0 if value > 0 else -1.0
         if count.bit_length() + quantum > self.most:
             return sign * INF
@@ -157,6 +168,14 @@ class Machine:
             towards = self.leans
         return self.flushed(value + Fraction(towards) * error)
 
+    def of_products(self) -> "Machine":
+        """What multiplies matrices: this machine itself, or one that reads fewer bits."""
+        return self if self.arithmetic.operand_bits is None else TensorCore(self)
+
+    def factor(self, x: Number) -> Number:
+        """A number as a matrix product reads it."""
+        return x
+
     def total(self, terms: Sequence[Any]) -> Number:
         """The sum of `terms`, numbers or pairs that are factors, added in some order."""
         terms = list(terms)
@@ -205,6 +224,38 @@ class Machine:
             return float(np.argmax([float(self.flushed(term)) for term in terms]))
 
 
+class TensorCore(Machine):
+    """What multiplies matrices of operands of fewer bits, in a machine that does all else."""
+
+    def __init__(self, machine: Machine) -> None:
+        vars(self).update(vars(machine))
+        self._machine, nearest = machine, self.arithmetic.operands_to_nearest
+        self._reading = "nearest" if nearest else self.random.choice(["nearest", "down", "any"])
+        self._adding = self.random.choice(["nearest", "down"])
+
+    def factor(self, x: Number) -> Number:
+        """Rounded to the bits of operands."""
+        if not is_finite(x):
+            return x
+        return Machine.rounded(self, Fraction(x), self.arithmetic.operand_bits, self._reading)
+
+    def rounded(
+        self, value: Fraction, digits: Optional[int] = None, rounding: str = "nearest"
+    ) -> Number:
+        """A sum, to the nearest or cut off."""
+        return Machine.rounded(self, value, digits, self._adding)
+
+    def multiply(self, x: Number, y: Number) -> Number:
+        """A product, which is not cut off."""
+        return self._machine.multiply(x, y)
+
+    def affine(self, terms: Sequence[Any], bias: Number) -> Number:
+        """As of any machine; a bias that is last is added elsewhere."""
+        if self.arithmetic.bias_anywhere and self.random.random() < 0.5:
+            return self.total(list(terms) + [bias])
+        return self._machine.add(self.total(terms), bias)
+
+
 class ExactMachine(Machine):
     """Arithmetic on fractions that rounds nothing.
 
@@ -217,11 +268,17 @@ class ExactMachine(Machine):
         self.overflows = overflows
         self.flushes, self.fuses = False, True
 
+    def of_products(self) -> Machine:
+        """Itself."""
+        return self
+
     def number(self, value: float) -> Number:
         """As a fraction."""
         return Fraction(value) if is_finite(value) else NAN
 
-    def rounded(self, value: Fraction) -> Number:
+    def rounded(
+        self, value: Fraction, digits: Optional[int] = None, rounding: str = "nearest"
+    ) -> Number:
         """Only if it is too large."""
         if abs(value) <= Fraction(self.arithmetic.largest) or not self.overflows:
             return value

@@ -50,7 +50,7 @@ class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any) -> "Numbers":
         operands, machine, name = [self._values(x) for x in inputs], self.machine, ufunc.__name__
         if ufunc is np.matmul:
-            return self._new(_products(machine.total, *operands))
+            return self._new(_products(machine.of_products(), *operands))
         if hasattr(machine, name):
             return self._new(_each(getattr(machine, name), *operands))
         if name == "tanh" and self.is_affine:
@@ -99,12 +99,13 @@ class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     def _affine(self, a: Any, b: Any, bias: Any) -> "Numbers":
         a, b, bias = self._values(a), self._values(b), self._values(bias)
         bias = np.broadcast_to(bias, a.shape[:-1] + b.shape[-1:])
-        result = self._new(_products(self.machine.affine, a, b, bias))
+        result = self._new(_products(self.machine.of_products(), a, b, bias))
         result.is_affine = True
         return result
 
     def _dot(self, a: Any, b: Any) -> "Numbers":
-        return self._new(_products(self.machine.total, self._values(a), self._values(b)))
+        products = self.machine.of_products()
+        return self._new(_products(products, self._values(a), self._values(b)))
 
     def _along(
         self,
@@ -158,13 +159,12 @@ def _each(operation: Callable[..., Any], *arrays: Any) -> Any:
     return np.asarray(np.frompyfunc(operation, len(arrays), 1)(*arrays), dtype=object)
 
 
-def _products(
-    operation: Callable[..., Number], a: Any, b: Any, bias: Optional[np.ndarray] = None
-) -> np.ndarray:
+def _products(machine: Machine, a: Any, b: Any, bias: Optional[np.ndarray] = None) -> np.ndarray:
+    a, b = _each(machine.factor, a), _each(machine.factor, b)
     result = np.empty(a.shape[:-1] + b.shape[-1:], dtype=object)
     for i in np.ndindex(*result.shape):
         terms = list(zip(a[i[:-1]], b[:, i[-1]]))
-        result[i] = operation(terms) if bias is None else operation(terms, bias[i])
+        result[i] = machine.total(terms) if bias is None else machine.affine(terms, bias[i])
     return result
 
 

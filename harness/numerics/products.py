@@ -5,7 +5,7 @@ from typing import Any, Callable, List, Optional, Tuple
 import numpy as np
 
 from rnndiff.harness.errors import OracleError
-from rnndiff.harness.numerics.balls import BoundedArray, broadcast, operands
+from rnndiff.harness.numerics.balls import INFLATE, BoundedArray, broadcast, operands
 from rnndiff.harness.numerics.elementwise import of_two, sum_of_two
 from rnndiff.harness.numerics.register import Example, bound
 from rnndiff.harness.numerics.sums import MOST_TERMS_ONE_BY_ONE, Sums
@@ -13,17 +13,28 @@ from rnndiff.models.functions import affine
 
 
 class SumsOfProducts(Sums):
-    """The product of `a` and the matrix `b`, with a bias, if any, at any place of each sum."""
+    """The product of `a` and the matrix `b`, with a bias, if any, at any place of each sum.
+
+    Where operands are of fewer bits, the balls of `a` and `b` are widened by what they lose
+    (:func:`as_operand`), and their products are bounded as those of any balls. The error of
+    ``sum(a b)`` is then ``sum(abs(a) db + da (abs(b) + db))``, with ``da`` and ``db`` below
+    ``2**(1 - bits)`` of ``abs(a)`` and ``abs(b)``: what Blanchard et al., theorem 3.2, have for
+    operands rounded to the nearest, with twice their roundoff; and that of adding up.
+    """
 
     def __init__(
         self, a: BoundedArray, b: BoundedArray, bias: Optional[BoundedArray] = None
     ) -> None:
+        a, b = as_operand(a), as_operand(b)
         self.a, self.b, self.bias = a, b, bias
         mid, count = np.matmul(a.mid, b.mid), b.mid.shape[-2]
         reach = count * a.reach() * b.reach()
         if bias is not None:
             mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
-        Sums.__init__(self, a.arithmetic, mid, reach, count, roundings=1, stacked=a.stacked)
+        arithmetic = a.arithmetic
+        Sums.__init__(
+            self, arithmetic, mid, reach, count, 1, a.stacked, arithmetic.unit_of_products
+        )
 
     def magnitude(self) -> np.ndarray:
         """As in :class:`Sums`."""
@@ -89,6 +100,33 @@ class SumsOfProducts(Sums):
             _append(low, np.broadcast_to(low_bias, where.shape)[where]),
             _append(high, np.broadcast_to(high_bias, where.shape)[where]),
         )
+
+
+def as_operand(a: BoundedArray) -> BoundedArray:
+    """The array as a matrix product reads it: rounded to the bits that operands have.
+
+    A number that has no more bits stays as it is; what any other is off from its neighbours is
+    known if it is exact, and is at most their distance if it is not. Near the largest number it may
+    be infinite if it is rounded up.
+    """
+    arithmetic, bits = a.arithmetic, a.arithmetic.operand_bits
+    if bits is None:
+        return a
+    rad, size = a.operand_rad(), np.abs(a.mid)
+    spacing = arithmetic.binade(a.magnitude()) * 2.0 ** (1 - bits)
+    to_lower = np.fmod(size, spacing)
+    to_upper = spacing - to_lower
+    if arithmetic.operands_to_nearest:
+        off = np.minimum(to_lower, to_upper)
+    else:
+        off = np.where(to_lower == 0, 0.0, np.maximum(to_lower, to_upper))
+    if rad is not None:
+        off = np.where(rad > 0, rad + spacing * (0.5 if arithmetic.operands_to_nearest else 1), off)
+    off = np.where(a.magnitude() > arithmetic.largest_operand, np.inf, off)
+    off = np.where(np.isfinite(a.mid), off * INFLATE, 0.0)
+    if not off.any():
+        return a
+    return BoundedArray(np.where(off < np.inf, a.mid, 0.0), off, arithmetic, stacked=a.stacked)
 
 
 def _exact_sums(

@@ -47,6 +47,8 @@ class Sums:
     roundings : int
         1 if the terms are products, which may be rounded, else 0.
     stacked : bool
+    unit : float
+        The unit roundoff of an addition.
     """
 
     def __init__(
@@ -57,13 +59,14 @@ class Sums:
         count: int,
         roundings: int,
         stacked: bool,
+        unit: float,
     ) -> None:
         self.arithmetic, self.mid, self.reach, self.count = arithmetic, mid, reach, count
         self.stacked = stacked
         # The radius is itself computed in `count` roundings.
         self.inflate = 1 + (count + 8) * 4 * UNIT64
         # The midpoint is such a sum as well, in float64.
-        self.unit = (arithmetic.unit + 2 * UNIT64) * self.inflate
+        self.unit = (unit + 2 * UNIT64) * self.inflate
         # (1 + u)^n - 1, which is less than Higham's n u / (1 - n u), and finite for n u >= 1 too.
         exponent = count * self.unit
         self.gamma = math.expm1(exponent) if exponent < LARGEST_EXPONENT else np.inf
@@ -187,7 +190,7 @@ class Sums:
         has_infinity, has_minus = (low == np.inf).any(axis=-1), (high == -np.inf).any(axis=-1)
         unknown = ((low == -np.inf) & (high == np.inf)).any(axis=-1)
         # Short of overflow, the roundings err by no more than this in all.
-        slack = 2 * self.count * (arithmetic.unit * largest + arithmetic.smallest)
+        slack = 2 * self.count * (self.unit * largest + arithmetic.smallest)
         room, beyond = largest * OVERFLOW_EDGE - slack, largest / OVERFLOW_EDGE + slack
         nan[where] = has_nan | (has_infinity & has_minus)
         nan |= poisoned
@@ -210,7 +213,8 @@ class SumsOfElements(Sums):
         self.a, self.axis, self.keepdims = a, a.axes(axis), keepdims
         count = int(np.prod(a.shape)) if axis is None else a.shape[axis]
         mid, reach = self.along(a.mid), count * a.reach()
-        Sums.__init__(self, a.arithmetic, mid, reach, count, roundings, a.stacked)
+        unit = a.arithmetic.unit
+        Sums.__init__(self, a.arithmetic, mid, reach, count, roundings, a.stacked, unit)
 
     def along(
         self, part: np.ndarray, reduce: Callable[..., np.ndarray] = np.add.reduce

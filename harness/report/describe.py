@@ -44,12 +44,15 @@ def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator
     else:
         bound = float(wrong.bound[index])
         yield "    subject {}, oracle {} +- {}".format(
-            _number(actual), _number(expected), _with_ulp(bound, expected, actual.dtype)
+            number(actual, actual.dtype),
+            number(expected, actual.dtype),
+            _with_ulp(bound, expected, actual.dtype),
         )
         yield "    " + _difference(actual, expected)
     yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
     yield _side_by_side(
-        {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)}
+        {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)},
+        _digits(wrong.actual.dtype),
     )
 
 
@@ -81,11 +84,11 @@ def _marks(wrong: ArrayVerdict) -> np.ndarray:
     return np.where(wrong.wrong, "x", ".")
 
 
-def _side_by_side(arrays: Mapping[str, np.ndarray]) -> str:
+def _side_by_side(arrays: Mapping[str, np.ndarray], digits: int) -> str:
     """Arrays of one shape as columns under their titles; wide ones one below the other."""
     blocks = []
     for title, array in arrays.items():
-        lines = ["    " + title] + matrix(array).replace("'", "").splitlines()
+        lines = ["    " + title] + matrix(array, digits).replace("'", "").splitlines()
         width = max(map(len, lines))
         blocks.append([line.ljust(width) for line in lines])
     if sum(len(block[0]) for block in blocks) > _WIDTH:
@@ -119,14 +122,20 @@ def ulps(distance: float, expected: Any, dtype: Any) -> str:
     return "{:.3g}".format(distance / float(ulp_of(expected, dtype)))
 
 
-def _number(value: Any) -> str:
-    return "{:.9g}".format(float(value))
+def _digits(dtype: Any) -> int:
+    """How many decimal digits tell any two numbers apart; of float16, as many as of float32."""
+    return 17 if dtype == np.float64 else 9
 
 
-def matrix(array: np.ndarray) -> str:
+def number(value: Any, dtype: Any) -> str:
+    """A number with as many digits as the subject's precision has."""
+    return "{:.{}g}".format(float(value), _digits(dtype))
+
+
+def matrix(array: np.ndarray, digits: int = 9) -> str:
     """The array, indented; a large one abridged."""
     text = np.array2string(
-        np.asarray(array), precision=9, threshold=400, max_line_width=96, floatmode="maxprec"
+        np.asarray(array), precision=digits, threshold=400, max_line_width=96, floatmode="maxprec"
     )
     lines = text.splitlines()
     if len(lines) > 4 * _ROWS:

@@ -9,7 +9,7 @@ from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import ArrayVerdict, Verdict, judge
-from rnndiff.harness.report.describe import other_class, ulps
+from rnndiff.harness.report.describe import number, other_class, ulps
 from rnndiff.harness.report.heatmaps import HeatMap, heat_map, largest
 from rnndiff.harness.subjects import Subject
 from rnndiff.harness.versions import noted
@@ -107,14 +107,14 @@ def _first(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Dict[str, str]:
         return {"subject and oracle": other_class(case, verdict, wrong, index)}
     bound, difference = float(wrong.bound[index]), abs(float(actual) - expected)
     found = {
-        "subject": "{:.9g}".format(float(actual)),
-        "oracle": "{:.9g}".format(expected),
+        "subject": number(actual, actual.dtype),
+        "oracle": number(expected, actual.dtype),
         "bound": "{:.3g}".format(bound),
         "bound in ULP": ulps(bound, expected, actual.dtype),
         "difference": "{:.3g}".format(difference) if np.isfinite(difference) else "",
         "difference in ULP": ulps(difference, expected, actual.dtype),
     }
-    return {name: number for name, number in found.items() if number}
+    return {name: text for name, text in found.items() if text}
 
 
 def _compared(wrong: ArrayVerdict) -> List[HeatMap]:

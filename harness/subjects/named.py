@@ -13,7 +13,9 @@ from rnndiff.models import entry_points
 # The subjects of this package by their names, none of them imported before it is asked for.
 SHIPPED = {
     TENSORFLOW: "rnndiff.harness.subjects.tensorflow:TensorFlow",
+    "float16": "rnndiff.harness.subjects.float16:Float16",
     "float32": "rnndiff.harness.subjects.float32:Float32",
+    "float64": "rnndiff.harness.subjects.float64:Float64",
     "keras3": "rnndiff.harness.subjects.keras3:Keras3",
     "onnxruntime": "rnndiff.harness.subjects.onnxruntime:OnnxRuntime",
 }

@@ -14,12 +14,14 @@ from rnndiff.harness.judging.verdict import (
     FREE_RUNNING,
     TEACHER_FORCED,
     UNDECIDED,
+    judge,
     judge_stacks,
 )
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.report.exhibits import Exhibit, drawn
 from rnndiff.harness.report.undecided import why_undecided
+from rnndiff.harness.subjects.float64 import Float64
 from rnndiff.models import MODELS
 from rnndiff.models.layout import STATE
 
@@ -64,6 +66,18 @@ def test_a_difference_is_counted_in_the_ulp_of_its_bound_that_of_the_expected_va
     ulps = "{:.3g}".format(bound / ulp_of(0.75))
     assert values.endswith("+- {:.3g} ({} ULP)".format(bound, ulps))
     assert (first["bound in ULP"], first["difference in ULP"]) == (ulps, "8.39e+06")
+
+
+def test_numbers_of_float64_are_shown_with_all_their_digits():
+    case, arithmetic = constant([0.75, 0.25, 0.25]), Float64().arithmetic(None)
+    trace = Float64()(case)
+    trace["scores"][0, 0] += 2.0**-40
+    verdict = judge(case, trace, arithmetic)
+    text = describe(case, verdict)
+    assert "subject 0.75000000000090949" in text and "[0.7500000000009095 " in text
+    assert "(8.19e+03 ULP)" in text
+    first = drawn(Exhibit("", ""), case, verdict).first
+    assert (first["subject"], first["oracle"]) == ("0.75000000000090949", "0.75")
 
 
 @pytest.mark.parametrize(

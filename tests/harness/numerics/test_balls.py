@@ -9,7 +9,8 @@ from ball_examples import BALL, FLOAT32, INF, NAN, thoroughly
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnndiff.harness.numerics import BoundedArray, exact
+from rnndiff.harness.numerics import BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics.balls import read_stack
 from rnndiff.harness.numerics.containment import arithmetics, balls, stack_of
 from rnndiff.harness.numerics.register import REGISTER
 
@@ -50,6 +51,26 @@ def test_a_number_of_the_oracle_is_held_as_the_subject_rounds_it(number, a):
             held.rad_as_operand()[1]
         )
     assert held.exact == (rounded == number)
+
+
+@pytest.mark.parametrize("a", [arithmetic("float16"), arithmetic("float64")], ids=lambda a: a.name)
+def test_a_number_of_a_case_is_held_as_the_subject_reads_it(a):
+    numbers = [0.0, -0.0, 1.0, 1 / 3, 1e4, 65504, 65519, 65520, -1e30, 6.1e-5, 1e-5, 2e-8, 1e-40]
+    array = np.float32([numbers + [INF, -INF, NAN]])
+    held = read_stack(array, a)
+    assert held.stacked and held.exact == (a.name == "float64")
+    for number, read, mid, rad in zip(
+        array[0], array[0].astype(a.name), held.mid[0], held.rad_as_operand()[0]
+    ):
+        if not np.isfinite(read):
+            # What is beyond the largest number is infinite, and nothing else.
+            assert rad == 0
+            np.testing.assert_equal(mid, float(read))
+            continue
+        allowed = [float(read)] + [0.0] * int(abs(read) < a.smallest)
+        assert all(abs(value - mid) <= rad for value in allowed)
+        assert rad <= max(a.unit * abs(number), a.smallest)
+    assert read_stack(np.float32([[0.5, INF, NAN]]), a).exact
 
 
 HUGE = 1e38

@@ -6,6 +6,7 @@ import pytest
 from ball_examples import FLOAT32, INF
 
 from rnndiff.harness.numerics import Accuracy, arithmetic, exact
+from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.models.functions import sigmoid
 
 
@@ -75,6 +76,25 @@ def test_what_is_not_stated_has_the_accuracy_of_the_least_accurate_engine():
 def test_a_function_that_there_is_not_is_refused():
     with pytest.raises(ValueError, match="tahn"):
         arithmetic("float32", {"tahn": Accuracy(1, 0)})
+
+
+def test_in_float16_numpys_function_is_right_to_1_ulp():
+    """What the subject float16 states, tried on all arguments."""
+    arguments = np.arange(2**16).astype(np.uint16).view(np.float16)
+    for function in (np.tanh, np.exp, np.log):
+        exact_values = function(arguments.astype(np.float64))
+        finite = np.isfinite(exact_values.astype(np.float16))
+        alone = np.concatenate([function(part) for part in np.array_split(arguments, 2**14)])
+        for values in (function(arguments), alone):
+            error = np.abs(values.astype(np.float64) - exact_values)[finite]
+            assert (error <= ulp_of(exact_values[finite], np.float16)).all()
+            np.testing.assert_array_equal(values[~finite], exact_values.astype(np.float16)[~finite])
+
+
+@pytest.mark.parametrize("bits", [0, 25, -8])
+def test_operands_of_bits_that_there_are_not_are_refused(bits):
+    with pytest.raises(ValueError, match="float32 has from 1 to 24"):
+        arithmetic("float32", operand_bits=bits)
 
 
 def test_where_rounding_decides_on_overflow_in_float64_nothing_is_known():

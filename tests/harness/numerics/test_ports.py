@@ -1,32 +1,37 @@
-"""Whole oracles: what is expected of a subject holds any port to float32."""
+"""Whole oracles: what is expected of a subject holds any port to its precision."""
 
 from functools import partial
 
 import numpy as np
 import pytest
-from ball_examples import FLOAT32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.cases.strategies import small_batches
 from rnndiff.harness.judging.forcing import expect, plan_of, side_by_side
+from rnndiff.harness.numerics import Accuracy, arithmetic
 from rnndiff.harness.numerics.containment import is_in
 from rnndiff.models import MODELS
 from rnndiff.models.functions import affine
 
+# How many ULP functions are off at most: half for rounding, one planted, and what NumPy's own are
+# off, of which little is left where the precision is not its own.
+ULP = {"float16": 2, "float32": 2, "float64": 6}
+
 
 class Port(np.lib.mixins.NDArrayOperatorsMixin):
-    """An array of a port of the oracles to float32, which adds in an order of its own."""
+    """An array of a port of the oracles to a precision, which adds in an order of its own."""
 
-    def __init__(self, values, random, flushes):
-        values = np.asarray(values, dtype=np.float32)
-        small = np.abs(values) < np.finfo(np.float32).tiny
-        self.values = np.where(small & flushes, np.float32(0), values)
+    def __init__(self, values, random, flushes, arithmetic):
+        values = np.asarray(values, dtype=arithmetic.name)
+        small = np.abs(values) < arithmetic.smallest
+        self.values = np.where(small & flushes, values.dtype.type(0), values)
         self.random, self.flushes, self.dtype = random, flushes, self.values.dtype
+        self.arithmetic = arithmetic
 
     def new(self, values):
-        return Port(values, self.random, self.flushes)
+        return Port(values, self.random, self.flushes, self.arithmetic)
 
     @property
     def shape(self):
@@ -46,11 +51,9 @@ class Port(np.lib.mixins.NDArrayOperatorsMixin):
             return self.new(self.total(products))
         if ufunc in (np.tanh, np.exp, np.log):
             result = ufunc(values[0].astype(np.float64))
-            # Less 1 ULP for rounding, across a power of two.
-            error = (FLOAT32.functions[ufunc.__name__].ulp - 1) * self.random.uniform(-1, 1)
             # The exact value of a tanh that rounds to 1 is in the binade below.
-            size = np.nextafter(np.abs(result), 0)
-            return self.new(result + error * 2 * FLOAT32.unit * FLOAT32.binade(size))
+            ulp = 2 * self.arithmetic.unit * self.arithmetic.binade(np.nextafter(np.abs(result), 0))
+            return self.new(result + ulp * self.random.uniform(-1, 1))
         return self.new(ufunc(*values))
 
     def __array_function__(self, function, types, args, kwargs):
@@ -67,7 +70,7 @@ class Port(np.lib.mixins.NDArrayOperatorsMixin):
             values = first.values.ravel() if axis is None else np.moveaxis(first.values, axis, -1)
             total = self.total(values)
             if function is np.mean:
-                return self.new(total / np.float32(values.shape[-1]))
+                return self.new(total / self.dtype.type(values.shape[-1]))
             return self.new(np.expand_dims(total, axis) if kwargs.get("keepdims") else total)
         return self.new(function(first.values, *rest, **kwargs))
 
@@ -82,8 +85,8 @@ class Port(np.lib.mixins.NDArrayOperatorsMixin):
     def total(self, terms):
         """The sum along the last axis. Float64 terms are rounded when they are added, or before."""
         if self.random.random() < 0.5:
-            terms = terms.astype(np.float32)
-        result = np.zeros(terms.shape[:-1], np.float32)
+            terms = terms.astype(self.dtype)
+        result = np.zeros(terms.shape[:-1], self.dtype)
         order = list(range(terms.shape[-1]))
         self.random.shuffle(order)
         for k in order:
@@ -91,18 +94,18 @@ class Port(np.lib.mixins.NDArrayOperatorsMixin):
         return result
 
 
+@pytest.mark.parametrize("precision", sorted(ULP))
 @pytest.mark.parametrize("name", list(MODELS))
 @settings(deadline=None)
 @given(st.data(), st.booleans(), st.randoms(use_true_random=False))
-def test_an_oracle_contains_its_ports_to_float32(name, data, flushes, random):
+def test_an_oracle_contains_its_ports_to_a_precision(name, precision, data, flushes, random):
     model = MODELS[name]
     regime = data.draw(st.sampled_from(list(REGIMES)))
     case = data.draw(small_batches(model, regime, most=1))[0]
-    functions = dict(FLOAT32.functions, **{"affine tanh": FLOAT32.functions["tanh"]})
-    a = FLOAT32._replace(functions=functions)
+    a = arithmetic(precision, dict.fromkeys(["tanh", "exp", "log"], Accuracy(ULP[precision], 0)))
 
     def ported(array):
-        return Port(array, random, flushes)
+        return Port(array, random, flushes, a)
 
     trace = model.compute(
         case.config, list(map(ported, case.parameters)), ported(case.inputs), ported(case.labels)

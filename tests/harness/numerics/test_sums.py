@@ -159,3 +159,62 @@ def test_the_columns_that_are_exact_are_bounded_as_such_beside_others():
     x = exact([0.1, 0.3], FLOAT32)
     alone, beside = np.matmul(x, exact(matrix[:, :1], FLOAT32)), np.matmul(x, ball)
     assert beside.rad[0] == alone.rad[0] < 1e-6 < 0.2 <= beside.rad[1]
+
+
+# --- operands of fewer bits ---------------------------------------------------------------------
+
+TF32 = arithmetic("float32", operand_bits=11)
+# The distance of neighbours from 1 on.
+SPACING = 2.0**-10
+
+
+@pytest.mark.parametrize(
+    "number, rad, read",
+    [
+        (1 + 0.3 * SPACING, 0.0, 1.0),
+        (1 + 0.3 * SPACING, 0.0, 1 + SPACING),
+        # The number is just below the middle of its ball, and is cut off.
+        (1 + SPACING, 2.0**-23, 1.0),
+        (1 - SPACING / 2, 2.0**-24, 1 - SPACING),
+        (2.0**-126 * 0.3, 0.0, 2.0**-126 * 0.3 * (1 - 2.0**-9)),
+    ],
+)
+def test_an_operand_may_be_either_neighbour(number, rad, read):
+    operand = BoundedArray(np.array([number]), np.array([rad]) if rad else None, TF32)
+    for result in (np.matmul(operand, exact([[1.0]], TF32)), np.dot([1.0], operand[:, None])):
+        assert is_in(read, result.mid[0], result.rad[0])
+        assert result.rad[0] <= 1.01 * (SPACING + rad + 2.0**-23)
+
+
+def test_an_operand_that_is_rounded_to_the_nearest_is_off_by_half_of_that():
+    nearest = arithmetic("float32", operand_bits=11, operands_to_nearest=True)
+    for offset in (0.3, 0.5, 0.8):
+        result = np.matmul(exact([1 + offset * SPACING], nearest), exact([[1.0]], nearest))
+        off = min(offset, 1 - offset) * SPACING
+        assert off <= result.rad[0] <= off + 2.0**-22
+
+
+def test_operands_that_have_no_more_bits_lose_nothing():
+    x, w = [3.0, 1 + SPACING, -0.125], [[0.75], [1 - SPACING / 2], [2.0**90]]
+    plain, of_fewer = (np.matmul(exact(x, a), exact(w, a)) for a in (FLOAT32, TF32))
+    assert plain.rad[0] < of_fewer.rad[0] <= 2.1 * plain.rad[0]
+
+
+def test_an_addition_in_a_matrix_product_may_cut_off_an_ulp():
+    """As tensor cores do; elsewhere it is rounded."""
+    x, ones = [1.0, 2.0**-23 * (1 - SPACING)], np.ones((2, 1))
+    result, plain = (np.matmul(exact(x, a), exact(ones, a)) for a in (TF32, FLOAT32))
+    assert is_in(1.0, result.mid[0], result.rad[0])
+    assert not is_in(1.0, plain.mid[0], plain.rad[0])
+    total = np.sum(exact(x, TF32))
+    assert not is_in(1.0, float(total.mid), float(total.rad))
+
+
+def test_an_operand_may_overflow_where_it_is_rounded_up():
+    for number in (TF32.largest, -TF32.largest):
+        assert np.matmul(exact([number], TF32), exact([[2.0**-9]], TF32)).rad == INF
+    largest = TF32.largest_operand
+    assert largest == float(np.float32(2.0**127 * (2 - SPACING)))
+    assert np.matmul(exact([largest], TF32), exact([[2.0**-9]], TF32)).rad < 2.0**97
+    for number in (INF, -INF):
+        assert np.matmul(exact([number], TF32), exact([[2.0]], TF32)).mid == number
