@@ -96,3 +96,8 @@ def stack_states(name: str, states: List[Any], config: Any) -> Dict[str, Any]:
 def stack_steps(steps: List[Any], shape: List[int]) -> Any:
     """Stack [batch, ...] into [batch, time, ...]; no steps give an empty array of `shape`."""
     return tf1.stack(steps, axis=1) if steps else tf1.zeros(shape)
+
+
+def swapped(array: Any) -> Any:
+    """Rows first instead of steps, or the other way round."""
+    return tf1.transpose(array, [1, 0, 2])

@@ -3,7 +3,6 @@
 from rnndiff.models import graphs
 from rnndiff.models.birnn.config import DIRECTIONS, data_of
 from rnndiff.models.cells.tensorflow import Recorded, state_of, tensorflow_cell
-from rnndiff.models.rnn.graph import swapped
 from rnndiff.models.tf1 import tf1
 
 
@@ -26,13 +25,13 @@ def _network(config, inputs, sequence_length, *initial_states):
         time_major = config.runner.endswith("time_major")
         both, final = tf1.nn.bidirectional_dynamic_rnn(
             *cells,
-            swapped(inputs) if time_major else inputs,
+            graphs.swapped(inputs) if time_major else inputs,
             sequence_length,
             *initial,
             tf1.float32,
             time_major=time_major,
         )
-        both = [swapped(outputs) for outputs in both] if time_major else both
+        both = [graphs.swapped(outputs) for outputs in both] if time_major else both
     trace, outputs = {}, []
     for direction, cell, of_steps, last in zip(DIRECTIONS, cells, both, final):
         mine, *states = cell.split(of_steps)

@@ -23,18 +23,13 @@ def _network(config, inputs, sequence_length, *initial_state):
         time_major = config.runner.endswith("time_major")
         outputs, final = tf1.nn.dynamic_rnn(
             cell,
-            swapped(inputs) if time_major else inputs,
+            graphs.swapped(inputs) if time_major else inputs,
             sequence_length,
             initial_state,
             tf1.float32,
             time_major=time_major,
         )
-        outputs = swapped(outputs) if time_major else outputs
+        outputs = graphs.swapped(outputs) if time_major else outputs
     outputs, *states = cell.split(outputs)
     kind = config.kind
     return {"outputs": outputs, **kind.named("states", states), **kind.named("final", final)}
-
-
-def swapped(array):
-    """Rows first instead of steps, or the other way round."""
-    return tf1.transpose(array, [1, 0, 2])

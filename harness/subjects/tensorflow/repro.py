@@ -6,7 +6,7 @@ takes the same kernels.
 
 import inspect
 from types import ModuleType
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Option
 from rnndiff.harness.text import plain, printable
-from rnndiff.models import MODELS
 
 
 class Finding(NamedTuple):
@@ -95,17 +94,42 @@ def issue(finding: Finding) -> str:
 
 def _network(case: Case) -> Iterator[str]:
     from rnndiff.models import graphs
+    from rnndiff.models.cells import attention_tensorflow, cell, kinds
+    from rnndiff.models.cells import tensorflow as tensorflow_cells
 
-    if case.model is MODELS["attention"]:
-        from rnndiff.models.cells import attention_tensorflow
-
-        yield "nest = getattr(tf1, 'nest', None)"
+    graph, kind = case.model.graph(), case.config.kind
+    yield _NEST
+    yield from map(inspect.getsource, (cell.flat, kinds.part_of))
+    if hasattr(graph, "attention_cell_wrapper"):
         yield from _sources(attention_tensorflow)
+        yield _WRAPPER
     yield from _sources(graphs, without=("Graph", "build", "_placeholder"))
     yield _GRAPHS
-    yield from _sources(case.model.graph(), without=("attention_cell_wrapper",))
-    if case.model is MODELS["attention"]:
-        yield _WRAPPER
+    yield from map(inspect.getsource, (tensorflow_cells.Recorded, tensorflow_cells.state_of))
+    made = kind.make(_Words(), **kind.arguments(case.config))
+    library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
+    yield _KIND.format(state=kind.state, output=kind.output, library=library, cell=made)
+    yield from _sources(graph, without=("attention_cell_wrapper",))
+
+
+class _Words:
+    """Cells whose making is written down, in place of TensorFlow's own."""
+
+    def __getattr__(self, name: str) -> Callable[..., "_Made"]:
+        return lambda *args, **given: _Made(name, args, given)
+
+
+class _Made(NamedTuple):
+    name: str
+    args: Tuple[Any, ...]
+    given: Dict[str, Any]
+
+    def __repr__(self) -> str:
+        words = [repr(each) for each in self.args]
+        for name, value in self.given.items():
+            word = "ACTIVATIONS[{!r}]" if name == "activation" else "{!r}"
+            words.append("{}={}".format(name, word.format(value)))
+        return "cells.{}({})".format(self.name, ", ".join(words))
 
 
 def _sources(module: ModuleType, without: Tuple[str, ...] = ()) -> Iterator[str]:
@@ -116,23 +140,29 @@ def _sources(module: ModuleType, without: Tuple[str, ...] = ()) -> Iterator[str]
 
 
 def _case(case: Case) -> str:
-    config = dict(vars(case.config))
     lines: List[str] = ["class config:"]
-    lines.extend("    {} = {!r}".format(*item) for item in config.items())
+    lines.extend("    {} = {!r}".format(*item) for item in vars(case.config).items())
+    lines.append("    kind = Kind")
     lines.append("    sizes = staticmethod(lambda: {!r})".format(case.config.sizes()))
     lines.append("\n\n# The weights, in the order in which TensorFlow creates its variables.")
     lines.append("parameters = [")
     for field in case.model.parameters(case.config):
         lines.append("    {},  # {}".format(literal(case.arrays[field.name]), field.name))
     lines.append("]")
-    lines.extend("{} = {}".format(name, literal(case.arrays[name])) for name in _DATA)
+    lines.append("# What the network reads; None for what this one is without.")
+    lines.append("data = [")
+    for field in case.model.data:
+        array = case.arrays.get(field.name)
+        shown = "None" if array is None else literal(array)
+        lines.append("    {},  # {}".format(shown, field.name))
+    lines.append("]")
     return "\n".join(lines)
 
 
 def literal(array: Any) -> str:
     """The array in Python's words, every number in full, zeros with their signs."""
     array = np.asarray(array)
-    dtype = "np.float32" if array.dtype == np.float32 else "np.float64"
+    dtype = "np.{}".format(array.dtype.name)
     if array.size and array.tobytes() != array.size * array.flat[0].tobytes() and array.ndim:
         return "np.array({}, {})".format(_nested(array), dtype)
     if not array.size or (array.flat[0] == 0 and not np.signbit(array).any()):
@@ -151,7 +181,6 @@ def _number(value: Any) -> str:
     return str(value)
 
 
-_DATA = ("inputs", "labels")
 _OF_RUN = {
     "free-running": "from the zero state to the end",
     "teacher-forced": "from what that TensorFlow had computed in the steps before",
@@ -177,7 +206,7 @@ if importlib.util.find_spec("tf_keras") is not None:
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
 # To hear what TensorFlow says of itself, set it to 0.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-warnings.filterwarnings("ignore", ".*RNNCell", UserWarning)
+warnings.filterwarnings("ignore", ".*rnn_cell", UserWarning)
 
 import tensorflow
 
@@ -187,14 +216,47 @@ nan, inf = float("nan"), float("inf")
 '''
 
 _GRAPHS = """
-DATA = None
+DATA, data_of = None, lambda kind: None
 graphs = SimpleNamespace(
     projection=projection,
     judged=judged,
     decoded=decoded,
     stack_steps=stack_steps,
+    stack_states=stack_states,
+    swapped=swapped,
     build=lambda config, data, network: network,
 )
+"""
+
+_NEST = """
+if hasattr(tf1, "nest"):
+    nest = tf1.nest
+else:
+    from tensorflow.contrib.framework import nest
+"""
+
+_KIND = """
+ACTIVATIONS = {{
+    "tanh": tf1.tanh,
+    "relu": tf1.nn.relu,
+    "sigmoid": tf1.sigmoid,
+    "linear": tf1.identity,
+}}
+DIRECTIONS = ("forward", "backward")
+
+
+def tensorflow_cell(config):
+    cells = {library}
+    return {cell}
+
+
+class Kind:
+    state = {state!r}
+    output = {output!r}
+
+    @staticmethod
+    def named(name, state):
+        return {{part_of(name, part): x for (part, _), x in zip(Kind.state, flat(state))}}
 """
 
 _WRAPPER = """
@@ -208,7 +270,7 @@ def attention_cell_wrapper():
 
 _RUN = """
 with tf1.Graph().as_default():
-    feeds = [tf1.placeholder(tf1.float32, array.shape) for array in (inputs, labels)]
+    feeds = [x if x is None else tf1.placeholder(x.dtype, x.shape) for x in data]
     trace = build(config)(config, *feeds)
     variables = tf1.global_variables()
     values = [tf1.placeholder(tf1.float32, array.shape) for array in parameters]
@@ -217,7 +279,8 @@ with tf1.Graph().as_default():
     {options}
     with tf1.Session(config=options) as session:
         session.run(assign, dict(zip(values, parameters)))
-        trace = session.run(trace, dict(zip(feeds, (inputs, labels))))
+        given = {feed: array for feed, array in zip(feeds, data) if feed is not None}
+        trace = session.run(trace, given)
 """
 
 _NOTHING_EXPECTED = """
