@@ -279,8 +279,8 @@ with tf1.Graph().as_default():
     {options}
     with tf1.Session(config=options) as session:
         session.run(assign, dict(zip(values, parameters)))
-        given = {feed: array for feed, array in zip(feeds, data) if feed is not None}
-        trace = session.run(trace, given)
+        fed = dict(each for each in zip(feeds, data) if each[0] is not None)
+        trace = session.run(trace, fed)
 """
 
 _NOTHING_EXPECTED = """
