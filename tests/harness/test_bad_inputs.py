@@ -95,7 +95,8 @@ def statements(source):
 
 
 def error_finding(case, versions):
-    return Finding(case, Verdict([], error="InvalidArgumentError: \"it\" \\ said '''"), versions)
+    # As an escape, its backslash would be an error of Python's.
+    return Finding(case, Verdict([], error="InvalidArgumentError: \"it\" \\x said '''"), versions)
 
 
 @pytest.mark.parametrize("path", NOTES, ids=name_of)

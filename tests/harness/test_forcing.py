@@ -126,12 +126,21 @@ def test_operations_that_depend_on_values_are_an_error(kind):
         expected(oracle, {"y": np.zeros((4, 3))})
 
 
-def test_other_operations_in_the_second_run_are_an_error():
+# Instead of one tanh.
+OTHER_OPERATIONS = {
+    "more": lambda x: np.tanh(np.tanh(x)),
+    "fewer": lambda x: x,
+    "of another shape": lambda x: np.tanh(x[:2]),
+}
+
+
+@pytest.mark.parametrize("kind", list(OTHER_OPERATIONS))
+def test_other_operations_in_the_second_run_are_an_error(kind):
     runs = []
 
     def oracle(parameters, inputs):
         runs.append(1)
-        return {"y": np.tanh(inputs) if len(runs) == 1 else np.tanh(np.tanh(inputs))}
+        return {"y": np.tanh(inputs) if len(runs) == 1 else OTHER_OPERATIONS[kind](inputs)}
 
     with pytest.raises(OracleError, match="other operations"):
         expected(oracle, {"y": np.zeros((4, 3))})

@@ -13,6 +13,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing.connection import wait
 from types import SimpleNamespace
 
 import numpy as np
@@ -546,21 +547,26 @@ def test_a_run_that_nobody_asked_to_end_leaves_the_handlers_as_they_were():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_run_that_was_stopped_past_its_time_takes_what_the_workers_found(stand_in, tmp_path):
-    slow = "\n    time.sleep(0.005)\n    return trace"
-    begun = "def start(self):\n    open('begun', 'w').close()\n"
-    stand_in(begun + WRONG.replace("\n    return trace", slow))
-    run = started("--workers", "2", "--time", "2", "--json", "run.json")
-    until(lambda: os.path.exists("begun"))
-    time.sleep(0.5)
-    os.kill(run.pid, signal.SIGSTOP)
-    time.sleep(4)
-    os.kill(run.pid, signal.SIGCONT)
-    out, err = run.communicate(timeout=30)
-    assert "Traceback" not in err
-    result = json.loads((tmp_path / "run.json").read_text())
-    assert result["failures"]
-    assert_all_agree(out, result, on_disk())
+class Stopped(_Run):
+    """Hears nothing between what workers say at first and the end."""
+
+    def listen(self, seconds=0.1):
+        if self._started is None or not self._listening:
+            return super().listen(seconds)
+        assert wait([worker.channel.end for worker in self.workers], 60)
+        time.sleep(seconds)
+        return False
+
+
+def test_a_run_that_was_stopped_past_its_time_takes_what_the_workers_found(
+    stand_in, tmp_path, monkeypatch
+):
+    stand_in(WRONG)
+    monkeypatch.setattr("rnndiff.harness.checking.fuzz._Run", Stopped)
+    folder = str(tmp_path / "failures")
+    progress = fuzz(("seq2seq",), 3, workers=1, seconds=1.0, folder=folder)
+    assert progress.failures and progress.cases == batch_size(3, 0)
+    assert [os.path.basename(failure.path) for failure in progress.failures] == os.listdir(folder)
 
 
 def test_at_the_end_all_is_heard_that_was_said(tmp_path):
