@@ -49,6 +49,12 @@ class Model(NamedTuple):
     oracle: Callable[..., Dict[str, Any]]
     graph_module: str = ""
 
+    @property
+    def family(self) -> str:
+        """The name without that of the kind of its cells: "seq2seq" of "seq2seq-lstm"."""
+        kind = getattr(self.Config, "kind", None)
+        return self.name[: -len(kind.name) - 1] if kind and kind.name else self.name
+
     def fields(self, config: Any) -> Tuple[Field, ...]:
         """Every array of a case: the parameters in TensorFlow's order, then the data."""
         return self.parameters(config) + self.data_of(config)

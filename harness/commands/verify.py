@@ -31,6 +31,7 @@ from rnndiff.harness.trained.training import Weights
 from rnndiff.harness.trained.verify import Difference, Verification
 from rnndiff.harness.trained.verify import verify as verify_weights
 from rnndiff.models import MODELS, Model
+from rnndiff.models.cells.kinds import KINDS
 
 JSON_FORMAT = 1
 # Arrays of weights whose names a sentence holds.
@@ -39,7 +40,12 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
 
 
 @click.command()
-@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@click.argument("models", nargs=-1, type=click.Choice(list(training.PLANS)), metavar="[MODEL]...")
+@click.option(
+    "--cell",
+    type=click.Choice([kind for kind in KINDS if kind != "basic"]),
+    help="Take cells of this kind; by default BasicRNNCell, as the article does.",
+)
 @click.option(
     "--mnist",
     metavar="PATH",
@@ -83,6 +89,7 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
 )
 def verify(
     models: Tuple[str, ...],
+    cell: Optional[str],
     mnist: Optional[str],
     steps: Optional[int],
     seed: int,
@@ -111,8 +118,10 @@ def verify(
     names = list(dict.fromkeys(models)) or training.models_of(arrays)
     if weights and not names:
         raise UserError("{} does not say whose weights it holds: name the MODEL.".format(weights))
-    names = names or list(MODELS)
-    if mnist and "bidirectional" not in names:
+    names = names or list(training.PLANS)
+    if cell:
+        names = ["{}-{}".format(MODELS[name].family, cell) for name in names]
+    if mnist and "bidirectional" not in [MODELS[name].family for name in names]:
         raise click.UsageError("--mnist is data for bidirectional, which is not among the models")
 
     if report_path:
@@ -122,12 +131,15 @@ def verify(
     for path in (save, json_path):
         if path and path != "-":
             check_writable(path)
-    loaded = {name: data.load(name, seed, mnist) for name in names}
+    loaded = {name: data.load(MODELS[name].family, seed, mnist) for name in names}
     fitted: Dict[str, Weights] = {}
     if weights:
         for name in names:
             fitted[name] = training.fit_weights(weights, arrays, MODELS[name], loaded[name])
     subject = TensorFlow()
+    for model in (MODELS[name] for name in names):
+        if not subject.supports(model, model.article):
+            raise UserError("{} has no cells for {}.".format(subject.title, model.name))
 
     verifications: List[Verification] = []
     seen = _Seen() if report_path else None
@@ -171,7 +183,7 @@ def _progress() -> Progress:
 def _train(
     model: Model, loaded: data.Data, steps: Optional[int], seed: int, progress: Progress
 ) -> Weights:
-    plan = training.PLANS[model.name]
+    plan = training.PLANS[model.family]
     if steps is not None:
         plan = plan._replace(steps=steps)
     task = progress.add_task("training {}".format(model.name), total=plan.steps, note="")

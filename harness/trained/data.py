@@ -61,13 +61,13 @@ class Data(NamedTuple):
         return float(np.mean(np.max(shares, axis=-1)))
 
 
-def load(model: str, seed: int, mnist: Optional[str] = None) -> Data:
-    """The data that the model of that name is verified on.
+def load(family: str, seed: int, mnist: Optional[str] = None) -> Data:
+    """The data that the models of a family are verified on.
 
     Parameters
     ----------
-    model : str
-        A name in ``rnndiff.models.MODELS``.
+    family : str
+        "seq2seq", "bidirectional" or "attention".
     seed : int
         0 to 2**32 - 1; decides which additions are drawn and which digits are kept aside.
     mnist : str, optional
@@ -78,7 +78,7 @@ def load(model: str, seed: int, mnist: Optional[str] = None) -> Data:
     UserError
         If the data is not there or is damaged.
     """
-    if model != "bidirectional":
+    if family != "bidirectional":
         return additions(seed)
     return digits(seed) if mnist is None else mnist_digits(mnist)
 

@@ -1,6 +1,7 @@
 """The article's check: a trained model, computed by TensorFlow and by the oracle, side by side."""
 
 import dataclasses
+import re
 import math
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
@@ -21,8 +22,8 @@ from rnndiff.harness.versions import versions
 from rnndiff.models import Model
 from rnndiff.models.functions import accuracy
 
-# What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state", ...
-STATES = ("state", "states", "attentions", "windows", "outputs")
+# What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state_c", ...
+STATES = re.compile("(state|states|attentions|windows|outputs)(_[a-z]+)*$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Verification:
 
     def states(self) -> Difference:
         """The largest difference in any state of any step."""
-        return _largest([d for name, d in self.differences.items() if name.endswith(STATES)])
+        return _largest([d for name, d in self.differences.items() if STATES.search(name)])
 
     def scores(self) -> Difference:
         """The largest difference in any score."""
