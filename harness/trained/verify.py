@@ -1,8 +1,8 @@
 """The article's check: a trained model, computed by TensorFlow and by the oracle, side by side."""
 
 import dataclasses
-import re
 import math
+import re
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
@@ -22,7 +22,7 @@ from rnndiff.harness.versions import versions
 from rnndiff.models import Model
 from rnndiff.models.functions import accuracy
 
-# What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state_c", ...
+# What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state_c".
 STATES = re.compile("(state|states|attentions|windows|outputs)(_[a-z]+)*$")
 
 
