@@ -1,6 +1,7 @@
 """What is computed: the recurrent networks of the article, each as config, oracle and graph.
 
-``MODELS`` maps a model's name to its :class:`Model`; :func:`register` adds one.
+``MODELS`` maps a model's name to its :class:`Model`; :func:`register` adds one. ``ARTICLE`` has the
+names of the article's three.
 Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 """
 
@@ -171,6 +172,7 @@ def _of_cell(package: Any, kind: Kind) -> Model:
 
 for _package in (seq2seq, bidirectional, attention):
     register(_shipped(_package))
+ARTICLE = tuple(MODELS)
 for _package in (rnn, birnn):
     for _kind in KINDS.values():
         register(_of_cell(_package, _kind))

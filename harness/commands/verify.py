@@ -39,7 +39,7 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
 
 
 @click.command()
-@click.argument("models", nargs=-1, type=click.Choice(list(MODELS)), metavar="[MODEL]...")
+@click.argument("models", nargs=-1, type=click.Choice(list(training.PLANS)), metavar="[MODEL]...")
 @click.option(
     "--mnist",
     metavar="PATH",
@@ -111,7 +111,7 @@ def verify(
     names = list(dict.fromkeys(models)) or training.models_of(arrays)
     if weights and not names:
         raise UserError("{} does not say whose weights it holds: name the MODEL.".format(weights))
-    names = names or list(MODELS)
+    names = names or list(training.PLANS)
     if mnist and "bidirectional" not in names:
         raise click.UsageError("--mnist is data for bidirectional, which is not among the models")
 

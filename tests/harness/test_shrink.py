@@ -14,7 +14,7 @@ from rnndiff.harness.quality.mistakes import MISTAKES
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.shrinking.simplicity import fingerprint, simpler
 from rnndiff.harness.subjects.tensorflow import TensorFlow
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE
 
 
 def with_numbers(case, **arrays):
@@ -42,7 +42,7 @@ def at_random(case, salt):
     return (fingerprint(case)[0] + salt) % 4 == 0
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_a_case_that_always_fails_shrinks_to_ones_and_zeros(name):
     smallest = Shrinker(random_case(name), lambda case: True).run()
     assert set(smallest.config.sizes().values()) == {1}
@@ -79,7 +79,7 @@ def test_shrinking_keeps_to_its_evaluations():
     assert len(calls) == shrinker.used == 25
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_every_candidate_is_a_whole_case_with_one_hot_labels(name):
     def fails(candidate):
         assert (candidate.labels.sum(axis=-1) == 1).all()
@@ -88,7 +88,7 @@ def test_every_candidate_is_a_whole_case_with_one_hot_labels(name):
     assert Shrinker(random_case(name, batch=3), fails).run().config.batch == 2
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("also", [lambda case: True, has_three_units])
 def test_where_shrinking_starts_does_not_matter(name, also):
     def predicate(case):
@@ -257,7 +257,7 @@ def test_numbers_that_must_go_down_and_up_together_end_alike():
     assert len({fingerprint(Shrinker(case, biased).run()) for case in cases}) == 1
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("salt", range(4))
 def test_whatever_fails_the_end_fails_and_is_no_less_simple(name, salt):
     case = random_case(name, seed=salt)
@@ -268,7 +268,7 @@ def test_whatever_fails_the_end_fails_and_is_no_less_simple(name, salt):
     assert shrinker.used <= 200
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_shrinking_is_deterministic_and_asks_of_no_case_twice(name):
     asked = []
 
@@ -284,7 +284,7 @@ def test_shrinking_is_deterministic_and_asks_of_no_case_twice(name):
     assert len(set(asked)) == len(asked)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_what_was_shrunk_does_not_shrink_further(name):
     def predicate(case):
         return has_three_units(case) and abs(case.inputs).sum() > 2
