@@ -15,9 +15,10 @@ from rnndiff.harness.cases.draws import (
     small_case,
     small_sizes,
 )
-from rnndiff.harness.cases.frequencies import frequencies
+from rnndiff.harness.cases.frequencies import drawn, frequencies
 from rnndiff.harness.cases.random_cases import random_batch, random_config
 from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.harness.quality.bench import one_by_one
 from rnndiff.models import ARTICLE, MODELS
 from rnndiff.models.layout import choices_of
 
@@ -150,6 +151,22 @@ def test_random_configs_reach_every_boundary_size():
     assert any(size["attn_size"] > size["num_units"] for size in sizes)
     assert any(size["attn_length"] > size["time"] for size in sizes)
     assert {True, False} == {config.state_is_tuple for config in configs}
+
+
+def test_of_a_model_without_labels_none_are_counted():
+    found, known = (frequencies(MODELS[name], 6) for name in ("rnn-lstm", "seq2seq"))
+    words = "labels", "exact ties"
+    assert not [trait for trait in found if any(word in trait for word in words)]
+    assert [trait for trait in known if any(word in trait for word in words)]
+    assert {"regime special", "batch 0", "chaos"} <= set(found)
+
+
+@pytest.mark.parametrize("name", ["birnn-lstm", "seq2seq"])
+def test_drawn_number_by_number_a_case_is_one_of_the_model(name):
+    cases = drawn(one_by_one(MODELS[name]), 20)
+    assert len(cases) == 20 and {case.model.name for case in cases} == {name}
+    lengths = [case.arrays[key] for case in cases for key in case.arrays if "length" in key]
+    assert bool(lengths) == (name == "birnn-lstm")
 
 
 @pytest.mark.slow
