@@ -25,7 +25,7 @@ from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.files import write_json
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.subjects.tensorflow import GRAPHS_KEPT, TensorFlow
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE
 
 PARTS = 10
 SEED = 1
@@ -38,10 +38,10 @@ def resident():
 
 
 def batches(subject, size):
-    """Batches of so many cases, each of a new config, of all models in turn."""
+    """Batches of so many cases, each of a new config, of the article's models in turn."""
     seen = set()
     for number in count():
-        name = list(MODELS)[number % len(MODELS)]
+        name = ARTICLE[number % len(ARTICLE)]
         cases = random_batch(name, SEED, number)[:size]
         key = name, cases[0].config
         if key not in seen and subject.ended_by(cases[0]) is None:

@@ -24,7 +24,7 @@ from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.judging.forcing import follow
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.subjects.tensorflow import TensorFlow
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE, MODELS
 
 UNITS = (4, 16, 128)
 SMALL = range(1, 17)
@@ -41,7 +41,7 @@ STATES = {
 
 def default_cases(count):
     """Cases of at most 16 units from the default strategies: all models, regimes and sizes."""
-    kinds = [(MODELS[name], regime) for name in sorted(MODELS) for regime in sorted(REGIMES)]
+    kinds = [(MODELS[name], regime) for name in sorted(ARTICLE) for regime in sorted(REGIMES)]
     each, cases = -(-count // len(kinds)), []
     for model, regime in kinds:
         last = [batch[-1] for batch in drawn(batches(model, regime), 2 * each)]
@@ -54,7 +54,7 @@ def cases_of_units(random, units, count):
     """Normally distributed cases with so many units, from contractive to chaotic."""
     cases = []
     for number in range(count):
-        model = MODELS[sorted(MODELS)[number % 3]]
+        model = MODELS[sorted(ARTICLE)[number % 3]]
         sizes = dict(batch=2, time=6, inputs=4, outputs=4, num_units=units)
         if model.name != "bidirectional":
             sizes["output_time"] = 3

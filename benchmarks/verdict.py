@@ -24,7 +24,7 @@ from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.judging.verdict import judge, judge_stacks
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects.tensorflow.accuracy import XEON, Place, accuracy_of
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE, MODELS
 
 SMALL = dict(batch=2, time=5, output_time=3, inputs=3, outputs=4, num_units=4, attn_length=2)
 NEWEST = Place((2, 21), XEON, "amx")
@@ -90,7 +90,8 @@ def main(runs, json_file):
         "in a stack of {}".format(STACK),
         "",
     )
-    for name, model in MODELS.items():
+    for name in ARTICLE:
+        model = MODELS[name]
         for size, config in sizes(model).items():
             figures = measure(model, config, runs if size == "small" else max(5, runs // 10))
             result["{}, {}".format(name, size)] = figures

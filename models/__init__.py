@@ -1,6 +1,7 @@
 """What is computed: the recurrent networks of the article, each as config, oracle and graph.
 
-``MODELS`` maps a model's name to its :class:`Model`; :func:`register` adds one.
+``MODELS`` maps a model's name to its :class:`Model`; :func:`register` adds one. ``ARTICLE`` has the
+names of the article's three.
 Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 """
 
@@ -165,6 +166,7 @@ def _model(package: Any, kind: Kind) -> Model:
 # The article's own come first.
 for _package in (seq2seq, bidirectional, attention):
     register(_model(_package, PLAIN))
+ARTICLE = tuple(MODELS)
 for _package in (rnn, birnn, seq2seq, bidirectional, attention):
     for _kind in KINDS.values():
         register(_model(_package, _kind))

@@ -93,9 +93,9 @@ def random_case(name: str, seed: int = 0, gain: float = 1.0, **sizes: int) -> Ca
 def normal_case(random: Any, model: Model, config: Any, gain: float = 1.0) -> Case:
     """A case with normally distributed numbers, and labels that are one-hot.
 
-    Lengths are drawn alike. The deviation is 1 for inputs, `gain` for vectors, and for matrices
-    that by the square root of their fan-in: a network is contractive for a gain of less than 1, and
-    chaotic for a larger one.
+    All lengths are equally likely. The deviation is 1 for inputs, `gain` for vectors, and for
+    matrices that by the square root of their fan-in: a network is contractive for a gain of less
+    than 1, and chaotic for a larger one.
     """
     arrays = {}
     for field in model.fields(config):

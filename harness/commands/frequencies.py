@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnndiff.harness.cases.frequencies import frequencies as measure
-from rnndiff.harness.commands.options import all_models, models_argument
+from rnndiff.harness.commands.options import SHOWN, models_argument
 from rnndiff.models import MODELS
 
 
@@ -15,8 +15,11 @@ from rnndiff.models import MODELS
 @models_argument
 @click.option("--cases", type=click.IntRange(min=1), default=1000, show_default=True)
 def frequencies(models: Tuple[str, ...], cases: int) -> None:
-    """Print how often the default strategies draw each regime, boundary and kind of network."""
-    names = models or tuple(all_models())
+    """Print how often the default strategies draw each regime, boundary and kind of network.
+
+    Of the article's models and rnn-lstm, if no MODEL is named.
+    """
+    names = models or SHOWN
     found = {name: measure(MODELS[name], cases) for name in names}
     table = Table("of {} cases".format(cases), *names)
     for trait in dict.fromkeys(trait for name in names for trait in found[name]):

@@ -8,7 +8,10 @@ from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.subjects.named import SHIPPED, import_from_here
 from rnndiff.harness.subjects.subject import TENSORFLOW
-from rnndiff.models import MODELS, Model, load_entry_points, register
+from rnndiff.models import ARTICLE, MODELS, Model, load_entry_points, register
+
+# What is shown where each model takes a column, or minutes: one cell stands for the many others.
+SHOWN = ARTICLE + ("rnn-lstm",)
 
 
 # Of older clicks it is no generic.

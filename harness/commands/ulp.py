@@ -27,7 +27,7 @@ from rnndiff.harness.subjects.tensorflow.premises import (
 )
 from rnndiff.harness.subjects.ulp import Kernel, Measurement
 from rnndiff.harness.versions import versions
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE
 from rnndiff.models.environment import processor
 
 JSON_FORMAT = 2
@@ -78,7 +78,7 @@ class Row(NamedTuple):
     "--model",
     "models",
     multiple=True,
-    type=click.Choice(list(MODELS)),
+    type=click.Choice(ARTICLE),
     help="With --subject: measure it in this model; may be given several times.  "
     "[default: all that it computes]",
 )

@@ -14,7 +14,7 @@ from rnndiff.harness.subjects import measure
 from rnndiff.harness.subjects.measure import Measured
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.versions import versions
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE
 
 JSON_FORMAT = 1
 _TITLE = (
@@ -38,7 +38,7 @@ def run(
         If there is no such subject, or it does not compute the models.
     """
     subject = subject_named(name)
-    reasons = measure.reasons_against(subject, models or tuple(MODELS))
+    reasons = measure.reasons_against(subject, models or ARTICLE)
     computed = tuple(model for model, reason in reasons.items() if not reason)
     for model, reason in reasons.items():
         if reason and (models or not computed):

@@ -9,6 +9,7 @@ It needs mpmath, which what only uses bounds does not.
 """
 
 import math
+import operator
 from fractions import Fraction
 from typing import Any, Callable, Optional, Sequence
 
@@ -127,9 +128,29 @@ class Machine:
         """``abs(x)``."""
         return abs(x)
 
+    def compared(self, holds: Callable[[Any, Any], bool], x: Number, y: Number) -> Number:
+        """1 where a comparison holds, else 0."""
+        return float(holds(self.flushed(x), self.flushed(y)))
+
     def equal(self, x: Number, y: Number) -> Number:
-        """1 where ``x == y``, else 0."""
-        return float(self.flushed(x) == self.flushed(y))
+        """``x == y``."""
+        return self.compared(operator.eq, x, y)
+
+    def less(self, x: Number, y: Number) -> Number:
+        """``x < y``."""
+        return self.compared(operator.lt, x, y)
+
+    def less_equal(self, x: Number, y: Number) -> Number:
+        """``x <= y``."""
+        return self.compared(operator.le, x, y)
+
+    def greater(self, x: Number, y: Number) -> Number:
+        """``x > y``."""
+        return self.compared(operator.gt, x, y)
+
+    def greater_equal(self, x: Number, y: Number) -> Number:
+        """``x >= y``."""
+        return self.compared(operator.ge, x, y)
 
     def maximum(self, x: Number, y: Number) -> Number:
         """The larger one; subnormals may be compared as zeros, and yet passed on."""
@@ -292,9 +313,9 @@ class ExactMachine(Machine):
         """The value itself."""
         return self.rounded(value) if isinstance(value, Fraction) else value
 
-    def equal(self, x: Number, y: Number) -> Number:
-        """1 where ``x == y``, else 0."""
-        return Fraction(x == y) if is_finite(x, y) else NAN
+    def compared(self, holds: Callable[[Any, Any], bool], x: Number, y: Number) -> Number:
+        """1 where a comparison holds, else 0."""
+        return Fraction(holds(x, y)) if is_finite(x, y) else NAN
 
     def argmax(self, terms: Sequence[Number]) -> Number:
         """The first of the largest."""

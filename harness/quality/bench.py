@@ -62,7 +62,7 @@ def naive(model: Model, seconds: float) -> Rate:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(_one_by_one(model))
+    @given(one_by_one(model))
     def judge_one(case: Case) -> None:
         array = model.trace[0].name
         subject = TensorFlow(graphs_kept=1)
@@ -84,7 +84,7 @@ def naive(model: Model, seconds: float) -> Rate:
 
 
 @st.composite
-def _one_by_one(draw: Any, model: Model) -> Case:
+def one_by_one(draw: Any, model: Model) -> Case:
     """A case of which every number is a draw of its own."""
     config = draw(configs(model, small_sizes(model)))
     number = st.floats(-8, 8, width=32)

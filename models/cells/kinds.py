@@ -164,7 +164,7 @@ class LayerNormOptions:
 
 
 def _layers(cells: Any, num_units: int, residual: bool) -> Any:
-    """Two LSTMs on top of each other; with `residual` the upper one adds its input at the end."""
+    """Two LSTMs on top of each other; `residual` adds the upper one's input to its output."""
     lower, upper = (cells.LSTMCell(num_units=num_units) for _ in range(2))
     return cells.MultiRNNCell([lower, cells.ResidualWrapper(upper) if residual else upper])
 

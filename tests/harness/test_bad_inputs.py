@@ -24,7 +24,7 @@ from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.subjects.tensorflow.repro import Finding, issue, script
 from rnndiff.harness.text import plain, printable
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE
 
 BAD = sorted(glob.glob(os.path.join(os.path.dirname(__file__), "..", "bad-inputs", "*.npz")))
 # What is damaged in these files is a text or the trace, and the case can be run.
@@ -372,7 +372,7 @@ FILES = int(os.environ.get("RNNDIFF_FILES", "100"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_mutilated_files_are_one_sentence_or_a_case_that_runs(name, tmp_path, tensorflow):
     random = np.random.RandomState(len(name))
     case = random_case(name)

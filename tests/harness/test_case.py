@@ -6,16 +6,16 @@ import zipfile
 
 import numpy as np
 import pytest
-from examples import random_case
+from examples import random_case, with_all_options
 
 from rnndiff.harness.cases.case import load, packed, save, smallest_case
 from rnndiff.harness.errors import UserError
 from rnndiff.models import MODELS
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", MODELS)
 def test_a_saved_case_loads_equal_bit_for_bit(name, tmp_path):
-    case = random_case(name)
+    case = with_all_options(name)
     case.inputs[0, 0, 0] = np.nan
     path = str(tmp_path / "folder" / "case.npz")
     save(path, case, {"scores": np.float32([1.5])}, {"verdict": "disagree"})
@@ -40,6 +40,51 @@ def test_an_array_of_the_wrong_shape_is_named_with_both_shapes():
     arrays = dict(case.arrays, **{"projection/bias": np.zeros(5, np.float32)})
     with pytest.raises(ValueError, match=r"'projection/bias' has the shape \[5\].*needs \[3\]"):
         type(case)(case.model, case.config, arrays)
+
+
+def with_length(length, dtype=np.int32):
+    """A case of three steps, its arrays with this length of its second row."""
+    case = random_case("birnn-lstm", sequence_length=True)
+    return case, dict(case.arrays, sequence_length=np.array([3, length], dtype))
+
+
+def test_lengths_are_whole_numbers():
+    case = random_case("birnn-lstm", sequence_length=True)
+    assert case.arrays["sequence_length"].dtype == np.int32
+    with pytest.raises(ValueError, match="'sequence_length' is not an array of int32 numbers"):
+        type(case)(case.model, case.config, with_length(2, np.float32)[1])
+
+
+@pytest.mark.parametrize("length", [-1, 4])
+def test_a_file_with_a_length_that_no_row_can_have_is_one_sentence(length, tmp_path):
+    case, arrays = with_length(length)
+    case.arrays.update(arrays)
+    path = str(tmp_path / "case.npz")
+    save(path, case)
+    with pytest.raises(UserError) as caught:
+        load(path)
+    said = "is not a case that rnndiff can run: 'sequence_length' has numbers other than 0 to 3."
+    assert str(caught.value) == "{} {}".format(path, said)
+
+
+@pytest.mark.parametrize(
+    "name, option, more",
+    [
+        ("rnn-lstm", "sequence_length", ["sequence_length"]),
+        ("birnn-gru", "initial_state", ["backward_initial_h", "forward_initial_h"]),
+    ],
+)
+def test_an_array_is_there_just_if_its_option_is(name, option, more):
+    without, having = random_case(name), random_case(name, **{option: True})
+    assert sorted(set(having.arrays) - set(without.arrays)) == more
+    for array in more:
+        with pytest.raises(ValueError, match="there is no array '{}'".format(array)):
+            type(without)(
+                without.model, without.config, dict(without.arrays, **{array: having.arrays[array]})
+            )
+        fewer = {key: x for key, x in having.arrays.items() if key != array}
+        with pytest.raises(ValueError, match="the array '{}' is missing".format(array)):
+            type(having)(having.model, having.config, fewer)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 10, 100, -40, -1])

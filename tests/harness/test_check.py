@@ -30,7 +30,7 @@ from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects import Subject
 from rnndiff.harness.subjects.run import Running, run
 from rnndiff.harness.subjects.tensorflow.divergences import Where
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE, MODELS
 
 
 def checked(subject, cases, tmp_path, **options):
@@ -320,8 +320,8 @@ def test_an_error_names_one_file_whatever_its_text(tmp_path):
     "model, name",
     [
         (name, field.name)
-        for name, model in MODELS.items()
-        for field in model.fields(random_case(name).config)
+        for name in ARTICLE
+        for field in MODELS[name].fields(random_case(name).config)
     ],
 )
 def test_a_port_that_changes_the_case_does_not_agree_and_the_case_stays_as_it_was(

@@ -1,15 +1,26 @@
 """What is drawn: every byte keeps its place, and every boundary occurs."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from examples import with_all_options
 
-from rnndiff.harness.cases.draws import is_one_hot, large_case, length_of, small_case, small_sizes
-from rnndiff.harness.cases.frequencies import frequencies
+from rnndiff.harness.cases.case import zeros
+from rnndiff.harness.cases.draws import (
+    draw_config,
+    is_one_hot,
+    large_case,
+    length_of,
+    small_case,
+    small_sizes,
+)
+from rnndiff.harness.cases.frequencies import drawn, frequencies
 from rnndiff.harness.cases.random_cases import random_batch, random_config
 from rnndiff.harness.cases.regimes import REGIMES
-from rnndiff.models import MODELS
+from rnndiff.harness.quality.bench import one_by_one
+from rnndiff.models import ARTICLE, MODELS
+from rnndiff.models.layout import choices_of
 
 
 def largest(model):
@@ -22,7 +33,7 @@ def test_zero_one_and_minus_one_stand_first_in_every_table(regime):
     assert list(REGIMES[regime][:3]) == [0, 1, -1]
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_a_byte_keeps_its_place_when_a_size_shrinks(name):
     model = MODELS[name]
     numbers = np.random.RandomState(0).bytes(length_of(model))
@@ -44,13 +55,13 @@ def labels_of(name, numbers):
     return small_case(MODELS[name], largest(MODELS[name]), "special", 1.0, numbers).labels
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_bytes_of_zero_are_labels_of_the_first_class(name):
     labels = labels_of(name, bytes(length_of(MODELS[name])))
     assert (labels == np.eye(labels.shape[-1])[0]).all()
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
 def test_most_labels_are_one_hot_and_some_are_soft_or_tied_or_zero(name, small):
     model, random, rows = MODELS[name], np.random.RandomState(0), []
@@ -79,7 +90,46 @@ def test_one_output_step_leaves_the_other_arrays_where_they_were():
     assert (short.inputs == whole.inputs).all()
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", MODELS)
+def test_bytes_of_zero_are_the_simplest_case(name):
+    model = MODELS[name]
+    for config in (largest(model), with_all_options(name).config):
+        drawn = small_case(model, config, "special", 1.0, bytes(length_of(model)))
+        for array, simplest in zeros(model, config).items():
+            assert drawn.arrays[array].tobytes() == simplest.tobytes(), array
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_choice_of_every_option_is_drawn_and_the_default_comes_first(name):
+    model, asked = MODELS[name], []
+
+    def first(choices):
+        asked.append(list(choices))
+        return choices[0]
+
+    default = draw_config(model, small_sizes(model), first)
+    drawn = [random_config(np.random.RandomState(i), model, small_sizes(model)) for i in range(60)]
+    for field in fields(model.Config):
+        if field.name not in small_sizes(model):
+            choices = choices_of(model.Config, field.name)
+            assert list(choices) in asked and getattr(default, field.name) == choices[0]
+            assert {getattr(config, field.name) for config in drawn} == set(choices)
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
+def test_lengths_are_drawn_from_0_to_full(small):
+    model, random, drawn = MODELS["birnn-gru"], np.random.RandomState(0), set()
+    config = replace(largest(model), sequence_length=True)
+    for _ in range(20):
+        if small:
+            case = small_case(model, config, "special", 1.0, random.bytes(length_of(model)))
+        else:
+            case = large_case(random, model, config, "special", 1.0)
+        drawn.update(case.arrays["sequence_length"].tolist())
+    assert drawn == set(range(config.time + 1))
+
+
+@pytest.mark.parametrize("name", ARTICLE + ("rnn-gru", "birnn-lstm"))
 def test_a_batch_depends_on_its_seed_and_number_alone(name):
     once, again, other = (random_batch(name, 7, number) for number in (3, 3, 4))
     assert once[0].config == again[0].config
@@ -103,8 +153,24 @@ def test_random_configs_reach_every_boundary_size():
     assert {True, False} == {config.state_is_tuple for config in configs}
 
 
+def test_of_a_model_without_labels_none_are_counted():
+    found, known = (frequencies(MODELS[name], 6) for name in ("rnn-lstm", "seq2seq"))
+    words = "labels", "exact ties"
+    assert not [trait for trait in found if any(word in trait for word in words)]
+    assert [trait for trait in known if any(word in trait for word in words)]
+    assert {"regime special", "batch 0", "chaos"} <= set(found)
+
+
+@pytest.mark.parametrize("name", ["birnn-lstm", "seq2seq"])
+def test_drawn_number_by_number_a_case_is_one_of_the_model(name):
+    cases = drawn(one_by_one(MODELS[name]), 20)
+    assert len(cases) == 20 and {case.model.name for case in cases} == {name}
+    lengths = [case.arrays[key] for case in cases for key in case.arrays if "length" in key]
+    assert bool(lengths) == (name == "birnn-lstm")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_every_regime_and_boundary_occurs_in_some_thousand_default_cases(name):
     # Chaos, the rarest of all, is 0.6 % of those of seq2seq.
     seldom = {trait: share for trait, share in frequencies(MODELS[name], 3000).items() if not share}

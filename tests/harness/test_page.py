@@ -25,7 +25,7 @@ from rnndiff.harness.report import page
 from rnndiff.harness.report.exhibits import exhibits
 from rnndiff.harness.report.growth import Judged, sampled
 from rnndiff.harness.report.heatmaps import heat_map
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE
 
 # A browser may take its time; how much, its driver says.
 COPIED = """new Promise(resolve => {
@@ -146,7 +146,7 @@ class Disturbed(Float32Port):
         )
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_free_running_an_error_goes_on_along_the_steps_and_teacher_forced_it_is_seen_once(name):
     (growth,) = sampled(Disturbed(), [name], cases=3)
     free, forced = growth.curves[FREE_RUNNING], growth.curves[TEACHER_FORCED]
@@ -206,7 +206,7 @@ def large_page(tensorflow, tmp_path):
     )
     table = page.Table(["a model"], ["", "a " * 60], [["accuracy", "0.5" * 30]], "agree", "agree")
     path = tmp_path / "page.html"
-    growths = sampled(Float32Port(), MODELS, cases=2)
+    growths = sampled(Float32Port(), ARTICLE, cases=2)
     report = report._replace(growths=growths, failures=[exhibit, second], tables=[table])
     page.write(str(path), report)
     return path, exhibit.script

@@ -1,10 +1,11 @@
 """Shrinking works on cases, wherever they come from."""
 
+from dataclasses import MISSING, fields
 from functools import partial
 
 import numpy as np
 import pytest
-from examples import random_case
+from examples import random_case, with_all_options
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import random_batch
@@ -14,7 +15,9 @@ from rnndiff.harness.quality.mistakes import MISTAKES
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.shrinking.simplicity import fingerprint, simpler
 from rnndiff.harness.subjects.tensorflow import TensorFlow
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE, MODELS
+from rnndiff.models.cells import LSTMCell
+from rnndiff.models.rnn import oracle as rnn
 
 
 def with_numbers(case, **arrays):
@@ -42,11 +45,112 @@ def at_random(case, salt):
     return (fingerprint(case)[0] + salt) % 4 == 0
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", MODELS)
 def test_a_case_that_always_fails_shrinks_to_ones_and_zeros(name):
-    smallest = Shrinker(random_case(name), lambda case: True).run()
-    assert set(smallest.config.sizes().values()) == {1}
+    smallest = Shrinker(with_all_options(name), lambda case: True).run()
+    assert set(smallest.config.sizes().values()) == {1} and not options_of(smallest)
     assert not any(array.any() for key, array in smallest.arrays.items() if key != "labels")
+
+
+def options_of(case):
+    """What a case has that is no default, by its names."""
+    known = [field for field in fields(case.config) if field.default is not MISSING]
+    return {x.name for x in known if getattr(case.config, x.name) != x.default}
+
+
+def test_an_option_that_does_not_matter_is_the_default():
+    def is_long(case):
+        return has_a_seven(case) and case.config.cell_clip is not None
+
+    case = with_all_options("rnn-lstm", num_proj=3)
+    case.inputs[0, 0, 0] = 7
+    assert options_of(case) > {"cell_clip", "num_proj", "runner", "use_peepholes", "initial_state"}
+    assert options_of(Shrinker(case, is_long).run()) == {"cell_clip"}
+
+
+def has_a_seven_and_lengths(case):
+    return has_a_seven(case) and case.config.sequence_length
+
+
+@pytest.mark.parametrize(
+    "also, batch, time, lengths",
+    [
+        (lambda case: True, 1, 1, [1]),
+        (lambda case: case.config.time > 1, 1, 2, [2]),
+        (lambda case: case.arrays["sequence_length"][0] < case.config.time, 1, 1, [0]),
+        (lambda case: 1 in case.arrays["sequence_length"] and case.config.time == 3, 1, 3, [1]),
+    ],
+    ids=["any", "two steps", "one not full", "one of one step"],
+)
+def test_a_length_is_full_unless_it_matters_and_goes_down_with_the_steps(
+    also, batch, time, lengths
+):
+    case = random_case("birnn-basic", sequence_length=True)
+    case.inputs[0, 0, 0] = 7
+    case.arrays["sequence_length"][:] = [1, 2]
+    smallest = Shrinker(case, lambda case: has_a_seven_and_lengths(case) and also(case)).run()
+    assert (smallest.config.batch, smallest.config.time) == (batch, time)
+    assert smallest.arrays["sequence_length"].tolist() == lengths
+    assert smallest.arrays["sequence_length"].dtype == np.int32
+
+
+def clipped_late(cell, inputs, state):
+    """An LSTM whose output is that of the memory before it is clipped."""
+    limit, cell.cell_clip = cell.cell_clip, None
+    output, (c, h) = LSTM_STEP(cell, inputs, state)
+    cell.cell_clip = limit
+    return output, (c if limit is None else np.clip(c, -limit, limit), h)
+
+
+def swapped_peepholes(cell, parameters):
+    cell = LSTM_LOAD(cell, parameters)
+    if cell.use_peepholes:
+        cell.w_f_diag, cell.w_i_diag = cell.w_i_diag, cell.w_f_diag
+    return cell
+
+
+def not_frozen(cell, inputs, sequence_length, state, steps):
+    states, outputs, _ = RUN(cell, inputs, sequence_length, state, steps)
+    return states, outputs, RUN(cell, inputs, None, state, steps)[2]
+
+
+LSTM_STEP, LSTM_LOAD, RUN = LSTMCell.__call__, LSTMCell.load, rnn.run
+
+
+@pytest.mark.parametrize(
+    "name, place, wrong, options",
+    [
+        ("rnn-lstm", (LSTMCell, "__call__"), clipped_late, [{"cell_clip"}]),
+        (
+            *("rnn-lstm", (LSTMCell, "load"), swapped_peepholes),
+            # With a step before it or a state: either is there.
+            [{"use_peepholes"}, {"use_peepholes", "initial_state"}],
+        ),
+        ("rnn-gru", (rnn, "run"), not_frozen, [{"sequence_length"}]),
+    ],
+    ids=["clip", "peepholes", "lengths"],
+)
+def test_a_mistake_that_needs_an_option_shrinks_to_one_unit_with_that_option(
+    name, place, wrong, options, monkeypatch
+):
+    def differs(case):
+        expected = case.oracle(float)
+        with monkeypatch.context() as planted:
+            planted.setattr(*place, wrong)
+            found = case.oracle(float)
+        return any(found[key].tobytes() != expected[key].tobytes() for key in expected)
+
+    ends = {}
+    for seed in range(3):
+        cases = (case for number in range(30) for case in random_batch(name, seed, number)[:20])
+        shrinker = Shrinker(next(filter(differs, cases)), differs)
+        smallest = shrinker.run()
+        ends[fingerprint(smallest)] = smallest
+        assert shrinker.used < 250
+        assert options_of(smallest) in options
+        sizes = smallest.config.sizes()
+        assert sizes["num_units"] == sizes["batch"] == sizes["inputs"] == 1 >= sizes["time"] - 1
+    assert len(ends) <= len(options)
 
 
 def test_only_what_matters_stays():
@@ -79,7 +183,7 @@ def test_shrinking_keeps_to_its_evaluations():
     assert len(calls) == shrinker.used == 25
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_every_candidate_is_a_whole_case_with_one_hot_labels(name):
     def fails(candidate):
         assert (candidate.labels.sum(axis=-1) == 1).all()
@@ -88,7 +192,7 @@ def test_every_candidate_is_a_whole_case_with_one_hot_labels(name):
     assert Shrinker(random_case(name, batch=3), fails).run().config.batch == 2
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("also", [lambda case: True, has_three_units])
 def test_where_shrinking_starts_does_not_matter(name, also):
     def predicate(case):
@@ -257,10 +361,10 @@ def test_numbers_that_must_go_down_and_up_together_end_alike():
     assert len({fingerprint(Shrinker(case, biased).run()) for case in cases}) == 1
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE + ("rnn-layers", "birnn-lstm"))
 @pytest.mark.parametrize("salt", range(4))
 def test_whatever_fails_the_end_fails_and_is_no_less_simple(name, salt):
-    case = random_case(name, seed=salt)
+    case = random_case(name, seed=salt) if name in ARTICLE else with_all_options(name)
     shrinker = Shrinker(case, lambda candidate: at_random(candidate, salt), 200)
     smallest = shrinker.run()
     assert smallest is case or at_random(smallest, salt)
@@ -268,7 +372,7 @@ def test_whatever_fails_the_end_fails_and_is_no_less_simple(name, salt):
     assert shrinker.used <= 200
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_shrinking_is_deterministic_and_asks_of_no_case_twice(name):
     asked = []
 
@@ -284,7 +388,7 @@ def test_shrinking_is_deterministic_and_asks_of_no_case_twice(name):
     assert len(set(asked)) == len(asked)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_what_was_shrunk_does_not_shrink_further(name):
     def predicate(case):
         return has_three_units(case) and abs(case.inputs).sum() > 2

@@ -18,7 +18,7 @@ from rnndiff.harness.judging.verdict import (
     judge,
     judge_stacks,
 )
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE, MODELS
 
 # A bound is float32's and is computed in float64, whose unit is 2^-29 of that, with far fewer than
 # 2^13 roundings; these may be other ones in a stack.
@@ -30,7 +30,7 @@ def verdict_on(case, mistake=lambda trace: trace):
     return judge(case, Float32Port(mistake)(case), FLOAT32)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("gain", [0.1, 1.0, 4.0])
 def test_a_float32_run_of_the_oracle_agrees(name, gain):
     for seed in range(5):
@@ -39,7 +39,7 @@ def test_a_float32_run_of_the_oracle_agrees(name, gain):
         assert verdict.undecided(TEACHER_FORCED) == 0
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_one_state_that_is_off_by_one_in_a_thousand_disagrees_where_it_is(name):
     case = random_case(name)
 
@@ -52,7 +52,7 @@ def test_one_state_that_is_off_by_one_in_a_thousand_disagrees_where_it_is(name):
     assert (1, 1, 2) in [tuple(index) for index in np.argwhere(wrong.wrong)]
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_teacher_forced_bound_decides_a_chaotic_network_that_free_running_does_not(name):
     case = random_case(name, **dataclasses.asdict(MODELS[name].article))
     verdict = verdict_on(case)
@@ -61,7 +61,7 @@ def test_teacher_forced_bound_decides_a_chaotic_network_that_free_running_does_n
     assert verdict.undecided(FREE_RUNNING) > 0
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_special_value_in_place_of_a_number_disagrees(name, value):
     def mistake(trace):
@@ -113,7 +113,7 @@ def test_either_token_of_a_tie_may_be_chosen_and_no_other(name):
         assert (free[0].status == AGREE) == admissible
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_wiring_is_compared_bit_for_bit(name):
     copies = {
         "seq2seq": "fed_back",
@@ -153,7 +153,7 @@ def test_a_trace_of_another_shape_or_of_other_numbers_is_one_sentence():
         assert str(raised.value) == "WrongTrace: {!r} {}".format(name, said)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("token", [-1, 7])
 def test_a_prediction_that_is_no_class_disagrees(name, token):
     def mistake(trace):
@@ -175,7 +175,7 @@ def test_a_subnormal_in_one_case_of_a_stack_widens_no_bound_of_the_others():
             np.testing.assert_allclose(one.bound, other.bound, rtol=NOISE)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_a_case_is_judged_in_a_stack_as_it_is_alone(name):
     def mistake(trace):
         # Wrong in some cases only.
@@ -216,7 +216,7 @@ def arrays_of(name):
     return list(Float32Port()(random_case(name)))
 
 
-EVERY_ARRAY = [(name, array) for name in MODELS for array in arrays_of(name)]
+EVERY_ARRAY = [(name, array) for name in ARTICLE for array in arrays_of(name)]
 # The predictions are classes, and have a test of their own.
 OF_NUMBERS = [(name, array) for name, array in EVERY_ARRAY if array != "predictions"]
 
@@ -296,7 +296,7 @@ def test_an_error_just_outside_its_bound_is_seen_and_one_just_inside_is_not(name
 
 
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 def test_every_other_class_is_seen(name, run):
     stack = Stack(name)
     array = stack.arrays[run, "predictions"]

@@ -1,5 +1,6 @@
 """Layout: the parameters of each model are TensorFlow's global variables, in its order."""
 
+import dataclasses
 import re
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from rnndiff.harness.cases.draws import small_sizes
 from rnndiff.harness.cases.strategies import configs
 from rnndiff.models import MODELS
+from rnndiff.models.layout import choices_of
 
 SEQ2SEQ = [
     ("encoder/kernel", (140, 128)),
@@ -66,18 +68,41 @@ SCOPES = {
 }
 
 
+# How TensorFlow calls the cells of a model in the names of their variables.
+CELLS = {
+    "basic": "basic_rnn_cell",
+    "gru": "gru_cell",
+    "layers": "multi_rnn_cell",
+    "gru-block": "gru_cell",
+    "layer-norm-lstm": "layer_norm_basic_lstm_cell",
+    "lstm-block": "lstm_cell",
+}
+
+
+def scopes(model):
+    runner, _, cell = model.name.partition("-")
+    cell = CELLS.get(cell, cell.replace("-", "_") + "_cell")
+    if runner == "rnn":
+        return [("cell/", "rnn/{}/".format(cell))]
+    return [
+        (ours + "/", "bidirectional_rnn/{}/{}/".format(theirs, cell))
+        for ours, theirs in (("forward", "fw"), ("backward", "bw"))
+    ]
+
+
 def name_in_tensorflow(name, model):
-    for ours, theirs in SCOPES[model.name]:
+    for ours, theirs in SCOPES.get(model.name) or scopes(model):
         if name.startswith(ours):
-            return theirs + name[len(ours) :]
-    return name
+            name = theirs + name[len(ours) :]
+            break
+    return re.sub("(/cell_[01]/)", r"\1lstm_cell/", name) if "layers" in model.name else name
 
 
 def parameters(model, config):
     return [(field.name, field.shape(config)) for field in model.parameters(config)]
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(ARTICLE))
 def test_the_article_has_6_6_and_22_parameters_of_these_shapes(name):
     model, (count, expected, data) = MODELS[name], ARTICLE[name]
     assert parameters(model, model.article) == expected
@@ -86,18 +111,39 @@ def test_the_article_has_6_6_and_22_parameters_of_these_shapes(name):
     assert {field.name: field.shape(config) for field in model.data} == data
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(ARTICLE))
 @given(data=st.data())
 def test_the_graph_creates_these_variables_in_this_order(name, data, tensorflow):
     model = MODELS[name]
     config = data.draw(configs(model, small_sizes(model)), label="config")
+    assert_the_graph_is_laid_out_alike(model, config)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ARTICLE])
+@pytest.mark.parametrize("number", [0, -1], ids=["defaults", "options"])
+def test_the_graph_of_a_cell_creates_these_variables_in_this_order(name, number, tensorflow):
+    model = MODELS[name]
+    if not tensorflow.supports(model, model.article):
+        pytest.skip("this TensorFlow has no such cell")
+    chosen = {option: choices_of(model.Config, option)[number] for option in options(model)}
+    assert_the_graph_is_laid_out_alike(
+        model, model.Config(**dict(chosen, batch=2, time=3, inputs=4, num_units=4))
+    )
+
+
+def assert_the_graph_is_laid_out_alike(model, config):
+    __tracebackhide__ = True
     graph = model.graph().build(config)
     found = [(v.op.name, tuple(v.shape.as_list())) for v in graph.parameters]
     assert found == [
         (name_in_tensorflow(name, model), shape) for name, shape in parameters(model, config)
     ]
-    for tensor, field in zip(graph.data.values(), model.data):
-        assert tuple(tensor.shape.as_list()) == field.shape(config)
+    found = {name: (tuple(x.shape.as_list()), x.dtype) for name, x in graph.data.items()}
+    assert found == {
+        field.name: (field.shape(config), field.dtype) for field in model.data_of(config)
+    }
+    found = {name: tuple(x.shape.as_list()) for name, x in graph.trace.items()}
+    assert found == {array.name: array.shape(config) for array in model.trace}
 
 
 @pytest.mark.parametrize("name", ["seq2seq", "attention"])
@@ -125,29 +171,49 @@ def test_an_option_of_the_attention_cell_changes_these_shapes(options, shapes):
     assert found == shapes
 
 
+def options(model):
+    return [x.name for x in dataclasses.fields(model.Config) if "size" not in x.metadata]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_option_is_one_of_its_choices_in_type_and_value(name):
+    model = MODELS[name]
+    for option in options(model):
+        choices = choices_of(model.Config, option)
+        for choice in choices:
+            assert getattr(replace(model.article, **{option: choice}), option) == choice
+        for other in ("some", 1, 0, 0.75):
+            with pytest.raises(ValueError) as caught:
+                replace(model.article, **{option: other})
+            said = "{}.{} must be {}, not {!r}"
+            allowed = " or ".join(map(repr, choices))
+            title = model.Config.__name__
+            assert str(caught.value) == said.format(title, option, allowed, other)
+
+
 def fields(model):
     return set(model.article.sizes()) & set(model.Config.__dataclass_fields__)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("size", [-1, 1.5])
 def test_a_size_that_makes_no_sense_is_an_error_of_one_sentence(name, size):
     for field in fields(MODELS[name]):
         with pytest.raises(ValueError) as caught:
             replace(MODELS[name].article, **{field: size})
-        said = r"Config\.{} must be a whole number of at least [01], not {}"
+        said = r"Config\w*\.{} must be a whole number of at least [01], not {}"
         assert re.match(said.format(field, size) + "$", str(caught.value))
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("field", ["time", "output_time", "outputs", "attn_length"])
 def test_without_steps_classes_or_slots_there_is_nothing_to_compute(name, field):
     if field in fields(MODELS[name]):
-        with pytest.raises(ValueError, match="Config.{} must be .* at least 1".format(field)):
+        with pytest.raises(ValueError, match=r"Config\w*\.{} must be .* at least 1".format(field)):
             replace(MODELS[name].article, **{field: 0})
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", MODELS)
 def test_no_rows_and_one_of_everything_else_is_a_config(name):
     ones = dict.fromkeys(fields(MODELS[name]), 1)
     assert MODELS[name].Config(**dict(ones, batch=0)).batch == 0

@@ -18,7 +18,7 @@ from rnndiff.harness.judging.verdict import DISAGREE, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE, MODELS
 from rnndiff.models.cells import AttentionCellWrapper, BasicRNNCell
 
 LN2, LN3, LN4 = log(2), log(3), log(4)
@@ -242,7 +242,7 @@ def balls_of_steps(case, trace):
     }
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @given(data=st.data())
 def test_what_a_row_yields_does_not_depend_on_the_other_rows(name, data):
     case = drawn(data, name)
@@ -259,7 +259,7 @@ def test_what_a_row_yields_does_not_depend_on_the_other_rows(name, data):
     assert verdict.status != DISAGREE, verdict.summary()
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @given(data=st.data())
 def test_teacher_forcing_a_free_running_trace_gives_that_trace_again(name, data):
     case = drawn(data, name)
@@ -271,7 +271,7 @@ def test_teacher_forcing_a_free_running_trace_gives_that_trace_again(name, data)
         assert_within(array, balls[key])
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @given(data=st.data())
 def test_teacher_forced_a_recorded_state_counts_in_the_step_beside_it_alone(name, data):
     case = drawn(data, name)
@@ -290,7 +290,7 @@ def shapes(case):
     return {array.name: array.shape(case.config) for array in case.model.trace}
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @given(data=st.data())
 def test_every_array_of_the_trace_has_its_shape(name, data):
     case = drawn(data, name)
@@ -310,7 +310,7 @@ def least(name, **sizes):
     return Case(model, config, {key: np.ones(shapes[key], np.float32) for key in shapes})
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("batch", [0, 1])
 def test_one_of_everything_is_enough(name, batch):
     case = least(name, batch=batch)
@@ -332,7 +332,7 @@ def test_the_decoder_is_fed_the_tokens_that_it_shall_follow(name):
     assert trace["fed_back"].tolist() == [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", ARTICLE)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_arithmetic_is_that_of_the_arrays_given(name, dtype):
     case = least(name, batch=2, time=2)
