@@ -58,26 +58,18 @@ class AttentionCellWrapper(Cell):
         If `attn_length` is zero or less, as in TensorFlow.
     """
 
+    output_size_name = "attn_size"
+
     def __init__(self, cell, attn_length, attn_size=None, attn_vec_size=None, input_size=None):
         if attn_length <= 0:
             raise ValueError("attn_length should be greater than zero, got {}".format(attn_length))
         self.cell = cell
         self.attn_length = attn_length
-        self.attn_size = cell.output_size if attn_size is None else attn_size
+        self.attn_size = self.output_size = cell.output_size if attn_size is None else attn_size
         self.attn_vec_size = self.attn_size if attn_vec_size is None else attn_vec_size
         self.input_size = input_size
-
-    output_size_name = "attn_size"
-
-    @property
-    def output_size(self):
-        """The size of an output, `attn_size`."""
-        return self.attn_size
-
-    @property
-    def state_parts(self):
-        """The parts of the cell's state, and the attention; the window is none: it has slots."""
-        return self.cell.state_parts + (("attention", "attn_size"),)
+        # But the window, which has slots.
+        self.state_parts = cell.state_parts + (("attention", "attn_size"),)
 
     def parameters(self, scope, inputs, input_size=None):
         """Eight parameters, and the cell's between the first two and the others.

@@ -1,5 +1,7 @@
 """What all cells have in common."""
 
+from typing import Tuple
+
 import numpy as np
 
 
@@ -12,12 +14,12 @@ class Cell:
     Attributes
     ----------
     state_parts : tuple of (str, str)
-        Name of each part of the state, and the name of its size.
+        The name of each part of the state, and the name of its size.
     output_size_name : str
         The name of the output's size, ``output_size``.
     """
 
-    state_parts = ()
+    state_parts: Tuple[Tuple[str, str], ...] = ()
     output_size_name = "num_units"
 
     def parameters(self, scope, inputs):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rnndiff.harness.judging import forcing
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.models.cells import AttentionCellWrapper
+from rnndiff.models.cells import AttentionCellWrapper, Cell
 from rnndiff.models.functions import affine, sigmoid
 
 try:
@@ -178,7 +178,7 @@ def test_a_checkpoint_of_the_genuine_one_loads_into_the_port(name, tmp_path):
 FLOAT32 = arithmetic("float32")
 
 
-class Inner:
+class Inner(Cell):
     """A cell of the checkpoint as the textbook writes it; its state is a list of arrays."""
 
     num_units = 3
