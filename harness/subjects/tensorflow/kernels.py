@@ -2,8 +2,8 @@
 
 A function has several: TensorFlow computes a long array in SIMD lanes and the few elements that do
 not fill a vector by other code, and with oneDNN the Tanh of ``MatMul + BiasAdd + Tanh`` is computed
-inside the product, as is that of Sigmoid. Under XLA's auto-clustering a graph has parts that are compiled and parts that
-are not: both are kernels there.
+inside the product, as is a Sigmoid. Under XLA's auto-clustering a graph has parts that are compiled
+and parts that are not: both are kernels there.
 """
 
 from typing import (
