@@ -194,5 +194,6 @@ SIGMOID = Function(
     domain=_both_signs(0.0, INFINITY),
     dense=((2.0**-10, 20.0), (-(2.0**-10), -110.0)),
 )
+FUSED_SIGMOID = SIGMOID._replace(name="fused sigmoid", domain=_both_signs(0.0, LARGEST))
 SOFTMAX = Function("softmax", _sigmoid, domain=((-0.0, -INFINITY),), dense=((-(2.0**-10), -110.0),))
-FUNCTIONS = (TANH, FUSED_TANH, EXP, LOG, SIGMOID, SOFTMAX)
+FUNCTIONS = (TANH, FUSED_TANH, EXP, LOG, SIGMOID, FUSED_SIGMOID, SOFTMAX)

@@ -47,15 +47,18 @@ FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
 
 
 class GraphKernels(NamedTuple):
-    """What computes the affine maps of a graph as it is run, and the tanh of them.
+    """What computes the affine maps of a graph as it is run, and the functions of them.
 
     ``plain_tanh``: some tanh by the operation Tanh. ``fused_tanh``: some inside the product.
+    ``plain_sigmoid``, ``fused_sigmoid``: the same of the sigmoid, of any argument.
     ``biased``: the operations that fuse anything with a product or a convolution, and what.
     ``compiled``: some part by XLA.
     """
 
     plain_tanh: bool
     fused_tanh: bool
+    plain_sigmoid: bool
+    fused_sigmoid: bool
     biased: FrozenSet[Biased]
     compiled: bool
 
@@ -150,6 +153,8 @@ class TensorFlow(Subject):
         functions = {name: self._premises.of(name) for name in FUNCTIONS}
         tanh = ["tanh"] * kernels.plain_tanh + ["fused tanh"] * kernels.fused_tanh
         functions["affine tanh"] = worst(self._premises.of(name) for name in tanh or ["tanh"])
+        sigmoid = ["sigmoid"] * kernels.plain_sigmoid + ["fused sigmoid"] * kernels.fused_sigmoid
+        functions["sigmoid"] = worst(self._premises.of(name) for name in sigmoid or ["sigmoid"])
         bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
         return arithmetic("float32", functions, bias_anywhere=bias_anywhere)
 
@@ -283,12 +288,18 @@ class _Ready:
                 operation.type == "Tanh" and operation.inputs[0].op.type == "BiasAdd"
                 for operation in self.graph.graph.get_operations()
             )
+            compiled = any(node.op == "_XlaRun" for node in nodes)
             self._kernels = GraphKernels(
                 # In the body of a loop only the nodes that are run can tell.
                 plain_tanh=in_products < written or any(node.op == "Tanh" for node in nodes),
                 fused_tanh=in_products > 0,
+                plain_sigmoid=compiled or any(node.op == "Sigmoid" for node in nodes),
+                # A swish is computed by that of oneDNN, too.
+                fused_sigmoid=any(
+                    "Sigmoid" in fused(node) or node.op == "_MklSwish" for node in nodes
+                ),
                 biased=frozenset(biased),
-                compiled=any(node.op == "_XlaRun" for node in nodes),
+                compiled=compiled,
             )
         return self._kernels
 

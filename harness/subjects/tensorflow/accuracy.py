@@ -19,6 +19,8 @@ XLA compiled, whichever operation that was.
   (Grappler replaces a Pack of a single tensor by ExpandDims and such an edge: an encoder of one
   step, a decoder of one step), after a Conv2D (the features of the attention), or where Grappler is
   off. One graph can hold both. It can be asked: ``RunOptions(output_partition_graphs=True)``.
+- ``sigmoid`` after a matrix product and a bias is likewise *fused sigmoid*: that of the gates of a
+  ``GRUCell``, but not of an LSTM, which splits the sum before.
 - ``softmax`` is Eigen's, in ``Softmax``, or oneDNN's, in ``_MklSoftmax`` from 2.12 on. Eigen's
   multiplies by the reciprocal of the sum, correctly rounded up to 2.7, and by a Newton step from
   the processor's own approximation (in SIMD lanes: of 8 rows and more) from 2.10 on: at most 2.9
@@ -308,6 +310,33 @@ TABLE: Tuple[Row, ...] = (
         absolute=FLUSHED,
         at=-4.85075474,
         origin="all numbers of -110 to 20 on 2.21",
+    ),
+    Row(
+        function="fused sigmoid",
+        kernel="_MklNativeFusedMatMul",
+        first=(2, 8),
+        last=(2, 21),
+        ulp=5.02,
+        # What is less than 2^-125 is zero.
+        absolute=2 * FLUSHED,
+        at=-68.2215195,
+        origin="derived: exp 4.01 (that of _MklSoftmax), 1 + exp 0.5, the division 0.5; seen 3.97 "
+        "in 6 million of -110 to 20 on 2.10, 2.16 and 2.21",
+        processors=(XEON,),
+        instruction_sets=_WITH_FMA,
+    ),
+    Row(
+        function="fused sigmoid",
+        kernel="_MklNativeFusedMatMul",
+        first=(2, 8),
+        last=(2, 21),
+        ulp=60.4,
+        absolute=2 * FLUSHED,
+        at=-72.0902557,
+        origin="derived: exp 59.4 (that of _MklSoftmax), 1 + exp 0.5, the division 0.5; seen 59.45 "
+        "in 1.5 million of -110 to 20 on 2.21",
+        processors=(XEON,),
+        instruction_sets=_WITHOUT_FMA,
     ),
 )
 

@@ -3,7 +3,8 @@
 What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging.excuses`.
 """
 
-from typing import Callable, Iterable, NamedTuple, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -18,10 +19,14 @@ from rnndiff.harness.judging.excuses import (
     Minimal,
     Trace,
 )
-from rnndiff.harness.judging.verdict import ArrayVerdict
+from rnndiff.harness.judging.verdict import ArrayVerdict, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
-from rnndiff.models.functions import accuracy, affine, log_loss, one_hot
+from rnndiff.models import MODELS
+from rnndiff.models.cells import BasicRNNCell, GRUCell
+from rnndiff.models.cells.cell import flat
+from rnndiff.models.cells.kinds import KINDS, Kind, like
+from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, relu
 
 # The oldest TensorFlow that is tested.
 OLDEST = (1, 13)
@@ -37,6 +42,10 @@ _STEPS = ("cell_inputs", "states", "energies", "alignments", "attentions", "wind
 _NUMBERS = (
     *("{}_{}".format(side, part) for side in ("encoder", "decoder") for part in _STEPS),
     *("outputs", "forward_final_state", "backward_final_state", "scores", "probabilities", "loss"),
+)
+# All arrays of the models that run a cell of any kind.
+_OF_CELLS = tuple(
+    sorted({x.name for m in MODELS.values() if hasattr(m.Config, "kind") for x in m.trace})
 )
 
 Version = Tuple[int, int]
@@ -215,6 +224,8 @@ def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
 
 
 def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    if _takes_any_cell(case.config):
+        return _of_cells_with_tanh_in_packets(case, trace, array)
     if array.name.endswith("energies"):
         return _energies_of_packets(case, trace, array.name.partition("_")[0])
     states = array.actual
@@ -257,6 +268,143 @@ def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
         values.append(energies.mid)
         rads.append(energies.rad)
     return Instead(*[np.stack(parts, axis=1) for parts in (covered, values, rads)])
+
+
+# --- cells of any kind ------------------------------------------------------------------------
+
+Change = Callable[[Any, Any], None]
+
+
+def _takes_any_cell(config: Any) -> bool:
+    return isinstance(getattr(config, "kind", None), Kind)
+
+
+def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
+    """What TensorFlow has if its cells are those of the oracle with these changes.
+
+    Each is a function of a cell and the config, which changes the cell. The oracle with such cells
+    is teacher-forced by what TensorFlow recorded; covered is what is NaN by right.
+    """
+
+    @lru_cache(maxsize=None)
+    def changed(Config: Any) -> Any:
+        """The class of the same configs with a kind that makes changed cells."""
+        return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
+
+    class Changed(Kind):
+        def cell(self, config: Any) -> Any:
+            cell = super().cell(config)
+            for change in changes:
+                change(cell, config)
+            return cell
+
+    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+        if not _takes_any_cell(case.config):
+            return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
+        config = changed(type(case.config))(**vars(case.config))
+        verdict = judge(Case(case.model, config, case.arrays), trace, _FLOAT32)
+        other = next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
+        return Instead(np.isnan(array.expected), other.expected, other.bound)
+
+    return instead
+
+
+def _cells_in(cell: Any) -> Iterator[Any]:
+    """The cell, and all those that it is made of."""
+    yield cell
+    for inner in getattr(cell, "cells", [cell.cell] if hasattr(cell, "cell") else []):
+        yield from _cells_in(inner)
+
+
+def _numbers_for_nan(
+    function: Callable[[Any], Any], number: float, places: Callable[[np.ndarray], Any]
+) -> Callable[[Any], Any]:
+    """`function`, but that it makes this number of NaN in some of the places."""
+
+    def changed(x: Any) -> Any:
+        if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, BoundedArray)):
+            # One operation of an oracle that is run on arrays which tell of it.
+            return x.__array_function__(changed, (type(x),), (x,), {})
+        result = function(x)
+        if not isinstance(x, BoundedArray):
+            return result
+        instead = np.isnan(x.mid) & places(x.mid)
+        mid, rad = np.where(instead, number, result.mid), np.where(instead, 0.0, result.rad)
+        return BoundedArray(mid, rad, x.arithmetic, stacked=x.stacked)
+
+    return changed
+
+
+_relu_of_nan_is_zero = _numbers_for_nan(relu, 0.0, lambda numbers: True)
+
+
+def _with_relu_in_product(cell: Any, config: Any) -> None:
+    """The relu of a product with its bias, which alone is computed in the product."""
+    for each in _cells_in(cell):
+        if isinstance(each, (BasicRNNCell, GRUCell)) and each.activation is relu:
+            each.activation = _relu_of_nan_is_zero
+
+
+def _each_in_packets(numbers: np.ndarray) -> np.ndarray:
+    """What :func:`_in_packets` says of each matrix of a stack."""
+    return np.broadcast_to(_in_packets(numbers[0]), numbers.shape)
+
+
+_tanh_in_packets = _numbers_for_nan(np.tanh, -1.0, _each_in_packets)
+
+
+def _with_tanh_in_packets(cell: Any, config: Any) -> None:
+    for each in _cells_in(cell):
+        if getattr(each, "activation", None) is np.tanh:
+            each.activation = _tanh_in_packets
+
+
+class _Zeros(np.ndarray):
+    """Zeros that are zeros times anything."""
+
+    # So that it is asked first, and that nothing becomes one of these by being joined with it.
+    __array_ufunc__ = None
+    __array_priority__ = -1.0
+
+    def __mul__(self, other: Any) -> np.ndarray:
+        return np.zeros(self.shape)
+
+    __rmul__ = __mul__
+
+
+def _with_zeros_that_are_known(cell: Any, config: Any) -> None:
+    """An initial state of zeros that stands in the graph, not in a loop."""
+    zero_state = cell.zero_state
+
+    def known(batch_size: int, dtype: Any) -> Any:
+        state = zero_state(batch_size, dtype)
+        return like(state, [part.view(_Zeros) for part in flat(state)])
+
+    if config.runner.startswith("static"):
+        cell.zero_state = known
+
+
+_of_cells_with_tanh_in_packets = _by_cells(_with_zeros_that_are_known, _with_tanh_in_packets)
+
+
+def _has_linear_gates(case: Case) -> bool:
+    """Whether an LSTM multiplies the sigmoid of one part of a split by another part as it is."""
+    config = case.config
+    return (
+        getattr(config, "kind", None) in (KINDS["basic-lstm"], KINDS["lstm"])
+        and config.activation == "linear"
+        and not getattr(config, "use_peepholes", False)
+    )
+
+
+def _with_the_input_gate_as_candidate(case: Case) -> Case:
+    """The case with the input gate's weights in the place of the candidate's as well."""
+    arrays = dict(case.arrays)
+    for name in arrays:
+        if name.endswith(("/kernel", "/bias")) and "/projection/" not in name:
+            i, _, f, o = np.split(arrays[name], 4, axis=-1)
+            arrays[name] = np.concatenate([i, i, f, o], axis=-1)
+    return Case(case.model, case.config, arrays)
 
 
 def _has_no_units(case: Case) -> bool:
@@ -386,7 +534,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="xla-takes-nan-for-nothing",
         what="XLA compiles with LLVM's fast-math flags, by which any result may be had of NaN",
         where=Where((1, 15), (2, 7), xla=True),
-        arrays=_NUMBERS,
+        arrays=_NUMBERS + _OF_CELLS,
         instead=_undefined_for_nan,
         minimal=Minimal("seq2seq", {}, {"inputs": {(0, 0, 0): NAN}}),
     ),
@@ -400,6 +548,15 @@ ENTRIES: Tuple[Entry, ...] = (
         minimal=Minimal("attention", {"attn_length": 2}, {"encoder/attention/attn_v": {(0,): NAN}}),
     ),
     KnownDivergence(
+        name="zero-state-times-nan",
+        what="Grappler takes a gate times the zeros of the initial state for zero, "
+        "where NaN times zero is NaN",
+        where=Where(OLDEST, (2, 16), grappler=True),
+        arrays=_OF_CELLS,
+        instead=_by_cells(_with_zeros_that_are_known),
+        minimal=Minimal("rnn-basic-lstm", {}, {"cell/bias": {(2,): NAN}}),
+    ),
+    KnownDivergence(
         name="tanh-of-nan-is-minus-one",
         what="Eigen's tanh of NaN is -1 in whole packets of eight numbers, and NaN in what is left",
         where=Where(OLDEST, OLDEST),
@@ -409,9 +566,18 @@ ENTRIES: Tuple[Entry, ...] = (
             "outputs",
             "encoder_energies",
             "decoder_energies",
+            *_OF_CELLS,
         ),
         instead=_tanh_of_nan,
         minimal=Minimal("seq2seq", {"num_units": 8}, {"inputs": {(0, 0, 0): NAN}}),
+    ),
+    KnownDivergence(
+        name="relu-of-nan-is-zero",
+        what="oneDNN's fused MatMul, BiasAdd and Relu has 0 for NaN, where tf.nn.relu has NaN",
+        where=Where((2, 5), onednn=True, xla=False, grappler=True),
+        arrays=_OF_CELLS,
+        instead=_by_cells(_with_relu_in_product),
+        minimal=Minimal("rnn-basic", {"activation": "relu"}, {"inputs": {(0, 0, 0): NAN}}),
     ),
     KnownError(
         name="empty-convolution",
@@ -428,6 +594,15 @@ ENTRIES: Tuple[Entry, ...] = (
         covers=_has_no_units,
         computes=_without_lost_biases,
         minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
+    ),
+    KnownRewrite(
+        name="swish-of-two-numbers",
+        what="Grappler takes the sigmoid of one part of a split times another part for a swish, "
+        "the first part times its own sigmoid",
+        where=Where((2, 8), (2, 14), onednn=True, xla=False, grappler=True),
+        covers=_has_linear_gates,
+        computes=_with_the_input_gate_as_candidate,
+        minimal=Minimal("rnn-basic-lstm", {"activation": "linear"}, {"cell/bias": {(1,): 1.0}}),
     ),
     KnownEnding(
         name="empty-inner-product",

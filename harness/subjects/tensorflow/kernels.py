@@ -2,8 +2,8 @@
 
 A function has several: TensorFlow computes a long array in SIMD lanes and the few elements that do
 not fill a vector by other code, and with oneDNN the Tanh of ``MatMul + BiasAdd + Tanh`` is computed
-inside the product. Under XLA's auto-clustering a graph has parts that are compiled and parts that
-are not: both are kernels there.
+inside the product, as is a Sigmoid. Under XLA's auto-clustering a graph has parts that are compiled
+and parts that are not: both are kernels there.
 """
 
 from typing import (
@@ -24,6 +24,7 @@ import numpy as np
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode, config_of
 from rnndiff.harness.subjects.ulp import (
     EXP,
+    FUSED_SIGMOID,
     FUSED_TANH,
     LOG,
     SIGMOID,
@@ -34,6 +35,8 @@ from rnndiff.harness.subjects.ulp import (
     Kernel,
 )
 
+# What fuses with a product and its bias, by the function that it then is.
+FUSED = {FUSED_TANH.name: "Tanh", FUSED_SIGMOID.name: "Sigmoid"}
 # What XLA compiled is no operation of TensorFlow's.
 XLA = "XLA"
 LONG = 4096
@@ -166,7 +169,7 @@ def _op(form: Form, nodes: Mapping[str, Any], compiled: bool) -> Optional[str]:
     node = nodes.get(form.operation.name)
     if compiled:
         return XLA if node is None else None
-    if node is None or form.function is FUSED_TANH and "Tanh" not in fused(node):
+    if node is None or not {FUSED.get(form.function.name)} - {None} <= fused(node):
         return None
     return node.op
 
@@ -203,7 +206,8 @@ def _forms(tf1: Any) -> Iterator[Form]:
         yield from _rows(tf1, length)
     yield from _rows(tf1, 3, counting=3)
     for units in UNITS:
-        yield _fused(tf1, units)
+        yield _fused(tf1, FUSED_TANH, tf1.tanh, units)
+        yield _fused(tf1, FUSED_SIGMOID, tf1.sigmoid, units)
 
 
 def _elementwise(
@@ -273,24 +277,24 @@ def _rows(tf1: Any, length: int, counting: int = 2) -> Iterator[Form]:
         )
 
 
-def _fused(tf1: Any, units: int) -> Form:
-    """Tanh after BiasAdd after a product with the identity matrix, which is exact."""
+def _fused(tf1: Any, function: Function, build: Callable[[Any], Any], units: int) -> Form:
+    """A function after BiasAdd after a product with the identity matrix, which is exact."""
     inputs = tf1.placeholder(tf1.float32, [sum(BATCHES), units])
     kernel = tf1.placeholder_with_default(np.eye(units, dtype=np.float32), [units, units])
     bias = tf1.placeholder_with_default(np.zeros(units, dtype=np.float32), [units])
     outputs = [
-        tf1.tanh(tf1.nn.bias_add(tf1.matmul(rows, kernel), bias))
+        build(tf1.nn.bias_add(tf1.matmul(rows, kernel), bias))
         for rows in tf1.split(inputs, BATCHES)
     ]
     return _elementwise(
-        FUSED_TANH,
+        function,
         "{} units".format(units),
         inputs,
         tf1.concat(outputs, 0),
         outputs[0].op,
         sum(BATCHES) * units,
         # One size for all numbers; the others where the function is interesting.
-        FUSED_TANH.domain if units == 8 else FUSED_TANH.dense,
+        function.domain if units == 8 else function.dense,
     )
 
 
