@@ -205,7 +205,9 @@ def check_sizes(config: Any) -> None:
         if not any(type(value) is type(x) and value == x for x in choices):
             allowed = " or ".join(map(repr, choices))
             raise ValueError("{}.{} must be {}, not {!r}".format(title, each.name, allowed, value))
-    for name, value in config.sizes().items():
+    given = {name: getattr(config, name) for name in known if getattr(config, name) is not None}
+    # Those that are given come first, as others follow from them.
+    for name, value in {**given, **config.sizes()}.items():
         # What is not in the config follows from it.
         least = known[name].least if name in known else 0
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:

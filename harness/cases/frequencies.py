@@ -88,7 +88,7 @@ def _has_zeros(name: str, axes: int) -> Callable[[Case, Trace, Trace], bool]:
     """Whether some, but not all, of the rows along the first axes of this array are all zeros."""
 
     def has(case: Case, single: Trace, double: Trace) -> bool:
-        array = case.arrays[name]
+        array = case.arrays.get(name, np.zeros((0,) * (axes + 1), np.float32))
         filled = array.any(axis=tuple(range(axes, array.ndim)))
         return bool(filled.any() and not filled.all())
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnndiff.models import cells as numpy_cells
 from rnndiff.models.cells.cell import flat
-from rnndiff.models.layout import Axis, Field, Part, Traced, option, optional_size
+from rnndiff.models.layout import Axis, Field, Part, Traced, option, optional_size, size
 
 Sizes = Tuple[Tuple[str, str], ...]
 
@@ -86,6 +86,8 @@ def class_of(kind: Kind, Base: Any) -> Any:
     """
     name = "{}_{}".format(Base.__name__, kind.name.replace("-", "_"))
     body = {"__doc__": Base.__doc__, "__module__": Base.__module__, "kind": kind}
+    # A cell of no units is tried as the article's plain one.
+    body.update({"__annotations__": {"num_units": int}, "num_units": size("unit", 4)})
     made = dataclass(frozen=True)(type(name, (kind.Options, Base), body))
     setattr(sys.modules[Base.__module__], name, made)
     return made

@@ -25,7 +25,7 @@ from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.models import MODELS
 from rnndiff.models.cells import BasicRNNCell, GRUCell
 from rnndiff.models.cells.cell import flat
-from rnndiff.models.cells.kinds import KINDS, Kind, like
+from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind, like
 from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, relu
 
 # The oldest TensorFlow that is tested.
@@ -43,7 +43,7 @@ _NUMBERS = (
     *("{}_{}".format(side, part) for side in ("encoder", "decoder") for part in _STEPS),
     *("outputs", "forward_final_state", "backward_final_state", "scores", "probabilities", "loss"),
 )
-# All arrays of the models that run a cell of any kind.
+# All arrays of the models that have a cell of any kind.
 _OF_CELLS = tuple(
     sorted({x.name for m in MODELS.values() if hasattr(m.Config, "kind") for x in m.trace})
 )
@@ -276,7 +276,8 @@ Change = Callable[[Any, Any], None]
 
 
 def _takes_any_cell(config: Any) -> bool:
-    return isinstance(getattr(config, "kind", None), Kind)
+    kind = getattr(config, "kind", None)
+    return isinstance(kind, Kind) and kind is not PLAIN
 
 
 def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
@@ -380,7 +381,7 @@ def _with_zeros_that_are_known(cell: Any, config: Any) -> None:
         state = zero_state(batch_size, dtype)
         return like(state, [part.view(_Zeros) for part in flat(state)])
 
-    if config.runner.startswith("static"):
+    if getattr(config, "runner", "static").startswith("static"):
         cell.zero_state = known
 
 
