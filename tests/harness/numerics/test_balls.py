@@ -165,7 +165,7 @@ def test_an_unknown_ufunc_is_refused(ufunc):
         lambda: np.linalg.norm(BALL),
         lambda: np.matmul(BALL, np.ones((3, 2, 2))),
         lambda: np.zeros((1, 2)).__iadd__(BALL),
-        lambda: BALL < BALL,
+        lambda: bool(BALL < BALL),
     ],
 )
 def test_what_would_lose_a_radius_is_refused(attempt):
