@@ -6,7 +6,7 @@ where they start; so they start, if they can, from a small case that is the same
 """
 
 from dataclasses import asdict, fields, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
@@ -59,7 +59,8 @@ class Shrinker:
         return self.case
 
     def _run(self, given: Case) -> None:
-        if not self._try(islice(smallest(given.model), self._evaluations // 2)):
+        small = chain(smallest(given.model), smallest(given.model, given.config))
+        if not self._try(islice(small, self._evaluations // 2)):
             # A new size needs a new graph, new numbers do not: settle the sizes first.
             self._repeat(self._sizes)
             self._try(random_cases(given.model, self.case.config))
@@ -138,11 +139,14 @@ class Shrinker:
             yield _moved(self.case, name)
 
     def _others(self) -> Iterator[Iterable[Case]]:
-        """Each size less by one, with other numbers: on graphs that are there already."""
-        for name in sizes_in(self.case.config):
-            size = getattr(self.case.config, name)
-            if (size or 0) > 1:
-                config = replace(self.case.config, **{name: size - 1})
+        """Each size less by one, or option at its default, with other numbers."""
+        known = sizes_in(self.case.config)
+        for field in fields(self.case.config):
+            value, less = getattr(self.case.config, field.name), field.default
+            if field.name in known:
+                less = value - 1 if (value or 0) > 1 else value
+            if less != value:
+                config = replace(self.case.config, **{field.name: less})
                 yield random_cases(self.case.model, config)
 
 

@@ -1,15 +1,17 @@
 """The smallest cases there are: where shrinking starts if one of them fails.
 
 They depend on nothing but the model, so that one mistake, found in whatever case, shrinks to one
-case. Few mistakes need more than one of these to show.
+case. Few mistakes need more than one of these to show; and some an option, such as peepholes, so
+that there are these cases with the options of a given one, too.
 """
 
-from functools import partial
-from typing import Any, Callable, Iterator, List, Tuple
+from dataclasses import fields
+from typing import Any, Iterator, List, Optional
 
 import numpy as np
 
 from rnndiff.harness.cases.case import Case, zeros
+from rnndiff.harness.cases.draws import lengths
 from rnndiff.harness.shrinking.simplicity import SIMPLE
 from rnndiff.models import Model
 from rnndiff.models.layout import is_optional, sizes_in
@@ -17,13 +19,20 @@ from rnndiff.models.layout import is_optional, sizes_in
 _RANDOM_CASES = 8
 
 
-def smallest(model: Model) -> Iterator[Case]:
+def smallest(model: Model, given: Optional[Any] = None) -> Iterator[Case]:
     """One of everything, then two steps, two classes, two of all but rows, two of all, three steps.
 
-    Those of one unit come with a single 1, too.
+    Those of one unit come with a single 1, too. They have the options of `given`, a config, and the
+    optional sizes that it has; without it the defaults.
     """
     known = sizes_in(model.Config)
-    ones = {name: 1 for name in known if not is_optional(model.Config, name)}
+    names = [field.name for field in fields(model.Config)]
+    options = {name: getattr(given, name) for name in names if given and name not in known}
+    ones = {
+        name: 1
+        for name in known
+        if not is_optional(model.Config, name) or getattr(given, name, None) is not None
+    }
 
     def of(*axes: str) -> List[str]:
         return [name for name in ones if known[name].axis in axes]
@@ -31,23 +40,31 @@ def smallest(model: Model) -> Iterator[Case]:
     one_row, steps = dict.fromkeys(of("row"), 1), of("step", "token")
     # A window of one slot has no order that could be wrong.
     for twos in ([], steps + of("slot"), of("class")):
-        config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)))
+        config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)), **options)
         yield from _with_a_one(model, config)
         yield from random_cases(model, config)
     for changed in (one_row, {}, dict(dict.fromkeys(steps, 3), **one_row)):
-        yield from random_cases(model, model.Config(**dict(dict.fromkeys(ones, 2), **changed)))
+        config = model.Config(**dict(dict.fromkeys(ones, 2), **changed), **options)
+        yield from random_cases(model, config)
 
 
 def random_cases(model: Model, config: Any) -> Iterator[Case]:
-    """Cases of random simple numbers, each with more zeros; always the same ones for a config."""
+    """Cases of random simple numbers, each with more zeros; always the same ones for a config.
+
+    Their labels are all the first class.
+    """
     for seed in reversed(range(_RANDOM_CASES)):
         random = np.random.RandomState(seed)
-        yield _filled(model, config, partial(_random_numbers, random, seed / _RANDOM_CASES))
-
-
-def _random_numbers(random: Any, zeros: float, shape: Tuple[int, ...]) -> np.ndarray:
-    zero = random.random_sample(shape) < zeros
-    return np.where(zero, 0.0, random.choice(SIMPLE[1:], shape))
+        arrays = zeros(model, config)
+        for field in model.fields(config):
+            array = arrays[field.name]
+            if field.is_free:
+                zero = random.random_sample(array.shape) < seed / _RANDOM_CASES
+                array[...] = np.where(zero, 0.0, random.choice(SIMPLE[1:], array.shape))
+            elif field.counts:
+                most = config.sizes()[field.counts]
+                array[...] = lengths(random.randint(0, 256, array.shape), most)
+        yield Case(model, config, arrays)
 
 
 def _with_a_one(model: Model, config: Any) -> Iterator[Case]:
@@ -60,12 +77,3 @@ def _with_a_one(model: Model, config: Any) -> Iterator[Case]:
             changed = array.copy()
             changed[index] = 1
             yield Case(model, config, dict(zero.arrays, **{field.name: changed}))
-
-
-def _filled(model: Model, config: Any, numbers: Callable[[Tuple[int, ...]], np.ndarray]) -> Case:
-    """A case with these numbers; its labels are all the first class, its lengths full."""
-    arrays = zeros(model, config)
-    for field in model.fields(config):
-        if field.is_free:
-            arrays[field.name] = numbers(field.shape(config)).astype(field.dtype)
-    return Case(model, config, arrays)
