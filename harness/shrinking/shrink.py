@@ -242,9 +242,11 @@ def _keep(case: Case, name: str, places: List[int]) -> Iterator[Case]:
                 kept.extend(_ZERO if place == _ZERO else start + place for place in mine)
                 start += before[part]
             array = np.take(array, kept if parts else [0], axis=axis)
+        if field.counts and before[field.counts] != after[field.counts]:
+            # A row keeps those of its steps that are kept.
+            is_in = np.array(places) < array[..., None]
+            array = np.sum(is_in, axis=-1, dtype=field.dtype)
         arrays[field.name] = array
-        if field.counts:
-            arrays[field.name] = np.minimum(array, after[field.counts])
     for changed in _labelled(case, arrays):
         try:
             yield Case(case.model, config, changed)
