@@ -18,6 +18,8 @@ from rnndiff.harness.shrinking.smallest import random_cases, smallest
 from rnndiff.models.layout import is_optional, sizes_in
 
 _ZERO = -1
+# Of numbers in which a mistake shows that does not in those of the size of 1: in an epsilon, say.
+_SMALL = 1e-3
 
 
 class Shrinker:
@@ -148,6 +150,7 @@ class Shrinker:
             if less != value:
                 config = replace(self.case.config, **{field.name: less})
                 yield random_cases(self.case.model, config)
+                yield random_cases(self.case.model, config, _SMALL)
 
 
 def _free(case: Case) -> List[Tuple[str, np.ndarray]]:
