@@ -6,7 +6,7 @@ needed. Run as a script, this prints how soon each is found, and how small it be
 
 import copy
 import random
-import time
+from contextlib import suppress
 from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Callable, NamedTuple
@@ -16,16 +16,26 @@ import wrong_cells as wrong
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
-from rnndiff.harness.cases.random_cases import batch_size, random_batch
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.cases.strategies import batches
-from rnndiff.harness.checking.check import EVALUATIONS, fails, verdicts_on, way_of_failing
+from rnndiff.harness.checking.check import (
+    EVALUATIONS,
+    fails,
+    supported,
+    verdicts_on,
+    way_of_failing,
+)
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.float32 import Float32
-from rnndiff.models import MODELS, cells
+from rnndiff.models import cells
 from rnndiff.models.rnn.oracle import run
 
-# Within so many of Hypothesis', and so many cases of the fuzzer.
+# Hypothesis words the example that it found, which nobody reads here.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
+# Of Hypothesis, and cases of the fuzzer, within which each is found.
 EXAMPLES, CASES = 100, 1000
 
 # --- how mistakes are planted -----------------------------------------------------------------
@@ -89,11 +99,15 @@ def of_full_length(cell, inputs, lengths, state, steps):
 
 
 class Mistake(NamedTuple):
-    """A mistake in what a model computes: `planted` is called with the oracle and its arguments."""
+    """A mistake in what a model computes: `planted` is called with the oracle and its arguments.
+
+    It is one with configs for which `fits` holds; with others nobody could make it.
+    """
 
     name: str
     model: str
     planted: Callable[..., Any]
+    fits: Callable[[Any], bool] = lambda config: True
 
 
 def gates(*order):
@@ -121,7 +135,13 @@ MISTAKES = (
     Mistake("reset after the product", "rnn-gru", with_cells(GRUCell=wrong.ResetAfter)),
     Mistake("update gate inverted", "rnn-gru", with_cells(GRUCell=wrong.UpdateInverted)),
     Mistake("second bias lost", "rnn-gru", with_cells(GRUCell=wrong.SecondBiasLost)),
-    Mistake("layers read the same", "rnn-layers", with_cells(MultiRNNCell=wrong.SameInput)),
+    Mistake(
+        "layers read the same",
+        "rnn-layers",
+        with_cells(MultiRNNCell=wrong.SameInput),
+        # The parameters of the upper layer are for what the lower one yields.
+        lambda config: config.inputs == config.num_units,
+    ),
     Mistake("no residual", "rnn-layers", with_cells(ResidualWrapper=cells.DropoutWrapper)),
     Mistake(
         "residual before tanh", "rnn-layers", with_cells(ResidualWrapper=wrong.AddedBeforeOutput)
@@ -147,11 +167,13 @@ class Planted(Float32):
     def __init__(self, mistake):
         self._mistake = mistake
 
+    def supports(self, model, config):
+        return self._mistake.fits(config)
+
     def __call__(self, case):
-        case = case.copy()
         oracle = partial(self._mistake.planted, case.model.oracle)
-        vars(case)["model"] = case.model._replace(oracle=oracle)
-        return super().__call__(case)
+        model = case.model._replace(oracle=oracle)
+        return super().__call__(Case(model, case.config, case.arrays))
 
 
 # --- how they are found -----------------------------------------------------------------------
@@ -159,18 +181,18 @@ class Planted(Float32):
 
 def first_failing(subject, batch):
     """The first case of a batch on which the subject disagrees, and how it fails; or None."""
+    if not supported(subject, batch[0]):
+        return None
     _, others = verdicts_on(subject, batch)
-    for judged in others:
-        if judged.verdict.status == DISAGREE:
-            return judged.case, way_of_failing(judged.case, judged.verdict)
-    return None
+    failing = (each for each in others if each.verdict.status == DISAGREE)
+    return next(((each.case, way_of_failing(each.case, each.verdict)) for each in failing), None)
 
 
-def found_by_examples(subject, model):
+def found_by_examples(subject, model, seed=0):
     """How many examples of the default strategy it takes to find a failing case, and that case."""
     tried, found = 0, None
 
-    def is_found(batch):
+    def fails_now(batch):
         nonlocal tried, found
         # What was found comes once more.
         if found is None:
@@ -185,53 +207,92 @@ def found_by_examples(subject, model):
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    try:
-        find(batches(model), is_found, settings=search, random=random.Random(0))
-    except NoSuchExample:
-        pass
+    with suppress(NoSuchExample):
+        find(batches(model), fails_now, settings=search, random=random.Random(seed))
     return tried, found
 
 
-def found_by_fuzzing(subject, model):
-    """How many cases of the fuzzer it takes, and the case."""
-    tried = number = 0
+def found_by_fuzzing(subject, model, seed=0):
+    """How many cases of the fuzzer it takes, and that case."""
+    tried, number = 0, 0
     while tried < CASES:
-        batch = random_batch(model, 0, number)
+        batch = random_batch(model, seed, number)
         found = first_failing(subject, batch)
         if found:
-            place = next(place for place, case in enumerate(batch) if case is found[0])
-            return tried + place + 1, found
-        tried += len(batch)
-        number += 1
+            return tried + [case is found[0] for case in batch].index(True) + 1, found
+        tried, number = tried + len(batch), number + 1
     return tried, None
 
 
 def shrunk(subject, case, way):
-    """What it shrinks to, and in how many evaluations."""
-    shrinker = Shrinker(case, partial(fails, subject, way), EVALUATIONS)
-    return shrinker.run(), shrinker.used
+    """What it shrinks to."""
+    return Shrinker(case, partial(fails, subject, way), EVALUATIONS).run()
+
+
+def assert_small(case):
+    sizes = case.config.sizes()
+    assert sizes.pop("batch") <= 2
+    assert sizes.pop("time") <= 3
+    assert max(sizes.values()) <= 2
+
+
+def of_each(*slow):
+    """Every mistake, some of which take long to shrink."""
+    return pytest.mark.parametrize(
+        "mistake",
+        [
+            pytest.param(each, id=each.name, marks=pytest.mark.slow if each.name in slow else ())
+            for each in MISTAKES
+        ],
+    )
+
+
+@of_each("epsilon outside the root")
+def test_a_mistake_is_found_within_100_examples_and_shrinks_to_two_units(mistake):
+    subject = Planted(mistake)
+    tried, found = found_by_examples(subject, mistake.model)
+    assert found, "not in {} examples".format(tried)
+    assert_small(shrunk(subject, *found))
+
+
+@pytest.mark.slow
+@of_each()
+def test_a_mistake_is_found_within_1000_cases_and_shrinks_to_two_units(mistake):
+    subject = Planted(mistake)
+    tried, found = found_by_fuzzing(subject, mistake.model)
+    assert found, "not in {} cases".format(tried)
+    assert_small(shrunk(subject, *found))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model, planted",
+    [
+        ("rnn-layers", with_cells()),
+        ("rnn-gru", with_runner(run)),
+        ("birnn-basic", with_runner(backward(run))),
+    ],
+)
+def test_with_the_right_cells_and_runners_planted_nothing_is_found(model, planted):
+    subject = Planted(Mistake("none", model, planted))
+    assert found_by_examples(subject, model) == (EXAMPLES, None)
+    assert found_by_fuzzing(subject, model)[1] is None
+
+
+def main():
+    """Print how soon each mistake is found, and the sizes of what it shrinks to."""
+    line = "{:25} {:20} {:>8} {:>6}   {}"
+    print(line.format("mistake", "model", "examples", "cases", "rows, steps, inputs, units, ..."))
+    for mistake in MISTAKES:
+        subject = Planted(mistake)
+        searches = found_by_examples, found_by_fuzzing
+        (examples, found), (cases, other) = (each(subject, mistake.model) for each in searches)
+        sizes = [
+            " ".join(map(str, shrunk(subject, *each).config.sizes().values())) if each else "none"
+            for each in (found, other)
+        ]
+        print(line.format(mistake.name, mistake.model, examples, cases, "; ".join(sizes)))
 
 
 if __name__ == "__main__":
-    for mistake in MISTAKES:
-        subject = Planted(mistake)
-        for finder in (found_by_examples, found_by_fuzzing):
-            t0 = time.perf_counter()
-            tried, found = finder(subject, mistake.model)
-            t1 = time.perf_counter()
-            if found is None:
-                print(mistake.name, finder.__name__, tried, None, round(t1 - t0, 2))
-                continue
-            case, used = shrunk(subject, *found)
-            t2 = time.perf_counter()
-            print(
-                mistake.name,
-                finder.__name__,
-                tried,
-                found[1],
-                "%.2f" % (t1 - t0),
-                used,
-                "%.2f" % (t2 - t1),
-                str(case.config)[6:],
-                flush=True,
-            )
+    main()
