@@ -6,7 +6,7 @@ where they start; so they start, if they can, from a small case that is the same
 """
 
 from dataclasses import asdict, fields, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from rnndiff.harness.shrinking.smallest import random_cases, smallest
 from rnndiff.models.layout import is_optional, sizes_in
 
 _ZERO = -1
+# Of numbers in which a mistake shows that does not in those of the size of 1: in an epsilon, say.
+_SMALL = 1e-3
 
 
 class Shrinker:
@@ -59,7 +61,8 @@ class Shrinker:
         return self.case
 
     def _run(self, given: Case) -> None:
-        if not self._try(islice(smallest(given.model), self._evaluations // 2)):
+        small = chain(smallest(given.model), smallest(given.model, given.config))
+        if not self._try(islice(small, self._evaluations // 2)):
             # A new size needs a new graph, new numbers do not: settle the sizes first.
             self._repeat(self._sizes)
             self._try(random_cases(given.model, self.case.config))
@@ -147,6 +150,7 @@ class Shrinker:
             if less != value:
                 config = replace(self.case.config, **{field.name: less})
                 yield random_cases(self.case.model, config)
+                yield random_cases(self.case.model, config, _SMALL)
 
 
 def _free(case: Case) -> List[Tuple[str, np.ndarray]]:

@@ -38,10 +38,10 @@ def smallest(model: Model) -> Iterator[Case]:
         yield from random_cases(model, model.Config(**dict(dict.fromkeys(ones, 2), **changed)))
 
 
-def random_cases(model: Model, config: Any) -> Iterator[Case]:
+def random_cases(model: Model, config: Any, scale: float = 1.0) -> Iterator[Case]:
     """Cases of random simple numbers, each with more zeros; always the same ones for a config.
 
-    Their labels are all the first class.
+    The numbers are times `scale`. Their labels are all the first class.
     """
     for seed in reversed(range(_RANDOM_CASES)):
         random = np.random.RandomState(seed)
@@ -50,7 +50,7 @@ def random_cases(model: Model, config: Any) -> Iterator[Case]:
             array = arrays[field.name]
             if field.is_free:
                 zero = random.random_sample(array.shape) < seed / _RANDOM_CASES
-                array[...] = np.where(zero, 0.0, random.choice(SIMPLE[1:], array.shape))
+                array[...] = np.where(zero, 0.0, scale * random.choice(SIMPLE[1:], array.shape))
             elif field.counts:
                 most = config.sizes()[field.counts]
                 array[...] = lengths(random.randint(0, 256, array.shape), most)

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import wrong_cells as wrong
 
 from rnndiff.harness.numerics import arithmetic, exact
 from rnndiff.harness.numerics.accuracy import ulp_of, worst
 from rnndiff.models import cells as twins
 from rnndiff.models.cells import flat
-from rnndiff.models.functions import affine, interpolate, sigmoid
 
 try:
     from rnndiff.models.cells.attention_tensorflow import AttentionCellWrapper as Port
@@ -287,139 +287,41 @@ def test_a_cell_of_tensorflow_is_within_the_bounds_of_its_twin(name, ones, runs,
 # --- mistakes ---------------------------------------------------------------------------------
 
 
-def reordered(cell, *order):
-    """A cell that takes its gates for others."""
-    load = cell.load
-
-    def load_others(parameters):
-        gates = [np.split(array, len(order), axis=-1) for array in parameters[:2]]
-        read = [np.concatenate([parts[k] for k in order], axis=-1) for parts in gates]
-        return load(read + parameters[2:])
-
-    cell.load = load_others
-    return cell
-
-
-def swapped_peepholes(cell):
-    """A cell that takes its first two peepholes for each other."""
-    load = cell.load
-    cell.load = lambda parameters: load(parameters[:2] + parameters[2:4][::-1] + parameters[4:])
-    return cell
-
-
-class HardSigmoid(twins.BasicLSTMCell):
-    def __call__(self, inputs, state):
-        gates = affine(np.hstack([inputs, state[1]]), self.kernel, self.bias)
-        i, j, f, o = np.split(gates, 4, axis=-1)
-        c = state[0] * hard_sigmoid(f + self.forget_bias) + hard_sigmoid(i) * np.tanh(j)
-        h = np.tanh(c) * hard_sigmoid(o)
-        return h, (c, h)
-
-
-def hard_sigmoid(x):
-    return np.clip(0.2 * x + 0.5, 0.0, 1.0)
-
-
-class ClippedAfter(twins.LSTMCell):
-    def __call__(self, inputs, state):
-        clip, self.cell_clip = self.cell_clip, None
-        output, (c, h) = super().__call__(inputs, state)
-        self.cell_clip = clip
-        return output, (np.clip(c, -clip, clip), h)
-
-
-class ResetAfter(twins.GRUCell):
-    def __call__(self, inputs, state):
-        r, u = np.split(sigmoid(affine(np.hstack([inputs, state]), *self.gates)), 2, axis=-1)
-        kernel, bias = self.candidate
-        count = inputs.shape[1]
-        candidate = np.matmul(inputs, kernel[:count]) + r * np.matmul(state, kernel[count:])
-        state = interpolate(u, state, np.tanh(candidate + bias))
-        return state, state
-
-
-class UpdateInverted(twins.GRUCell):
-    def load(self, parameters):
-        signs = np.repeat([1.0, -1.0], self.num_units)
-        return super().load([parameters[0] * signs, parameters[1] * signs] + parameters[2:])
-
-
-class SecondBiasLost(twins.GRUCell):
-    def load(self, parameters):
-        return super().load(parameters[:3] + [0.0 * parameters[3]])
-
-
-class SameInput(twins.MultiRNNCell):
-    def __call__(self, inputs, state):
-        steps = [cell(inputs, part) for cell, part in zip(self.cells, state)]
-        return steps[-1][0], tuple(state for _, state in steps)
-
-
-class AddedBefore(twins.BasicRNNCell):
-    def __call__(self, inputs, state):
-        state = np.tanh(affine(np.hstack([inputs, state]), self.kernel, self.bias) + inputs)
-        return state, state
-
-
-class AddedToTheState(twins.ResidualWrapper):
-    def __call__(self, inputs, state):
-        output, _ = super().__call__(inputs, state)
-        return output, output
-
-
-class QueriedByHAndC(twins.AttentionCellWrapper):
-    def load(self, parameters):
-        super().load(parameters)
-        kernel, bias = self.query_projection
-        self.query_projection = np.vstack([kernel[-3:], kernel[:-3]]), bias
-        return self
-
-
-class EpsilonOutside(twins.LayerNormBasicLSTMCell):
-    def _norm(self, number, x):
-        deviations = x - np.mean(x, axis=-1)[..., None]
-        variance = np.mean(np.square(deviations), axis=-1)[..., None]
-        scaled = deviations / (np.sqrt(variance) + self.epsilon)
-        return self.gains[number] * scaled + self.shifts[number]
-
-
-class StateNotNormalized(twins.LayerNormBasicLSTMCell):
-    def _norm(self, number, x):
-        return x if number == 4 else super()._norm(number, x)
-
-
 LSTM, GRU = twins.LSTMCell, twins.GRUCell
 # Of a cell above, what somebody may make of it.
 MISTAKES = {
-    "gates i f j o": ("lstm", lambda n: reordered(LSTM(n.num_units), 0, 2, 1, 3)),
-    "gates i o f j": ("lstm", lambda n: reordered(LSTM(n.num_units), 0, 3, 2, 1)),
+    "gates i f j o": ("lstm", lambda n: wrong.reordered(LSTM(n.num_units), 0, 2, 1, 3)),
+    "gates i o f j": ("lstm", lambda n: wrong.reordered(LSTM(n.num_units), 0, 3, 2, 1)),
     "no forget bias": ("lstm", lambda n: LSTM(n.num_units, forget_bias=0.0)),
     "forget bias twice": ("basic lstm", lambda n: twins.BasicLSTMCell(n.num_units, 2.0)),
-    "hard sigmoid": ("basic lstm", lambda n: HardSigmoid(n.num_units)),
-    "peepholes swapped": ("lstm peepholes", lambda n: swapped_peepholes(LSTM(n.num_units, True))),
-    "clip after the output": ("lstm cell_clip", lambda n: ClippedAfter(n.num_units, False, 0.5)),
-    "gates u r": ("gru", lambda n: reordered(GRU(n.num_units), 1, 0)),
-    "reset after the product": ("gru", lambda n: ResetAfter(n.num_units)),
-    "update gate inverted": ("gru", lambda n: UpdateInverted(n.num_units)),
-    "second bias lost": ("gru", lambda n: SecondBiasLost(n.num_units)),
+    "hard sigmoid": ("basic lstm", lambda n: wrong.HardSigmoid(n.num_units)),
+    "peepholes swapped": ("lstm peepholes", lambda n: wrong.PeepholesSwapped(n.num_units, True)),
+    "clip after the output": (
+        "lstm cell_clip",
+        lambda n: wrong.ClippedAfter(n.num_units, False, 0.5),
+    ),
+    "gates u r": ("gru", lambda n: wrong.reordered(GRU(n.num_units), 1, 0)),
+    "reset after the product": ("gru", lambda n: wrong.ResetAfter(n.num_units)),
+    "update gate inverted": ("gru", lambda n: wrong.UpdateInverted(n.num_units)),
+    "second bias lost": ("gru", lambda n: wrong.SecondBiasLost(n.num_units)),
     "layers read the same": (
         "multi",
-        lambda n: SameInput([LSTM(n.num_units, num_proj=n.num_proj), GRU(n.num_units)]),
+        lambda n: wrong.SameInput([LSTM(n.num_units, num_proj=n.num_proj), GRU(n.num_units)]),
     ),
     "no residual": ("residual", lambda n: twins.BasicRNNCell(n.num_units)),
-    "residual before tanh": ("residual", lambda n: AddedBefore(n.num_units)),
+    "residual before tanh": ("residual", lambda n: wrong.AddedBefore(n.num_units)),
     "residual in the state": (
         "residual",
-        lambda n: AddedToTheState(twins.BasicRNNCell(n.num_units)),
+        lambda n: wrong.AddedToTheState(twins.BasicRNNCell(n.num_units)),
     ),
     "query of h and c": (
         "attention lstm",
-        lambda n: QueriedByHAndC(
+        lambda n: wrong.QueriedByHAndC(
             LSTM(n.num_units, num_proj=n.num_proj), 2, attn_vec_size=n.attn_vec_size
         ),
     ),
-    "epsilon outside the root": ("layer norm", lambda n: EpsilonOutside(n.num_units)),
-    "state not normalized": ("layer norm", lambda n: StateNotNormalized(n.num_units)),
+    "epsilon outside the root": ("layer norm", lambda n: wrong.EpsilonOutside(n.num_units)),
+    "state not normalized": ("layer norm", lambda n: wrong.StateNotNormalized(n.num_units)),
     "peepholes of LSTMCell": (
         "lstm block all",
         lambda n: LSTM(n.num_units, True, 0.5, forget_bias=0.3),
@@ -439,10 +341,10 @@ MISTAKES = {
     ],
 )
 def test_tensorflow_is_out_of_the_bounds_of_a_wrong_twin(mistake, numbers):
-    name, wrong = MISTAKES[mistake]
+    name, planted = MISTAKES[mistake]
     # What is added to a variance shows in a small one.
     run = network(name, few(name)).run(0, 2, data=1e-4 if mistake.startswith("epsilon") else 1.0)
-    found, mid, rad = compared(wrong(few(name)), run, numbers)
+    found, mid, rad = compared(planted(few(name)), run, numbers)
     assert (np.abs(found - mid) > rad).any()
 
 
