@@ -6,6 +6,7 @@ needed. Run as a script, this prints how soon each is found, and how small it be
 
 import copy
 import random
+import warnings
 from contextlib import suppress
 from functools import partial
 from types import FunctionType, SimpleNamespace
@@ -281,6 +282,7 @@ def test_with_the_right_cells_and_runners_planted_nothing_is_found(model, plante
 
 def main():
     """Print how soon each mistake is found, and the sizes of what it shrinks to."""
+    warnings.filterwarnings("ignore", "Generating overly large repr")
     line = "{:25} {:20} {:>8} {:>6}   {}"
     print(line.format("mistake", "model", "examples", "cases", "rows, steps, inputs, units, ..."))
     for mistake in MISTAKES:
