@@ -6,7 +6,7 @@ where they start; so they start, if they can, from a small case that is the same
 """
 
 from dataclasses import asdict, fields, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 import numpy as np
@@ -61,8 +61,7 @@ class Shrinker:
         return self.case
 
     def _run(self, given: Case) -> None:
-        small = chain(smallest(given.model), smallest(given.model, given.config))
-        if not self._try(islice(small, self._evaluations // 2)):
+        if not self._try(islice(smallest(given.model), self._evaluations // 2)):
             # A new size needs a new graph, new numbers do not: settle the sizes first.
             self._repeat(self._sizes)
             self._try(random_cases(given.model, self.case.config))

@@ -1,12 +1,10 @@
 """The smallest cases there are: where shrinking starts if one of them fails.
 
 They depend on nothing but the model, so that one mistake, found in whatever case, shrinks to one
-case. Few mistakes need more than one of these to show; and some an option, such as peepholes, so
-that there are these cases with the options of a given one, too.
+case. Few mistakes need more than one of these to show.
 """
 
-from dataclasses import fields
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, List
 
 import numpy as np
 
@@ -19,20 +17,13 @@ from rnndiff.models.layout import is_optional, sizes_in
 _RANDOM_CASES = 8
 
 
-def smallest(model: Model, given: Optional[Any] = None) -> Iterator[Case]:
+def smallest(model: Model) -> Iterator[Case]:
     """One of everything, then two steps, two classes, two of all but rows, two of all, three steps.
 
-    Those of one unit come with a single 1, too. They have the options of `given`, a config, and the
-    optional sizes that it has; without it the defaults.
+    Those of one unit come with a single 1, too.
     """
     known = sizes_in(model.Config)
-    names = [field.name for field in fields(model.Config)]
-    options = {name: getattr(given, name) for name in names if given and name not in known}
-    ones = {
-        name: 1
-        for name in known
-        if not is_optional(model.Config, name) or getattr(given, name, None) is not None
-    }
+    ones = {name: 1 for name in known if not is_optional(model.Config, name)}
 
     def of(*axes: str) -> List[str]:
         return [name for name in ones if known[name].axis in axes]
@@ -40,12 +31,11 @@ def smallest(model: Model, given: Optional[Any] = None) -> Iterator[Case]:
     one_row, steps = dict.fromkeys(of("row"), 1), of("step", "token")
     # A window of one slot has no order that could be wrong.
     for twos in ([], steps + of("slot"), of("class")):
-        config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)), **options)
+        config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)))
         yield from _with_a_one(model, config)
         yield from random_cases(model, config)
     for changed in (one_row, {}, dict(dict.fromkeys(steps, 3), **one_row)):
-        config = model.Config(**dict(dict.fromkeys(ones, 2), **changed), **options)
-        yield from random_cases(model, config)
+        yield from random_cases(model, model.Config(**dict(dict.fromkeys(ones, 2), **changed)))
 
 
 def random_cases(model: Model, config: Any, scale: float = 1.0) -> Iterator[Case]:
