@@ -99,13 +99,15 @@ def _network(case: Case) -> Iterator[str]:
 
     graph, kind = case.model.graph(), case.config.kind
     yield _NEST
-    yield from map(inspect.getsource, (cell.flat, kinds.part_of))
+    yield inspect.getsource(cell.flat)
+    yield inspect.getsource(kinds.part_of)
     if hasattr(graph, "attention_cell_wrapper"):
         yield from _sources(attention_tensorflow)
         yield _WRAPPER
     yield from _sources(graphs, without=("Graph", "build", "_placeholder"))
     yield _GRAPHS
-    yield from map(inspect.getsource, (tensorflow_cells.Recorded, tensorflow_cells.state_of))
+    yield inspect.getsource(tensorflow_cells.Recorded)
+    yield inspect.getsource(tensorflow_cells.state_of)
     made = kind.make(_Words(), **kind.arguments(case.config))
     library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
     yield _KIND.format(state=kind.state, output=kind.output, library=library, cell=made)
