@@ -3,6 +3,7 @@
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects.float32 import Float32
@@ -15,6 +16,8 @@ SIZES = {
         batch=2, time=3, output_time=3, inputs=2, outputs=3, num_units=4, attn_length=2
     ),
 }
+# Of a cell of any kind, run over a sequence.
+SIZES_OF_CELLS = dict(batch=2, time=3, inputs=2, num_units=4)
 FLOAT32 = arithmetic(
     "float32",
     dict(
@@ -26,9 +29,10 @@ FLOAT32 = arithmetic(
 
 def random_case(name, seed=0, gain=1.0, **sizes):
     """A case with normally distributed numbers."""
-    model = MODELS[name]
-    config = model.Config(**dict(SIZES[name], **sizes))
-    random = np.random.RandomState(seed)
+    model, random = MODELS[name], np.random.RandomState(seed)
+    config = model.Config(**dict(SIZES.get(name, SIZES_OF_CELLS), **sizes))
+    if name not in SIZES:
+        return normal_case(random, model, config, gain)
     arrays = {
         field.name: (random.standard_normal(field.shape(config)) * gain).astype(np.float32)
         for field in model.fields(config)
