@@ -111,7 +111,7 @@ def zeros(model: Model, config: Any) -> Dict[str, np.ndarray]:
     return arrays
 
 
-def smallest_case(name: str, sizes: Mapping[str, int], numbers: Mapping[str, Any]) -> Case:
+def smallest_case(name: str, sizes: Mapping[str, Any], numbers: Mapping[str, Any]) -> Case:
     """A case of a model by its name: sizes 1, zeros and labels of class 0, but for what is given.
 
     ``numbers`` are broadcast to the arrays that they are named for.

@@ -18,10 +18,13 @@ Trace = Mapping[str, np.ndarray]
 
 
 class Minimal(NamedTuple):
-    """The smallest case of an entry: sizes of 1 and zeros, but for what is named here."""
+    """The smallest case of an entry: sizes of 1 and zeros, but for what is named here.
+
+    ``sizes`` may have options as well.
+    """
 
     model: str
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, Any]
     numbers: Mapping[str, Mapping[Tuple[int, ...], float]]
 
     def case(self) -> Case:

@@ -299,7 +299,8 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         if not _takes_any_cell(case.config):
             return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
-        config = changed(type(case.config))(**vars(case.config))
+        Config: Any = type(case.config)
+        config = changed(Config)(**vars(case.config))
         verdict = judge(Case(case.model, config, case.arrays), trace, _FLOAT32)
         other = next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
         return Instead(np.isnan(array.expected), other.expected, other.bound)
