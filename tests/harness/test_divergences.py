@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import Case, load
 from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
 from rnndiff.models.functions import ACTIVATIONS, accuracy
 
+CORPUS = os.path.join(os.path.dirname(__file__), "..", "corpus")
 README = os.path.join(os.path.dirname(__file__), "..", "..", "README.md")
 ENTRY = {entry.name: entry for entry in ENTRIES}
 
@@ -196,8 +197,7 @@ class PortOfPackets(Port):
             whole[np.isnan(whole)] = -1
             return result
 
-        of_cells = mock.patch.dict(ACTIVATIONS, tanh=of_packets)
-        with mock.patch("numpy.tanh", of_packets), of_cells:
+        with mock.patch("numpy.tanh", of_packets), mock.patch.dict(ACTIVATIONS, tanh=of_packets):
             return Port.__call__(self, case)
 
 
@@ -296,6 +296,91 @@ def test_an_unrelated_mistake_on_a_case_computed_as_another_is_still_a_disagreem
     port = PortWithoutLostBiases(known, mistake=add_to(array, 0.25))
     verdict, _ = verdict_on(port, case)
     assert verdict.status == DISAGREE and not verdict.known
+
+
+class PortOfSwish(Port):
+    """A port that computes what the entry says instead."""
+
+    def __call__(self, case):
+        return Port.__call__(self, ENTRY["swish-of-two-numbers"].computes(case))
+
+
+@pytest.mark.parametrize(
+    "name, array", [("rnn-basic-lstm", "states_c"), ("birnn-lstm", "backward_states_c")]
+)
+def test_a_swish_of_two_numbers_is_known_and_a_mistake_beside_it_disagrees(name, array):
+    known = "swish-of-two-numbers"
+    case = random_case(name, activation="linear")
+    assert verdict_on(PortOfSwish(), case)[0].status == DISAGREE
+    assert verdict_on(PortOfSwish(known), case)[0].known == (known,)
+    verdict, _ = verdict_on(PortOfSwish(known, mistake=add_to(array, 0.25)), case)
+    assert verdict.status == DISAGREE and not verdict.known
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("rnn-basic-lstm", {"activation": "tanh"}),
+        ("rnn-lstm", {"activation": "linear", "use_peepholes": True}),
+        ("rnn-gru", {"activation": "linear"}),
+        ("seq2seq", {}),
+    ],
+)
+def test_a_swish_of_two_numbers_is_of_no_other_cells(name, options):
+    assert not ENTRY["swish-of-two-numbers"].covers(random_case(name, **options))
+
+
+# --- cells of any kind -------------------------------------------------------------------------
+
+# What TensorFlow computed that diverges, and the entry that knows it.
+RECORDED = {
+    "relu-of-nan-is-zero": "relu-of-nan-is-zero",
+    "relu-of-nan-in-a-gru": "relu-of-nan-is-zero",
+    "zero-state-times-nan": "zero-state-times-nan",
+    "zero-state-times-a-peephole-that-is-nan": "zero-state-times-nan",
+    "tanh-of-nan-in-an-lstm": "tanh-of-nan-is-minus-one",
+    "tanh-of-nan-in-a-gru": "tanh-of-nan-is-minus-one",
+}
+
+
+def excused_but(name, change):
+    """The verdict on a recorded trace; where it is first wrong, with one number changed.
+
+    ``change`` takes the first array that diverges, and the verdict on it, and says which number.
+    """
+    case, trace, _ = load(os.path.join(CORPUS, name + ".npz"))
+    entries = (ENTRY[RECORDED[name]],)
+    verdict = judge(case, trace, FLOAT32)
+    assert excuse(verdict, case, trace, entries).status == KNOWN
+    wrong = verdict.first_wrong()
+    numbers = trace[wrong.name].copy()
+    place = change(wrong)
+    numbers[place] += np.float32(0.25)
+    trace = dict(trace, **{wrong.name: numbers})
+    found = excuse(judge(case, trace, FLOAT32), case, trace, entries).first_wrong()
+    return (found.name, found.run, found.first_wrong()), (wrong.name, TEACHER_FORCED, place)
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+def test_another_number_than_the_one_that_a_cell_is_known_to_have_for_nan_disagrees(name):
+    found, place = excused_but(name, lambda wrong: wrong.first_wrong())
+    assert found == place
+
+
+@pytest.mark.parametrize("name", ["relu-of-nan-in-a-gru", "tanh-of-nan-in-an-lstm"])
+def test_a_wrong_number_beside_a_cell_that_diverges_disagrees(name):
+    def right(wrong):
+        places = ~wrong.wrong & np.isfinite(wrong.expected)
+        return tuple(int(i) for i in np.argwhere(places)[0])
+
+    found, place = excused_but(name, right)
+    assert found == place
+
+
+def test_a_model_without_cells_of_any_kind_is_not_excused_by_what_is_known_of_them():
+    known = ("relu-of-nan-is-zero", "zero-state-times-nan")
+    port = Port(*known, mistake=add_to("outputs", 0.25))
+    assert verdict_on(port, random_case("bidirectional"))[0].status == DISAGREE
 
 
 # --- where -------------------------------------------------------------------------------------

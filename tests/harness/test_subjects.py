@@ -127,6 +127,31 @@ def test_a_tanh_is_as_accurate_as_the_worst_of_the_kernels_in_its_graph(tensorfl
         assert tensorflow.arithmetic(case).functions["affine tanh"] == wanted
 
 
+@pytest.mark.parametrize(
+    "name, options",
+    [("rnn-gru", {"runner": "dynamic_rnn"}), ("rnn-basic", {"activation": "sigmoid"})],
+)
+def test_a_sigmoid_is_as_accurate_as_the_worst_of_the_kernels_in_its_graph(
+    name, options, tensorflow, monkeypatch
+):
+    case = random_case(name, **options)
+    kernels, premises = tensorflow._session(case).kernels(case), tensorflow._premises
+    assert kernels.fused_sigmoid == premises.has("fused sigmoid")
+    assert kernels.plain_sigmoid or kernels.fused_sigmoid
+    functions = {("sigmoid", "A"): Accuracy(5.0, 0.0), ("fused sigmoid", "B"): Accuracy(1.0, 0.25)}
+    functions.update({n: known for n, known in premises.functions.items() if "sigmoid" not in n[0]})
+    monkeypatch.setattr(tensorflow, "_looked_up", premises._replace(functions=functions))
+    for plain, in_product, wanted in (
+        (True, False, Accuracy(5.0, 0.0)),
+        (False, True, Accuracy(1.0, 0.25)),
+        (True, True, Accuracy(5.0, 0.25)),
+        (False, False, Accuracy(5.0, 0.0)),
+    ):
+        seen = kernels._replace(plain_sigmoid=plain, fused_sigmoid=in_product)
+        monkeypatch.setattr(tensorflow._session(case), "_kernels", seen)
+        assert tensorflow.arithmetic(case).functions["sigmoid"] == wanted
+
+
 def test_what_is_presumed_is_said_by_tally_and_saved_case(tensorflow, tmp_path):
     class Wrong(Subject):
         premise = "as accurate as hoped"
