@@ -463,7 +463,7 @@ def change(self, case, key, trace):
 def test_what_was_not_what_it_seemed_hides_no_later_failure_that_is(stand_in, tmp_path):
     stand_in(ONCE_AND_FOR_GOOD)
     folder = str(tmp_path / "failures")
-    progress = fuzz(("seq2seq",), 3, workers=1, cases=900, folder=folder)
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=1500, folder=folder)
     found = {failure.way: failure for failure in progress.failures}
     assert set(found) == {"seq2seq-NotRepeatable", "seq2seq-scores-teacher-forced"}
     for failure in found.values():
