@@ -149,7 +149,8 @@ class Shrinker:
             if less != value:
                 config = replace(self.case.config, **{field.name: less})
                 yield random_cases(self.case.model, config)
-                yield random_cases(self.case.model, config, _SMALL)
+                if field.name in known:
+                    yield random_cases(self.case.model, config, _SMALL)
 
 
 def _free(case: Case) -> List[Tuple[str, np.ndarray]]:
