@@ -21,7 +21,7 @@ from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects import measure
 from rnndiff.harness.subjects.measure import Sample, fitted, measured
 from rnndiff.harness.subjects.named import subject_named
-from rnndiff.harness.subjects.ulp import SMARTICLEEST_NORMAL as FLUSHED
+from rnndiff.harness.subjects.ulp import SMALLEST_NORMAL as FLUSHED
 from rnndiff.models import ARTICLE, MODELS
 
 UNIT = 2.0**-24
