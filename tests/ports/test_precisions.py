@@ -14,9 +14,9 @@ from rnndiff.harness.subjects.float16 import Float16
 from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.harness.subjects.float64 import Float64
 from rnndiff.harness.subjects.named import subject_named
-from rnndiff.models import MODELS
+from rnndiff.models import ARTICLE
 
-ALL = tuple(MODELS)
+ALL = ARTICLE
 FLOAT32 = arithmetic("float32")
 TF32, BFLOAT16 = 11, 8
 
