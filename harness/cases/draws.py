@@ -28,10 +28,6 @@ Choose = Callable[[Sequence[Any]], Any]
 # How often a row or a step of the data of a large case may be all zeros: in one case of so many.
 _ZERO_ROWS_EVERY = 4
 
-# Of the sizes at which kernels change, all others are drawn so many times as often as those of
-# steps: a TensorFlow graph has its steps one by one, and takes seconds to build with many.
-_STEPS_EVERY = 2
-
 # A size of 0 is drawn once in so many rounds through the others: without rows, inputs or units
 # there is little to compare.
 _ZERO_EVERY = 6
@@ -75,12 +71,7 @@ def draw_kernel_config(model: Model, choose: Choose) -> Any:
     """
     config = draw_config(model, small_sizes(model), choose)
     known = sizes_in(model.Config)
-    names = [
-        name
-        for name, size in known.items()
-        for _ in range(1 if size.axis in ("step", "token") else _STEPS_EVERY)
-        if size.kernel_sizes
-    ]
+    names = [name for name, size in known.items() if size.kernel_sizes]
     if not names:
         return config
     name = choose(names)
