@@ -127,7 +127,7 @@ def test_fuzz_finds_a_mistake_from_such_a_size_on_and_it_shrinks_to_just_that(na
     assert len(ends) == 1
 
 
-# One from 129 units on, which Hypothesis draws in 0.5 % of its examples, took 3,545 and 4,875 of them.
+# One from 129 units on, drawn in 0.5 % of its examples, took 3,545 and 4,875 of them.
 @pytest.mark.slow
 @pytest.mark.parametrize("name, first", [each for each in MISTAKES if each[0] != "num_units"])
 def test_hypothesis_finds_a_mistake_from_such_a_size_on(name, first):
