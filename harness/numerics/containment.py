@@ -106,7 +106,10 @@ def points_of(
                 towards = [0.0, 1.0, -1.0, random.uniform(-1, 1)]
                 reached = _within(point[i], rad, towards[min(number, random.choice([1, 2, 3]))])
                 # A ball may reach a little beyond the largest number, but nothing is held there.
-                point[i] = min(max(reached, -largest), largest)
+                reached = min(max(reached, -largest), largest)
+                # What a subject holds is a number of its precision, where the ball has one there.
+                held = float(np.dtype(ball.arithmetic.name).type(reached))
+                point[i] = held if is_in(held, float(ball.mid[i]), float(rad)) else reached
         yield point * (np.abs(point) >= ball.arithmetic.smallest) if flushes else point
 
 
