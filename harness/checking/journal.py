@@ -230,7 +230,12 @@ def _read(path: str) -> Dict[str, Any]:
         numbers = [record["process"], record["changes"]]
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
         raise ValueError("no record: {}".format(error))
-    if any(type(x) is not str for x in texts) or any(type(n) is not int or n < 0 for n in numbers):
+    right = (
+        all(type(failure) is list for failure in record["failures"])
+        and all(type(text) is str for text in texts)
+        and all(type(number) is int and number >= 0 for number in numbers)
+    )
+    if not right:
         raise ValueError("no record")
     return record
 

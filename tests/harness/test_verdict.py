@@ -143,12 +143,14 @@ def test_wide_balls_of_huge_numbers_are_decided_where_tanh_and_exp_are_flat():
 def test_a_trace_of_another_shape_or_of_other_numbers_is_one_sentence():
     case = random_case("seq2seq")
     trace = Float32Port()(case)
-    for broken in (
-        dict(trace, loss=np.zeros(3)),
-        dict(trace, predictions=trace["predictions"].astype(np.float32)),
+    for name, broken, said in (
+        ("loss", np.zeros(3, np.float32), "has the shape [3], not []"),
+        ("loss", np.zeros((), np.float64), "is float64, not float32"),
+        ("predictions", trace["predictions"].astype(np.float32), "is float32, not of integers"),
     ):
-        with pytest.raises(SubjectError):
-            judge(case, broken, FLOAT32)
+        with pytest.raises(SubjectError) as raised:
+            judge(case, dict(trace, **{name: broken}), FLOAT32)
+        assert str(raised.value) == "WrongTrace: {!r} {}".format(name, said)
 
 
 @pytest.mark.parametrize("name", list(MODELS))

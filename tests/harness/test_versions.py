@@ -1,5 +1,7 @@
 """What a case says that its outcome depends on."""
 
+import io
+
 import pytest
 
 from rnndiff.harness.cases.case import load, save
@@ -23,11 +25,8 @@ def on_processor(monkeypatch):
     """A function that has Linux tell of a processor with some flags."""
 
     def tell(flags):
-        lines = CPUINFO.format(flags).splitlines()
-        said = dict(line.split(":") for line in lines[:4])
-        monkeypatch.setattr(
-            environment, "_cpuinfo", lambda: {k.strip(): v.strip() for k, v in said.items()}
-        )
+        text = CPUINFO.format(flags)
+        monkeypatch.setattr(environment, "open", lambda path: io.StringIO(text), raising=False)
         environment.processor.cache_clear()
         return environment.processor()
 

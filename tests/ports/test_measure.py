@@ -1,5 +1,6 @@
 """What `rnndiff ulp --subject` measures is what is there, and what it states covers it."""
 
+import itertools
 import json
 import os
 import re
@@ -86,8 +87,9 @@ def test_a_softmax_of_so_many_ulp_is_found_to_be_so(model):
         return (exact * (1 + 20 * UNIT)).astype(np.float32)
 
     seen = worst_of(Port(Style(softmax=softmax)), "softmax", (model,))
-    # Of the ten, each is two roundoffs, the contract takes off what adding up costs.
-    assert 9 <= seen <= 10.51
+    # Of the ten, each is two roundoffs. Rounding adds one roundoff, and of two classes the contract
+    # takes one off, which is what adding them up costs.
+    assert 9.9 <= seen <= 10.001
 
 
 @pytest.mark.parametrize("style", [style for style in sorted(STYLES) if "softmax" in style])
@@ -203,10 +205,10 @@ def test_what_is_flushed_to_zero_is_no_inaccuracy():
 
 
 def test_what_is_stated_covers_what_was_seen():
-    for scale in (0.3, 1.0, 7.7):
-        errors = scale * (np.minimum(2e-7, EXACT) + ulp_of(EXACT))
+    for scale, near_zero in itertools.product((0.3, 1.0, 7.7), (0.0, 2e-7)):
+        errors = scale * (np.minimum(near_zero, EXACT) + 1.23 * ulp_of(EXACT))
         ulp, absolute = measure.with_margin(fitted([sample_of(errors, EXACT)]))
-        assert (errors <= ulp * ulp_of(EXACT) + absolute).all()
+        assert (measure.MARGIN * errors <= ulp * ulp_of(EXACT) + absolute).all()
 
 
 @pytest.mark.parametrize("style", ["as the oracle", "all at once", "softmax by log-sum-exp"])
