@@ -645,6 +645,7 @@ def test_after_a_second_hang_the_rest_of_a_batch_is_left_alone(tmp_path):
     assert len(called) == 4
 
 
+@ALARM
 def test_a_hang_is_a_failure_that_is_counted_kept_and_shrunk_in_little_time(tmp_path):
     cases = [random_case("seq2seq", seed, num_units=units) for seed, units in enumerate([2, 9, 2])]
     found, started = [], time.monotonic()

@@ -91,19 +91,18 @@ STARTED = "import sys; sys.path[:] = filter(None, sys.path)"
 COMMAND = STARTED + "; from rnndiff.harness import cli; cli.main()"
 RIGHT = "rnn_extras.everything:Everything"
 WRONG = "rnn_extras.everything:Wrong"
+# By which some case has an element.
+SEEDED = ("--seed", 5, "--workers", 1)
+WRONG_LSTM = ("rnn_extras.lstm:LSTM", "--subject", WRONG, "--cases", 100, *SEEDED)
 
 
 def test_every_command_takes_its_models_and_subjects(extras, tmp_path):
     models = ["rnn_extras.lstm:LSTM", "rnn_extras.gru:GRU"]
     run = rnndiff(tmp_path, "frequencies", *models, "--cases", 60)
     assert run.returncode == 0 and "lstm" in run.stdout, run.stderr
-    run = rnndiff(
-        tmp_path, "fuzz", *models, "--subject", RIGHT, "--cases", 300, "--seed", 5, "--workers", 1
-    )
+    run = rnndiff(tmp_path, "fuzz", *models, "--subject", RIGHT, "--cases", 300, *SEEDED)
     assert run.returncode == 0 and "agree" in run.stderr, run.stderr
-    run = rnndiff(
-        tmp_path, "fuzz", models[0], "--subject", WRONG, "--cases", 100, "--seed", 5, "--workers", 1
-    )
+    run = rnndiff(tmp_path, "fuzz", *WRONG_LSTM)
     assert run.returncode == 1 and "lstm Config" in run.stdout, run.stderr
     found = sorted((tmp_path / ".rnndiff" / "failures").glob("*.npz"))
     assert found and "rnndiff replay .rnndiff" in run.stdout
@@ -124,11 +123,7 @@ def test_every_command_takes_its_models_and_subjects(extras, tmp_path):
 
 
 def test_a_report_has_its_models(tmp_path):
-    model = "rnn_extras.lstm:LSTM"
-    run = rnndiff(
-        *(tmp_path, "fuzz", model, "--subject", WRONG, "--cases", 100, "--seed", 5, "--workers", 1),
-        *("--report", "page.html", "--json", "run.json"),
-    )
+    run = rnndiff(tmp_path, "fuzz", *WRONG_LSTM, "--report", "page.html", "--json", "run.json")
     assert run.returncode == 1, run.stderr
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     (found, *_) = json.loads((tmp_path / "run.json").read_text())["failures"]
@@ -173,18 +168,7 @@ def test_what_lies_in_the_working_folder_takes_the_place_of_nothing(tmp_path):
     (tmp_path / "models").mkdir()
     for name in ("numpy.py", "hypothesis.py", os.path.join("models", "__init__.py")):
         (tmp_path / name).write_text("raise RuntimeError('it was executed')\n")
-    arguments = (
-        "rnn_extras.lstm:LSTM",
-        "--subject",
-        WRONG,
-        "--cases",
-        100,
-        "--seed",
-        5,
-        "--workers",
-        1,
-    )
-    run = rnndiff(tmp_path, "fuzz", *arguments)
+    run = rnndiff(tmp_path, "fuzz", *WRONG_LSTM)
     assert run.returncode == 1 and "lstm Config" in run.stdout, run.stderr
     assert "it was executed" not in run.stdout + run.stderr
 
