@@ -107,10 +107,21 @@ def points_of(
                 reached = _within(point[i], rad, towards[min(number, random.choice([1, 2, 3]))])
                 # A ball may reach a little beyond the largest number, but nothing is held there.
                 reached = min(max(reached, -largest), largest)
-                # What a subject holds is a number of its precision, where the ball has one there.
-                held = float(np.dtype(ball.arithmetic.name).type(reached))
-                point[i] = held if is_in(held, float(ball.mid[i]), float(rad)) else reached
+                point[i] = _held(reached, float(ball.mid[i]), float(rad), ball.arithmetic)
         yield point * (np.abs(point) >= ball.arithmetic.smallest) if flushes else point
+
+
+def _held(point: float, mid: float, rad: float, arithmetic: Arithmetic) -> float:
+    """The number of a subject's precision next to a point of a ball, or if none is in it, the point.
+
+    What a subject holds is such a number, and a bound may presume it.
+    """
+    precision = np.dtype(arithmetic.name).type
+    nearest = precision(point)
+    for held in (nearest, np.nextafter(nearest, precision(mid))):
+        if is_in(float(held), mid, rad):
+            return float(held)
+    return point
 
 
 def _within(mid: float, rad: float, towards: float) -> float:
