@@ -6,6 +6,7 @@ fewer inputs or units without mixing the rows that belong to ``x`` with those th
 """
 
 from dataclasses import field, fields
+from functools import lru_cache
 from numbers import Integral
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -81,7 +82,12 @@ def choices_of(config: Any, name: str) -> Tuple[Any, ...]:
 
 def sizes_in(config: Any) -> Dict[str, Size]:
     """What is known of the sizes in a config, or a class of them; all other fields are options."""
-    return {each.name: each.metadata["size"] for each in fields(config) if "size" in each.metadata}
+    return _sizes_in(config if isinstance(config, type) else type(config))
+
+
+@lru_cache(maxsize=None)
+def _sizes_in(Config: Any) -> Dict[str, Size]:
+    return {each.name: each.metadata["size"] for each in fields(Config) if "size" in each.metadata}
 
 
 def is_optional(config: Any, name: str) -> bool:

@@ -1,22 +1,23 @@
 """Teacher forcing, derived from an oracle that knows nothing of it.
 
-An oracle is one function from the initial state to the end. It is run twice on arrays that tell
-their run of every operation. In the first run, which is made once for each config, every element
-knows the operation that made it, and what merely moves numbers (indexing, stacking, concatenation,
-reshaping) carries that along: so each element of the trace names the operation that made it, and
-the :class:`Plan` is known. In the second run the arrays are bounded. Where an operation makes what
-the subject recorded, its balls are kept as what is expected of the subject, and the subject's
-numbers go on in their place, exactly. So every step starts from what the subject recorded, and what
-was moved is compared bit for bit.
+An oracle is one function from the initial state to the end. It is run once for each config, on
+arrays that tell their run of every operation. Every element knows the operation that made it, and
+what merely moves numbers (indexing, stacking, concatenation, reshaping) carries that along: so each
+element of the trace names the operation that made it, and the :class:`Plan` is known, with the
+:class:`Program` of all operations. Then the program is run on bounded arrays. Where an operation
+makes what the subject recorded, its balls are kept as what is expected of the subject, and the
+subject's numbers go on in their place, exactly. So every step starts from what the subject
+recorded, and what was moved is compared bit for bit.
 
 - Of several elements of the trace that hold the same number, the first one that the subject has, in
   the order of the arrays and then of their elements, *defines* it; the others are copies.
 - An array that the subject does not have defines nothing: its numbers go on with their balls.
 - An arg max goes on with the subject's choice, where rounding may lead to it, in both runs of the
-  oracle: the recorded one, or else that of the numbers that the subject recorded.
+  program, teacher-forced and free-running: the recorded one, or else that of the numbers that the
+  subject recorded.
 - The operations must depend on the config alone. An array that is asked for its values raises
   :class:`OracleError`, as does one that is changed in place. Only an arg max may be an index, of an
-  array of constants such as ``np.eye``, by which stacks become many runs.
+  array of constants such as ``np.eye``: then the oracle itself is run again for every row.
 """
 
 from functools import lru_cache, partial
@@ -26,9 +27,10 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import OracleError
+from rnndiff.harness.judging.program import Program, Recorder
+from rnndiff.harness.judging.tracked import VALUES, Choice, TrackedArray, held_by_name, held_in
 from rnndiff.harness.numerics.arithmetic import Arithmetic
-from rnndiff.harness.numerics.balls import BoundedArray, lift, read_stack
-from rnndiff.harness.numerics.moves import MOVES
+from rnndiff.harness.numerics.balls import BoundedArray, compute, lift, read_stack
 from rnndiff.harness.numerics.rows import admissible, first_and_last
 from rnndiff.models import Model
 
@@ -36,133 +38,7 @@ from rnndiff.models import Model
 _PLACES = 32
 _IN_OPERATION = (1 << _PLACES) - 1
 _GIVEN = -1
-
-_VALUES = (
-    "the oracle asks for the values of an array ({}), on which its operations must not depend: "
-    "use np.where, np.minimum, np.clip and the like"
-)
-
-
-class _Array(np.lib.mixins.NDArrayOperatorsMixin):
-    """An array that tells its run of every operation on it."""
-
-    def __init__(self, run: Any, held: Any, ids: Any = None) -> None:
-        self.run, self.held, self.ids = run, held, ids
-
-    @property
-    def shape(self) -> Tuple[int, ...]:
-        """As of what is held."""
-        return self.held.shape
-
-    @property
-    def ndim(self) -> int:
-        """How many axes there are."""
-        return self.held.ndim
-
-    @property
-    def size(self) -> int:
-        """How many elements there are."""
-        return int(np.prod(self.shape))
-
-    @property
-    def dtype(self) -> Any:
-        """As of what is held."""
-        return self.held.dtype
-
-    @property
-    def T(self) -> "_Array":
-        """The transpose."""
-        return np.transpose(self)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("a number has no length")
-        return self.shape[0]
-
-    def __getitem__(self, index: Any) -> "_Array":
-        if isinstance(index, _Array):
-            raise OracleError(_VALUES.format("an index"))
-        return self.run.move(_element, (self, index), {})
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise OracleError("the oracle changes an array in place: make a new one instead")
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> "_Array":
-        if method != "__call__":
-            raise OracleError("no bound is known for {}.{}".format(ufunc.__name__, method))
-        if "out" in kwargs:
-            raise OracleError("the oracle changes an array in place: make a new one instead")
-        return self.run.make(ufunc, inputs, kwargs)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return (self.run.move if function in MOVES else self.run.make)(function, args, kwargs)
-
-    def __bool__(self) -> bool:
-        raise OracleError(_VALUES.format("true or false"))
-
-    def __float__(self) -> float:
-        raise OracleError(_VALUES.format("float"))
-
-    def __int__(self) -> int:
-        raise OracleError(_VALUES.format("int"))
-
-    __index__ = __int__
-
-    def reshape(self, *shape: Any) -> "_Array":
-        """As of NumPy's arrays."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: Any) -> "_Array":
-        """As of NumPy's arrays."""
-        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> "_Array":
-        """As of NumPy's arrays."""
-        return np.sum(self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> "_Array":
-        """As of NumPy's arrays."""
-        return np.max(self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None) -> "_Array":
-        """As of NumPy's arrays."""
-        return np.mean(self, axis=axis)
-
-    def argmax(self, axis: Any = None) -> "_Array":
-        """As of NumPy's arrays."""
-        return np.argmax(self, axis=axis)
-
-    def dot(self, other: Any) -> "_Array":
-        """As of NumPy's arrays."""
-        return np.dot(self, other)
-
-
-class _Choice(_Array):
-    """What an arg max makes, which alone may be an index."""
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        return self.run.values(self)
-
-    def __len__(self) -> int:
-        # Before 1.23, NumPy takes an index that has a length for a tuple of indexes.
-        raise TypeError("an arg max has no length: use its shape")
-
-
-def _element(array: Any, index: Any) -> Any:
-    return array[index]
-
-
-def _held(args: Any) -> List[Any]:
-    """The arguments with what tracked arrays hold in their places, in lists of them too."""
-    return [
-        x.held if isinstance(x, _Array) else type(x)(_held(x)) if type(x) in (list, tuple) else x
-        for x in args
-    ]
-
-
-def _held_by_name(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same of arguments that are passed by name."""
-    return dict(zip(kwargs, _held(kwargs.values()))) if kwargs else kwargs
+_OTHERS = "the oracle makes other operations for other values of its arrays"
 
 
 def _made(number: int, shape: Tuple[int, ...]) -> np.ndarray:
@@ -174,7 +50,7 @@ def _moved_ids(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Where the elements of the first argument go; the others say where to."""
 
     def ids(array: Any) -> np.ndarray:
-        return array.ids if isinstance(array, _Array) else np.full(np.shape(array), _GIVEN)
+        return array.ids if isinstance(array, TrackedArray) else np.full(np.shape(array), _GIVEN)
 
     what, *where = args
     moved = [ids(x) for x in what] if isinstance(what, (list, tuple)) else ids(what)
@@ -187,29 +63,41 @@ class _Tracing:
     def __init__(self) -> None:
         self.shapes: List[Tuple[int, ...]] = []
         self.indexes = False
+        self.recorder = Recorder()
 
-    def given(self, array: np.ndarray) -> _Array:
-        """An array that no operation has made."""
-        return _Array(self, array, np.full(array.shape, _GIVEN, np.int64))
+    def given(self, shape: Optional[Tuple[int, ...]]) -> Optional[TrackedArray]:
+        """An array that no operation has made; None for one that is not there."""
+        slot = self.recorder.given()
+        return None if shape is None else self._unmade(np.zeros(shape), slot)
 
-    constant = given
+    def constant(self, array: np.ndarray) -> TrackedArray:
+        """An array that the oracle has of its own."""
+        return self._unmade(array, self.recorder.constant(array))
+
+    def _unmade(self, array: np.ndarray, slot: int) -> TrackedArray:
+        return TrackedArray(self, array, np.full(array.shape, _GIVEN, np.int64), slot)
 
     def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
-        held = function(*_held(args), **_held_by_name(kwargs))
+        held = function(*held_in(args), **held_by_name(kwargs))
         ids = _moved_ids(function, args, kwargs)
         if isinstance(held, (list, tuple)):
-            return [_Array(self, *both) for both in zip(held, ids)]
-        return _Array(self, held, ids)
+            slots = self.recorder.record(function, args, kwargs, count=len(held))
+            return [TrackedArray(self, *each) for each in zip(held, ids, slots)]
+        return TrackedArray(self, held, ids, *self.recorder.record(function, args, kwargs))
 
-    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> _Array:
+    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> TrackedArray:
         """New elements."""
-        held = np.asarray(function(*_held(args), **_held_by_name(kwargs)))
-        ids = _made(len(self.shapes), held.shape)
+        held, number = (
+            np.asarray(function(*held_in(args), **held_by_name(kwargs))),
+            len(self.shapes),
+        )
         self.shapes.append(held.shape)
-        return (_Choice if function is np.argmax else _Array)(self, held, ids)
+        slots = self.recorder.record(function, args, kwargs, number=number)
+        made = Choice if function is np.argmax else TrackedArray
+        return made(self, held, _made(number, held.shape), *slots)
 
-    def values(self, array: _Array) -> np.ndarray:
+    def values(self, array: TrackedArray) -> np.ndarray:
         """Those of an arg max, to be an index."""
         self.indexes = True
         return array.held
@@ -230,10 +118,11 @@ class Plan(NamedTuple):
     """Where the operations of an oracle leave their results in the trace that a subject has.
 
     ``arrays`` are the names and shapes of the arrays, which lie side by side in that order,
-    ``operations`` the shapes of what all operations make;
-    ``recorded`` has what of them is recorded; ``copies`` are the elements that hold the number of
-    another one, ``originals`` those others. ``indexes`` says whether an arg max is an index, so
-    that stacks cannot be run. ``ids`` tell of every element what made it.
+    ``operations`` the shapes of what all operations make; ``recorded`` has what of them is
+    recorded; ``copies`` are the elements that hold the number of another one, ``originals`` those
+    others. ``program`` makes all of them, and has for outputs the arrays with elements that no
+    operation makes. ``indexes`` says whether an arg max is an index, so that the program is no
+    other run's. ``ids`` tell of every element what made it.
     """
 
     arrays: List[Tuple[str, Tuple[int, ...]]]
@@ -241,6 +130,7 @@ class Plan(NamedTuple):
     recorded: Dict[int, _Recorded]
     copies: np.ndarray
     originals: np.ndarray
+    program: Program
     indexes: bool
     ids: np.ndarray
 
@@ -276,10 +166,7 @@ def plan(
         If the oracle's operations depend on values.
     """
     run = _Tracing()
-    given, of_data = (
-        [None if shape is None else run.given(np.zeros(shape)) for shape in each]
-        for each in (parameters, data)
-    )
+    given, of_data = ([run.given(shape) for shape in each] for each in (parameters, data))
     trace = oracle(given, *of_data)
     arrays = {name: _whole(run, trace[name]) for name in names if name in trace}
     ids = _ids(list(arrays.values()))
@@ -300,12 +187,15 @@ def plan(
         recorded,
         copies,
         originals[copies],
+        run.recorder.program(
+            recorded, {name: x.slot for name, x in arrays.items() if (x.ids == _GIVEN).any()}
+        ),
         run.indexes,
         ids,
     )
 
 
-def _ids(arrays: Sequence[_Array]) -> np.ndarray:
+def _ids(arrays: Sequence[TrackedArray]) -> np.ndarray:
     return np.concatenate([array.ids.ravel() for array in arrays] or [np.zeros(0, np.int64)])
 
 
@@ -327,9 +217,9 @@ def plan_of(model: Model, config: Any, names: Tuple[str, ...]) -> Plan:
     return found
 
 
-def _whole(run: Any, array: Any) -> _Array:
+def _whole(run: Any, array: Any) -> TrackedArray:
     """An array of the trace: one of constants, or a NumPy array of tracked numbers, too."""
-    if isinstance(array, _Array):
+    if isinstance(array, TrackedArray):
         return array
     array = np.asarray(array)
     if array.dtype != object:
@@ -338,7 +228,7 @@ def _whole(run: Any, array: Any) -> _Array:
 
 
 class _Replay:
-    """The second run, on balls, in which the subject's numbers take the place of the oracle's.
+    """Computes operations on balls, with the subject's numbers in the place of the oracle's.
 
     The first ``free`` rows of its stacks run freely, all others are teacher-forced. ``recorded``
     [rows, elements] is what the subject recorded. ``choices`` are those of an arg max that the
@@ -353,8 +243,8 @@ class _Replay:
         arithmetic: Arithmetic,
         choices: Optional[Dict[int, Tuple[np.ndarray, np.ndarray]]] = None,
     ) -> None:
-        self._plan, self.recorded, self._free, self._arithmetic = plan, recorded, free, arithmetic
-        self.rows, self.number = len(recorded), -1
+        self._plan, self._recorded, self._free, self._arithmetic = plan, recorded, free, arithmetic
+        self._rows = len(recorded)
         size = np.abs(recorded)
         # Like any exact number, a recorded one may be flushed to zero where it is read.
         small = np.where(size < arithmetic.smallest, size, 0.0)
@@ -362,65 +252,69 @@ class _Replay:
         largest = size.max() if size.size else 0.0
         self._reach = largest if largest <= np.inf else np.inf
         self.choices = {} if choices is None else choices
-        self.expected: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._expected: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def given(self, array: np.ndarray) -> _Array:
+    def given(self, array: Optional[np.ndarray]) -> Optional[BoundedArray]:
         """An array [rows, ...] of the case, as the subject reads it."""
-        ids = np.full(array.shape[1:], _GIVEN) if self._plan.indexes else None
-        return _Array(self, read_stack(array, self._arithmetic), ids)
+        return None if array is None else read_stack(array, self._arithmetic)
 
-    def constant(self, array: np.ndarray) -> _Array:
+    def constant(self, array: np.ndarray) -> BoundedArray:
         """An array that is the same in all rows, as the subject holds it."""
-        ids = np.full(array.shape, _GIVEN) if self._plan.indexes else None
-        return _Array(self, lift(array, self._arithmetic).as_stack(), ids)
+        return lift(array, self._arithmetic).as_stack()
 
-    def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """The elements elsewhere."""
-        held, ids = function(*_held(args), **_held_by_name(kwargs)), None
-        if self._plan.indexes:
-            # A choice may lead elsewhere than when the plan was made.
-            ids = _moved_ids(function, args, kwargs)
-        if isinstance(held, list):
-            return [_Array(self, *both) for both in zip(held, ids or [None] * len(held))]
-        return _Array(self, held, ids)
-
-    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> _Array:
+    def make(
+        self, number: int, function: Callable[..., Any], args: List[Any], kwargs: Mapping[str, Any]
+    ) -> BoundedArray:
         """The balls of an operation, and the subject's numbers in place of those it recorded."""
-        self.number += 1
-        operands, kwargs = _held(args), _held_by_name(kwargs)
-        recorded = self._plan.recorded.get(self.number)
+        recorded = self._plan.recorded.get(number)
         if function is np.argmax:
-            balls = self._choice(recorded, *operands, **kwargs)
-        else:
-            balls = function(*operands, **kwargs)
-        shapes = self._plan.operations
-        if self.number >= len(shapes) or balls.shape != shapes[self.number]:
-            raise OracleError("the oracle makes other operations for other values of its arrays")
-        ids = _made(self.number, balls.shape) if self._plan.indexes else None
-        if function is np.argmax:
-            return _Choice(self, balls, ids)
-        return _Array(self, balls if recorded is None else self._replaced(balls, recorded), ids)
+            return self._choice(number, recorded, *args, **kwargs)
+        balls = compute(function, self._arithmetic, args, kwargs)
+        self._check(number, balls.shape)
+        return balls if recorded is None else self._replaced(balls, recorded)
 
-    def values(self, array: _Array) -> np.ndarray:
-        """Those of an arg max, to be an index."""
-        chosen = array.held
-        if chosen.rad.any():
-            raise _Undecided
-        return np.asarray(chosen.mid[0].astype(np.intp))
+    def _check(self, number: int, shape: Tuple[int, ...]) -> None:
+        """Raise an OracleError if the plan has no such operation, or one of another shape."""
+        shapes = self._plan.operations
+        if number >= len(shapes) or shape != shapes[number]:
+            raise OracleError(_OTHERS)
+
+    def expected(self, unmade: Mapping[str, BoundedArray], otherwise: float = 0.0) -> "Expected":
+        """What is expected of all elements, those of `unmade` arrays that no operation makes.
+
+        `otherwise` is the radius of what was not computed.
+        """
+        mid = np.zeros(self._recorded.shape)
+        rad = np.full(mid.shape, otherwise)
+        for name, _, elements in self._plan.stretches() if unmade else ():
+            if name in unmade:
+                mid[:, elements] = _of_all_rows(unmade[name].mid, self._rows)
+                rad[:, elements] = _of_all_rows(unmade[name].rad, self._rows)
+        for elements, own_mid, own_rad in self._expected:
+            mid[:, elements], rad[:, elements] = own_mid, own_rad
+        return Expected(mid, rad)
+
+    def with_copies(self, expected: "Expected") -> "Expected":
+        """The same with the elements that hold the number of another one, which have every bit."""
+        free, copies, originals = self._free, self._plan.copies, self._plan.originals
+        for array, forced in zip(expected, (self._recorded[free:, originals], 0.0)):
+            array[:free, copies] = array[:free, originals]
+            array[free:, copies] = forced
+        return expected
 
     def _replaced(self, balls: BoundedArray, recorded: _Recorded) -> BoundedArray:
         """The balls of the rows that run freely, and the subject's numbers in all others."""
-        shape, free = (self.rows,) + balls.shape, self._free
+        shape, free = (self._rows,) + balls.shape, self._free
         places, elements = recorded.places, recorded.elements
-        mid, rad = _of_all_rows(balls.mid, self.rows), _of_all_rows(balls.rad, self.rows)
-        numbers = self.recorded[free:, elements]
+        mid, rad = _of_all_rows(balls.mid, self._rows), _of_all_rows(balls.rad, self._rows)
+        numbers = self._recorded[free:, elements]
         flushed = 0.0 if self._flushed is None else self._flushed[free:, elements]
         if places is None:
-            self.expected.append((elements, mid, rad))
+            self._expected.append((elements, mid, rad))
             mid, rad = mid.copy(), rad.copy()
             mid[free:], rad[free:] = numbers, flushed
         else:
-            self.expected.append((elements, mid[:, places], rad[:, places]))
+            self._expected.append((elements, mid[:, places], rad[:, places]))
             mid, rad = mid.copy(), rad.copy()
             mid[free:, places], rad[free:, places] = numbers, flushed
         reach = max(balls.reach(), self._reach)
@@ -431,34 +325,102 @@ class _Replay:
         return result
 
     def _choice(
-        self, recorded: Optional[_Recorded], operand: BoundedArray, axis: int
+        self, number: int, recorded: Optional[_Recorded], operand: BoundedArray, axis: int
     ) -> BoundedArray:
         """The arg max that the subject chose where rounding may lead to it, else any such one."""
-        free, mid = self._free, np.moveaxis(operand.mid, operand.axes(axis), -1)
-        may_be = np.moveaxis(admissible(operand, axis), operand.axes(axis), -1)
+        mid, may_be = (
+            x if axis == -1 else np.moveaxis(x, operand.axes(axis), -1)
+            for x in (operand.mid, admissible(operand, axis))
+        )
+        self._check(number, may_be.shape[1:-1])
         # What is NaN is judged where it is teacher-forced.
-        may_be[:free] |= np.isnan(mid[:free]).any(axis=-1, keepdims=True)
-        first, last = first_and_last(may_be)
-        if free < self.rows:
-            self.choices[self.number] = first[free:], last[free:]
-        theirs, their_last = self.choices.get(self.number, (first, last))
+        may_be[: self._free] |= np.isnan(mid[: self._free]).any(axis=-1, keepdims=True)
+        if recorded is None:
+            low, high = self._followed(number, may_be)
+        else:
+            low, high = self._recorded_choice(number, recorded, mid, may_be)
+        reach = may_be.shape[-1]
+        if low is high or (low == high).all():
+            chosen = low.astype(np.float64)
+            return BoundedArray(chosen, None, self._arithmetic, reach, stacked=True, normal=True)
+        return BoundedArray(
+            (low + high) / 2, (high - low) / 2, self._arithmetic, reach, stacked=True
+        )
+
+    def _recorded_choice(
+        self, number: int, recorded: _Recorded, mid: np.ndarray, may_be: np.ndarray
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """The same where the trace has choices, which are compared with those that may be."""
+        theirs, places = self._recorded[:, recorded.elements], recorded.places
+        low = high = _class(theirs, may_be.shape[-1])
+        if places is not None:
+            theirs = low
+            low, high = (x.reshape(self._rows, -1).copy() for x in self._followed(number, may_be))
+            low[:, places] = high[:, places] = theirs
+        low, high = low.reshape(may_be.shape[:-1]), high.reshape(may_be.shape[:-1])
+        own = np.where(_marked(may_be, low), low, mid.argmax(axis=-1)).reshape(self._rows, -1)
+        own = own if places is None else own[:, places]
+        self._expected.append((recorded.elements, own, np.zeros(own.shape)))
+        return low, high
+
+    def _followed(self, number: int, may_be: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """The first and the last choice that may be; of rows that run freely, the forced ones'."""
+        free, (first, last) = self._free, first_and_last(may_be)
+        if free < self._rows:
+            self.choices[number] = first[free:], last[free:]
+        theirs, their_last = self.choices.get(number, (first, last))
         follow = (theirs == their_last) & _marked(may_be[:free], theirs)
         first[:free] = np.where(follow, theirs, first[:free])
         last[:free] = np.where(follow, theirs, last[:free])
-        low, high = first.reshape(self.rows, -1), last.reshape(self.rows, -1)
-        if recorded is not None:
-            every = slice(None) if recorded.places is None else recorded.places
-            chosen = first.reshape(self.rows, -1).copy()
-            chosen[:, every] = _class(self.recorded[:, recorded.elements], may_be.shape[-1])
-            right = _marked(may_be, chosen.reshape(first.shape))
-            own = np.where(right, chosen.reshape(first.shape), mid.argmax(axis=-1))
-            own = own.reshape(self.rows, -1)[:, every]
-            self.expected.append((recorded.elements, own, np.zeros(own.shape)))
-            low, high = low.copy(), high.copy()
-            low[:, every] = high[:, every] = chosen[:, every]
-        low, high = low.reshape(first.shape), high.reshape(first.shape)
-        mid, rad, reach = (low + high) / 2, (high - low) / 2, may_be.shape[-1]
-        return BoundedArray(mid, rad, self._arithmetic, reach, stacked=True)
+        return first, last
+
+
+class _Run:
+    """A run of the oracle itself on balls, for what a program cannot do: arg maxes as indexes."""
+
+    def __init__(self, plan: Plan, replay: _Replay) -> None:
+        self._plan, self._replay, self._number = plan, replay, -1
+
+    def given(self, balls: Optional[BoundedArray]) -> Optional[TrackedArray]:
+        """An array of the case; None for one that is not there."""
+        return None if balls is None else self._unmade(balls)
+
+    def constant(self, array: np.ndarray) -> TrackedArray:
+        """An array that is the same in all rows, as the subject holds it."""
+        return self._unmade(self._replay.constant(array))
+
+    def _unmade(self, balls: BoundedArray) -> TrackedArray:
+        return TrackedArray(self, balls, np.full(balls.shape, _GIVEN))
+
+    def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """The elements elsewhere."""
+        held = function(*held_in(args), **held_by_name(kwargs))
+        # A choice may lead elsewhere than when the plan was made.
+        ids = _moved_ids(function, args, kwargs)
+        if isinstance(held, list):
+            return [TrackedArray(self, *both) for both in zip(held, ids)]
+        return TrackedArray(self, held, ids)
+
+    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> TrackedArray:
+        """As the replay makes it."""
+        self._number += 1
+        balls = self._replay.make(self._number, function, held_in(args), held_by_name(kwargs))
+        made = Choice if function is np.argmax else TrackedArray
+        return made(self, balls, _made(self._number, balls.shape))
+
+    def values(self, array: TrackedArray) -> np.ndarray:
+        """Those of an arg max, to be an index."""
+        chosen = array.held
+        if chosen.rad.any():
+            raise _Undecided
+        return np.asarray(chosen.mid[0].astype(np.intp))
+
+    def check(self, arrays: Sequence[TrackedArray]) -> None:
+        """Raise an OracleError if the plan is that of another run."""
+        if self._number + 1 != len(self._plan.operations):
+            raise OracleError(_OTHERS)
+        if not np.array_equal(_ids(arrays), self._plan.ids):
+            raise OracleError(VALUES.format("an arg max that is an index of what was computed"))
 
 
 class _Undecided(Exception):
@@ -466,7 +428,9 @@ class _Undecided(Exception):
 
 
 def _marked(marked: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(marked, places[..., None], axis=-1)[..., 0]
+    """Whether these places along the last axis are marked."""
+    chosen = np.arange(marked.shape[-1]) == places[..., None]
+    return np.logical_and(chosen, marked).any(axis=-1)
 
 
 def _class(predictions: np.ndarray, classes: int) -> np.ndarray:
@@ -476,11 +440,6 @@ def _class(predictions: np.ndarray, classes: int) -> np.ndarray:
     """
     is_class = (predictions >= 0) & (predictions < classes)
     return np.where(is_class, predictions, 0).astype(np.intp)
-
-
-def _joined(arrays: Sequence[np.ndarray], replay: _Replay) -> np.ndarray:
-    """Arrays [rows, ...] side by side; what is the same in all rows is held once."""
-    return np.concatenate([_of_all_rows(x, replay.rows) for x in arrays], axis=1)
 
 
 def _of_all_rows(array: np.ndarray, rows: int) -> np.ndarray:
@@ -528,51 +487,47 @@ def expect(
     arithmetic : Arithmetic
         That of the subject.
     """
+    rows, given = len(recorded), [*parameters, *data]
+    with np.errstate(all="ignore"):
+        if plan.indexes:
+            return _row_by_row(oracle, plan, len(parameters), given, recorded, arithmetic)
+        # Both runs as one stack, the free one first.
+        replay = _Replay(plan, np.concatenate([recorded, recorded]), rows, arithmetic)
+        twice = [None if x is None else replay.given(np.concatenate([x, x])) for x in given]
+        unmade = plan.program.run(twice, replay.constant, replay.make)
+        mid, rad = replay.with_copies(replay.expected(unmade))
+    return Expected(mid[rows:], rad[rows:]), Expected(mid[:rows], rad[:rows])
 
-    def run(rows: slice, free: int, choices: Any = None) -> Any:
-        which = np.tile(np.arange(len(recorded))[rows], 1 if plan.indexes else 2)
+
+def _row_by_row(
+    oracle: Callable[..., Any],
+    plan: Plan,
+    parameters: int,
+    given: Sequence[Optional[np.ndarray]],
+    recorded: np.ndarray,
+    arithmetic: Arithmetic,
+) -> Tuple[Expected, Expected]:
+    """Both runs of each row, one after the other; the first arrays given are the parameters."""
+
+    def run(row: int, free: int, choices: Any = None) -> Any:
+        which = slice(row, row + 1)
         replay = _Replay(plan, recorded[which], free, arithmetic, choices)
-        given, of_data = (
-            [None if array is None else replay.given(array[which]) for array in each]
-            for each in (parameters, data)
-        )
+        run = _Run(plan, replay)
+        arrays = [run.given(replay.given(None if x is None else x[which])) for x in given]
         try:
-            trace = oracle(given, *of_data)
+            trace = oracle(arrays[:parameters], *arrays[parameters:])
         except _Undecided:
             # Up to here all is known; what would follow may be anything.
-            mid = np.zeros((len(which), recorded.shape[1]))
-            rad = mid + np.inf
-            for elements, own_mid, own_rad in replay.expected:
-                mid[:, elements], rad[:, elements] = own_mid, own_rad
-            return Expected(mid, rad), replay.choices
-        arrays = [_whole(replay, trace[name]) for name, _ in plan.arrays]
-        held = [array.held for array in arrays]
-        if replay.number + 1 != len(plan.operations):
-            raise OracleError("the oracle makes other operations for other values of its arrays")
-        if plan.indexes and not np.array_equal(_ids(arrays), plan.ids):
-            raise OracleError(_VALUES.format("an arg max that is an index of what was computed"))
-        mid, rad = _joined([x.mid for x in held], replay), _joined([x.rad for x in held], replay)
-        for elements, own_mid, own_rad in replay.expected:
-            mid[:, elements], rad[:, elements] = own_mid, own_rad
-        # Not as an operand, which may be flushed to zero: a copy has every bit.
-        mid[free:, plan.copies] = replay.recorded[free:, plan.originals]
-        rad[free:, plan.copies] = 0.0
-        return Expected(mid, rad), replay.choices
+            return replay.expected({}, otherwise=np.inf), replay.choices
+        whole = {name: _whole(run, trace[name]) for name, _ in plan.arrays}
+        run.check(list(whole.values()))
+        unmade = {name: whole[name].held for name in plan.program.outputs}
+        return replay.with_copies(replay.expected(unmade)), replay.choices
 
-    rows = len(recorded)
-    with np.errstate(all="ignore"):
-        return _both_runs(run, plan, rows)
-
-
-def _both_runs(run: Callable[..., Any], plan: Plan, rows: int) -> Tuple[Expected, Expected]:
-    """Both runs as one stack; or, if an arg max is an index, row by row, one after the other."""
-    if not plan.indexes:
-        (mid, rad), _ = run(slice(None), rows)
-        return Expected(mid[rows:], rad[rows:]), Expected(mid[:rows], rad[:rows])
     found = []
-    for row in range(rows):
-        forced, choices = run(slice(row, row + 1), 0)
-        found.append((forced, run(slice(row, row + 1), 1, choices)[0]))
+    for row in range(len(recorded)):
+        forced, choices = run(row, 0)
+        found.append((forced, run(row, 1, choices)[0]))
     return tuple(  # type: ignore[return-value]
         Expected(*map(np.concatenate, zip(*each))) for each in zip(*found)
     )
@@ -602,28 +557,32 @@ class _Following:
     def __init__(self, plan: Plan, recorded: np.ndarray) -> None:
         self._plan, self._recorded, self._number = plan, recorded, -1
 
-    def given(self, array: np.ndarray) -> _Array:
-        return _Array(self, np.asarray(array))
+    def given(self, array: np.ndarray) -> TrackedArray:
+        return TrackedArray(self, np.asarray(array))
 
     constant = given
 
     def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        held = function(*_held(args), **_held_by_name(kwargs))
-        return [_Array(self, x) for x in held] if isinstance(held, list) else _Array(self, held)
+        held = function(*held_in(args), **held_by_name(kwargs))
+        return (
+            [TrackedArray(self, x) for x in held]
+            if isinstance(held, list)
+            else TrackedArray(self, held)
+        )
 
-    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> _Array:
+    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> TrackedArray:
         self._number += 1
-        operands, kwargs = _held(args), _held_by_name(kwargs)
+        operands, kwargs = held_in(args), held_by_name(kwargs)
         held = np.asarray(function(*operands, **kwargs))
         recorded = self._plan.recorded.get(self._number)
         if function is not np.argmax:
-            return _Array(self, held)
+            return TrackedArray(self, held)
         if recorded is not None:
             classes = operands[0].shape[kwargs.get("axis", -1)]
             held = held.copy()
             places = slice(None) if recorded.places is None else recorded.places
             held.reshape(-1)[places] = _class(self._recorded[recorded.elements], classes)
-        return _Choice(self, held)
+        return Choice(self, held)
 
-    def values(self, array: _Array) -> np.ndarray:
+    def values(self, array: TrackedArray) -> np.ndarray:
         return array.held

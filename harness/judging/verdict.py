@@ -253,9 +253,7 @@ class StackVerdict(NamedTuple):
 
     def sizes(self) -> np.ndarray:
         """How many elements each array of a case has, [arrays]."""
-        return np.array(
-            [np.prod(self.actual[name].shape[1:], dtype=int) for _, name in self.arrays]
-        )
+        return np.array([self.actual[name][0].size for _, name in self.arrays], dtype=int)
 
 
 def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> Verdict:
@@ -286,13 +284,11 @@ def judge_stacks(
     Where numbers overflow, every element of a stack is looked at: cases with huge or special
     numbers make a stack of their own.
     """
-    case = cases[0]
-    arrays = {name: np.stack([each.arrays[name] for each in cases]) for name in case.arrays}
+    arrays = {name: np.array([each.arrays[name] for each in cases]) for name in cases[0].arrays}
     actual = _stacked(traces)
-    largest = np.max([_largest(array) for array in arrays.values()], axis=0)
-    with np.errstate(invalid="ignore"):
-        tame = largest <= TAME
-    stacks = [places for places in (np.flatnonzero(tame), np.flatnonzero(~tame)) if len(places)]
+    tame = _are_tame(list(arrays.values()))
+    if tame.all() or not tame.any():
+        return [_judged(list(cases), arrays, actual, arithmetic)]
     return [
         _judged(
             [cases[place] for place in places],
@@ -300,13 +296,15 @@ def judge_stacks(
             _rows(actual, places),
             arithmetic,
         )
-        for places in stacks
+        for places in (np.flatnonzero(tame), np.flatnonzero(~tame))
     ]
 
 
-def _largest(array: np.ndarray) -> np.ndarray:
-    """The largest magnitude in the array of each case, or NaN; 0 if it is empty."""
-    return np.max(np.abs(array), axis=tuple(range(1, array.ndim)), initial=0.0)
+def _are_tame(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Of each case, whether no number in its arrays [cases, ...] is huge or special."""
+    numbers = np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.less_equal(np.max(np.abs(numbers), axis=1, initial=0.0), TAME)
 
 
 def _rows(arrays: Mapping[str, np.ndarray], places: np.ndarray) -> Dict[str, np.ndarray]:
@@ -341,7 +339,7 @@ def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray
     for name in traces[0]:
         try:
             same = [np.asarray(trace[name]) for trace in traces]
-            arrays[name] = np.stack(same)
+            arrays[name] = np.stack(same) if len(same) > 1 else same[0][None]
         except (KeyError, TypeError, ValueError):
             raise SubjectError("WrongTrace: the traces of one config are not alike")
         if any([array.dtype != same[0].dtype for array in same]):
@@ -394,7 +392,7 @@ def _compared(
 ) -> StackVerdict:
     """The verdicts on all arrays, whose elements lie side by side in both runs."""
     names = [name for name, _ in plan.arrays]
-    sizes = np.tile([np.prod(shape, dtype=int) for _, shape in plan.arrays], 2)
+    sizes = np.array([actual[name][0].size for name in names * 2], dtype=int)
     mid, rad = (np.concatenate(parts, axis=1) for parts in zip(forced, free))
     value = np.concatenate([recorded, recorded], axis=1)
 
@@ -405,7 +403,9 @@ def _compared(
         same |= np.isnan(value) & np.isnan(mid)
         outside = np.where(exactly | np.isnan(error), np.inf, error / rad)
         ratios = np.where(same | np.isinf(rad), 0.0, outside)
-        undecided = (rad > WIDE * _range(mid, rad, sizes)) & (ratios <= 1)
+        undecided = rad > WIDE
+        if undecided.any():
+            undecided = (rad > WIDE * _range(mid, rad, sizes)) & (ratios <= 1)
     return StackVerdict(
         cases,
         [(run, name) for run in (TEACHER_FORCED, FREE_RUNNING) for name in names],

@@ -39,7 +39,7 @@ Computers 66, 2017.
 import operator
 from functools import reduce
 from itertools import product
-from typing import Any, Callable, List, Optional, Tuple, Union
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -135,7 +135,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
 
     def __getitem__(self, index: Any) -> "BoundedArray":
         parts = index if isinstance(index, tuple) else (index,)
-        if any(isinstance(part, (list, np.ndarray)) for part in parts):
+        if any([isinstance(part, (list, np.ndarray)) for part in parts]):
             # Arrays with a slice between them would come before the axis of the stack.
             return self.at(np.arange(int(np.prod(self.shape))).reshape(self.shape)[index])
         if self.stacked:
@@ -145,19 +145,15 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any
     ) -> "BoundedArray":
-        entry = REGISTER.get(ufunc)
-        if entry is None or method != "__call__" or kwargs:
+        if method != "__call__":
             raise OracleError("no bound is known for {}.{}".format(ufunc.__name__, method))
-        result: BoundedArray = entry.compute(*_alike([lift(x, self.arithmetic) for x in inputs]))
+        result: BoundedArray = compute(ufunc, self.arithmetic, inputs, kwargs)
         return result
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
-        entry = REGISTER.get(function)
-        if entry is None:
-            raise OracleError("no bound is known for numpy.{}".format(function.__name__))
-        return entry.compute(*args, **kwargs)
+        return compute(function, self.arithmetic, args, kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         raise OracleError("a BoundedArray does not turn into an array: its radius would be lost")
@@ -249,6 +245,24 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         return self.moved(taken(self.mid), None if self.exact else taken(self.rad))
 
 
+def compute(
+    function: Callable[..., Any], arithmetic: Arithmetic, args: Sequence[Any], kwargs: Any
+) -> Any:
+    """A registered function of arguments of which one at least, or one in a list, is bounded.
+
+    Raises
+    ------
+    OracleError
+        If no bound of the function is known, or not with arguments by name.
+    """
+    entry, is_ufunc = REGISTER.get(function), isinstance(function, np.ufunc)
+    if entry is None or (is_ufunc and kwargs):
+        raise OracleError("no bound is known for numpy.{}".format(function.__name__))
+    if is_ufunc:
+        args = _alike(args, arithmetic)
+    return entry.compute(*args, **kwargs)
+
+
 def exact(array: Any, arithmetic: Arithmetic) -> BoundedArray:
     """The array as the subject holds it, exactly."""
     return BoundedArray(np.asarray(array, dtype=np.float64), None, arithmetic)
@@ -286,8 +300,10 @@ def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
     mid = np.asarray(value, dtype=np.float64)
     with np.errstate(all="ignore"):
         rounded = mid.astype(arithmetic.name)
+        if (rounded == mid).all():
+            return BoundedArray(mid, None, arithmetic)
         error = np.abs(mid - rounded)
-    if (rounded == mid).all() or not (error > 0).any():
+    if not (error > 0).any():
         return BoundedArray(mid, None, arithmetic)
     rad = np.where(np.isfinite(mid), error * INFLATE + arithmetic.smallest, 0.0)
     return BoundedArray(np.where(rad < np.inf, mid, 0.0), rad, arithmetic)
@@ -295,20 +311,22 @@ def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
 
 def operands(*values: Any) -> List[BoundedArray]:
     """Bounded arrays of values of which one at least is bounded; all stacks if any of them is."""
-    arithmetic = next(x.arithmetic for x in values if isinstance(x, BoundedArray))
-    return _alike([lift(x, arithmetic) for x in values])
+    return _alike(values, next(x.arithmetic for x in values if isinstance(x, BoundedArray)))
 
 
-def _alike(arrays: List[BoundedArray]) -> List[BoundedArray]:
-    """All of the arrays as stacks if any of them is one."""
-    if any([x.stacked for x in arrays]):
-        return [x.as_stack() for x in arrays]
-    return arrays
+def _alike(values: Sequence[Any], arithmetic: Arithmetic) -> List[BoundedArray]:
+    """Bounded arrays of values, all stacks if any of them is one."""
+    arrays = [x if isinstance(x, BoundedArray) else lift(x, arithmetic) for x in values]
+    stacked = [x.stacked for x in arrays]
+    if all(stacked) or not any(stacked):
+        return arrays
+    return [x.as_stack() for x in arrays]
 
 
 def broadcast(a: BoundedArray, b: BoundedArray) -> Tuple[BoundedArray, BoundedArray]:
     """Two arrays, the shorter shape of two stacks filled up as NumPy fills it up."""
-    if a.stacked and a.mid.ndim != b.mid.ndim:
+    # A single number that is the same in all cases broadcasts as it is.
+    if a.stacked and a.mid.ndim != b.mid.ndim and 1 not in (a.mid.size, b.mid.size):
         ndim = max(a.ndim, b.ndim)
         return a.with_axes(ndim), b.with_axes(ndim)
     return a, b

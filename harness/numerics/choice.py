@@ -101,7 +101,8 @@ def minimum(a: BoundedArray, b: BoundedArray) -> BoundedArray:
 def clip(a: BoundedArray, a_min: Any, a_max: Any) -> BoundedArray:
     """``min(max(a, a_min), a_max)``, with numbers as limits."""
     least, most = lift(a_min, a.arithmetic).ends(), lift(a_max, a.arithmetic).ends()
-    low, high = map(np.clip, a.ends(), least, most)
+    # As np.clip does, in less time.
+    low, high = map(np.minimum, map(np.maximum, a.ends(), least), most)
     mid = low / 2 + high / 2
     rad = np.maximum(high - mid, mid - low) * INFLATE + a.arithmetic.smallest
     result = BoundedArray(mid, rad, a.arithmetic, stacked=a.stacked)

@@ -54,11 +54,10 @@ def concatenate(arrays: Sequence[Any], axis: int = 0) -> BoundedArray:
 def _joined(first: BoundedArray, arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:
     """The midpoints or the radii of parts; what is the same in all cases of a stack is repeated."""
     if first.stacked:
-        cases = max([len(x) for x in arrays], key=lambda count: count != 1)
-        # To broadcast takes longer than to copy what is small.
-        arrays = [
-            x if len(x) == cases else np.broadcast_to(x, (cases,) + x.shape[1:]) for x in arrays
-        ]
+        counts = {len(x) for x in arrays}
+        if len(counts) > 1:
+            (cases,) = counts - {1}
+            arrays = [np.broadcast_to(x, (cases,) + x.shape[1:]) for x in arrays]
     return np.concatenate(arrays, axis=first.axes(axis))
 
 

@@ -56,16 +56,17 @@ class SumsOfProducts(Sums):
         a, b, bias = self.a, self.b, self.bias
         rads = a.operand_rad(), b.operand_rad(), None if bias is None else bias.operand_rad()
         exact, where = _exact_sums(a.mid.ndim, *rads), ...
-        if exact is not None:
+        if exact is not True:
+            if a.stacked and len(exact) == len(self.mid):
+                where = _marked(exact.reshape(len(exact), -1).any(axis=1))
+                exact = exact[where]
             if not exact.any():
                 return None
-            exact = np.broadcast_to(exact, self.mid.shape)
-            where = exact.reshape(len(exact), -1).any(axis=1) if a.stacked else ...
-        factors = _factors(_rows(a.mid, where), _rows(b.mid, where))
-        terms = np.multiply(*factors)
+            exact = True if exact.all() else exact
+        terms = np.multiply(*_factors(_rows(a.mid, where), _rows(b.mid, where)))
         if bias is not None:
             terms = _append(terms, _rows(bias.mid, where))
-        return where, terms, True if exact is None else exact[where]
+        return where, terms, exact
 
     def has_unknown(self) -> np.ndarray:
         """As in :class:`Sums`."""
@@ -131,13 +132,13 @@ def as_operand(a: BoundedArray) -> BoundedArray:
 
 def _exact_sums(
     ndim: int, a: Optional[np.ndarray], b: Optional[np.ndarray], bias: Optional[np.ndarray]
-) -> Optional[np.ndarray]:
-    """Which sums of ``a @ b + bias`` have exact terms alone, by radii; None for all of them.
+) -> Any:
+    """Which sums of ``a @ b + bias`` have exact terms alone, by radii; True if all of them.
 
     `ndim` is that of the midpoints of `a`.
     """
     if a is None and b is None and bias is None:
-        return None
+        return True
     inexact: Any = None if bias is None else bias > 0
     if a is not None:
         rows = (a > 0).any(axis=-1)[..., None]
@@ -147,6 +148,12 @@ def _exact_sums(
         columns = columns if ndim == 1 else columns[..., None, :]
         inexact = columns if inexact is None else inexact | columns
     return ~inexact
+
+
+def _marked(rows: np.ndarray) -> Any:
+    """An index of the rows that are marked: if they are the last ones, a slice, which is faster."""
+    first = rows.argmax()
+    return slice(first, None) if rows[first:].all() else rows
 
 
 def _rows(array: np.ndarray, where: Any) -> np.ndarray:

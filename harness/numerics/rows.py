@@ -225,10 +225,10 @@ def admissible(a: BoundedArray, axis: int) -> np.ndarray:
     if not exact.any():
         return may_be
     places = np.arange(a.mid.shape[axis]).reshape([-1] + [1] * (a.mid.ndim - axis - 1))
-    first, flushed = (
-        np.expand_dims(x.argmax(axis=axis), axis) for x in (a.mid, np.where(flushed, 0.0, a.mid))
-    )
-    chosen = (places == first) | (places == flushed)
+    chosen = places == a.mid.argmax(axis=axis).reshape(largest.shape)
+    if flushed.any():
+        of_zeros = np.where(flushed, 0.0, a.mid).argmax(axis=axis).reshape(largest.shape)
+        chosen |= places == of_zeros
     return np.where(exact.all(axis=axis, keepdims=True), chosen, may_be)
 
 

@@ -93,7 +93,7 @@ class Sums:
         """The sums whose terms are exact, where these are not too many; None if there are none.
 
         The cases of the stack that have such sums (`...` for all), of those cases the terms along
-        a last axis, and which of their sums are such (True for all).
+        a last axis, and which of their sums are such (True for all), in a shape that broadcasts.
         """
         return None
 
@@ -136,10 +136,8 @@ class Sums:
         narrow = self.error_of(terms, self.mid[where]) + self.largest_partial(0.0)
         if where is ... and exact is True:
             return narrow
-        if wide is None:
-            wide = self.wide_rad()
-        rad = wide.copy()
-        rad[where] = np.where(exact, narrow, rad[where])
+        rad = self.wide_rad() if wide is None else wide.copy()
+        rad[where] = narrow if exact is True else np.where(exact, narrow, rad[where])
         return rad
 
     def wide_rad(self) -> np.ndarray:
@@ -167,7 +165,8 @@ class Sums:
         if self.arithmetic.largest / _SCALE == np.inf:
             binades, scale = binades * _SCALE, _SCALE
         additions = np.add.reduce(binades[..., :-1], axis=-1)
-        additions -= np.add.reduce(terms == 0, axis=-1) * binades[..., -1]
+        if np.count_nonzero(terms) < terms.size:
+            additions -= np.add.reduce(terms == 0, axis=-1) * binades[..., -1]
         products = np.add.reduce(np.abs(terms - terms.astype(self.arithmetic.name)), axis=-1)
         # In float64 the terms are rounded already.
         return additions * (self.unit / scale) + products * self.inflate + magnitude * (2 * UNIT64)
@@ -211,7 +210,8 @@ class SumsOfElements(Sums):
         self, a: BoundedArray, axis: Optional[int], keepdims: bool, roundings: int = 0
     ) -> None:
         self.a, self.axis, self.keepdims = a, a.axes(axis), keepdims
-        count = int(np.prod(a.shape)) if axis is None else a.shape[axis]
+        count = a.mid[0].size if a.stacked else a.mid.size
+        count = count if axis is None else a.shape[axis]
         mid, reach = self.along(a.mid), count * a.reach()
         unit = a.arithmetic.unit
         Sums.__init__(self, a.arithmetic, mid, reach, count, roundings, a.stacked, unit)

@@ -135,15 +135,45 @@ OTHER_OPERATIONS = {
 
 
 @pytest.mark.parametrize("kind", list(OTHER_OPERATIONS))
-def test_other_operations_in_the_second_run_are_an_error(kind):
+def test_other_operations_where_an_index_leads_elsewhere_are_an_error(kind):
+    def oracle(parameters, inputs):
+        is_zero = np.array([True, False, False])[np.argmax(inputs, axis=-1)].all()
+        return {"y": np.tanh(inputs) if is_zero else OTHER_OPERATIONS[kind](inputs)}
+
+    with pytest.raises(OracleError, match="other operations"):
+        expected(oracle, {"y": np.zeros((4, 3))})
+
+
+def test_the_oracle_is_run_once_whatever_is_judged_by_it():
     runs = []
 
     def oracle(parameters, inputs):
         runs.append(1)
-        return {"y": np.tanh(inputs) if len(runs) == 1 else OTHER_OPERATIONS[kind](inputs)}
+        return {"y": np.tanh(inputs) if len(runs) == 1 else -inputs}
 
-    with pytest.raises(OracleError, match="other operations"):
-        expected(oracle, {"y": np.zeros((4, 3))})
+    found = expected(oracle, {"y": np.zeros((4, 3))})
+    assert len(runs) == 1
+    assert (np.abs(found["y", "forced"][0]) < 1).all()
+
+
+def test_operations_that_nothing_takes_that_a_subject_has_are_not_computed():
+    weights = [np.zeros((1,) + shape) for shape in WEIGHTS]
+
+    def oracle(parameters, inputs):
+        hidden = np.tanh(inputs)
+        # Of np.cos no bound is known.
+        return {"hidden": hidden, "strange": np.cos(hidden)}
+
+    for names, fails in ((["hidden"], False), (["hidden", "strange"], True)):
+        plan = forcing.plan(oracle, WEIGHTS, DATA, names)
+        recorded = np.zeros((1, 12 * len(names)))
+        given = weights, [np.zeros((1, 4, 3))]
+        if fails:
+            with pytest.raises(OracleError, match="no bound is known for numpy.cos"):
+                forcing.expect(oracle, plan, *given, recorded, FLOAT32)
+        else:
+            forced, _ = forcing.expect(oracle, plan, *given, recorded, FLOAT32)
+            assert (forced.rad > 0).all()
 
 
 def greedy(feed):
