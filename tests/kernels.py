@@ -4,7 +4,8 @@ Each of these libraries chooses by the processor which of its kernels to take, a
 other orders and approximate functions otherwise. This makes them choose, one after the other, each
 kernel that this processor can run; runs the numerical tests, without TensorFlow (for oneDNN, the
 fuzzer); and prints which kernel was asked for, which was taken, and what came of it. One that was
-asked for and not taken is told of, and has passed nothing. Usage::
+asked for and not taken is told of, and has passed nothing; nor is one tested again that OpenBLAS
+takes unasked. Usage::
 
     python tests/kernels.py [--cases N] [openblas] [numpy] [libm] [onednn] [-- PYTEST ARGUMENT...]
 
@@ -76,6 +77,7 @@ class Kernel(NamedTuple):
     asked: str
     variables: Dict[str, str]
     taken: str
+    is_default: bool = False
 
 
 def run(arguments: List[str], variables: Dict[str, str], **options):
@@ -103,10 +105,13 @@ def probe(variables: Dict[str, str]):
 
 
 def of_openblas() -> Iterator[Kernel]:
+    unasked, _, _ = probe({})
     for asked in OPENBLAS:
         variables = {"OPENBLAS_CORETYPE": asked}
         taken, _, _ = probe(variables)
-        yield Kernel("openblas", asked, variables, ALIASES.get(taken, taken))
+        taken = ALIASES.get(taken, taken)
+        is_default = taken == ALIASES.get(unasked, unasked)
+        yield Kernel("openblas", asked, variables, taken, is_default)
 
 
 def of_numpy() -> Iterator[Kernel]:
@@ -145,6 +150,8 @@ def result_of(kernel: Kernel, cases: int, arguments: List[str]) -> str:
     """What came of the tests under a kernel, in one line; all of it is printed if any failed."""
     if kernel.taken != kernel.asked:
         return "not taken, nothing tested"
+    if kernel.is_default:
+        return "taken unasked, so that all other runs of the tests are of it"
     started = time.time()
     command = ["pytest", "-q", "--without-tensorflow"] + arguments
     if kernel.library == "onednn":

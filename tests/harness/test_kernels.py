@@ -16,8 +16,8 @@ def kernels(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 
-    def table(taken, *arguments):
-        kernel = module.Kernel("openblas", "Haswell", {}, taken)
+    def table(taken, *arguments, is_default=False):
+        kernel = module.Kernel("openblas", "Haswell", {}, taken, is_default)
         monkeypatch.setattr(module, "LIBRARIES", {"openblas": lambda: [kernel]})
         monkeypatch.setattr(sys, "argv", ["kernels.py"] + list(arguments))
         return module.main()
@@ -42,3 +42,9 @@ def test_a_kernel_that_was_not_taken_has_passed_nothing(kernels, capfd):
     assert kernels("SIGILL", "openblas", *PASSES) == 1
     told = capfd.readouterr().out
     assert "SIGILL" in told and "not taken, nothing tested" in told and "passed in" not in told
+
+
+def test_a_kernel_that_is_taken_unasked_is_not_tested_twice(kernels, capfd):
+    assert kernels("Haswell", *FAILS, is_default=True) == 0
+    told = capfd.readouterr().out
+    assert "taken unasked" in told and "FAILED" not in told
