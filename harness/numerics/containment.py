@@ -112,7 +112,7 @@ def points_of(
 
 
 def _held(point: float, mid: float, rad: float, arithmetic: Arithmetic) -> float:
-    """The number of a subject's precision next to a point of a ball, or if none is in it, the point.
+    """The number of a subject's precision next to a point of a ball; the point, if none is in it.
 
     What a subject holds is such a number, and a bound may presume it.
     """

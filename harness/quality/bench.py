@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from statistics import median
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
@@ -29,7 +28,7 @@ from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.subjects.tensorflow import TensorFlow
 from rnndiff.models import MODELS, Model
 
-PHASES = ("draw", "build", "run", "oracle", "verdict")
+PHASES = ("draw", "build", "run", "verdict")
 UNITS = (4, 16, 64, 128)
 _SEED = 1
 _RUNS = 9
@@ -111,11 +110,10 @@ def cold(model: Model, seconds: float, workers: int, folder: str) -> Rate:
 
 
 class _Timed:
-    """TensorFlow, and the oracle, with the seconds that each takes in `spent`."""
+    """TensorFlow, with the seconds that it takes in `spent`."""
 
     def __init__(self, subject: TensorFlow, spent: Dict[str, float]) -> None:
         self._subject, self._spent = subject, spent
-        self._watched: Dict[str, Model] = {}
         self.known = subject.known
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
@@ -131,14 +129,6 @@ class _Timed:
         except SubjectError:
             return False
         return True
-
-    def watched(self, case: Case) -> Case:
-        """The case with an oracle whose time is measured."""
-        name, oracle = case.model.name, case.model.oracle
-        if name not in self._watched:
-            measured = partial(self._measured, "oracle", oracle)
-            self._watched[name] = case.model._replace(oracle=measured)
-        return replace(case, model=self._watched[name])
 
     def _measured(self, phase: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
@@ -165,10 +155,9 @@ def phases(model: Model, seconds: float, subject: TensorFlow, folder: str) -> Di
         if subject.ended_by(batch[0]) or not timed.build(batch[0]):
             continue
         spent["draw"] += drawn
-        before, checking = spent["run"] + spent["oracle"], time.perf_counter()
-        check([timed.watched(case) for case in batch])
-        inner = spent["run"] + spent["oracle"] - before
-        spent["verdict"] += time.perf_counter() - checking - inner
+        before, checking = spent["run"], time.perf_counter()
+        check(batch)
+        spent["verdict"] += time.perf_counter() - checking - (spent["run"] - before)
         spent["floor"] += median(subject.seconds_of_a_run(batch[0], _RUNS)) * len(batch)
         cases += len(batch)
     each = {phase: 1e3 * total / max(cases, 1) for phase, total in spent.items()}
