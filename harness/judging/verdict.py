@@ -253,7 +253,8 @@ class StackVerdict(NamedTuple):
 
     def sizes(self) -> np.ndarray:
         """How many elements each array of a case has, [arrays]."""
-        return np.array([self.actual[name][0].size for _, name in self.arrays], dtype=int)
+        shapes = [self.actual[name].shape[1:] for _, name in self.arrays]
+        return np.array([np.prod(shape, dtype=int) for shape in shapes])
 
 
 def judge(case: Case, trace: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> Verdict:

@@ -325,11 +325,13 @@ def _alike(values: Sequence[Any], arithmetic: Arithmetic) -> List[BoundedArray]:
 
 def broadcast(a: BoundedArray, b: BoundedArray) -> Tuple[BoundedArray, BoundedArray]:
     """Two arrays, the shorter shape of two stacks filled up as NumPy fills it up."""
-    # A single number that is the same in all cases broadcasts as it is.
-    if a.stacked and a.mid.ndim != b.mid.ndim and 1 not in (a.mid.size, b.mid.size):
-        ndim = max(a.ndim, b.ndim)
-        return a.with_axes(ndim), b.with_axes(ndim)
-    return a, b
+    if not a.stacked or a.mid.ndim == b.mid.ndim:
+        return a, b
+    if (a if a.mid.ndim < b.mid.ndim else b).mid.size == 1:
+        # A single number that is the same in all cases broadcasts as it is.
+        return a, b
+    ndim = max(a.ndim, b.ndim)
+    return a.with_axes(ndim), b.with_axes(ndim)
 
 
 def largest_of(magnitudes: np.ndarray) -> float:

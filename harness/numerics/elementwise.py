@@ -35,6 +35,8 @@ def of_two(function: Callable[..., Any]) -> List[Example]:
     return [Example(function, shapes) for shapes in _SHAPES] + [
         Example(lambda x: function(x, 3.0), ((3,),)),
         Example(lambda x: function(0.1, x), ((3,),)),
+        # A single number, which has more axes than the other.
+        Example(lambda x: function(np.ones((1, 1)), x), ((1,),)),
     ]
 
 
