@@ -57,7 +57,8 @@ def script(finding: Finding) -> str:
     parts.extend(_network(case))
     parts.append(_case(case))
     options = ["options.{} = {!r}".format(*option) for option in finding.options]
-    run = _RUN.format(options="\n    ".join(options))
+    shape = "[None, *x.shape[1:]]" if getattr(case.config, "open_batch", False) else "x.shape"
+    run = _RUN.format(options="\n    ".join(options), shape=shape)
     if wrong is None:
         parts.append(run + _NOTHING_EXPECTED.format(error=finding.verdict.error))
     else:
@@ -225,6 +226,7 @@ graphs = SimpleNamespace(
     decoded=decoded,
     stack_steps=stack_steps,
     stack_states=stack_states,
+    batch_of=batch_of,
     swapped=swapped,
     build=lambda config, data, network: network,
 )
@@ -272,7 +274,7 @@ def attention_cell_wrapper():
 
 _RUN = """
 with tf1.Graph().as_default():
-    feeds = [x if x is None else tf1.placeholder(x.dtype, x.shape) for x in data]
+    feeds = [x if x is None else tf1.placeholder(x.dtype, {shape}) for x in data]
     trace = build(config)(config, *feeds)
     variables = tf1.global_variables()
     values = [tf1.placeholder(tf1.float32, array.shape) for array in parameters]
