@@ -24,7 +24,7 @@ def can_be_open(model: Model) -> bool:
 
 def is_open(config: Any) -> bool:
     """Whether the network of this config takes any number of rows."""
-    return getattr(config, "open_batch", False)
+    return bool(getattr(config, "open_batch", False))
 
 
 def in_another_batch(cases: Sequence[Case], random: Any) -> List[Case]:

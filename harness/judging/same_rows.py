@@ -1,7 +1,7 @@
 """Rows that were computed in two batches: both are judged, and their bits are compared."""
 
 import hashlib
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def same_rows(stacks: Sequence[StackVerdict]) -> Tuple[int, int]:
 
     The same are rows of one network with the same data, bit for bit. All NaN have the same bits.
     """
-    batches: Dict[str, set] = {}
+    batches: Dict[str, Set[Any]] = {}
     for stack in stacks:
         if stack.cases:
             batches.setdefault(stack.cases[0].model.name, set()).add(stack.cases[0].config)

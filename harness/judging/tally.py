@@ -173,6 +173,13 @@ class Tally:
             file.write(self.worst_case)
         return path
 
+    def in_another_batch(self) -> Iterator[str]:
+        """What came of the same rows in another batch, in words."""
+        if self.rows["again"]:
+            yield "{} rows computed again in another batch, {} of them to other bits".format(
+                self.rows["again"], self.rows["differ"]
+            )
+
     def left_out(self) -> Iterator[str]:
         """What was not judged, in words."""
         if self.unsupported:
@@ -194,10 +201,7 @@ class Tally:
             yield "{} elements {}, {} undecided ({:.2%}){}".format(
                 count, run, undecided, undecided / max(count, 1), self._why(run)
             )
-        if self.rows["again"]:
-            yield "{} rows computed again in another batch, {} of them to other bits".format(
-                self.rows["again"], self.rows["differ"]
-            )
+        yield from self.in_another_batch()
         for name, count in sorted(self.known.items()):
             yield "known divergence {}: {} case{}".format(name, count, "s" if count > 1 else "")
         yield from self.left_out()

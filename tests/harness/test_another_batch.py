@@ -138,7 +138,7 @@ def test_what_is_drawn_finds_a_mistake_in_another_batch_alone(mistake, tmp_path)
 
 
 def other_bits(trace):
-    return {"outputs": np.nextafter(trace["outputs"], np.float32(0))}
+    return {"probabilities": np.nextafter(trace["probabilities"], np.float32(0))}
 
 
 def nan_of_other_bits(trace):
@@ -154,7 +154,7 @@ def rows_again(cases, others):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_rows_in_another_batch_are_counted_and_so_are_those_with_other_bits(seed, tmp_path):
-    cases = open_cases(5, name="rnn-basic", sequence_length=False)
+    cases = open_cases(5, name="bidirectional")
     others = in_another_batch(cases, np.random.RandomState(seed))
     again = rows_again(cases, others)
     assert again >= 5

@@ -21,6 +21,7 @@ from typing import (
 
 import numpy as np
 
+from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.excuses import KnownEnding
@@ -216,7 +217,7 @@ class TensorFlow(Subject):
 
 def _of_graph(config: Any) -> Any:
     """The config of the graph: the same for all batches of one that is open."""
-    return replace(config, batch=0) if getattr(config, "open_batch", False) else config
+    return replace(config, batch=0) if is_open(config) else config
 
 
 def _graph(case: Case) -> Any:

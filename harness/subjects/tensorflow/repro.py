@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 import numpy as np
 
+from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Option
@@ -57,7 +58,7 @@ def script(finding: Finding) -> str:
     parts.extend(_network(case))
     parts.append(_case(case))
     options = ["options.{} = {!r}".format(*option) for option in finding.options]
-    shape = "[None, *x.shape[1:]]" if getattr(case.config, "open_batch", False) else "x.shape"
+    shape = "[None, *x.shape[1:]]" if is_open(case.config) else "x.shape"
     run = _RUN.format(options="\n    ".join(options), shape=shape)
     if wrong is None:
         parts.append(run + _NOTHING_EXPECTED.format(error=finding.verdict.error))
