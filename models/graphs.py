@@ -39,7 +39,15 @@ def build(config: Any, data: Any, network: Any) -> Graph:
 def _placeholder(field: Field, config: Any) -> Any:
     if field.when and not getattr(config, field.when):
         return None
-    return tf1.placeholder(field.dtype, field.shape(config), name=field.name)
+    shape: List[Any] = list(field.shape(config))
+    if getattr(config, "open_batch", False):
+        shape = [None if "batch" in axis else size for axis, size in zip(field.axes, shape)]
+    return tf1.placeholder(field.dtype, shape, name=field.name)
+
+
+def batch_of(config: Any, inputs: Any) -> Any:
+    """How many rows there are; of an open batch a tensor, which knows when it is computed."""
+    return tf1.shape(inputs)[0] if config.open_batch else config.batch
 
 
 def projection(inputs: Any, outputs: int) -> Any:
@@ -80,20 +88,20 @@ def decoded(config: Any, project: Any, output: Any, step: Any, labels: Any, trai
         tokens.append(token)
         scores.append(project(step(token)))
     trace = judged(tf1.stack(scores, axis=1), labels)
-    trace["fed_back"] = stack_steps(tokens, [config.batch, 0, config.outputs])
+    trace["fed_back"] = stack_steps(tokens, [batch_of(config, labels), 0, config.outputs])
     return trace
 
 
-def stack_states(name: str, states: List[Any], config: Any) -> Dict[str, Any]:
+def stack_states(name: str, states: List[Any], config: Any, batch: Any) -> Dict[str, Any]:
     """The parts of the states of all steps, by their names; of no steps empty ones."""
     steps, sizes = [flat(state) for state in states], config.sizes()
     return {
-        part_of(name, part): stack_steps([x[place] for x in steps], [config.batch, 0, sizes[size]])
+        part_of(name, part): stack_steps([x[place] for x in steps], [batch, 0, sizes[size]])
         for place, (part, size) in enumerate(config.kind.state)
     }
 
 
-def stack_steps(steps: List[Any], shape: List[int]) -> Any:
+def stack_steps(steps: List[Any], shape: List[Any]) -> Any:
     """Stack [batch, ...] into [batch, time, ...]; no steps give an empty array of `shape`."""
     return tf1.stack(steps, axis=1) if steps else tf1.zeros(shape)
 

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from rnndiff.harness.cases.another_batch import can_be_open, is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import is_one_hot
 from rnndiff.harness.cases.regimes import REGIMES
@@ -158,6 +159,8 @@ def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
                 trait = "{}: a {} of zeros".format(field.name, known[name].axis)
                 found[trait] = _has_zeros(field.name, axes)
     found.update({"saturation": _saturates, "chaos": _is_chaotic})
+    if can_be_open(model):
+        found["open batch"] = lambda case, single, double: is_open(case.config)
     if any(field.name == "labels" for field in model.data):
         found["exact ties"] = _ties
         found.update({name: _labels(rows) for name, rows in _LABELS.items()})

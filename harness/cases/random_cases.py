@@ -1,10 +1,11 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
 from dataclasses import replace
-from typing import Any, Callable, List, Sequence
+from typing import Any, Callable, List, Sequence, Tuple
 
 import numpy as np
 
+from rnndiff.harness.cases.another_batch import can_be_open, in_another_batch
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import (
     draw_config,
@@ -28,7 +29,8 @@ _KINDS = ("large",) * 4 + ("kernel",) * 3 + ("small",) * 41
 
 def batch_size(seed: int, number: int) -> int:
     """How many cases batch `number` of a seed has, whatever the model."""
-    return SMALL_BATCH if _kind(_random(seed, number)) == "small" else LARGE_BATCH
+    kind, is_open = _kind(_random(seed, number))
+    return (SMALL_BATCH if kind == "small" else LARGE_BATCH) * (2 if is_open else 1)
 
 
 def model_named(name: str) -> Model:
@@ -52,26 +54,38 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
     """Batch `number` of a seed: cases of the model `name` that share one config.
 
     Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
-    at which kernels change. All regimes of numbers are drawn. A UserError if there is no such
-    model.
+    at which kernels change. Every second batch is of configs that are open to any number of rows:
+    each of its cases comes twice, as it is, and with its rows in another batch. All regimes of
+    numbers are drawn. A UserError if there is no such model.
     """
     random = _random(seed, number)
     model = model_named(name)
-    kind = _kind(random)
-    if kind != "small":
-        config = (
-            random_config(random, model, large_sizes(model))
-            if kind == "large"
-            else draw_kernel_config(model, _choose(random))
-        )
-        return [
-            large_case(random, model, config, _regime(random), _scale(random))
-            for _ in range(LARGE_BATCH)
-        ]
-    config = random_config(random, model, small_sizes(model))
+    kind, is_open = _kind(random)
+    draw = _small_cases if kind == "small" else _large_cases
+    if kind == "kernel":
+        config = draw_kernel_config(model, _choose(random))
+    else:
+        largest = small_sizes(model) if kind == "small" else large_sizes(model)
+        config = random_config(random, model, largest)
+    if not can_be_open(model):
+        return draw(random, model, config, batch_size(seed, number))
+    config = replace(config, open_batch=is_open)
+    if not is_open:
+        return draw(random, model, config, batch_size(seed, number))
+    cases = draw(random, model, config, batch_size(seed, number) // 2)
+    return cases + in_another_batch(cases, random)
+
+
+def _large_cases(random: Any, model: Model, config: Any, count: int) -> List[Case]:
+    return [
+        large_case(random, model, config, _regime(random), _scale(random)) for _ in range(count)
+    ]
+
+
+def _small_cases(random: Any, model: Model, config: Any, count: int) -> List[Case]:
     length = length_of(model)
     cases = []
-    for _ in range(SMALL_BATCH):
+    for _ in range(count):
         numbers = random.randint(0, 256, length).astype(np.uint8)
         # Thin networks out, too: zeros are where structure shows.
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
@@ -120,8 +134,9 @@ def _random(seed: int, number: int) -> Any:
     return np.random.RandomState([seed & 0xFFFFFFFF, number])
 
 
-def _kind(random: Any) -> str:
-    return _KINDS[random.randint(len(_KINDS))]
+def _kind(random: Any) -> Tuple[str, bool]:
+    """Which sizes the cases of a batch have, and whether their configs are open."""
+    return _KINDS[random.randint(len(_KINDS))], bool(random.randint(2))
 
 
 def _choose(random: Any) -> Callable[[Sequence[Any]], Any]:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Union
 import numpy as np
 from hypothesis import strategies as st
 
+from rnndiff.harness.cases.another_batch import in_another_batch, is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import (
     draw_config,
@@ -44,19 +45,21 @@ def kernel_configs(draw: Any, model: Model) -> Any:
 
 @st.composite
 def small_batches(draw: Any, model: Model, regime: str, most: int = BATCH) -> List[Case]:
-    """One to `most` cases that share a config of at most the small sizes."""
+    """One to `most` cases that share a config of at most the small sizes, but for an open batch."""
     config = draw(configs(model, small_sizes(model)), label="config")
     length = length_of(model)
     networks = st.tuples(st.sampled_from(SCALES), st.binary(min_size=length, max_size=length))
-    return [
+    most = most // 2 if is_open(config) else most
+    cases = [
         small_case(model, config, regime, scale, numbers)
         for scale, numbers in draw(st.lists(networks, min_size=1, max_size=most), label="numbers")
     ]
+    return cases + draw(again(cases))
 
 
 @st.composite
 def large_batches(draw: Any, model: Model, regime: str, of: st.SearchStrategy) -> List[Case]:
-    """One case of any of the configs `of`, of any size."""
+    """One case of any of the configs `of`, of any size, and an open one in another batch, too."""
     config = draw(of, label="config")
     scale = draw(st.sampled_from(SCALES), label="scale")
     random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed"))
@@ -68,13 +71,24 @@ def large_batches(draw: Any, model: Model, regime: str, of: st.SearchStrategy) -
         numbers = case.arrays[name].ravel()
         if numbers.size and name in free:
             numbers[place % numbers.size] = REGIMES[regime][byte]
-    return [case]
+    return [case] + draw(again([case]))
+
+
+@st.composite
+def again(draw: Any, cases: List[Case]) -> List[Case]:
+    """The rows of cases with an open batch in another one; of others none."""
+    if not is_open(cases[0].config):
+        return []
+    random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed of another batch"))
+    return in_another_batch(cases, random)
 
 
 def batches(
     model: Union[str, Model], regime: Optional[str] = None, large: int = 16
 ) -> st.SearchStrategy:
-    """Cases that share a config, and so a graph: small ones, or now and then one that is not.
+    """Cases that share a graph, and so a config: small ones, or now and then one that is not.
+
+    With an open batch half of them are the others in a batch of another size.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from rnndiff.harness.errors import SubjectError, UserError, in_one_line
 from rnndiff.harness.files import write_new, written_whole
 from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
 from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.judging.same_rows import same_rows
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
 from rnndiff.harness.numerics.arithmetic import Arithmetic
@@ -428,6 +429,7 @@ class Checker:
         stacks, others = verdicts_on(self._subject, cases, self._timeout, repeated)
         for stack in stacks:
             self._tally.add_stack(stack)
+        self._tally.add_rows(*same_rows(stacks))
         for judged in others:
             self._tally.add(judged.case, judged.verdict)
         worst = max([stack.largest() for stack in stacks], default=0.0)

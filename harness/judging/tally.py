@@ -51,6 +51,8 @@ class Tally:
         self.missing: Dict[str, int] = {}
         # Cases that were left out.
         self.unsupported = 0
+        # Rows that were computed again in another batch; of these, those of which bits differ.
+        self.rows = {"again": 0, "differ": 0}
         self.ratios: Dict[str, List[int]] = {}
         self.premise = ""
         self.worst = 0.0
@@ -96,6 +98,11 @@ class Tally:
             place, k = np.unravel_index(np.argmax(worst), worst.shape)
             self._add_worst(float(worst[place, k]), stack.arrays[k][1], stack.cases[place])
 
+    def add_rows(self, again: int, differ: int) -> None:
+        """Count rows that were computed again in another batch, and those with other bits then."""
+        self.rows["again"] += again
+        self.rows["differ"] += differ
+
     def _add_worst(self, worst: float, name: str, case: Case) -> None:
         if worst > self.worst:
             self.worst = worst
@@ -112,6 +119,7 @@ class Tally:
             "known": dict(self.known),
             "missing": dict(self.missing),
             "unsupported": self.unsupported,
+            "rows": dict(self.rows),
             "ratios": {name: list(counts) for name, counts in self.ratios.items()},
             "premise": self.premise,
             "worst": self.worst,
@@ -128,6 +136,7 @@ class Tally:
             (self.overflow, other["overflow"]),
             (self.known, other["known"]),
             (self.missing, other["missing"]),
+            (self.rows, other["rows"]),
         ):
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
@@ -164,6 +173,13 @@ class Tally:
             file.write(self.worst_case)
         return path
 
+    def in_another_batch(self) -> Iterator[str]:
+        """What came of the same rows in another batch, in words."""
+        if self.rows["again"]:
+            yield "{} rows computed again in another batch, {} of them to other bits".format(
+                self.rows["again"], self.rows["differ"]
+            )
+
     def left_out(self) -> Iterator[str]:
         """What was not judged, in words."""
         if self.unsupported:
@@ -185,6 +201,7 @@ class Tally:
             yield "{} elements {}, {} undecided ({:.2%}){}".format(
                 count, run, undecided, undecided / max(count, 1), self._why(run)
             )
+        yield from self.in_another_batch()
         for name, count in sorted(self.known.items()):
             yield "known divergence {}: {} case{}".format(name, count, "s" if count > 1 else "")
         yield from self.left_out()

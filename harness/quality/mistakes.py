@@ -159,7 +159,8 @@ MISTAKES: Tuple[Mistake, ...] = (
         models=_DECODERS,
         module=_GRAPHS,
         right="tf1.stack(scores, axis=1)",
-        wrong="tf1.reshape(tf1.stack(scores), [config.batch, config.output_time, config.outputs])",
+        wrong="tf1.reshape(tf1.stack(scores), [batch_of(config, labels), config.output_time, "
+        "config.outputs])",
         rows=2,
     ),
     Mistake(
@@ -218,7 +219,8 @@ MISTAKES: Tuple[Mistake, ...] = (
         models=("bidirectional",),
         module=_GRAPH,
         right="tf1.unstack(inputs, axis=1)",
-        wrong="tf1.unstack(tf1.reshape(inputs, [config.time, config.batch, config.inputs]))",
+        wrong="tf1.unstack(tf1.reshape(inputs, [config.time, graphs.batch_of(config, inputs), "
+        "config.inputs]))",
         rows=2,
     ),
     Mistake(

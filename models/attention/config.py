@@ -47,6 +47,9 @@ class AnyConfig:
     attn_size, attn_vec_size, input_size : int, optional
         Size of a slot (by default that of an output of the inner cell), of the scored features (by
         default `attn_size`) and of what the inner cell reads (by default its input's size).
+    open_batch : bool
+        Whether TensorFlow's graph has a batch of None, so that it takes any number of rows. No
+        number depends on it.
     """
 
     kind = PLAIN
@@ -63,6 +66,7 @@ class AnyConfig:
     attn_size: Optional[int] = optional_size("unit", 5, follows="num_units")
     attn_vec_size: Optional[int] = optional_size("feature", 5, follows="attn_size")
     input_size: Optional[int] = optional_size("input", 4)
+    open_batch: bool = False
 
     def __post_init__(self):
         check_sizes(self)

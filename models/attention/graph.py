@@ -32,9 +32,10 @@ def build(config, training=False, wrapper=None):
             _cell(wrapper, config) for _ in range(2)
         )
         encoder_steps, decoder_steps = [], []
+        batch = graphs.batch_of(config, inputs)
 
         with tf1.variable_scope("encoder"):
-            state = encoder.zero_state(config.batch, tf1.float32)
+            state = encoder.zero_state(batch, tf1.float32)
             for t in range(config.time):
                 output, state = encoder(inputs[:, t], state)
                 encoder_steps.append((output, state))
@@ -51,8 +52,8 @@ def build(config, training=False, wrapper=None):
         operations = tf1.get_default_graph().get_operations()
         softmaxes = [operation for operation in operations if operation.type == "Softmax"]
         later = softmaxes[config.time :]
-        trace.update(_named("encoder", config, encoder_steps, encoder_reads, softmaxes))
-        trace.update(_named("decoder", config, decoder_steps, decoder_reads, later))
+        trace.update(_named("encoder", config, batch, encoder_steps, encoder_reads, softmaxes))
+        trace.update(_named("decoder", config, batch, decoder_steps, decoder_reads, later))
         return trace
 
     return graphs.build(config, DATA, network)
@@ -86,7 +87,7 @@ def _cell(wrapper, config):
     return cell, inner.read
 
 
-def _named(side, config, steps, reads, softmaxes):
+def _named(side, config, batch, steps, reads, softmaxes):
     """The parts of every step, stacked, by the names of the trace.
 
     The cell returns neither energies nor alignments; they are what its softmax reads and writes.
@@ -107,17 +108,17 @@ def _named(side, config, steps, reads, softmaxes):
     for (output, state), read, softmax in zip(steps, reads, softmaxes):
         if not _state_is_tuple(config):
             state = tf1.split(state, splits, axis=1)
-        window = tf1.reshape(state[2], [config.batch] + slots)
+        window = tf1.reshape(state[2], [batch] + slots)
         energies, alignments = softmax.inputs[0], softmax.outputs[0]
         parts.append([read, energies, alignments, state[1], window, output])
         states.append(state[0])
     named = {
         "{}_{}".format(side, name): graphs.stack_steps(
-            [part[k] for part in parts], [config.batch, 0] + shape
+            [part[k] for part in parts], [batch, 0] + shape
         )
         for k, (name, shape) in enumerate(shapes.items())
     }
-    return dict(named, **graphs.stack_states(side + "_states", states, config))
+    return dict(named, **graphs.stack_states(side + "_states", states, config, batch))
 
 
 def _state_is_tuple(config):

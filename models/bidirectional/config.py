@@ -34,6 +34,9 @@ class Config:
         Size of an input row and number of classes.
     num_units : int
         Size of the state of each direction.
+    open_batch : bool
+        Whether TensorFlow's graph has a batch of None, so that it takes any number of rows. No
+        number depends on it.
     """
 
     kind = PLAIN
@@ -43,6 +46,7 @@ class Config:
     inputs: int = size("input", 3, least=0)
     outputs: int = size("class", 4)
     num_units: int = size("unit", 4, least=0)
+    open_batch: bool = False
 
     def __post_init__(self):
         check_sizes(self)

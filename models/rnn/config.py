@@ -41,6 +41,9 @@ class Config:
         Whether rows have lengths; past the end, outputs are zero, and the state is that at the end.
     initial_state : bool
         Whether there is one; otherwise it is zero.
+    open_batch : bool
+        Whether TensorFlow's graph has a batch of None, so that it takes any number of rows. No
+        number depends on it.
     """
 
     batch: int = size("row", 3, least=0, large=8)
@@ -50,6 +53,7 @@ class Config:
     runner: str = option(*RUNNERS)
     sequence_length: bool = False
     initial_state: bool = False
+    open_batch: bool = False
 
     def __post_init__(self) -> None:
         check_sizes(self)

@@ -38,6 +38,9 @@ class Config:
         Size of an input row and of a token's one-hot row.
     num_units : int
         Size of the states.
+    open_batch : bool
+        Whether TensorFlow's graph has a batch of None, so that it takes any number of rows. No
+        number depends on it.
     """
 
     kind = PLAIN
@@ -48,6 +51,7 @@ class Config:
     inputs: int = size("input", 3, least=0)
     outputs: int = size("class", 4)
     num_units: int = size("unit", 4, least=0)
+    open_batch: bool = False
 
     def __post_init__(self):
         check_sizes(self)

@@ -12,9 +12,10 @@ def build(config, training=False):
     def network(config, inputs, labels):
         encoder, decoder = (tensorflow_cell(config) for _ in range(2))
         encoder_states, decoder_states = [], []
+        batch = graphs.batch_of(config, inputs)
 
         with tf1.variable_scope("encoder"):
-            state = encoder.zero_state(config.batch, tf1.float32)
+            state = encoder.zero_state(batch, tf1.float32)
             for t in range(config.time):
                 output, state = encoder(inputs[:, t], state)
                 encoder_states.append(state)
@@ -28,8 +29,8 @@ def build(config, training=False):
             return output
 
         trace = graphs.decoded(config, project, output, step, labels, training)
-        trace.update(graphs.stack_states("encoder_states", encoder_states, config))
-        trace.update(graphs.stack_states("decoder_states", decoder_states, config))
+        trace.update(graphs.stack_states("encoder_states", encoder_states, config, batch))
+        trace.update(graphs.stack_states("decoder_states", decoder_states, config, batch))
         return trace
 
     return graphs.build(config, DATA, network)

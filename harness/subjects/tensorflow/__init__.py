@@ -4,6 +4,7 @@ import contextlib
 import time
 import weakref
 from collections import OrderedDict
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,6 +21,7 @@ from typing import (
 
 import numpy as np
 
+from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.excuses import KnownEnding
@@ -64,7 +66,7 @@ class GraphKernels(NamedTuple):
 
 
 class TensorFlow(Subject):
-    """The TensorFlow at hand, one graph and session for each config.
+    """The TensorFlow at hand, one graph and session for each config, whatever an open batch is.
 
     Parameters
     ----------
@@ -198,7 +200,7 @@ class TensorFlow(Subject):
             raise SubjectError("{}: {}".format(type(error).__name__, error.message)) from error
 
     def _session(self, case: Case) -> "_Ready":
-        key = (case.model.name, case.config)
+        key = (case.model.name, _of_graph(case.config))
         if key in self._ready:
             self._ready.move_to_end(key)
         else:
@@ -211,6 +213,11 @@ class TensorFlow(Subject):
         taken = sum(ready.bytes for ready in self._ready.values())
         too_many = len(self._ready) > self._graphs_kept or taken > self._bytes_kept
         return too_many and len(self._ready) > 1
+
+
+def _of_graph(config: Any) -> Any:
+    """The config of the graph: the same for all batches of one that is open."""
+    return replace(config, batch=0) if is_open(config) else config
 
 
 def _graph(case: Case) -> Any:

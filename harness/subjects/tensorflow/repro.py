@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 import numpy as np
 
+from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Option
@@ -57,7 +58,8 @@ def script(finding: Finding) -> str:
     parts.extend(_network(case))
     parts.append(_case(case))
     options = ["options.{} = {!r}".format(*option) for option in finding.options]
-    run = _RUN.format(options="\n    ".join(options))
+    shape = "[None, *x.shape[1:]]" if is_open(case.config) else "x.shape"
+    run = _RUN.format(options="\n    ".join(options), shape=shape)
     if wrong is None:
         parts.append(run + _NOTHING_EXPECTED.format(error=finding.verdict.error))
     else:
@@ -225,6 +227,7 @@ graphs = SimpleNamespace(
     decoded=decoded,
     stack_steps=stack_steps,
     stack_states=stack_states,
+    batch_of=batch_of,
     swapped=swapped,
     build=lambda config, data, network: network,
 )
@@ -272,7 +275,7 @@ def attention_cell_wrapper():
 
 _RUN = """
 with tf1.Graph().as_default():
-    feeds = [x if x is None else tf1.placeholder(x.dtype, x.shape) for x in data]
+    feeds = [x if x is None else tf1.placeholder(x.dtype, {shape}) for x in data]
     trace = build(config)(config, *feeds)
     variables = tf1.global_variables()
     values = [tf1.placeholder(tf1.float32, array.shape) for array in parameters]
