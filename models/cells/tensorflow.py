@@ -57,9 +57,9 @@ class Recorded:
         output, state = self._cell(inputs, state)
         return tf1.concat([output, *flat(state)], axis=1), state
 
-    def split(self, outputs: Any) -> List[Any]:
+    def split(self, outputs: Any, axis: int = 2) -> List[Any]:
         """The outputs of a run [batch, time, ...], and the parts of the states of all steps."""
-        return list(tf1.split(outputs, self._sizes, axis=2))
+        return list(tf1.split(outputs, self._sizes, axis=axis))
 
 
 def state_of(cell: Any, parts: Any) -> Any:

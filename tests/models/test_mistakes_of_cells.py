@@ -12,6 +12,7 @@ from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Callable, NamedTuple
 
+import numpy as np
 import pytest
 import wrong_cells as wrong
 from hypothesis import HealthCheck, Phase, find, settings
@@ -31,6 +32,7 @@ from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.models import cells
+from rnndiff.models.birnn.oracle import oracle as both_directions
 from rnndiff.models.rnn.oracle import run
 
 # Hypothesis words the example that it found, which nobody reads here.
@@ -99,6 +101,30 @@ def of_full_length(cell, inputs, lengths, state, steps):
     return run(cell, inputs, None, state, steps)
 
 
+def with_layers_that_read(other):
+    """The upper layers of a stack read what `other` makes of the inputs and of the layer below."""
+
+    def planted(oracle, config, parameters, inputs, *more):
+        def layer(config, weights, read, *rest):
+            read = read if read is inputs else other(inputs, read)
+            return both_directions(config, weights, read, *rest)
+
+        changed = dict(oracle.__globals__, both_directions=layer)
+        return FunctionType(oracle.__code__, changed)(config, parameters, inputs, *more)
+
+    return planted
+
+
+def swapped_halves(below):
+    return np.concatenate(np.split(below, 2, axis=2)[::-1], axis=2)
+
+
+def from_states_of_other_layers(oracle, config, parameters, inputs, lengths, *states):
+    if config.initial_state:
+        states = [state[:, ::-1] for state in states]
+    return oracle(config, parameters, inputs, lengths, *states)
+
+
 class Mistake(NamedTuple):
     """A mistake in what a model computes: `planted` is called with the oracle and its arguments.
 
@@ -163,6 +189,18 @@ MISTAKES = (
         "padded row reversed", "birnn-basic", with_runner(backward(of_the_padded_row_reversed))
     ),
     Mistake("backward of full length", "birnn-lstm", with_runner(backward(of_full_length))),
+    Mistake(
+        "layers of a stack read the same",
+        "stackbirnn-basic",
+        with_layers_that_read(lambda inputs, below: inputs),
+        lambda config: config.inputs == 2 * config.num_units,
+    ),
+    Mistake(
+        "backward half first",
+        "stackbirnn-gru",
+        with_layers_that_read(lambda inputs, below: swapped_halves(below)),
+    ),
+    Mistake("initial states of other layers", "stackbirnn-lstm", from_states_of_other_layers),
 )
 
 
@@ -252,7 +290,7 @@ def of_each(*slow):
     )
 
 
-@of_each("epsilon outside the root")
+@of_each("epsilon outside the root", "backward half first", "initial states of other layers")
 def test_a_mistake_is_found_by_hypothesis_and_shrinks_to_two_units(mistake):
     subject = Planted(mistake)
     tried, found = found_by_examples(subject, mistake)
