@@ -169,4 +169,6 @@ for _package in (seq2seq, bidirectional, attention):
 ARTICLE = tuple(MODELS)
 for _package in (rnn, birnn, stackbirnn, seq2seq, bidirectional, attention):
     for _kind in KINDS.values():
-        register(_model(_package, _kind))
+        # What a cell drops is the matter of the functions that run cells.
+        if not _kind.noise or _package in (rnn, birnn):
+            register(_model(_package, _kind))

@@ -2,8 +2,6 @@
 
 from rnndiff.models.tf1 import tf1
 
-SCOPE = "stack_bidirectional_rnn"
-
 
 def stack_bidirectional_rnn(
     cells_fw,
@@ -33,15 +31,16 @@ def stack_bidirectional_rnn(
         Of each step the outputs of the last layer, the forward ones first; of each layer the final
         states.
     """
-    layers = _layers(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
+    layers = _cells_and_states(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
     states = []
-    with tf1.variable_scope(SCOPE):
-        for number, cells_and_states in enumerate(layers):
+    with tf1.variable_scope("stack_bidirectional_rnn"):
+        for number, (cell_fw, cell_bw, *initial_states) in enumerate(layers):
             with tf1.variable_scope("cell_{}".format(number)) as scope:
                 inputs, *final = tf1.nn.static_bidirectional_rnn(
-                    *cells_and_states[:2],
+                    cell_fw,
+                    cell_bw,
                     inputs,
-                    *cells_and_states[2:],
+                    *initial_states,
                     dtype=dtype,
                     sequence_length=sequence_length,
                     scope=scope,
@@ -65,9 +64,9 @@ def stack_bidirectional_dynamic_rnn(
     Parameters and results as of :func:`stack_bidirectional_rnn`, but that inputs and outputs are
     arrays [batch, time, ...], or [time, batch, ...] if `time_major`.
     """
-    layers = _layers(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
+    layers = _cells_and_states(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
     states = []
-    with tf1.variable_scope(SCOPE):
+    with tf1.variable_scope("stack_bidirectional_rnn"):
         for number, (cell_fw, cell_bw, *initial_states) in enumerate(layers):
             with tf1.variable_scope("cell_{}".format(number)):
                 outputs, final = tf1.nn.bidirectional_dynamic_rnn(
@@ -84,7 +83,7 @@ def stack_bidirectional_dynamic_rnn(
     return (inputs, *zip(*states))
 
 
-def _layers(cells_fw, cells_bw, initial_states_fw, initial_states_bw):
+def _cells_and_states(cells_fw, cells_bw, initial_states_fw, initial_states_bw):
     """Of each layer both cells, and the initial state of each, or None."""
     none = [None] * len(cells_fw)
     return zip(cells_fw, cells_bw, initial_states_fw or none, initial_states_bw or none)

@@ -8,6 +8,7 @@ import copy
 import random
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Callable, NamedTuple
@@ -153,6 +154,15 @@ def forget_bias(times):
     return with_cells(LSTMCell=make)
 
 
+def fed_otherwise(**options):
+    """The decoder is fed as under a config with these options."""
+
+    def planted(oracle, config, *arrays):
+        return oracle(replace(config, **options), *arrays)
+
+    return planted
+
+
 MISTAKES = (
     Mistake("gates i f j o", "rnn-lstm", gates(0, 2, 1, 3)),
     Mistake("gates i o f j", "rnn-lstm", gates(0, 3, 2, 1)),
@@ -199,6 +209,41 @@ MISTAKES = (
         "backward half first",
         "stackbirnn-gru",
         with_layers_that_read(lambda inputs, below: swapped_halves(below)),
+    ),
+    Mistake(
+        "masks of states and outputs swapped",
+        "rnn-dropout-lstm",
+        with_cells(DropoutWrapper=wrong.MasksSwapped),
+        lambda config: config.drops_states and config.drops_outputs,
+    ),
+    Mistake("c dropped", "rnn-dropout-lstm", with_cells(DropoutWrapper=wrong.DropsC)),
+    Mistake(
+        "dropped and not scaled", "birnn-dropout-lstm", with_cells(DropoutWrapper=wrong.NotScaled)
+    ),
+    Mistake("the others kept", "rnn-dropout-lstm", with_cells(DropoutWrapper=wrong.KeepsTheOthers)),
+    Mistake(
+        "start token ignored",
+        "seq2seq-gru",
+        fed_otherwise(start_token="zeros"),
+        lambda config: config.start_token in ("first class", "last class"),
+    ),
+    Mistake(
+        "another start token",
+        "attention-basic",
+        fed_otherwise(start_token="first class"),
+        lambda config: config.start_token == "last class",
+    ),
+    Mistake(
+        "scores for one-hots",
+        "seq2seq-gru",
+        fed_otherwise(feeds="scores"),
+        lambda config: config.feeds == "one-hots",
+    ),
+    Mistake(
+        "one-hots for probabilities",
+        "seq2seq-basic",
+        fed_otherwise(feeds="one-hots"),
+        lambda config: config.feeds == "probabilities",
     ),
     Mistake("initial states of other layers", "stackbirnn-lstm", from_states_of_other_layers),
 )
