@@ -116,7 +116,12 @@ def with_layers_that_read(other):
     return planted
 
 
-def swapped_halves(below):
+def as_often_as_it_takes(inputs, below):
+    width = below.shape[2]
+    return np.concatenate([inputs] * width, axis=2)[:, :, :width]
+
+
+def swapped_halves(inputs, below):
     return np.concatenate(np.split(below, 2, axis=2)[::-1], axis=2)
 
 
@@ -202,13 +207,13 @@ MISTAKES = (
     Mistake(
         "layers of a stack read the same",
         "stackbirnn-basic",
-        with_layers_that_read(lambda inputs, below: inputs),
-        lambda config: config.inputs == 2 * config.num_units,
+        with_layers_that_read(as_often_as_it_takes),
+        lambda config: config.inputs > 0,
     ),
     Mistake(
         "backward half first",
         "stackbirnn-gru",
-        with_layers_that_read(lambda inputs, below: swapped_halves(below)),
+        with_layers_that_read(swapped_halves),
     ),
     Mistake(
         "masks of states and outputs swapped",
@@ -335,7 +340,15 @@ def of_each(*slow):
     )
 
 
-@of_each("epsilon outside the root", "backward half first", "initial states of other layers")
+@of_each(
+    "epsilon outside the root",
+    "backward half first",
+    "initial states of other layers",
+    "dropped and not scaled",
+    "the others kept",
+    "another start token",
+    "one-hots for probabilities",
+)
 def test_a_mistake_is_found_by_hypothesis_and_shrinks_to_two_units(mistake):
     subject = Planted(mistake)
     tried, found = found_by_examples(subject, mistake)
