@@ -78,7 +78,7 @@ def stack_bidirectional_dynamic_rnn(
                     dtype=dtype,
                     time_major=time_major,
                 )
-            inputs = tf1.concat(outputs, 2)
+                inputs = tf1.concat(outputs, 2)
             states.append(final)
     return (inputs, *zip(*states))
 

@@ -54,7 +54,7 @@ def test_the_ports_build_the_graphs_of_the_genuine_functions(runner):
 
 
 @needs_tensorflow
-@every_runner
+@pytest.mark.parametrize("runner", RUNNERS[:2])
 def test_parameters_are_in_the_order_of_layers_and_of_directions_by_contribs_names(runner):
     case = with_lengths("gru", runner=runner, layers=3)
     variables = graph.build(case.config).parameters
@@ -67,6 +67,7 @@ def test_parameters_are_in_the_order_of_layers_and_of_directions_by_contribs_nam
         assert found[:2] == ["stack_bidirectional_rnn", cell] and short[direction] in found
 
 
+@pytest.mark.slow
 @needs_tensorflow
 @pytest.mark.filterwarnings("ignore:.*Cell. is deprecated:UserWarning")
 def test_what_is_recorded_of_the_layers_changes_nothing():
