@@ -167,7 +167,7 @@ def test_a_state_is_unpacked_and_packed_again(state):
 
 @pytest.mark.parametrize("name", [name for name in MODELS if "rnn-" in name])
 def test_a_config_of_any_cell_goes_from_process_to_process(name):
-    config = MODELS[name].Config(batch=1, time=2, inputs=3, num_units=4, sequence_length=True)
+    config = replace(MODELS[name].article, num_units=4, sequence_length=True)
     again = pickle.loads(pickle.dumps(config))
     assert again == config and type(again) is type(config) and again.kind is config.kind
     assert repr(again) == repr(config)

@@ -4,7 +4,7 @@ What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging
 """
 
 from functools import lru_cache
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -299,8 +299,8 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
         return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
 
     class Changed(Kind):
-        def cell(self, config: Any) -> Any:
-            cell = super().cell(config)
+        def cell(self, config: Any, noise: Sequence[Any] = ()) -> Any:
+            cell = super().cell(config, noise)
             for change in changes:
                 change(cell, config)
             return cell
