@@ -178,33 +178,41 @@ def ones_like(a: BoundedArray) -> BoundedArray:
 def dropout_mask_of_balls(keep_prob: float, noise: BoundedArray) -> BoundedArray:
     """``floor(keep_prob + noise)``: bit for bit, or where rounding decides, both whole numbers.
 
-    A sum that is rounded to the nearest never falls below a whole number, but may rise to one; one
-    that has all its bits is not rounded. So for a keep probability from 1/2 to 1 every noise that
-    TensorFlow draws is decided, a multiple of 2^-23: both are multiples of 2^-24, and so are the
-    sums, of which those below 1 are float32 numbers.
+    A sum that is rounded to the nearest never falls below a whole number that the subject has, but
+    may rise to one; one that has all its bits is not rounded. So for a keep probability from 1/2 to
+    1 every noise that TensorFlow draws is decided, a multiple of 2^-23: both are multiples of
+    2^-24, and so are the sums, of which those below 1 are float32 numbers.
     """
-    arithmetic, stacked = noise.arithmetic, noise.stacked
+    arithmetic, special = noise.arithmetic, ~np.isfinite(noise.mid)
     held = float(np.dtype(arithmetic.name).type(keep_prob))
     # Some subjects hold the probability in more bits.
     ends = [_mask_ends(each, noise) for each in {held, keep_prob}]
     low, high = np.minimum.reduce([x for x, _ in ends]), np.maximum.reduce([x for _, x in ends])
-    special = ~np.isfinite(noise.mid)
     mid = np.where(special, noise.mid, (low + high) / 2)
     rad = np.where(special, 0.0, (high - low) / 2)
+    large = ~special & (np.abs(mid) * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS)
+    rad = np.where(large, rad * INFLATE + np.abs(mid) * (2 * UNIT64), rad)
     unknown = noise.unknown() | (np.abs(mid) + rad > arithmetic.largest * OVERFLOW_EDGE)
     unknown &= ~special
     mid, rad = np.where(unknown, 0.0, mid), np.where(unknown, np.inf, rad)
-    return BoundedArray(mid, rad if rad.any() else None, arithmetic, stacked=stacked)
+    return BoundedArray(mid, rad if rad.any() else None, arithmetic, stacked=noise.stacked)
+
+
+# Up to this, times the inverse of its unit roundoff, a subject has all whole numbers.
+_HAS_ALL_WHOLE_NUMBERS = 0.25
 
 
 def _mask_ends(keep_prob: float, noise: BoundedArray) -> Tuple[np.ndarray, np.ndarray]:
     """The least and the largest of what ``floor(keep_prob + noise)`` may be."""
     arithmetic, (low, high) = noise.arithmetic, noise.ends()
     least, most = keep_prob + low, keep_prob + high
-    least = np.where(_is_exact(least, low, keep_prob), least, least - np.abs(least) * (2 * UNIT64))
+    size, unit = np.abs(least), (arithmetic.unit + 2 * UNIT64) * INFLATE
+    slack = np.where(_is_exact(least, low, keep_prob), 0.0, 2 * UNIT64 * size)
+    slack = np.where(size * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS, unit * size, slack)
+    lowered = least - slack
     size = np.abs(most)
     holds = (most.astype(arithmetic.name) == most) & ((size >= arithmetic.smallest) | (most == 0))
     # A sum that is exact in float64, and a number of the subject's.
     is_exact = _is_exact(most, high, keep_prob) & holds
-    raised = most + size * ((arithmetic.unit + 2 * UNIT64) * INFLATE) + arithmetic.smallest
-    return np.floor(least), np.floor(np.where(is_exact, most, raised))
+    raised = most + size * unit + arithmetic.smallest
+    return np.floor(lowered), np.floor(np.where(is_exact, most, raised))
