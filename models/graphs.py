@@ -92,7 +92,7 @@ def decoded(config: Any, project: Any, output: Any, step: Any, labels: Any, trai
     return trace
 
 
-def start_token(start: str, rows: Any, outputs: int) -> Any:
+def start_token(start: Any, rows: Any, outputs: int) -> Any:
     """The start token for each of these rows [batch, outputs]."""
     if start == "zeros":
         return tf1.zeros_like(rows)

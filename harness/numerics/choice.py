@@ -179,9 +179,10 @@ def dropout_mask_of_balls(keep_prob: float, noise: BoundedArray) -> BoundedArray
     """``floor(keep_prob + noise)``: bit for bit, or where rounding decides, both whole numbers.
 
     A sum that is rounded to the nearest never falls below a whole number that the subject has, but
-    may rise to one; one that has all its bits is not rounded. So for a keep probability from 1/2 to
-    1 every noise that TensorFlow draws is decided, a multiple of 2^-23: both are multiples of
-    2^-24, and so are the sums, of which those below 1 are float32 numbers.
+    may rise to one. For keep probabilities that are numbers of float32 from 1/2 to 1, every noise
+    that TensorFlow draws, a multiple of 2^-23, is decided: the sums are multiples of 2^-24, and
+    those below 1 numbers of float32, which are not rounded. The largest, 1 - 2^-24, is farther from
+    1 than its bound reaches. The same holds of 0.9, in float32 and in more bits.
     """
     arithmetic, special = noise.arithmetic, ~np.isfinite(noise.mid)
     held = float(np.dtype(arithmetic.name).type(keep_prob))
@@ -210,9 +211,4 @@ def _mask_ends(keep_prob: float, noise: BoundedArray) -> Tuple[np.ndarray, np.nd
     slack = np.where(_is_exact(least, low, keep_prob), 0.0, 2 * UNIT64 * size)
     slack = np.where(size * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS, unit * size, slack)
     lowered = least - slack
-    size = np.abs(most)
-    holds = (most.astype(arithmetic.name) == most) & ((size >= arithmetic.smallest) | (most == 0))
-    # A sum that is exact in float64, and a number of the subject's.
-    is_exact = _is_exact(most, high, keep_prob) & holds
-    raised = most + size * unit + arithmetic.smallest
-    return np.floor(lowered), np.floor(np.where(is_exact, most, raised))
+    return np.floor(lowered), np.floor(most + np.abs(most) * unit + arithmetic.smallest)

@@ -170,7 +170,7 @@ class LayerNormOptions:
     layer_norm: bool = True
 
 
-# What is kept is a matter of a sum in float32: of 0.5 it is exact, 0.9 is no number of float32.
+# By 0.5 is divided without rounding; 0.9 is no number of float32.
 KEEP_PROBS = (1.0, 0.5, 0.9)
 
 
