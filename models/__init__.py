@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
-from rnndiff.models import attention, bidirectional, birnn, rnn, seq2seq
+from rnndiff.models import attention, bidirectional, birnn, rnn, seq2seq, stackbirnn
 from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
 from rnndiff.models.layout import Field, Traced
 
@@ -167,6 +167,8 @@ def _model(package: Any, kind: Kind) -> Model:
 for _package in (seq2seq, bidirectional, attention):
     register(_model(_package, PLAIN))
 ARTICLE = tuple(MODELS)
-for _package in (rnn, birnn, seq2seq, bidirectional, attention):
+for _package in (rnn, birnn, stackbirnn, seq2seq, bidirectional, attention):
     for _kind in KINDS.values():
-        register(_model(_package, _kind))
+        # What a cell drops is the matter of the functions that run cells.
+        if not _kind.noise or _package in (rnn, birnn):
+            register(_model(_package, _kind))

@@ -79,6 +79,12 @@ def layer_norm(x, gain, shift, epsilon):
 
 
 @named
+def dropout_mask(keep_prob, noise):
+    """1 where ``keep_prob + noise`` reaches 1, 0 below, of noise from 0 up to 1."""
+    return np.floor(keep_prob + noise)
+
+
+@named
 def softmax(scores):
     """``exp(s) / sum(exp(s))`` over the last axis, shifted by the maximum so as not to overflow."""
     exponentials = np.exp(scores - np.max(scores, axis=-1, keepdims=True))

@@ -76,13 +76,21 @@ def judged(scores: Any, labels: Any) -> Dict[str, Any]:
 def decoded(config: Any, project: Any, output: Any, step: Any, labels: Any, training: bool) -> Any:
     """Write ``output_time`` tokens, each step fed the one-hot arg max of the scores before it.
 
-    ``step(token)`` returns the next output. With `training`, the tokens are the labels instead.
-    Returns what :func:`judged` does, and the tokens that were fed back.
+    Or what else the config says, see :class:`rnndiff.models.decoding.Decoding`. ``step(token)``
+    returns the next output. With `training`, the tokens are the labels instead. Returns what
+    :func:`judged` does, and the tokens that were fed back.
     """
-    scores, tokens = [project(output)], []
-    for i in range(1, config.output_time):
-        if training:
-            token = labels[:, i - 1]
+    start, feeds = getattr(config, "start_token", None), getattr(config, "feeds", "one-hots")
+    scores, tokens = [project(output)] if start is None else [], []
+    while len(scores) < config.output_time:
+        if not scores:
+            token = start_token(start, labels[:, 0], config.outputs)
+        elif training:
+            token = labels[:, len(scores) - 1]
+        elif feeds == "scores":
+            token = scores[-1]
+        elif feeds == "probabilities":
+            token = tf1.nn.softmax(scores[-1])
         else:
             token = tf1.one_hot(tf1.argmax(scores[-1], -1), config.outputs)
         tokens.append(token)
@@ -90,6 +98,14 @@ def decoded(config: Any, project: Any, output: Any, step: Any, labels: Any, trai
     trace = judged(tf1.stack(scores, axis=1), labels)
     trace["fed_back"] = stack_steps(tokens, [batch_of(config, labels), 0, config.outputs])
     return trace
+
+
+def start_token(start: Any, rows: Any, outputs: int) -> Any:
+    """The start token for each of these rows [batch, outputs]."""
+    if start == "zeros":
+        return tf1.zeros_like(rows)
+    place = 0 if start == "first class" else outputs - 1
+    return tf1.zeros_like(rows) + tf1.one_hot(place, outputs)
 
 
 def stack_states(name: str, states: List[Any], config: Any, batch: Any) -> Dict[str, Any]:

@@ -108,13 +108,15 @@ class Field(NamedTuple):
     """A named array of a case: a parameter, or of its data.
 
     It has numbers of float32, or if it ``counts`` a size, such as "time", whole numbers of int32
-    from 0 to that. ``when`` names the option of the config without which there is no such array.
+    from 0 to that. ``when`` names what of the config is false where there is no such array.
+    ``is_noise`` says that a random number from 0 up to 1 is meant.
     """
 
     name: str
     axes: Tuple[Axis, ...]
     counts: str = ""
     when: str = ""
+    is_noise: bool = False
 
     @property
     def dtype(self) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.cases.regimes import REGIMES
+from rnndiff.harness.cases.regimes import NOISE, REGIMES
 from rnndiff.models import Model
 from rnndiff.models.layout import Field, choices_of, is_optional, sizes_in
 
@@ -198,6 +198,8 @@ def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
 
 
 def _numbers(indices: np.ndarray, field: Field, regime: str, scale: float) -> np.ndarray:
+    if field.is_noise:
+        return NOISE[indices]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         factor = np.float32(1 if field.name == "inputs" else scale)
         return REGIMES[regime][indices] * factor

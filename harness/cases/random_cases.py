@@ -16,7 +16,7 @@ from rnndiff.harness.cases.draws import (
     small_case,
     small_sizes,
 )
-from rnndiff.harness.cases.regimes import REGIMES, SCALES
+from rnndiff.harness.cases.regimes import NOISE, REGIMES, SCALES
 from rnndiff.harness.errors import UserError
 from rnndiff.models import MODELS, Model
 
@@ -117,6 +117,9 @@ def normal_case(random: Any, model: Model, config: Any, gain: float = 1.0) -> Ca
         if field.counts:
             most = config.sizes()[field.counts]
             arrays[field.name] = random.randint(most + 1, size=shape).astype(field.dtype)
+            continue
+        if field.is_noise:
+            arrays[field.name] = NOISE[random.randint(len(NOISE), size=shape)]
             continue
         deviation = 1.0 if field.name == "inputs" else gain
         if len(shape) > 1 and field.name != "inputs":

@@ -9,6 +9,8 @@ from typing import Dict, List
 
 import numpy as np
 
+from rnndiff.models.cells.kinds import KEEP_PROBS
+
 SIZE = 256
 
 
@@ -56,6 +58,21 @@ REGIMES: Dict[str, np.ndarray] = {
     # NaN, infinities, signed zeros, subnormals and values whose products overflow, among others.
     "special": _table(_SPECIAL + _HUGE + _SUBNORMAL, np.append(_normal()[:200], _SPECIAL * 8)),
 }
+
+
+def _noise() -> np.ndarray:
+    """Numbers from 0 up to 1 as TensorFlow draws them, multiples of 2^-23; some where a mask turns.
+
+    Those are what a keep probability, as float32 holds it, lacks of 1.
+    """
+    step = 2.0**-23
+    edges = [1 - float(np.float32(prob)) for prob in KEEP_PROBS if prob < 1]
+    turns = [edge + off for edge in edges for off in (0.0, -step, step)]
+    rest = np.floor(np.random.RandomState(2).random_sample(SIZE) / step) * step
+    return np.concatenate([[0.0, 1 - step], turns, rest])[:SIZE].astype(np.float32)
+
+
+NOISE = _noise()
 
 # Factors for the weights of a network, from contractive to chaotic.
 SCALES = (1.0, 0.5, 2.0, 0.125, 8.0)

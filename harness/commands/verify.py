@@ -43,7 +43,7 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
 @click.argument("models", nargs=-1, type=click.Choice(list(training.PLANS)), metavar="[MODEL]...")
 @click.option(
     "--cell",
-    type=click.Choice([kind for kind in KINDS if kind != "basic"]),
+    type=click.Choice([name for name, kind in KINDS.items() if name != "basic" and not kind.noise]),
     help="Take cells of this kind; by default BasicRNNCell, as the article does.",
 )
 @click.option(

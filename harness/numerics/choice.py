@@ -6,6 +6,7 @@ import numpy as np
 
 from rnndiff.harness.numerics.balls import (
     INFLATE,
+    OVERFLOW_EDGE,
     UNIT64,
     BoundedArray,
     broadcast,
@@ -16,6 +17,7 @@ from rnndiff.harness.numerics.balls import (
 )
 from rnndiff.harness.numerics.elementwise import negative, of_two
 from rnndiff.harness.numerics.register import Example, bound
+from rnndiff.models.functions import dropout_mask
 
 
 @bound(np.equal, examples=of_two(np.equal))
@@ -161,3 +163,53 @@ def _is_exact(total: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def ones_like(a: BoundedArray) -> BoundedArray:
     """Ones, exactly."""
     return exact(np.ones(a.shape), a.arithmetic)
+
+
+# --- what is kept and what is dropped ---------------------------------------------------------
+
+
+@bound(
+    dropout_mask,
+    examples=[
+        Example(lambda x: dropout_mask(0.9, x), ((2, 3),)),
+        Example(lambda x: dropout_mask(0.5, x), ((3,),)),
+        Example(lambda x: dropout_mask(0.1, x - 0.25), ((3,),)),
+    ],
+)
+def dropout_mask_of_balls(keep_prob: float, noise: BoundedArray) -> BoundedArray:
+    """``floor(keep_prob + noise)``: bit for bit, or where rounding decides, both whole numbers.
+
+    A sum that is rounded to the nearest never falls below a whole number that the subject has, but
+    may rise to one. For keep probabilities that are numbers of float32 from 1/2 to 1, every noise
+    that TensorFlow draws, a multiple of 2^-23, is decided: the sums are multiples of 2^-24, and
+    those below 1 numbers of float32, which are not rounded. The largest, 1 - 2^-24, is farther from
+    1 than its bound reaches. The same holds of 0.9, in float32 and in more bits.
+    """
+    arithmetic, special = noise.arithmetic, ~np.isfinite(noise.mid)
+    held = float(np.dtype(arithmetic.name).type(keep_prob))
+    # Some subjects hold the probability in more bits.
+    ends = [_mask_ends(each, noise) for each in {held, keep_prob}]
+    low, high = np.minimum.reduce([x for x, _ in ends]), np.maximum.reduce([x for _, x in ends])
+    mid = np.where(special, noise.mid, (low + high) / 2)
+    rad = np.where(special, 0.0, (high - low) / 2)
+    large = ~special & (np.abs(mid) * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS)
+    rad = np.where(large, rad * INFLATE + np.abs(mid) * (2 * UNIT64), rad)
+    unknown = noise.unknown() | (np.abs(mid) + rad > arithmetic.largest * OVERFLOW_EDGE)
+    unknown &= ~special
+    mid, rad = np.where(unknown, 0.0, mid), np.where(unknown, np.inf, rad)
+    return BoundedArray(mid, rad if rad.any() else None, arithmetic, stacked=noise.stacked)
+
+
+# Up to this, times the inverse of its unit roundoff, a subject has all whole numbers.
+_HAS_ALL_WHOLE_NUMBERS = 0.25
+
+
+def _mask_ends(keep_prob: float, noise: BoundedArray) -> Tuple[np.ndarray, np.ndarray]:
+    """The least and the largest of what ``floor(keep_prob + noise)`` may be."""
+    arithmetic, (low, high) = noise.arithmetic, noise.ends()
+    least, most = keep_prob + low, keep_prob + high
+    size, unit = np.abs(least), (arithmetic.unit + 2 * UNIT64) * INFLATE
+    slack = np.where(_is_exact(least, low, keep_prob), 0.0, 2 * UNIT64 * size)
+    slack = np.where(size * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS, unit * size, slack)
+    lowered = least - slack
+    return np.floor(lowered), np.floor(most + np.abs(most) * unit + arithmetic.smallest)

@@ -128,6 +128,10 @@ class Machine:
         """``abs(x)``."""
         return abs(x)
 
+    def floor(self, x: Number) -> Number:
+        """The largest whole number that is not above."""
+        return type(x)(math.floor(x)) if is_finite(x) else self.special(np.floor, x)
+
     def compared(self, holds: Callable[[Any, Any], bool], x: Number, y: Number) -> Number:
         """1 where a comparison holds, else 0."""
         return float(holds(self.flushed(x), self.flushed(y)))

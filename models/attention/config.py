@@ -5,10 +5,10 @@ from typing import Any, Dict, Optional, Tuple
 
 from rnndiff.models.cells import AttentionCellWrapper
 from rnndiff.models.cells.kinds import PLAIN, Kind, class_of
+from rnndiff.models.decoding import Decoding, decoder_step, decoder_time
 from rnndiff.models.layout import (
     CLASS,
     COPY,
-    FED_BACK,
     ROW,
     STATE,
     STEP,
@@ -98,6 +98,21 @@ class Config(AnyConfig):
     state_is_tuple: bool = True
 
 
+@dataclass(frozen=True)
+class AnyCellConfig(Decoding, AnyConfig):
+    """The same with cells of any kind, and what the decoder is fed.
+
+    Parameters
+    ----------
+    start_token, feeds
+        See :class:`rnndiff.models.decoding.Decoding`.
+    """
+
+    def sizes(self) -> Dict[str, int]:
+        """The size of every axis, defaults filled in."""
+        return dict(AnyConfig.sizes(self), decoder_time=decoder_time(self))
+
+
 # What the article has.
 ARTICLE = dict(batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128, attn_length=7)
 
@@ -109,7 +124,7 @@ DATA = (
 
 def config_of(kind: Kind) -> Any:
     """The class of the configs with cells of this kind."""
-    return Config if kind is PLAIN else class_of(kind, AnyConfig)
+    return Config if kind is PLAIN else class_of(kind, AnyCellConfig)
 
 
 def data_of(kind: Kind) -> Tuple[Field, ...]:
@@ -121,8 +136,8 @@ def trace_of(kind: Kind) -> Tuple[Traced, ...]:
     """What both sides compute in their steps, and what is made of the scores."""
     return (
         *_trace_of(kind, "encoder", STEP),
-        *_trace_of(kind, "decoder", FED_BACK),
-        Traced("fed_back", (ROW, FED_BACK, CLASS)),
+        *_trace_of(kind, "decoder", decoder_step(kind)),
+        Traced("fed_back", (ROW, decoder_step(kind), CLASS)),
         *judged(ROW, TOKEN),
     )
 
@@ -154,7 +169,7 @@ def parts(config: AnyConfig) -> Tuple[Tuple[Field, ...], ...]:
         cell.parameters("encoder", ("inputs",), "encoder_input_size"),
         linear("projection", ("attn_size",), "outputs"),
         cell.parameters("decoder", ("outputs",), "decoder_input_size")
-        if config.output_time > 1
+        if decoder_time(config)
         else (),
     )
 

@@ -49,11 +49,8 @@ def build(config, training=False, wrapper=None):
             return output
 
         trace = graphs.decoded(config, project, output, step, labels, training)
-        operations = tf1.get_default_graph().get_operations()
-        softmaxes = [operation for operation in operations if operation.type == "Softmax"]
-        later = softmaxes[config.time :]
-        trace.update(_named("encoder", config, batch, encoder_steps, encoder_reads, softmaxes))
-        trace.update(_named("decoder", config, batch, decoder_steps, decoder_reads, later))
+        trace.update(_named("encoder", config, batch, encoder_steps, encoder_reads))
+        trace.update(_named("decoder", config, batch, decoder_steps, decoder_reads))
         return trace
 
     return graphs.build(config, DATA, network)
@@ -87,11 +84,14 @@ def _cell(wrapper, config):
     return cell, inner.read
 
 
-def _named(side, config, batch, steps, reads, softmaxes):
+def _named(side, config, batch, steps, reads):
     """The parts of every step, stacked, by the names of the trace.
 
     The cell returns neither energies nor alignments; they are what its softmax reads and writes.
     """
+    operations = tf1.get_default_graph().get_operations()
+    mine = [operation for operation in operations if operation.name.startswith(side)]
+    softmaxes = [operation for operation in mine if operation.type == "Softmax"]
     sizes = config.sizes()
     attn_size = sizes["attn_size"]
     splits = [config.num_units, attn_size, config.attn_length * attn_size]

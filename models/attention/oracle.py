@@ -3,7 +3,8 @@
 import numpy as np
 
 from rnndiff.models.attention.config import cell_of, parts
-from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, softmax
+from rnndiff.models.decoding import first_token, next_token
+from rnndiff.models.functions import accuracy, affine, log_loss, softmax
 from rnndiff.models.layout import divide
 
 
@@ -35,8 +36,9 @@ def oracle(config, parameters, inputs, labels):
         accuracy, loss                         []
         =====================================  =========================================
 
-        The encoder takes `time` steps and the decoder `output_time - 1`; of no steps there are no
-        arrays. Of a cell whose state has parts, such as c and h, there are encoder_states_c, ...
+        The encoder takes `time` steps and the decoder `output_time - 1`, or with a start token one
+        for each token; of no steps there are no arrays. Of a cell whose state has parts, such as c
+        and h, there are encoder_states_c, ...
     """
     of_encoder, (kernel, bias), of_decoder = divide(parameters, parts(config))
     encoder_steps, decoder_steps, fed_back = [], [], []
@@ -47,11 +49,12 @@ def oracle(config, parameters, inputs, labels):
         encoder_steps.append(encoder.step(inputs[:, t], state))
         output, state = encoder_steps[-1].result()
 
-    scores = [affine(output, kernel, bias)]
-    predictions = [np.argmax(scores[-1], axis=-1)]
-    for _ in range(config.output_time - 1):
+    start = first_token(config, inputs.dtype)
+    scores = [affine(output, kernel, bias)] if start is None else []
+    predictions = [np.argmax(row, axis=-1) for row in scores]
+    while len(scores) < config.output_time:
         decoder = cell_of(config).load(of_decoder)
-        fed_back.append(one_hot(predictions[-1], config.outputs, inputs.dtype))
+        fed_back.append(next_token(config, scores[-1], predictions[-1]) if scores else start)
         decoder_steps.append(decoder.step(fed_back[-1], state))
         output, state = decoder_steps[-1].result()
         scores.append(affine(output, kernel, bias))

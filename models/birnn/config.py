@@ -39,11 +39,12 @@ def parameters(config: Any) -> Tuple[Field, ...]:
 
 
 def data_of(kind: Kind) -> Tuple[Field, ...]:
-    """Inputs, lengths and the initial states of both directions."""
+    """Inputs, lengths, and of both directions the initial states, then the noise."""
     return (
         Field("inputs", (("batch",), ("time",), ("inputs",))),
         Field("sequence_length", (("batch",),), counts="time", when="sequence_length"),
         *(field for each in DIRECTIONS for field in initial_state_of(kind, each + "_")),
+        *(field for each in DIRECTIONS for field in kind.noise_of(each + "_", ("inputs",))),
     )
 
 

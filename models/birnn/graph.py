@@ -11,11 +11,10 @@ def build(config, training=False):
     return graphs.build(config, data_of(config.kind), _network)
 
 
-def _network(config, inputs, sequence_length, *initial_states):
-    cells = [Recorded(tensorflow_cell(config)) for _ in DIRECTIONS]
-    half = len(initial_states) // 2
-    given = initial_states[:half], initial_states[half:]
-    initial = [state_of(cell, state) for cell, state in zip(cells, given)]
+def _network(config, inputs, sequence_length, *more):
+    parts = len(DIRECTIONS) * len(config.kind.state)
+    cells = [Recorded(tensorflow_cell(config, noise)) for noise in _halves(more[parts:])]
+    initial = [state_of(cell, state) for cell, state in zip(cells, _halves(more[:parts]))]
     if config.runner == "static_bidirectional_rnn":
         steps, *final = tf1.nn.static_bidirectional_rnn(
             *cells, tf1.unstack(inputs, axis=1), *initial, tf1.float32, sequence_length
@@ -40,3 +39,9 @@ def _network(config, inputs, sequence_length, *initial_states):
         trace.update(config.kind.named(direction + "_final", last))
     trace["outputs"] = tf1.concat(outputs, axis=2)
     return trace
+
+
+def _halves(arrays):
+    """The arrays of the forward cell, and those of the backward one."""
+    half = len(arrays) // 2
+    return arrays[:half], arrays[half:]

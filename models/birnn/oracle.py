@@ -9,7 +9,7 @@ from rnndiff.models.rnn.oracle import run, start
 
 
 def oracle(
-    config: Any, parameters: Any, inputs: Any, sequence_length: Any, *initial_states: Any
+    config: Any, parameters: Any, inputs: Any, sequence_length: Any, *more: Any
 ) -> Dict[str, Any]:
     """Run one cell from the first step to the end of each row, and one from there to the first.
 
@@ -20,8 +20,9 @@ def oracle(
         In TensorFlow's order.
     inputs : array [batch, time, inputs]
     sequence_length : array [batch] of whole numbers, or None
-    initial_states : arrays [batch, units], or None
-        The parts of that of the forward cell, then of the backward one.
+    more : arrays [batch, units], or None
+        The parts of the initial state of the forward cell, then of the backward one; then the noise
+        of each, if they take any.
 
     Returns
     -------
@@ -31,11 +32,17 @@ def oracle(
         2 * units]. Past the end of a row its states and outputs are zero.
     """
     trace, outputs = {}, []
+    parts = len(DIRECTIONS) * len(config.kind.state)
+    initial_states, noise = more[:parts], more[parts:]
     every = range(config.time)
-    for direction, weights, initial_state, steps in zip(
-        DIRECTIONS, _halves(parameters), _halves(initial_states), (every, reversed(every))
+    for direction, weights, initial_state, of_cell, steps in zip(
+        DIRECTIONS,
+        _halves(parameters),
+        _halves(initial_states),
+        _halves(noise),
+        (every, reversed(every)),
     ):
-        cell = config.kind.cell(config).load(weights)
+        cell = config.kind.cell(config, of_cell).load(weights)
         state = start(cell, config, inputs, initial_state)
         states, of_steps, state = run(cell, inputs, sequence_length, state, steps)
         outputs.append(np.stack(of_steps, axis=1))

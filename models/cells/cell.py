@@ -54,3 +54,13 @@ def flat(state):
     if isinstance(state, (list, tuple)):
         return [array for part in state for array in flat(part)]
     return [state]
+
+
+def like(state, parts):
+    """These parts packed as a state is, of one array or of tuples."""
+    parts = list(parts)
+
+    def packed(each):
+        return tuple(map(packed, each)) if isinstance(each, tuple) else parts.pop(0)
+
+    return packed(state)

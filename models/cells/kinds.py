@@ -7,7 +7,7 @@ of TensorFlow.
 
 import sys
 from dataclasses import dataclass, fields
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -36,6 +36,10 @@ class Kind(NamedTuple):
         The config field that the output is as large as.
     contrib : bool
         Whether TensorFlow has it in ``tf.contrib.rnn`` alone, and so on 1.x.
+    noise : tuple of (name, size, when)
+        The random numbers that it takes, in the order of its ``take_noise``: "inputs" as many as
+        inputs, others as many as the config field says; there are none where `when`, of the config,
+        is false.
     """
 
     name: str
@@ -44,15 +48,29 @@ class Kind(NamedTuple):
     state: Sizes = (("h", "num_units"),)
     output: str = "num_units"
     contrib: bool = False
+    noise: Tuple[Tuple[str, str, str], ...] = ()
 
     def arguments(self, config: Any) -> Dict[str, Any]:
         """What a config says to make a cell of."""
         given = {field.name: getattr(config, field.name) for field in fields(self.Options)}
         return dict(given, num_units=config.num_units)
 
-    def cell(self, config: Any) -> Any:
-        """The cell of a config, in NumPy."""
-        return self.make(numpy_cells, **self.arguments(config))
+    def cell(self, config: Any, noise: Sequence[Any] = ()) -> Any:
+        """The cell of a config, in NumPy, which takes this noise, if it takes any."""
+        cell = self.make(numpy_cells, **self.arguments(config))
+        return cell.take_noise(*noise) if self.noise else cell
+
+    def noise_of(self, prefix: str, inputs: Axis) -> Tuple[Field, ...]:
+        """The noise that a cell takes, a row for each row of the batch."""
+        return tuple(
+            Field(
+                "{}{}_noise".format(prefix, name),
+                (("batch",), inputs if size == "inputs" else (size,)),
+                when=when,
+                is_noise=True,
+            )
+            for name, size, when in self.noise
+        )
 
     def parameters(self, config: Any, scope: str, inputs: Axis) -> Tuple[Field, ...]:
         """The parameters, in the order in which TensorFlow creates them."""
@@ -96,16 +114,6 @@ def class_of(kind: Kind, Base: Any) -> Any:
 def part_of(name: str, part: str) -> str:
     """The name of a part of the states that are called `name`."""
     return "{}_{}".format(name, part) if part else name
-
-
-def like(state: Any, parts: List[Any]) -> Any:
-    """These parts packed as a state is, of one array or of tuples."""
-    parts = list(parts)
-
-    def packed(each: Any) -> Any:
-        return tuple(map(packed, each)) if isinstance(each, tuple) else parts.pop(0)
-
-    return packed(state)
 
 
 # --- what configs say of cells ----------------------------------------------------------------
@@ -162,6 +170,34 @@ class LayerNormOptions:
     layer_norm: bool = True
 
 
+# By 0.5 is divided without rounding; 0.9 is no number of float32.
+KEEP_PROBS = (1.0, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class DropoutOptions:
+    """Of a ``DropoutWrapper``."""
+
+    input_keep_prob: float = option(*KEEP_PROBS)
+    state_keep_prob: float = option(*KEEP_PROBS)
+    output_keep_prob: float = option(*KEEP_PROBS)
+
+    @property
+    def drops_inputs(self) -> bool:
+        """Whether some are dropped."""
+        return self.input_keep_prob < 1
+
+    @property
+    def drops_states(self) -> bool:
+        """Whether some are dropped."""
+        return self.state_keep_prob < 1
+
+    @property
+    def drops_outputs(self) -> bool:
+        """Whether some are dropped."""
+        return self.output_keep_prob < 1
+
+
 # --- the kinds --------------------------------------------------------------------------------
 
 
@@ -176,6 +212,12 @@ class Layers:
     """Of two layers."""
 
     residual: bool = False
+
+
+def _dropout_lstm(cells: Any, num_units: int, **keep_probs: float) -> Any:
+    """An LSTM of whose inputs, states and outputs the same are dropped in all steps."""
+    lstm = cells.LSTMCell(num_units=num_units)
+    return cells.DropoutWrapper(lstm, variational_recurrent=True, **keep_probs)
 
 
 def _state_of_layers(state: Sizes, *layers: str) -> Sizes:
@@ -204,6 +246,17 @@ _KINDS = (
     ),
     Kind("gru", lambda cells, **given: cells.GRUCell(**given), Activation),
     Kind("layers", _layers, Layers, _state_of_layers(LSTM_STATE, "lower", "upper")),
+    Kind(
+        "dropout-lstm",
+        _dropout_lstm,
+        DropoutOptions,
+        LSTM_STATE,
+        noise=(
+            ("input", "inputs", "drops_inputs"),
+            ("state", "num_units", "drops_states"),
+            ("output", "num_units", "drops_outputs"),
+        ),
+    ),
     Kind(
         "layer-norm-lstm",
         lambda cells, **given: cells.LayerNormBasicLSTMCell(**given),

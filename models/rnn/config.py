@@ -79,11 +79,13 @@ def parameters(config: Any) -> Tuple[Field, ...]:
 
 
 def data_of(kind: Kind) -> Tuple[Field, ...]:
-    """Inputs, lengths and initial state."""
+    """Inputs, lengths, initial state and noise."""
     return (
         Field("inputs", (("batch",), ("time",), ("inputs",))),
         Field("sequence_length", (("batch",),), counts="time", when="sequence_length"),
-    ) + initial_state_of(kind)
+        *initial_state_of(kind),
+        *kind.noise_of("", ("inputs",)),
+    )
 
 
 def initial_state_of(kind: Kind, prefix: str = "") -> Tuple[Field, ...]:

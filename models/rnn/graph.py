@@ -11,9 +11,10 @@ def build(config, training=False):
     return graphs.build(config, data_of(config.kind), _network)
 
 
-def _network(config, inputs, sequence_length, *initial_state):
-    cell = Recorded(tensorflow_cell(config))
-    initial_state = state_of(cell, initial_state)
+def _network(config, inputs, sequence_length, *more):
+    parts = len(config.kind.state)
+    cell = Recorded(tensorflow_cell(config, more[parts:]))
+    initial_state = state_of(cell, more[:parts])
     if config.runner == "static_rnn":
         steps, final = tf1.nn.static_rnn(
             cell, tf1.unstack(inputs, axis=1), initial_state, tf1.float32, sequence_length

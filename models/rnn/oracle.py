@@ -4,12 +4,11 @@ from typing import Any, Dict
 
 import numpy as np
 
-from rnndiff.models.cells.cell import flat
-from rnndiff.models.cells.kinds import like
+from rnndiff.models.cells.cell import flat, like
 
 
 def oracle(
-    config: Any, parameters: Any, inputs: Any, sequence_length: Any, *initial_state: Any
+    config: Any, parameters: Any, inputs: Any, sequence_length: Any, *more: Any
 ) -> Dict[str, Any]:
     """Run the cell from the initial state to the end of every row.
 
@@ -20,8 +19,8 @@ def oracle(
         In TensorFlow's order.
     inputs : array [batch, time, inputs]
     sequence_length : array [batch] of whole numbers, or None
-    initial_state : arrays [batch, units], or None
-        The parts of it, such as c and h.
+    more : arrays [batch, units], or None
+        The parts of the initial state, such as c and h, then the noise of a cell that takes any.
 
     Returns
     -------
@@ -30,7 +29,9 @@ def oracle(
         ``final_PART`` [batch, units]; "outputs" [batch, time, units]. Past the end of a row its
         states and outputs are zero.
     """
-    cell = config.kind.cell(config).load(parameters)
+    parts = len(config.kind.state)
+    initial_state, noise = more[:parts], more[parts:]
+    cell = config.kind.cell(config, noise).load(parameters)
     state = start(cell, config, inputs, initial_state)
     states, outputs, state = run(cell, inputs, sequence_length, state, range(config.time))
     return {

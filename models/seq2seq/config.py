@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Dict, Tuple
 
 from rnndiff.models.cells.kinds import PLAIN, Kind, class_of
+from rnndiff.models.decoding import Decoding, decoder_step, decoder_time
 from rnndiff.models.layout import (
     CLASS,
-    FED_BACK,
     ROW,
     STATE,
     STEP,
@@ -61,6 +61,21 @@ class Config:
         return sizes_of(self)
 
 
+@dataclass(frozen=True)
+class AnyConfig(Decoding, Config):
+    """The same with cells of any kind, and what the decoder is fed.
+
+    Parameters
+    ----------
+    start_token, feeds
+        See :class:`rnndiff.models.decoding.Decoding`.
+    """
+
+    def sizes(self) -> Dict[str, int]:
+        """The size of every axis."""
+        return dict(sizes_of(self), decoder_time=decoder_time(self))
+
+
 # What the article has.
 ARTICLE = dict(batch=1, time=7, output_time=4, inputs=12, outputs=12, num_units=128)
 
@@ -72,7 +87,7 @@ DATA = (
 
 def config_of(kind: Kind) -> Any:
     """The class of the configs with cells of this kind."""
-    return Config if kind is PLAIN else class_of(kind, Config)
+    return Config if kind is PLAIN else class_of(kind, AnyConfig)
 
 
 def data_of(kind: Kind) -> Tuple[Field, ...]:
@@ -84,8 +99,8 @@ def trace_of(kind: Kind) -> Tuple[Traced, ...]:
     """The states of all steps, the tokens that are fed back, and what is made of the scores."""
     return (
         *kind.traced("encoder_states", ROW, STEP, role=STATE),
-        *kind.traced("decoder_states", ROW, FED_BACK, role=STATE),
-        Traced("fed_back", (ROW, FED_BACK, CLASS)),
+        *kind.traced("decoder_states", ROW, decoder_step(kind), role=STATE),
+        Traced("fed_back", (ROW, decoder_step(kind), CLASS)),
         *judged(ROW, TOKEN),
     )
 
@@ -102,5 +117,5 @@ def parts(config: Config) -> Tuple[Tuple[Field, ...], ...]:
     return (
         kind.parameters(config, "encoder", ("inputs",)),
         linear("projection", (kind.output,), "outputs"),
-        kind.parameters(config, "decoder", ("outputs",)) if config.output_time > 1 else (),
+        kind.parameters(config, "decoder", ("outputs",)) if decoder_time(config) else (),
     )

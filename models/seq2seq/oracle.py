@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, softmax
+from rnndiff.models.decoding import first_token, next_token
+from rnndiff.models.functions import accuracy, affine, log_loss, softmax
 from rnndiff.models.layout import divide
 from rnndiff.models.seq2seq.config import parts
 
@@ -31,8 +32,9 @@ def oracle(config, parameters, inputs, labels):
         accuracy, loss      []
         ==================  ====================================
 
-        With one token there are no decoder_states and no fed_back. Of a cell whose state has parts,
-        such as c and h, there are encoder_states_c, encoder_states_h, ...
+        With one token there are no decoder_states and no fed_back; with a start token there is a
+        step for each token. Of a cell whose state has parts, such as c and h, there are
+        encoder_states_c, encoder_states_h, ...
     """
     of_encoder, (kernel, bias), of_decoder = divide(parameters, parts(config))
     encoder = config.kind.cell(config).load(of_encoder)
@@ -43,11 +45,12 @@ def oracle(config, parameters, inputs, labels):
         output, state = encoder(inputs[:, t], state)
         encoder_states.append(state)
 
-    scores = [affine(output, kernel, bias)]
-    predictions = [np.argmax(scores[-1], axis=-1)]
-    for _ in range(config.output_time - 1):
+    start = first_token(config, inputs.dtype)
+    scores = [affine(output, kernel, bias)] if start is None else []
+    predictions = [np.argmax(row, axis=-1) for row in scores]
+    while len(scores) < config.output_time:
         decoder = config.kind.cell(config).load(of_decoder)
-        fed_back.append(one_hot(predictions[-1], config.outputs, inputs.dtype))
+        fed_back.append(next_token(config, scores[-1], predictions[-1]) if scores else start)
         output, state = decoder(fed_back[-1], state)
         decoder_states.append(state)
         scores.append(affine(output, kernel, bias))

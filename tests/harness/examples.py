@@ -21,6 +21,7 @@ SIZES = {
 }
 # Of a cell that is run over a sequence.
 SEQUENCE = dict(batch=2, time=3, inputs=2, num_units=4)
+SIZES["stackbirnn"] = dict(SEQUENCE, layers=2)
 FLOAT32 = arithmetic(
     "float32",
     dict(

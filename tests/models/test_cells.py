@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import wrong_cells as wrong
 
+from rnndiff.harness.cases.regimes import NOISE
 from rnndiff.harness.numerics import arithmetic, exact
 from rnndiff.harness.numerics.accuracy import ulp_of, worst
 from rnndiff.models import cells as twins
@@ -15,10 +16,11 @@ from rnndiff.models.cells import flat
 try:
     from rnndiff.models.cells.attention_tensorflow import AttentionCellWrapper as Port
     from rnndiff.models.cells.attention_tensorflow import nest
+    from rnndiff.models.cells.tensorflow import take_noise
     from rnndiff.models.tf1 import tf1
 except Exception:
     # Whatever it is that it raises: the fixture, which every test uses, says so.
-    Port = nest = tf1 = None
+    Port = nest = take_noise = tf1 = None
 try:
     from tensorflow.contrib import rnn as contrib
 except Exception:
@@ -58,6 +60,19 @@ class Genuine:
         return contrib.LayerNormBasicLSTMCell(num_units, activation=function, **options)
 
 
+def dropping(of, cell, sizes):
+    """A wrapper that drops the same in all steps, and for all rows, by noise that masks turn at."""
+    given = dict(input_keep_prob=0.5, output_keep_prob=0.9, state_keep_prob=0.5)
+    counts = sizes.inputs, sizes.num_units, sizes.num_units
+    noise = [NOISE[1 + k : 1 + k + count][None] for k, count in enumerate(counts)]
+    if isinstance(of, Genuine):
+        given.update(input_size=tf1.TensorShape([1]), dtype=tf1.float32)
+        made = of.DropoutWrapper(cell, variational_recurrent=True, **given)
+        take_noise(made, *noise)
+        return made
+    return of.DropoutWrapper(cell, variational_recurrent=True, **given).take_noise(*noise)
+
+
 # Each makes a cell of one of the two modules, of given sizes.
 CELLS = {
     "basic": lambda of, n: of.BasicRNNCell(n.num_units),
@@ -92,6 +107,8 @@ CELLS = {
     "residual": lambda of, n: of.ResidualWrapper(of.BasicRNNCell(n.num_units)),
     "residual lstm": lambda of, n: of.ResidualWrapper(of.LSTMCell(n.num_units)),
     "dropout": lambda of, n: of.DropoutWrapper(of.GRUCell(n.num_units)),
+    "dropout that drops gru": lambda of, n: dropping(of, of.GRUCell(n.num_units), n),
+    "dropout that drops lstm": lambda of, n: dropping(of, of.LSTMCell(n.num_units), n),
     "attention basic": lambda of, n: of.AttentionCellWrapper(
         of.BasicRNNCell(n.num_units), 3, n.attn_size, n.attn_vec_size
     ),
@@ -313,6 +330,10 @@ MISTAKES = {
     "residual in the state": (
         "residual",
         lambda n: wrong.AddedToTheState(twins.BasicRNNCell(n.num_units)),
+    ),
+    "c dropped, too": (
+        "dropout that drops lstm",
+        lambda n: dropping(wrong.Dropping(wrong.DropsC), LSTM(n.num_units), n),
     ),
     "query of h and c": (
         "attention lstm",

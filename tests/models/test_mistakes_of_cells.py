@@ -8,10 +8,12 @@ import copy
 import random
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any, Callable, NamedTuple
 
+import numpy as np
 import pytest
 import wrong_cells as wrong
 from hypothesis import HealthCheck, Phase, find, settings
@@ -31,6 +33,7 @@ from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.models import cells
+from rnndiff.models.birnn.oracle import oracle as both_directions
 from rnndiff.models.rnn.oracle import run
 
 # Hypothesis words the example that it found, which nobody reads here.
@@ -99,6 +102,35 @@ def of_full_length(cell, inputs, lengths, state, steps):
     return run(cell, inputs, None, state, steps)
 
 
+def with_layers_that_read(other):
+    """The upper layers of a stack read what `other` makes of the inputs and of the layer below."""
+
+    def planted(oracle, config, parameters, inputs, *more):
+        def layer(config, weights, read, *rest):
+            read = read if read is inputs else other(inputs, read)
+            return both_directions(config, weights, read, *rest)
+
+        changed = dict(oracle.__globals__, both_directions=layer)
+        return FunctionType(oracle.__code__, changed)(config, parameters, inputs, *more)
+
+    return planted
+
+
+def as_often_as_it_takes(inputs, below):
+    width = below.shape[2]
+    return np.concatenate([inputs] * width, axis=2)[:, :, :width]
+
+
+def swapped_halves(inputs, below):
+    return np.concatenate(np.split(below, 2, axis=2)[::-1], axis=2)
+
+
+def from_states_of_other_layers(oracle, config, parameters, inputs, lengths, *states):
+    if config.initial_state:
+        states = [state[:, ::-1] for state in states]
+    return oracle(config, parameters, inputs, lengths, *states)
+
+
 class Mistake(NamedTuple):
     """A mistake in what a model computes: `planted` is called with the oracle and its arguments.
 
@@ -125,6 +157,15 @@ def forget_bias(times):
         return cells.LSTMCell(forget_bias=times * forget_bias, **given)
 
     return with_cells(LSTMCell=make)
+
+
+def fed_otherwise(**options):
+    """The decoder is fed as under a config with these options."""
+
+    def planted(oracle, config, *arrays):
+        return oracle(replace(config, **options), *arrays)
+
+    return planted
 
 
 MISTAKES = (
@@ -163,6 +204,53 @@ MISTAKES = (
         "padded row reversed", "birnn-basic", with_runner(backward(of_the_padded_row_reversed))
     ),
     Mistake("backward of full length", "birnn-lstm", with_runner(backward(of_full_length))),
+    Mistake(
+        "layers of a stack read the same",
+        "stackbirnn-basic",
+        with_layers_that_read(as_often_as_it_takes),
+        lambda config: config.inputs > 0,
+    ),
+    Mistake(
+        "backward half first",
+        "stackbirnn-gru",
+        with_layers_that_read(swapped_halves),
+    ),
+    Mistake(
+        "masks of states and outputs swapped",
+        "rnn-dropout-lstm",
+        with_cells(DropoutWrapper=wrong.MasksSwapped),
+        lambda config: config.drops_states and config.drops_outputs,
+    ),
+    Mistake("c dropped", "rnn-dropout-lstm", with_cells(DropoutWrapper=wrong.DropsC)),
+    Mistake(
+        "dropped and not scaled", "birnn-dropout-lstm", with_cells(DropoutWrapper=wrong.NotScaled)
+    ),
+    Mistake("the others kept", "rnn-dropout-lstm", with_cells(DropoutWrapper=wrong.KeepsTheOthers)),
+    Mistake(
+        "start token ignored",
+        "seq2seq-gru",
+        fed_otherwise(start_token="zeros"),
+        lambda config: config.start_token in ("first class", "last class"),
+    ),
+    Mistake(
+        "another start token",
+        "attention-basic",
+        fed_otherwise(start_token="first class"),
+        lambda config: config.start_token == "last class",
+    ),
+    Mistake(
+        "scores for one-hots",
+        "seq2seq-gru",
+        fed_otherwise(feeds="scores"),
+        lambda config: config.feeds == "one-hots",
+    ),
+    Mistake(
+        "one-hots for probabilities",
+        "seq2seq-basic",
+        fed_otherwise(feeds="one-hots"),
+        lambda config: config.feeds == "probabilities",
+    ),
+    Mistake("initial states of other layers", "stackbirnn-lstm", from_states_of_other_layers),
 )
 
 
@@ -252,7 +340,15 @@ def of_each(*slow):
     )
 
 
-@of_each("epsilon outside the root")
+@of_each(
+    "epsilon outside the root",
+    "backward half first",
+    "initial states of other layers",
+    "dropped and not scaled",
+    "the others kept",
+    "another start token",
+    "one-hots for probabilities",
+)
 def test_a_mistake_is_found_by_hypothesis_and_shrinks_to_two_units(mistake):
     subject = Planted(mistake)
     tried, found = found_by_examples(subject, mistake)

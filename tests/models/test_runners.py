@@ -12,8 +12,8 @@ from rnndiff.harness.judging.verdict import AGREE, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.models import MODELS
-from rnndiff.models.cells.cell import flat
-from rnndiff.models.cells.kinds import KINDS, Kind, class_of, like
+from rnndiff.models.cells.cell import flat, like
+from rnndiff.models.cells.kinds import KINDS, Kind, class_of
 from rnndiff.models.layout import choices_of
 from rnndiff.models.rnn.config import Config
 
@@ -40,7 +40,7 @@ def of_options(kind):
     return dict(chosen, num_proj=3) if "num_proj" in chosen else chosen
 
 
-def alone(kind, case, row, weights, inputs, initial):
+def alone(kind, case, row, weights, inputs, initial, prefix):
     """The trace of one row that ends where its inputs end; None without any."""
     if not len(inputs):
         return None
@@ -50,8 +50,12 @@ def alone(kind, case, row, weights, inputs, initial):
         **dict(known, num_units=case.config.num_units, inputs=inputs.shape[1]),
         **dict(batch=1, time=len(inputs), initial_state=True),
     )
-    parts = [case.arrays[name][row : row + 1].astype(float) for name in initial]
-    return model.compute(config, [x.astype(float) for x in weights], inputs[None], None, *parts)
+    noise = ["{}{}_noise".format(prefix, name) for name, _, _ in KINDS[kind].noise]
+    more = [
+        case.arrays[name][row : row + 1].astype(float) if name in case.arrays else None
+        for name in initial + noise
+    ]
+    return model.compute(config, [x.astype(float) for x in weights], inputs[None], None, *more)
 
 
 def row_by_row(kind, case, directions):
@@ -71,7 +75,7 @@ def row_by_row(kind, case, directions):
             initial = ["{}initial_{}".format(prefix, name) for name in names]
             inputs = case.inputs[row, :length].astype(float)[order]
             weights = case.parameters[number * half : (number + 1) * half]
-            found = alone(kind, case, row, weights, inputs, initial)
+            found = alone(kind, case, row, weights, inputs, initial, prefix)
             for name, start in zip(names, initial):
                 final = case.arrays[start][row] if found is None else found["final_" + name][0]
                 trace["{}final_{}".format(prefix, name)][row] = final
@@ -163,7 +167,7 @@ def test_a_state_is_unpacked_and_packed_again(state):
 
 @pytest.mark.parametrize("name", [name for name in MODELS if "rnn-" in name])
 def test_a_config_of_any_cell_goes_from_process_to_process(name):
-    config = MODELS[name].Config(batch=1, time=2, inputs=3, num_units=4, sequence_length=True)
+    config = replace(MODELS[name].article, num_units=4, sequence_length=True)
     again = pickle.loads(pickle.dumps(config))
     assert again == config and type(again) is type(config) and again.kind is config.kind
     assert repr(again) == repr(config)

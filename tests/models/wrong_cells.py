@@ -1,9 +1,12 @@
 """What people make of the cells: twins with one mistake each, and all else as it should be."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from rnndiff.models import cells as twins
-from rnndiff.models.functions import affine, interpolate, sigmoid
+from rnndiff.models.cells.cell import like
+from rnndiff.models.functions import affine, dropout_mask, interpolate, sigmoid
 
 
 def reordered(cell, *order):
@@ -140,3 +143,39 @@ class AddedBeforeOutput(twins.ResidualWrapper):
         read = affine(np.hstack([inputs, state[1]]), self.cell.kernel, self.cell.bias)
         o = np.split(read, 4, axis=-1)[3]
         return sigmoid(o) * self.cell.activation(c + inputs), (c, h)
+
+
+class Dropping(NamedTuple):
+    """What has this class in place of the wrapper that drops."""
+
+    DropoutWrapper: Any
+
+
+class DropsC(twins.DropoutWrapper):
+    """Of the state of an LSTM, c is dropped, too."""
+
+    def _dropped_state(self, state):
+        mask = dropout_mask(self.state_keep_prob, self.state_noise)
+        return like(state, [part / self.state_keep_prob * mask for part in twins.flat(state)])
+
+
+class MasksSwapped(twins.DropoutWrapper):
+    """States are dropped where outputs should be, and outputs where states should be."""
+
+    def take_noise(self, inputs=None, state=None, outputs=None):
+        return super().take_noise(inputs, outputs, state)
+
+
+class NotScaled(twins.DropoutWrapper):
+    """What is kept of the inputs is not divided by its probability."""
+
+    def __call__(self, inputs, state):
+        return super().__call__(inputs * self.input_keep_prob, state)
+
+
+class KeepsTheOthers(twins.DropoutWrapper):
+    """What is kept is dropped, as by ``noise < keep_prob`` in place of its sum with that."""
+
+    def take_noise(self, inputs=None, state=None, outputs=None):
+        noise = [x if x is None else 1 - x for x in (inputs, state, outputs)]
+        return super().take_noise(*noise)

@@ -4,7 +4,7 @@ What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging
 """
 
 from functools import lru_cache
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.models import MODELS
 from rnndiff.models.cells import BasicRNNCell, GRUCell
-from rnndiff.models.cells.cell import flat
-from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind, like
+from rnndiff.models.cells.cell import flat, like
+from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
 from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, relu
 
 # The oldest TensorFlow that is tested.
@@ -151,7 +151,13 @@ def _by(
             return _accuracy_by(found, case, trace, array)._replace(covered=covered.any())
         if array.name == "fed_back":
             covered = covered[:, :-1, None]
+            if getattr(case.config, "feeds", "one-hots") != "one-hots":
+                covered = np.zeros_like(covered)
             found = [one_hot(index[:, :-1], scores.shape[-1], np.float32) for index in found]
+            if getattr(case.config, "start_token", None):
+                start = array.actual[:, :1]
+                covered = np.concatenate([np.zeros_like(start[..., :1], bool), covered], axis=1)
+                found = [np.concatenate([start, tokens], axis=1) for tokens in found]
         values = found[0]
         for other in found[1:]:
             same = array.actual == other
@@ -293,8 +299,8 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
         return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
 
     class Changed(Kind):
-        def cell(self, config: Any) -> Any:
-            cell = super().cell(config)
+        def cell(self, config: Any, noise: Sequence[Any] = ()) -> Any:
+            cell = super().cell(config, noise)
             for change in changes:
                 change(cell, config)
             return cell

@@ -110,10 +110,16 @@ def _network(case: Case) -> Iterator[str]:
     yield _GRAPHS
     yield inspect.getsource(tensorflow_cells.Recorded)
     yield inspect.getsource(tensorflow_cells.state_of)
+    yield inspect.getsource(tensorflow_cells.take_noise)
     made = kind.make(_Words(), **kind.arguments(case.config))
     library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
     yield _KIND.format(state=kind.state, output=kind.output, library=library, cell=made)
-    yield from _sources(graph, without=("attention_cell_wrapper",))
+    if hasattr(graph, "stacks"):
+        from rnndiff.models.stackbirnn import tensorflow as stacks
+
+        yield from _sources(stacks)
+        yield _STACKS
+    yield from _sources(graph, without=("attention_cell_wrapper", "stacks"))
 
 
 class _Words:
@@ -133,6 +139,8 @@ class _Made(NamedTuple):
         for name, value in self.given.items():
             word = "ACTIVATIONS[{!r}]" if name == "activation" else "{!r}"
             words.append("{}={}".format(name, word.format(value)))
+            if name == "variational_recurrent":
+                words.append("input_size=tf1.TensorShape([1]), dtype=tf1.float32")
         return "cells.{}({})".format(self.name, ", ".join(words))
 
 
@@ -250,9 +258,12 @@ ACTIVATIONS = {{
 DIRECTIONS = ("forward", "backward")
 
 
-def tensorflow_cell(config):
+def tensorflow_cell(config, noise=()):
     cells = {library}
-    return {cell}
+    cell = {cell}
+    if noise:
+        take_noise(cell, *noise)
+    return cell
 
 
 class Kind:
@@ -271,6 +282,18 @@ def attention_cell_wrapper():
     except ImportError:
         return AttentionCellWrapper
     return genuine
+"""
+
+_STACKS = """
+def stacks():
+    try:
+        from tensorflow.contrib import rnn
+    except ImportError:
+        return SimpleNamespace(
+            stack_bidirectional_rnn=stack_bidirectional_rnn,
+            stack_bidirectional_dynamic_rnn=stack_bidirectional_dynamic_rnn,
+        )
+    return rnn
 """
 
 _RUN = """
