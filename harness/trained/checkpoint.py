@@ -7,6 +7,7 @@ process at sizes that are none.
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,9 +41,9 @@ def prefix_of(path: str) -> Optional[str]:
     """
     if os.path.isfile(os.path.join(path, "checkpoint")):
         return path
-    for start in (path, os.path.splitext(path)[0]):
-        if os.path.isfile(start + ".index"):
-            return start
+    start = re.sub(r"\.(index|data-[0-9]+-of-[0-9]+)$", "", path)
+    if os.path.isfile(start + ".index"):
+        return start
     return path if _is_table(path) else None
 
 

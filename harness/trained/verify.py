@@ -24,6 +24,8 @@ from rnndiff.harness.versions import versions
 from rnndiff.models import Model
 from rnndiff.models.functions import accuracy
 
+# Seconds to build a graph of thousands of steps, and to compute thousands of rows.
+TIMEOUT = 3600.0
 # The status of an array that the subject does not have.
 NOT_JUDGED = "not judged"
 # What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state_c".
@@ -171,7 +173,7 @@ def verify(
         case = Case(model, config, dict(weights.parameters, **arrays))
     except ValueError as error:
         raise UserError("{} does not fit the model {}: {}.".format(data.name, model.name, error))
-    verdict, trace = verdict_on(subject, case)
+    verdict, trace = verdict_on(subject, case, TIMEOUT)
     if not trace or not verdict.arrays:
         raise UserError(
             "{} has no trace of {} to judge: {}.".format(subject.title, model.name, verdict.error)

@@ -1,7 +1,7 @@
 """What genuine cells compute in networks that somebody may have, as checkpoints.
 
-Run as a script, with TensorFlow 1.15 and from the root of the repository, this writes beside itself,
-for each of ``networks()``, the checkpoint ``genuine_NAME.index`` and
+Run as a script, with TensorFlow 1.15 and from the root of the repository, this writes beside
+itself, for each of ``networks()``, the checkpoint ``genuine_NAME.index`` and
 ``genuine_NAME.data-00000-of-00001``, and ``genuine_NAME.npz`` with what the network reads and what
 TensorFlow 1.15 computes of it::
 
