@@ -145,6 +145,10 @@ def verify(
     which TensorFlow created the variables: np.savez(FILE, *session.run(tf.global_variables())).
     Sizes such as the number of units are taken from their shapes.
 
+    A checkpoint of TensorFlow is named by what its files begin with. Its scopes may be any, and what
+    an optimizer keeps in it is passed over. With --inputs, MODEL is any that is registered: rnn-lstm,
+    birnn-gru, ...
+
     The exit status is 0 if TensorFlow and the oracle agree on every model (but for known
     divergences), 1 if not, and 2 if the command could not be carried out.
     """
@@ -194,8 +198,9 @@ def verify(
             loaded[name] = data.load(MODELS[name].family, seed, mnist)
     fitted: Dict[str, Weights] = {}
     if weights:
-        mapped = _mapped(maps) if prefix else None
-        if prefix and mapped is not None:
+        mapped = None
+        if prefix:
+            mapped = _mapped(maps)
             arrays = checkpoint.read_checkpoint(prefix, list(mapped.values()))
         for name in names:
             fitted[name] = training.fit_weights(
@@ -325,7 +330,9 @@ def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verificat
             heading=list(_heading(verified)),
             names=_columns(verified),
             rows=list(_rows(verified)),
-            verdict=" ".join([verified.summary + ".", *verified.undecided]),
+            verdict=" ".join(
+                [verified.summary + ".", *verified.disagreements, *verified.undecided]
+            ),
             status=verified.status,
         )
         for verified in verifications
