@@ -145,9 +145,9 @@ def verify(
     which TensorFlow created the variables: np.savez(FILE, *session.run(tf.global_variables())).
     Sizes such as the number of units are taken from their shapes.
 
-    A checkpoint of TensorFlow is named by what its files begin with. Its scopes may be any, and what
-    an optimizer keeps in it is passed over. With --inputs, MODEL is any that is registered: rnn-lstm,
-    birnn-gru, ...
+    A checkpoint of TensorFlow is named by what its files begin with. Its scopes may be any, and
+    what an optimizer keeps in it is passed over. With --inputs, MODEL is any that is registered:
+    rnn-lstm, birnn-gru, ...
 
     The exit status is 0 if TensorFlow and the oracle agree on every model (but for known
     divergences), 1 if not, and 2 if the command could not be carried out.
