@@ -123,6 +123,12 @@ def test_the_first_format_holds_the_same_variables(tensorflow):
         np.testing.assert_array_equal(first[name], second[name])
 
 
+def test_a_checkpoint_of_objects_of_tensorflow_2_loads_without_the_slots_in_it(tensorflow):
+    objects = variables_of(path_of("objects"))
+    assert len(objects) == 6
+    assert status_of_recorded(*genuine("lstm", objects)) == "agree"
+
+
 def test_a_checkpoint_is_named_by_its_prefix_or_a_file_or_its_folder(tmp_path, tensorflow):
     copied(tmp_path)
     prefix = str(tmp_path / "model")
