@@ -5,6 +5,7 @@ An axis is written as the config fields whose sizes add up to it: the kernel of 
 fewer inputs or units without mixing the rows that belong to ``x`` with those that belong to ``h``.
 """
 
+import math
 from dataclasses import field, fields
 from functools import lru_cache
 from numbers import Integral
@@ -72,6 +73,12 @@ def optional_size(axis: str, small: int, **known: Any) -> Any:
 def option(default: Any, *others: Any) -> Any:
     """A config's field that is no size, and what it may be; the default is the simplest."""
     return field(default=default, metadata={"choices": (default,) + others})
+
+
+def number(default: Optional[float], *others: float, positive: bool = False) -> Any:
+    """The same of one that may be any finite number, or any above 0; these are drawn."""
+    known = {"choices": (default,) + others, "numbers": 0.0 if positive else -math.inf}
+    return field(default=default, metadata=known)
 
 
 def choices_of(config: Any, name: str) -> Tuple[Any, ...]:
@@ -209,9 +216,14 @@ def check_sizes(config: Any) -> None:
         if each.name in known:
             continue
         choices = choices_of(config, each.name)
+        least = each.metadata.get("numbers", math.inf)
         # True is equal to 1, and 1.0 to 1: a config is the same just if its text is.
+        if type(value) is float and least < value < math.inf:
+            continue
         if not any(type(value) is type(x) and value == x for x in choices):
             allowed = " or ".join(map(repr, choices))
+            if least < math.inf:
+                allowed += " or another number" + " above 0" * (least == 0)
             raise ValueError("{}.{} must be {}, not {!r}".format(title, each.name, allowed, value))
     given = {name: getattr(config, name) for name in known if getattr(config, name) is not None}
     # Those that are given come first, as others follow from them.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import click
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnndiff.harness.checking.check import way_of_failing
+from rnndiff.harness.commands.options import models_argument
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.tally import Tally
@@ -25,8 +26,9 @@ from rnndiff.harness.judging.verdict import (
 from rnndiff.harness.report import page
 from rnndiff.harness.report.exhibits import Exhibit, drawn
 from rnndiff.harness.report.growth import Growth, Judged, growth
+from rnndiff.harness.subjects import Subject
 from rnndiff.harness.subjects.tensorflow import TensorFlow
-from rnndiff.harness.trained import data, training
+from rnndiff.harness.trained import checkpoint, data, own, training
 from rnndiff.harness.trained.training import Weights
 from rnndiff.harness.trained.verify import Difference, Verification
 from rnndiff.harness.trained.verify import verify as verify_weights
@@ -40,7 +42,7 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
 
 
 @click.command()
-@click.argument("models", nargs=-1, type=click.Choice(list(training.PLANS)), metavar="[MODEL]...")
+@models_argument
 @click.option(
     "--cell",
     type=click.Choice([name for name, kind in KINDS.items() if name != "basic" and not kind.noise]),
@@ -73,7 +75,37 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
 @click.option(
     "--weights",
     metavar="FILE",
-    help="Verify these weights instead of training: an .npz that --save wrote, or one of your own.",
+    help="Verify these weights instead of training: an .npz that --save wrote, or one of your own, "
+    "or a checkpoint of TensorFlow.",
+)
+@click.option(
+    "--map",
+    "maps",
+    metavar="NAME=NAME",
+    multiple=True,
+    help="Which variable of a checkpoint is a parameter, or which of its scopes is one of the "
+    "model's, where names do not tell: cell=my/rnn/lstm_cell; may be given several times.",
+)
+@click.option(
+    "--inputs",
+    "inputs_path",
+    metavar="FILE",
+    help="Data of your own: an .npz of arrays named as the model's (inputs, sequence_length, ...). "
+    "Those that are named as what it computes (outputs, ...) are judged, too.",
+)
+@click.option(
+    "--labels",
+    "labels_path",
+    metavar="FILE",
+    help="The labels, one-hot, if they are in another .npz than the inputs.",
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="An option of the model, or a size that neither weights nor data tell: forget_bias=0.0, "
+    "attn_length=7; may be given several times.",
 )
 @click.option(
     "--json",
@@ -95,6 +127,10 @@ def verify(
     seed: int,
     save: Optional[str],
     weights: Optional[str],
+    maps: Tuple[str, ...],
+    inputs_path: Optional[str],
+    labels_path: Optional[str],
+    settings: Tuple[str, ...],
     json_path: Optional[str],
     report_path: Optional[str],
 ) -> None:
@@ -109,18 +145,38 @@ def verify(
     which TensorFlow created the variables: np.savez(FILE, *session.run(tf.global_variables())).
     Sizes such as the number of units are taken from their shapes.
 
+    A checkpoint of TensorFlow is named by what its files begin with. Its scopes may be any, and
+    what an optimizer keeps in it is passed over. With --inputs, MODEL is any that is registered:
+    rnn-lstm, birnn-gru, ...
+
     The exit status is 0 if TensorFlow and the oracle agree on every model (but for known
     divergences), 1 if not, and 2 if the command could not be carried out.
     """
     if weights and (steps or save):
         raise click.UsageError("--weights does not train: it goes with neither --steps nor --save")
-    arrays = training.read_weights(weights) if weights else {}
+    if not weights and (maps or inputs_path or labels_path or settings):
+        raise click.UsageError("--map, --inputs, --labels and --set go with --weights")
+    if labels_path and not inputs_path:
+        raise click.UsageError("--labels goes with --inputs")
+    prefix = checkpoint.prefix_of(weights) if weights else None
+    if maps and not prefix:
+        raise click.UsageError("--map goes with a checkpoint, which {} is not".format(weights))
+    arrays = training.read_weights(weights) if weights and not prefix else {}
     names = list(dict.fromkeys(models)) or training.models_of(arrays)
     if weights and not names:
         raise UserError("{} does not say whose weights it holds: name the MODEL.".format(weights))
+    if (inputs_path or settings or maps) and len(names) > 1:
+        raise click.UsageError("--map, --inputs and --set are of one MODEL")
     names = names or list(training.PLANS)
     if cell:
+        if not all(name in training.PLANS for name in names):
+            raise click.UsageError("--cell goes with {}".format(", ".join(training.PLANS)))
         names = ["{}-{}".format(MODELS[name].family, cell) for name in names]
+    for name in names:
+        if MODELS[name].family not in training.PLANS and not inputs_path:
+            raise click.UsageError(
+                "there are no data for {}: give --weights and --inputs".format(name)
+            )
     if mnist and "bidirectional" not in [MODELS[name].family for name in names]:
         raise click.UsageError("--mnist is data for bidirectional, which is not among the models")
 
@@ -131,15 +187,30 @@ def verify(
     for path in (save, json_path):
         if path and path != "-":
             check_writable(path)
-    loaded = {name: data.load(MODELS[name].family, seed, mnist) for name in names}
+    options = {}
+    for setting in settings:
+        options.update(own.option_named(MODELS[names[0]], setting))
+    loaded: Dict[str, own.AnyData] = {}
+    for name in names:
+        if inputs_path:
+            loaded[name] = own.read_own(MODELS[name], inputs_path, labels_path, options)
+        else:
+            loaded[name] = data.load(MODELS[name].family, seed, mnist)
     fitted: Dict[str, Weights] = {}
     if weights:
+        mapped = None
+        if prefix:
+            mapped = _mapped(maps)
+            arrays = checkpoint.read_checkpoint(prefix, list(mapped.values()))
         for name in names:
-            fitted[name] = training.fit_weights(weights, arrays, MODELS[name], loaded[name])
+            fitted[name] = training.fit_weights(
+                weights, arrays, MODELS[name], loaded[name], options, mapped
+            )
     subject = TensorFlow()
-    for model in (MODELS[name] for name in names):
-        if not subject.supports(model, model.article):
-            raise UserError("{} has no cells for {}.".format(subject.title, model.name))
+    for name in names:
+        config = fitted[name].config if name in fitted else MODELS[name].article
+        if not subject.supports(MODELS[name], config):
+            raise UserError("{} has no cells for {}.".format(subject.title, name))
 
     verifications: List[Verification] = []
     seen = _Seen() if report_path else None
@@ -152,9 +223,10 @@ def verify(
                     if save:
                         training.save_weights(save, fitted)
                 task = progress.add_task("verifying {}".format(name), total=1, note="")
-                verifications.append(
-                    verify_weights(model, loaded[name], fitted[name], subject, seen)
-                )
+                for each in (subject, *_recorded(loaded[name])):
+                    verifications.append(
+                        verify_weights(model, loaded[name], fitted[name], each, seen)
+                    )
                 progress.advance(task)
     finally:
         # Ctrl-C, too, leaves what was found until then.
@@ -169,6 +241,23 @@ def verify(
     sys.exit(0 if all(verified.status in (AGREE, KNOWN) for verified in verifications) else 1)
 
 
+def _mapped(maps: Sequence[str]) -> Dict[str, str]:
+    """The names that --map gives, those of the model with those of the checkpoint."""
+    mapped = {}
+    for text in maps:
+        name, equals, other = (part.strip().rstrip("/") for part in text.partition("="))
+        if not (name and equals and other):
+            raise click.UsageError("--map is NAME=NAME, the model's first, not {!r}".format(text))
+        mapped[name] = other
+    return mapped
+
+
+def _recorded(loaded: own.AnyData) -> List[Subject]:
+    """What something else has computed of a user's data, as a subject, if there is any of it."""
+    found = loaded.recorded if isinstance(loaded, own.OwnData) else {}
+    return [own.Recorded(found)] if found else []
+
+
 def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
@@ -181,7 +270,7 @@ def _progress() -> Progress:
 
 
 def _train(
-    model: Model, loaded: data.Data, steps: Optional[int], seed: int, progress: Progress
+    model: Model, loaded: Any, steps: Optional[int], seed: int, progress: Progress
 ) -> Weights:
     plan = training.PLANS[model.family]
     if steps is not None:
@@ -207,8 +296,11 @@ def _train(
 def _write_json(path: str, verifications: List[Verification]) -> None:
     report = {
         "format": JSON_FORMAT,
-        "models": {verified.model: verified.to_json() for verified in verifications},
+        "models": {v.model: v.to_json() for v in verifications if not v.is_recorded},
     }
+    recorded = {v.model: v.to_json() for v in verifications if v.is_recorded}
+    if recorded:
+        report["recorded"] = recorded
     write_json(path, report)
 
 
@@ -223,7 +315,8 @@ class _Seen:
     def __call__(self, judged: Judged) -> None:
         case, _, verdict = judged
         self.tally.add(case, verdict)
-        if {array.run for array in verdict.arrays} == {TEACHER_FORCED, FREE_RUNNING}:
+        runs = {array.run for array in verdict.arrays}
+        if runs == {TEACHER_FORCED, FREE_RUNNING} and not verdict.missing:
             # Beside a known divergence nothing is judged free-running.
             self.growths.append(growth("the validation rows of the trained models", [judged]))
         if verdict.status == DISAGREE:
@@ -237,7 +330,9 @@ def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verificat
             heading=list(_heading(verified)),
             names=_columns(verified),
             rows=list(_rows(verified)),
-            verdict=" ".join([verified.summary + ".", *verified.undecided]),
+            verdict=" ".join(
+                [verified.summary + ".", *verified.disagreements, *verified.undecided]
+            ),
             status=verified.status,
         )
         for verified in verifications
@@ -259,17 +354,23 @@ def _print(console: Console, verified: Verification) -> None:
     console.print(table)
     verdict = Text("verdict: " + verified.summary, COLORS[verified.status])
     console.print(verdict, soft_wrap=True)
-    for sentence in verified.undecided:
+    for sentence in verified.disagreements + verified.undecided:
         console.print(Text("    " + sentence), soft_wrap=True)
     console.print()
 
 
 def _columns(verified: Verification) -> List[str]:
+    if verified.is_own:
+        return ["", "verdict", "largest difference", "in ULP"]
     subject = "TensorFlow {}".format(verified.versions["tensorflow"])
     return ["", subject, "NumPy oracle", "largest difference", "in ULP"]
 
 
 def _rows(verified: Verification) -> Iterator[List[str]]:
+    if verified.is_own:
+        for name, status in verified.statuses.items():
+            yield [name, status, *_cells(verified.differences.get(name))]
+        return
     for name, form in (("accuracy", "{:.4f}"), ("loss", "{:.9g}")):
         sides = (form.format(getattr(side, name)) for side in (verified.subject, verified.oracle))
         yield [name, *sides, *_cells(verified.differences[name])]
@@ -277,21 +378,29 @@ def _rows(verified: Verification) -> Iterator[List[str]]:
     yield ["scores", "", "", *_cells(verified.scores())]
 
 
-def _cells(difference: Difference) -> Tuple[str, str]:
+def _cells(difference: Optional[Difference]) -> Tuple[str, str]:
+    if difference is None:
+        return "", ""
     return "{:.2g}".format(difference.absolute), "{:.3g}".format(difference.ulp)
 
 
 def _heading(verified: Verification) -> Iterator[str]:
     sizes = dataclasses.asdict(verified.config)
     rows = sizes.pop("batch")
-    yield "{}: {}".format(verified.model, verified.data)
-    yield "{} rows of validation, {} parameters; {}".format(
+    by = "TensorFlow {}".format(verified.versions["tensorflow"])
+    yield "{}: {}{}".format(
+        verified.model,
+        verified.data,
+        ", as recorded" if verified.is_recorded else ", by " + by if verified.is_own else "",
+    )
+    yield "{} rows{}, {} parameters; {}".format(
         rows,
+        "" if verified.is_own else " of validation",
         verified.parameters,
         ", ".join(
-            "{} {}".format(name, size)
+            name if size is True else "{} {}".format(name, size)
             for name, size in sizes.items()
-            if size is not None and not isinstance(size, bool)
+            if size is not None and (size is True) <= verified.is_own and size is not False
         ),
     )
     weights = verified.weights
@@ -301,7 +410,9 @@ def _heading(verified: Verification) -> Iterator[str]:
         origin = "trained {} steps in {:.0f} s".format(weights.steps, weights.seconds)
     if weights.interrupted:
         origin += " (stopped by Ctrl-C, {} were planned)".format(weights.planned_steps)
-    yield "{}; the best constant answer has the accuracy {:.3f}".format(origin, verified.chance)
+    if verified.chance is not None:
+        origin += "; the best constant answer has the accuracy {:.3f}".format(verified.chance)
+    yield origin
     yield from _not_finite(weights)
 
 

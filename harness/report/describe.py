@@ -35,6 +35,18 @@ def _lines(case: Case, verdict: Verdict) -> Iterator[str]:
 
 
 def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator[str]:
+    yield from first_difference(case, verdict, wrong)
+    yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
+    yield _side_by_side(
+        {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)},
+        _digits(wrong.actual.dtype),
+    )
+
+
+def first_difference(
+    case: Case, verdict: Verdict, wrong: ArrayVerdict, subject: str = "subject"
+) -> Iterator[str]:
+    """The first element of an array that is wrong: its place, and what both sides have there."""
     index = wrong.first_wrong()
     actual, expected = wrong.actual[index], wrong.expected[index]
     place = case.model.place(case.config, wrong.name, index)
@@ -43,17 +55,13 @@ def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator
         yield "    " + other_class(case, verdict, wrong, index)
     else:
         bound = float(wrong.bound[index])
-        yield "    subject {}, oracle {} +- {}".format(
+        yield "    {} {}, oracle {} +- {}".format(
+            subject,
             number(actual, actual.dtype),
             number(expected, actual.dtype),
             _with_ulp(bound, expected, actual.dtype),
         )
         yield "    " + _difference(actual, expected)
-    yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
-    yield _side_by_side(
-        {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)},
-        _digits(wrong.actual.dtype),
-    )
 
 
 def other_class(case: Case, verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:

@@ -55,6 +55,10 @@ class Data(NamedTuple):
             sizes["output_time"] = labels.shape[1]
         return sizes
 
+    def arrays(self) -> Dict[str, np.ndarray]:
+        """The validation rows by the names that models have for them."""
+        return self.validation._asdict()
+
     def chance(self) -> float:
         """The accuracy of the best constant answer to all validation rows."""
         shares = np.mean(self.validation.labels, axis=0, dtype=np.float64)

@@ -3,17 +3,19 @@
 import dataclasses
 import re
 import time
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import read_npz, written_whole
-from rnndiff.harness.trained.data import Data, Rows
+from rnndiff.harness.trained.data import Rows
+from rnndiff.harness.trained.matching import match, sizes_told
+from rnndiff.harness.trained.own import AnyData, OwnData
 from rnndiff.models import MODELS, Model
-from rnndiff.models.layout import Field, check_arrays
+from rnndiff.models.layout import Field, check_arrays, is_optional, sizes_in
 
-WHAT = "weights, an .npz file"
+WHAT = "weights, an .npz file or a TensorFlow checkpoint"
 NUMBERED = re.compile(r"(arr_)?[0-9]+$")
 
 
@@ -201,7 +203,14 @@ def models_of(arrays: Mapping[str, np.ndarray]) -> List[str]:
     return [model for model in MODELS if model in prefixes and MODELS[model].family in PLANS]
 
 
-def fit_weights(path: str, arrays: Mapping[str, np.ndarray], model: Model, data: Data) -> Weights:
+def fit_weights(
+    path: str,
+    arrays: Mapping[str, np.ndarray],
+    model: Model,
+    data: AnyData,
+    options: Optional[Mapping[str, Any]] = None,
+    names: Optional[Mapping[str, str]] = None,
+) -> Weights:
     """Take a model's parameters, and the sizes that their shapes tell, from a file's arrays.
 
     Parameters
@@ -212,8 +221,13 @@ def fit_weights(path: str, arrays: Mapping[str, np.ndarray], model: Model, data:
         Named "MODEL/PARAMETER", or "PARAMETER", or by TensorFlow's order of creation: "arr_0",
         "arr_1" (as ``np.savez(file, *values)`` names them) or "0", "1".
     model : Model
-    data : Data
+    data : Data or OwnData
         Decides the sizes of inputs and outputs.
+    options : dict of str to value, optional
+        Fields of the config; the others are the article's, or what data and weights tell.
+    names : dict of str to str, optional
+        If given, the arrays are variables in any scopes, found by :func:`matching.match`; it has
+        the names of those that are said to be a parameter.
 
     Raises
     ------
@@ -221,22 +235,41 @@ def fit_weights(path: str, arrays: Mapping[str, np.ndarray], model: Model, data:
         If a parameter is missing, is not of real numbers or does not have its shape, or if there
         is an array that the model does not have.
     """
+    given = dict(options or {}, **data.sizes())
     own = model.name + "/"
-    if model.name in models_of(arrays):
+    if names is None and model.name in models_of(arrays):
         arrays = {name[len(own) :]: a for name, a in arrays.items() if name.startswith(own)}
-    config = dataclasses.replace(model.article, **data.sizes())
     try:
+        config = dataclasses.replace(model.article, **given)
+        if names is not None:
+            found = match(path, arrays, model, config, given, names)
+            config = dataclasses.replace(config, **found.options)
+            arrays = {name: arrays[variable] for name, variable in found.names.items()}
         named = _by_name(arrays, model.parameters(config))
         for name, array in named.items():
             if array.dtype.kind not in "fiub":
                 raise ValueError("{!r} holds {}, not real numbers".format(name, array.dtype))
-        config = dataclasses.replace(config, **_sizes_told(config, model, named))
+        told = sizes_told(config, model, named)
+        config = dataclasses.replace(config, **dict(told, **given))
         check_arrays(named, model.parameters(config), config)
     except ValueError as error:
         raise UserError("{} does not fit the model {}: {}.".format(path, model.name, error))
+    if isinstance(data, OwnData):
+        _check_told(model, set(told) | set(given))
     with np.errstate(over="ignore"):
         parameters = {name: np.asarray(array, np.float32) for name, array in named.items()}
     return Weights(config, parameters, path)
+
+
+def _check_told(model: Model, told: Set[str]) -> None:
+    """See that no size is the article's: of a network of one's own it says nothing."""
+    for name in sizes_in(model.Config):
+        if name not in told | {"batch"} and not is_optional(model.Config, name):
+            raise UserError(
+                "Neither weights nor data tell the {0} of {1}: give --set {0}=N.".format(
+                    name, model.name
+                )
+            )
 
 
 def _by_name(arrays: Mapping[str, np.ndarray], fields: Tuple[Field, ...]) -> Dict[str, np.ndarray]:
@@ -247,21 +280,3 @@ def _by_name(arrays: Mapping[str, np.ndarray], fields: Tuple[Field, ...]) -> Dic
         raise ValueError("it has {} arrays instead of {}".format(len(arrays), len(fields)))
     ordered = sorted(arrays, key=lambda name: int(name.replace("arr_", "")))
     return {field.name: arrays[name] for field, name in zip(fields, ordered)}
-
-
-def _sizes_told(config: Any, model: Model, arrays: Mapping[str, np.ndarray]) -> Dict[str, int]:
-    """The sizes that an axis of some parameter has all to itself, but for those of the data."""
-    told: Dict[str, int] = {}
-    for field in model.parameters(config):
-        shape = arrays[field.name].shape if field.name in arrays else ()
-        if len(shape) == len(field.axes):
-            for axis, size in zip(field.axes, shape):
-                if len(axis) == 1:
-                    told.setdefault(axis[0], size)
-    # By default each cell reads as much as its input has; an `input_size` holds for both.
-    read = "encoder_input_size", "decoder_input_size"
-    if "encoder_input_size" in told and any(told.get(n) != config.sizes()[n] for n in read):
-        told["input_size"] = told["encoder_input_size"]
-    of_data = {part for field in model.data for axis in field.axes for part in axis}
-    free = {field.name for field in dataclasses.fields(config)} - of_data
-    return {name: size for name, size in told.items() if name in free}

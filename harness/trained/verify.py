@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 import numpy as np
 
@@ -12,26 +12,32 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.forcing import follow
+from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.numerics.accuracy import ulp_of
+from rnndiff.harness.report.describe import first_difference
 from rnndiff.harness.report.growth import Judged
 from rnndiff.harness.report.undecided import why_undecided
 from rnndiff.harness.subjects import Subject
-from rnndiff.harness.trained.data import Data
+from rnndiff.harness.trained.own import AnyData, OwnData, Recorded
 from rnndiff.harness.trained.training import Weights
 from rnndiff.harness.versions import versions
 from rnndiff.models import Model
 from rnndiff.models.functions import accuracy
 
+# Seconds to build a graph of thousands of steps, and to compute thousands of rows.
+TIMEOUT = 3600.0
+# The status of an array that the subject does not have.
+NOT_JUDGED = "not judged"
 # What a cell hands on to the next step, or gives out: "encoder_states", "forward_final_state_c".
 STATES = re.compile("(state|states|attentions|windows|outputs)(_[a-z]+)*$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What one side makes of the validation rows: accuracy (in float32) and log loss."""
+    """What one side makes of the rows: accuracy (in float32) and log loss, if there are labels."""
 
-    accuracy: float
-    loss: float
+    accuracy: Optional[float]
+    loss: Optional[float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +70,18 @@ class Verification:
         How many arrays of weights.
     weights : Weights
         With their origin.
-    chance : float
-        The accuracy of the best constant answer.
+    chance : float, optional
+        The accuracy of the best constant answer, if there are labels.
     subject, oracle : Result
         The oracle is fed the subject's tokens; its accuracy is that of its own predictions.
     predictions_differing : int
         In how many places subject and oracle predict something else.
     differences : dict of str to Difference
-        Of every array of the trace.
+        Of every array of the trace that the subject has.
+    statuses : dict of str to str
+        The verdict on each array of the trace: "not judged" on those that the subject has not.
+    disagreements : list of str
+        Of each array that disagrees, where it does first, and what stands there on both sides.
     status : str
         The verdict: "agree", "known" (but for known divergences), "undecided" or "disagree".
     summary : str
@@ -81,6 +91,8 @@ class Verification:
     seconds : float
         What it took, without the training.
     versions : dict of str to str
+    is_own, is_recorded : bool
+        Whether the rows are a user's own, and whether the subject is what was recorded of them.
     """
 
     model: str
@@ -88,24 +100,29 @@ class Verification:
     config: Any
     parameters: int
     weights: Weights
-    chance: float
+    chance: Optional[float]
     subject: Result
     oracle: Result
     predictions_differing: int
     differences: Dict[str, Difference]
+    statuses: Dict[str, str]
+    disagreements: List[str]
     status: str
     summary: str
     undecided: List[str]
     seconds: float
     versions: Dict[str, str]
+    is_own: bool = False
+    is_recorded: bool = False
 
-    def states(self) -> Difference:
-        """The largest difference in any state of any step."""
-        return _largest([d for name, d in self.differences.items() if STATES.search(name)])
+    def states(self) -> Optional[Difference]:
+        """The largest difference in any state of any step; None if the subject has none."""
+        found = [d for name, d in self.differences.items() if STATES.search(name)]
+        return _largest(found) if found else None
 
-    def scores(self) -> Difference:
-        """The largest difference in any score."""
-        return self.differences["scores"]
+    def scores(self) -> Optional[Difference]:
+        """The largest difference in any score; None if there are none."""
+        return self.differences.get("scores")
 
     def to_json(self) -> Dict[str, Any]:
         """Everything but the weights themselves, as JSON has it; a number not finite is null."""
@@ -127,7 +144,7 @@ class Verification:
 
 def verify(
     model: Model,
-    data: Data,
+    data: AnyData,
     weights: Weights,
     subject: Subject,
     judged: Optional[Callable[[Judged], None]] = None,
@@ -137,7 +154,7 @@ def verify(
     Parameters
     ----------
     model : Model
-    data : Data
+    data : Data or OwnData
     weights : Weights
     subject : Subject
         Such as ``rnndiff.harness.subjects.tensorflow.TensorFlow()``.
@@ -147,15 +164,20 @@ def verify(
     Raises
     ------
     UserError
-        If the subject cannot compute the case, or its trace lacks an array.
+        If the subject cannot compute the case, or the data do not go together.
     """
     started = time.time()
-    inputs, labels = data.validation
-    config = dataclasses.replace(weights.config, batch=len(inputs))
-    case = Case(model, config, dict(weights.parameters, inputs=inputs, labels=labels))
-    verdict, trace = verdict_on(subject, case)
-    if not trace:
-        raise UserError("TensorFlow cannot compute {}: {}.".format(model.name, verdict.error))
+    arrays = data.arrays()
+    config = dataclasses.replace(weights.config, batch=len(arrays["inputs"]))
+    try:
+        case = Case(model, config, dict(weights.parameters, **arrays))
+    except ValueError as error:
+        raise UserError("{} does not fit the model {}: {}.".format(data.name, model.name, error))
+    verdict, trace = verdict_on(subject, case, TIMEOUT)
+    if not trace or not verdict.arrays:
+        raise UserError(
+            "{} has no trace of {} to judge: {}.".format(subject.title, model.name, verdict.error)
+        )
     if judged:
         judged(Judged(case, trace, verdict))
     expected = _expected(case, trace)
@@ -168,14 +190,47 @@ def verify(
         chance=data.chance(),
         subject=_result(trace),
         oracle=_result(expected),
-        predictions_differing=int(np.sum(trace["predictions"] != expected["predictions"])),
-        differences={name: _difference(trace[name], expected[name]) for name in expected},
+        predictions_differing=_predictions_differing(trace, expected),
+        differences={n: _difference(trace[n], expected[n]) for n in expected if n in trace},
+        statuses=_statuses(case, verdict),
+        disagreements=list(_disagreements(case, verdict, subject.title)),
         status=verdict.status,
         summary=verdict.summary(),
         undecided=why_undecided(case, verdict),
         seconds=time.time() - started,
         versions=dict(versions(), premise=subject.premise),
+        is_own=isinstance(data, OwnData),
+        is_recorded=isinstance(subject, Recorded),
     )
+
+
+def _statuses(case: Case, verdict: Verdict) -> Dict[str, str]:
+    """The verdict on each array: what any run finds wrong, or else that of the forced run."""
+    statuses = {}
+    for traced in case.model.trace:
+        found = [array.status for array in verdict.arrays if array.name == traced.name]
+        if found:
+            statuses[traced.name] = DISAGREE if DISAGREE in found else found[0]
+        elif traced.name in verdict.missing:
+            statuses[traced.name] = NOT_JUDGED
+    return statuses
+
+
+def _disagreements(case: Case, verdict: Verdict, title: str) -> Iterator[str]:
+    """Where each array that disagrees does so first, and by how much."""
+    said = set()
+    for array in verdict.arrays:
+        if array.status == DISAGREE and array.name not in said:
+            said.add(array.name)
+            yield " ".join(line.strip() for line in first_difference(case, verdict, array, title))
+
+
+def _predictions_differing(
+    actual: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
+) -> int:
+    if "predictions" not in actual or "predictions" not in expected:
+        return 0
+    return int(np.sum(actual["predictions"] != expected["predictions"]))
 
 
 def _expected(case: Case, recorded: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
@@ -185,13 +240,18 @@ def _expected(case: Case, recorded: Mapping[str, np.ndarray]) -> Dict[str, np.nd
     follow. The accuracy is rounded to float32, where it can be equal to a subject's.
     """
     trace = follow(case, recorded)
+    if "predictions" not in trace:
+        return trace
     trace["predictions"] = np.argmax(trace["scores"], axis=-1)
     trace["accuracy"] = np.float32(accuracy(trace["predictions"], case.labels))
     return trace
 
 
 def _result(trace: Mapping[str, np.ndarray]) -> Result:
-    return Result(float(trace["accuracy"]), float(trace["loss"]))
+    accuracy, loss = (trace.get(name) for name in ("accuracy", "loss"))
+    return Result(
+        None if accuracy is None else float(accuracy), None if loss is None else float(loss)
+    )
 
 
 def _difference(actual: np.ndarray, expected: np.ndarray) -> Difference:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnndiff.models import cells as numpy_cells
 from rnndiff.models.cells.cell import flat
-from rnndiff.models.layout import Axis, Field, Part, Traced, option, optional_size, size
+from rnndiff.models.layout import Axis, Field, Part, Traced, number, option, optional_size, size
 
 Sizes = Tuple[Tuple[str, str], ...]
 
@@ -137,7 +137,7 @@ class Activation:
 class BasicLSTMOptions:
     """Of a ``BasicLSTMCell``."""
 
-    forget_bias: float = option(1.0, 0.0)
+    forget_bias: float = number(1.0, 0.0)
     activation: str = option(*ACTIVATIONS)
 
 
@@ -147,9 +147,9 @@ class LSTMOptions:
 
     num_proj: Optional[int] = optional_size("unit", 4, follows="num_units")
     use_peepholes: bool = False
-    cell_clip: Optional[float] = option(None, 0.5)
-    proj_clip: Optional[float] = option(None, 0.25)
-    forget_bias: float = option(1.0, 0.0)
+    cell_clip: Optional[float] = number(None, 0.5, positive=True)
+    proj_clip: Optional[float] = number(None, 0.25, positive=True)
+    forget_bias: float = number(1.0, 0.0)
     activation: str = option(*ACTIVATIONS)
 
 
@@ -157,8 +157,8 @@ class LSTMOptions:
 class LSTMBlockOptions:
     """Of an ``LSTMBlockCell``."""
 
-    forget_bias: float = option(1.0, 0.0)
-    cell_clip: Optional[float] = option(None, 0.5)
+    forget_bias: float = number(1.0, 0.0)
+    cell_clip: Optional[float] = number(None, 0.5, positive=True)
     use_peephole: bool = False
 
 
@@ -166,7 +166,7 @@ class LSTMBlockOptions:
 class LayerNormOptions:
     """Of a ``LayerNormBasicLSTMCell``."""
 
-    forget_bias: float = option(1.0, 0.0)
+    forget_bias: float = number(1.0, 0.0)
     layer_norm: bool = True
 
 

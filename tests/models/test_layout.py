@@ -192,17 +192,24 @@ def options(model):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_option_is_one_of_its_choices_in_type_and_value(name):
+def test_an_option_is_one_of_its_choices_in_type_and_value_or_a_number_if_it_may_be(name):
     model = MODELS[name]
     for option in options(model):
         choices = choices_of(model.Config, option)
         for choice in choices:
             assert getattr(replace(model.article, **{option: choice}), option) == choice
-        for other in ("some", 1, 0, 0.75):
+        numbers = [x.metadata for x in dataclasses.fields(model.Config) if x.name == option]
+        least = numbers[0].get("numbers")
+        if least is not None:
+            assert getattr(replace(model.article, **{option: 0.75}), option) == 0.75
+        others = (float("nan"), float("inf")) + ((0.0, -0.75) if least == 0 else ())
+        for other in ("some", 1, 0, *((0.75,) if least is None else others)):
             with pytest.raises(ValueError) as caught:
                 replace(model.article, **{option: other})
             said = "{}.{} must be {}, not {!r}"
             allowed = " or ".join(map(repr, choices))
+            if least is not None:
+                allowed += " or another number" + (" above 0" if least == 0 else "")
             title = model.Config.__name__
             assert str(caught.value) == said.format(title, option, allowed, other)
 
