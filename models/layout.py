@@ -101,8 +101,9 @@ def sizes_of(config: Any) -> Dict[str, int]:
 class Field(NamedTuple):
     """A named array of a case: a parameter, or of its data.
 
-    It has numbers of float32, or if it ``counts`` a size, such as "time", whole numbers of int32
-    from 0 to that. ``when`` names the option of the config without which there is no such array.
+    It has numbers of float32, or the precision of the case, or if it ``counts`` a size, such as
+    "time", whole numbers of int32 from 0 to that. ``when`` names the option of the config without
+    which there is no such array.
     """
 
     name: str

@@ -5,7 +5,7 @@ from typing import Any, Callable, List, Sequence
 
 import numpy as np
 
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import PRECISIONS, Case
 from rnndiff.harness.cases.draws import (
     draw_config,
     draw_kernel_config,
@@ -48,13 +48,14 @@ def model_named(name: str) -> Model:
     return MODELS[name]
 
 
-def random_batch(name: str, seed: int, number: int) -> List[Case]:
+def random_batch(name: str, seed: int, number: int, precision: str = "float32") -> List[Case]:
     """Batch `number` of a seed: cases of the model `name` that share one config.
 
     Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
-    at which kernels change. All regimes of numbers are drawn. A UserError if there is no such
-    model.
+    at which kernels change. All regimes of numbers are drawn, of a precision: "float32", "float64"
+    or "float16". A UserError if there is no such model or precision.
     """
+    check_precision(precision)
     random = _random(seed, number)
     model = model_named(name)
     kind = _kind(random)
@@ -65,7 +66,7 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
             else draw_kernel_config(model, _choose(random))
         )
         return [
-            large_case(random, model, config, _regime(random), _scale(random))
+            large_case(random, model, config, _regime(random), _scale(random), precision)
             for _ in range(LARGE_BATCH)
         ]
     config = random_config(random, model, small_sizes(model))
@@ -75,8 +76,22 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
         numbers = random.randint(0, 256, length).astype(np.uint8)
         # Thin networks out, too: zeros are where structure shows.
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
-        cases.append(small_case(model, config, _regime(random), _scale(random), numbers.tobytes()))
+        regime, scale = _regime(random), _scale(random)
+        cases.append(small_case(model, config, regime, scale, numbers.tobytes(), precision))
     return cases
+
+
+def check_precision(precision: str) -> None:
+    """See that cases can be of a precision.
+
+    Raises
+    ------
+    UserError
+        If not.
+    """
+    if precision not in PRECISIONS:
+        known = ", ".join(map(repr, PRECISIONS))
+        raise UserError("{!r} is not one of the precisions {}.".format(precision, known))
 
 
 def random_case(name: str, seed: int = 0, gain: float = 1.0, **sizes: int) -> Case:

@@ -176,12 +176,14 @@ def _arguments(kernel: Kernel, samples: int, exhaustive: bool) -> Iterator[np.nd
         # Often enough to fill whole vectors: in the remainder they might be computed otherwise.
         yield np.tile(known, 16)
     if exhaustive:
-        yield from measuring.exhaust(kernel.thorough)
+        yield from measuring.exhaust(kernel.thorough, kernel.function.precision)
     yield from measuring.sample(kernel.function, samples)
 
 
 def _size(kernel: Kernel, samples: int, exhaustive: bool) -> int:
-    return samples + (measuring.size(kernel.thorough) if exhaustive else 0)
+    return samples + (
+        measuring.size(kernel.thorough, kernel.function.precision) if exhaustive else 0
+    )
 
 
 def _progress() -> Progress:

@@ -306,7 +306,9 @@ def judge_stacks(
 
 def _largest(array: np.ndarray) -> np.ndarray:
     """The largest magnitude in the array of each case, or NaN; 0 if it is empty."""
-    return np.max(np.abs(array), axis=tuple(range(1, array.ndim)), initial=0.0)
+    largest = np.max(np.abs(array), axis=tuple(range(1, array.ndim)), initial=0.0)
+    # TAME is beyond the largest float16.
+    return np.asarray(largest, np.float64)
 
 
 def _rows(arrays: Mapping[str, np.ndarray], places: np.ndarray) -> Dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import contextlib
 import time
 import weakref
 from collections import OrderedDict
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -43,6 +44,8 @@ BYTES_KEPT = 2**28
 # What a graph with its session takes beside its numbers: 10 to 17 KiB for each operation, measured
 # on the graphs of random configs, up to the article's sizes, on TensorFlow 1.15 and 2.21.
 _BYTES_OF_AN_OPERATION = 2**14
+# The precisions in which 1.x has no kernels for a kind of cell, by 1.13 and 1.15.
+_LACKED = {"gru-block": ("float64", "float16"), "lstm-block": ("float64",)}
 FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
 
 
@@ -72,7 +75,7 @@ class TensorFlow(Subject):
         How many graphs are kept ready, and how many bytes they may take by an estimate; the least
         recently used one goes first. The one in use stays, whatever its size.
     build : function of a Case to a ``rnndiff.models.graphs.Graph``, optional
-        What is tested; by default ``case.model.graph().build(case.config)``.
+        What is tested, in the precision of the mode; by default that of the case's model.
     timeout : float
         Seconds that a case which is known to end the process has in one of its own.
     mode : str
@@ -90,7 +93,7 @@ class TensorFlow(Subject):
         self,
         graphs_kept: int = GRAPHS_KEPT,
         bytes_kept: int = BYTES_KEPT,
-        build: Callable[[Case], Any] = lambda case: _graph(case),
+        build: Optional[Callable[[Case], Any]] = None,
         timeout: float = TIMEOUT,
         *,
         mode: str = "session",
@@ -103,7 +106,9 @@ class TensorFlow(Subject):
         self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA, self._mode.grappler)
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
-        self._build, self.timeout = build, timeout
+        self.precision = self._mode.precision
+        self._build = build or partial(_graph, precision=self.precision)
+        self.timeout = timeout
         self._ready: OrderedDict[Any, _Ready] = OrderedDict()
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
@@ -122,9 +127,15 @@ class TensorFlow(Subject):
         return self
 
     def supports(self, model: Model, config: Any) -> bool:
-        """All but the cells of ``tf.contrib``, which 2.x has not."""
+        """All but what TensorFlow has not: cells of ``tf.contrib`` in 2.x, kernels of a precision.
+
+        Those that the cells of ``tf.contrib`` call are of float32 alone, of ``LSTMBlockCell`` of
+        float16, too.
+        """
         kind = getattr(config, "kind", None)
-        return self.version < (2, 0) or kind is None or not kind.contrib
+        if kind is None or not kind.contrib:
+            return True
+        return self.version < (2, 0) and self.precision not in _LACKED.get(kind.name, ())
 
     def ended_by(self, case: Case) -> Optional[str]:
         """The signal by which a case ends the process, of those known to; None for all others."""
@@ -156,10 +167,11 @@ class TensorFlow(Subject):
         sigmoid = ["sigmoid"] * kernels.plain_sigmoid + ["fused sigmoid"] * kernels.fused_sigmoid
         functions["sigmoid"] = worst(self._premises.of(name) for name in sigmoid or ["sigmoid"])
         bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
-        return arithmetic("float32", functions, bias_anywhere=bias_anywhere)
+        return arithmetic(self.precision, functions, bias_anywhere=bias_anywhere)
 
     def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
         """One that needs NumPy and TensorFlow alone."""
+        case = case.of_precision(self.precision)
         return script(Finding(case, verdict, dict(notes), self.options))
 
     @property
@@ -213,14 +225,16 @@ class TensorFlow(Subject):
         return too_many and len(self._ready) > 1
 
 
-def _graph(case: Case) -> Any:
+def _graph(case: Case, precision: str) -> Any:
     if not case.model.graph_module:
         raise UserError(
             "The model {} has no graph for TensorFlow: name what computes it by --subject.".format(
                 case.model.name
             )
         )
-    return case.model.graph().build(case.config)
+    # A model of another package may know of float32 alone.
+    known = {} if precision == "float32" else {"precision": precision}
+    return case.model.graph().build(case.config, **known)
 
 
 def _close(session: Any, calls: Dict[str, Any]) -> None:
@@ -238,13 +252,15 @@ class _Ready:
         with graph.graph.as_default():
             # One array to feed, in place of up to 22, halves the time that assigning takes.
             sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
-            values = tf1.placeholder(tf1.float32, [sum(sizes)])
+            values = tf1.placeholder(mode.precision, [sum(sizes)])
             parts = zip(graph.parameters, tf1.split(values, sizes))
             assign = tf1.group(*[tf1.assign(v, tf1.reshape(x, v.shape)) for v, x in parts])
         graph.graph.finalize()
         self.graph = graph
         operations = len(graph.graph.get_operations())
-        self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
+        self._precision = mode.precision
+        of_numbers = np.dtype(self._precision).itemsize * sum(sizes)
+        self.bytes = operations * _BYTES_OF_AN_OPERATION + of_numbers
         self.session = tf1.Session(graph=graph.graph, config=config_of(tf1, mode))
         self._feeds, self._fetches = list(graph.data.values()), list(graph.trace.values())
         self._calls = {
@@ -257,6 +273,7 @@ class _Ready:
         self._kernels: Optional[GraphKernels] = None
 
     def run(self, case: Case) -> Dict[str, np.ndarray]:
+        case = case.of_precision(self._precision)
         self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
         return dict(zip(self.graph.trace, self._calls["compute"](*self._arrays(case))))
 
@@ -264,7 +281,7 @@ class _Ready:
         return [case.arrays[name] for name in self.graph.data]
 
     def seconds(self, case: Case, runs: int) -> List[float]:
-        feed = dict(zip(self._feeds, self._arrays(case)))
+        feed = dict(zip(self._feeds, self._arrays(case.of_precision(self._precision))))
         taken = []
         for _ in range(runs):
             started = time.perf_counter()
@@ -280,6 +297,7 @@ class _Ready:
         and Tanh where it fused them.
         """
         if self._kernels is None:
+            case = case.of_precision(self._precision)
             self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
             nodes = self._nodes_run(self.session, self._feeds, self._fetches, self._arrays(case))
             biased = [(node.op, fused(node)) for node in nodes if fused(node)]

@@ -23,7 +23,7 @@ from rnndiff.harness.subjects.tensorflow.accuracy import (
 )
 from rnndiff.harness.subjects.tensorflow.kernels import XLA, Biased, Kernels, biased_kernels
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode
-from rnndiff.harness.subjects.ulp import Kernel, measure, sample, within
+from rnndiff.harness.subjects.ulp import Kernel, exhaust, measure, sample, within
 from rnndiff.models.environment import processor
 
 SAMPLES = 200_000
@@ -68,7 +68,7 @@ def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
     UserError
         If it is older than the table.
     """
-    where = place(tf1.VERSION, processor())
+    where = place(tf1.VERSION, processor(), mode.precision)
     check(where.version)
     functions: Dict[Name, Accuracy] = {}
     missed: Set[Name] = set()
@@ -111,15 +111,18 @@ def stated(name: Name, where: Place) -> Optional[Accuracy]:
 
 def known_arguments(kernel: Kernel) -> np.ndarray:
     """Those at which its function was ever the worst."""
-    known = np.array(worst_arguments(kernel.function.name), np.float32)
-    return within(known, kernel.function.domain)
+    function, precision = kernel.function, kernel.function.precision
+    known = np.array(worst_arguments(function.name, precision), precision)
+    return within(known, function.domain, precision)
 
 
 def _missed(kernels: Kernels, table: Dict[Name, Accuracy]) -> Set[Name]:
     """What the table does not cover, and what is worse than it says."""
     missed = {name_of(kernel) for kernel in kernels.kernels} - set(table)
     known = {kernel.function.name: known_arguments(kernel) for kernel in kernels.kernels}
-    for probes in kernels.probe(known):
+    # Without any in the table, there is none to try.
+    tried = all(len(arguments) for arguments in known.values())
+    for probes in kernels.probe(known) if tried else ():
         for kernel, arguments, results in probes:
             if name_of(kernel) not in missed:
                 ulp, absolute = table[name_of(kernel)]
@@ -142,12 +145,25 @@ def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
         wrong = np.isinf(kernel.errors(results, exact, elsewhere.absolute))
         left_out += int(np.count_nonzero(wrong))
         with np.errstate(over="ignore"):
-            return np.where(wrong, exact.astype(np.float32), results)
+            return np.where(wrong, exact.astype(results.dtype), results)
 
-    chunks = [np.tile(known_arguments(kernel), 16)] + list(sample(kernel.function, SAMPLES))
+    function = kernel.function
+    known = np.tile(known_arguments(kernel), 16)
+    chunks = [known] if len(known) else []
+    if is_exhausted(function.precision):
+        chunks += exhaust(function.domain, function.precision)
+        beyond = 1.0
+    else:
+        chunks += sample(function, SAMPLES)
+        beyond = margin(function.name)
     *_, seen = measure(kernel._replace(run=run), iter(chunks), elsewhere.absolute)
-    accuracy = Accuracy(margin(kernel.function.name) * seen.ulp, elsewhere.absolute)
+    accuracy = Accuracy(beyond * seen.ulp, elsewhere.absolute)
     return accuracy, seen.arguments, left_out
+
+
+def is_exhausted(precision: str) -> bool:
+    """Whether there are so few numbers of a precision that all are tried."""
+    return precision == "float16"
 
 
 def margin(function: str) -> float:

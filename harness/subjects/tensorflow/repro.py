@@ -57,7 +57,7 @@ def script(finding: Finding) -> str:
     parts.extend(_network(case))
     parts.append(_case(case))
     options = ["options.{} = {!r}".format(*option) for option in finding.options]
-    run = _RUN.format(options="\n    ".join(options))
+    run = _RUN.format(options="\n    ".join(options), precision=case.precision)
     if wrong is None:
         parts.append(run + _NOTHING_EXPECTED.format(error=finding.verdict.error))
     else:
@@ -68,6 +68,7 @@ def script(finding: Finding) -> str:
             expected=literal(wrong.expected),
             bound=literal(wrong.bound),
             signs=_SIGNS if wrong.exact else "",
+            precision=case.precision,
         )
         parts.append(run + expected)
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -226,7 +227,7 @@ graphs = SimpleNamespace(
     stack_steps=stack_steps,
     stack_states=stack_states,
     swapped=swapped,
-    build=lambda config, data, network: network,
+    build=lambda config, data, network, precision: network,
 )
 """
 
@@ -272,10 +273,11 @@ def attention_cell_wrapper():
 
 _RUN = """
 with tf1.Graph().as_default():
+    tf1.get_variable_scope().set_dtype(tf1.as_dtype({precision!r}))
     feeds = [x if x is None else tf1.placeholder(x.dtype, x.shape) for x in data]
     trace = build(config)(config, *feeds)
     variables = tf1.global_variables()
-    values = [tf1.placeholder(tf1.float32, array.shape) for array in parameters]
+    values = [tf1.placeholder(array.dtype, array.shape) for array in parameters]
     assign = tf1.group(*[tf1.assign(v, value) for v, value in zip(variables, values)])
     options = tf1.ConfigProto()
     {options}
@@ -293,7 +295,7 @@ print("TensorFlow", tensorflow.__version__, "computed the whole network.")
 _EXPECTED = """
 # What a NumPy implementation in float64 gives ({run}, that is
 # {of}), and for each element the largest rounding error
-# that any correct float32 evaluation can have, in whatever order it adds up.
+# that any correct {precision} evaluation can have, in whatever order it adds up.
 expected = {expected}
 bound = {bound}
 
