@@ -44,8 +44,13 @@ BYTES_KEPT = 2**28
 # What a graph with its session takes beside its numbers: 10 to 17 KiB for each operation, measured
 # on the graphs of random configs, up to the article's sizes, on TensorFlow 1.15 and 2.21.
 _BYTES_OF_AN_OPERATION = 2**14
-# The precisions in which 1.x has no kernels for a kind of cell, by 1.13 and 1.15.
-_LACKED = {"gru-block": ("float64", "float16"), "lstm-block": ("float64",)}
+# The precisions in which 1.x has no kernels for a kind of cell, as tried on 1.13 and 1.15; that of
+# layer normalization has another epsilon in float16.
+_LACKED = {
+    "gru-block": ("float64", "float16"),
+    "lstm-block": ("float64",),
+    "layer-norm-lstm": ("float16",),
+}
 FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
 
 
@@ -127,11 +132,7 @@ class TensorFlow(Subject):
         return self
 
     def supports(self, model: Model, config: Any) -> bool:
-        """All but what TensorFlow has not: cells of ``tf.contrib`` in 2.x, kernels of a precision.
-
-        Those that the cells of ``tf.contrib`` call are of float32 alone, of ``LSTMBlockCell`` of
-        float16, too.
-        """
+        """All but what TensorFlow has not: in 2.x ``tf.contrib``, kernels of a precision."""
         kind = getattr(config, "kind", None)
         if kind is None or not kind.contrib:
             return True
@@ -167,7 +168,8 @@ class TensorFlow(Subject):
         sigmoid = ["sigmoid"] * kernels.plain_sigmoid + ["fused sigmoid"] * kernels.fused_sigmoid
         functions["sigmoid"] = worst(self._premises.of(name) for name in sigmoid or ["sigmoid"])
         bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
-        return arithmetic(self.precision, functions, bias_anywhere=bias_anywhere)
+        sums = self._premises.sums
+        return arithmetic(self.precision, functions, bias_anywhere=bias_anywhere, sums=sums)
 
     def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
         """One that needs NumPy and TensorFlow alone."""

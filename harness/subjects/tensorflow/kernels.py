@@ -28,6 +28,7 @@ from rnndiff.harness.subjects.ulp import (
     Function,
     Intervals,
     Kernel,
+    errors,
     functions_of,
     wider,
 )
@@ -331,6 +332,49 @@ def biased_kernels(
                 seen.add((node.op, fused(node)))
                 elsewhere.update(() if right else [(node.op, fused(node))])
     return frozenset(seen - elsewhere)
+
+
+# Factors, columns and rows of the products that tell in which precision they are added up.
+_FACTORS, _COLUMNS, _ROWS = (2, 3, 8, 17, 64, 131), (1, 3, 8, 17, 33), (1, 2, 19)
+
+
+def adds_in_float32(tf1: Any, mode: Mode) -> bool:
+    """Whether matrix products, and convolutions of one place, of float16 are added in float32.
+
+    Such a sum is off by half an ULP and some ULP of float32; one in float16, of that many terms of
+    one sign, by more in one of these products.
+    """
+    graph = tf1.tf1.Graph()
+    with graph.as_default():
+        sizes = [(k, m, b) for k in _FACTORS for m in _COLUMNS for b in _ROWS]
+        forms = [_sum(tf1.tf1, mode.precision, *each) for each in sizes]
+    session = _session(tf1.tf1, graph, None, mode)
+    random = np.random.RandomState(0)
+    feed = {
+        tensor: random.uniform(0.5, 1.0, tensor.shape.as_list()).astype(mode.precision)
+        for tensors, _ in forms
+        for tensor in tensors
+    }
+    results = session.run([outputs for _, outputs in forms], feed)
+    session.close()
+    for (tensors, _), pair in zip(forms, results):
+        inputs, kernel = (feed[tensor].astype(np.float64) for tensor in tensors)
+        exact = np.matmul(inputs, kernel)
+        # Products of 11 bits are exact in float32.
+        beyond = inputs.shape[-1] * 2.0**-24 * exact
+        for result in pair:
+            if np.max(errors(result, exact, beyond)) > 0.5:
+                return False
+    return True
+
+
+def _sum(tf1: Any, precision: str, factors: int, units: int, rows: int) -> Tuple[List[Any], Any]:
+    inputs = tf1.placeholder(precision, [rows, factors])
+    kernel = tf1.placeholder(precision, [factors, units])
+    images = tf1.reshape(inputs, [1, rows, 1, factors])
+    filters = tf1.reshape(kernel, [1, 1, factors, units])
+    convolved = tf1.nn.conv2d(images, filters, strides=[1, 1, 1, 1], padding="SAME")
+    return [inputs, kernel], [tf1.matmul(inputs, kernel), tf1.reshape(convolved, [rows, units])]
 
 
 def _flat(products: List[Product]) -> List[np.ndarray]:

@@ -42,6 +42,7 @@ MODES: Mapping[str, Mode] = {
         (("intra_op_parallelism_threads", 4), ("inter_op_parallelism_threads", 1)),
     ),
     "float64": Mode("The graph is built in float64.", precision="float64"),
+    "float16": Mode("The graph is built in float16.", precision="float16"),
 }
 SESSION = MODES["session"]
 

@@ -21,7 +21,13 @@ from rnndiff.harness.subjects.tensorflow.accuracy import (
     source,
     worst_arguments,
 )
-from rnndiff.harness.subjects.tensorflow.kernels import XLA, Biased, Kernels, biased_kernels
+from rnndiff.harness.subjects.tensorflow.kernels import (
+    XLA,
+    Biased,
+    Kernels,
+    adds_in_float32,
+    biased_kernels,
+)
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode
 from rnndiff.harness.subjects.ulp import Kernel, exhaust, measure, sample, within
 from rnndiff.models.environment import processor
@@ -38,12 +44,14 @@ Name = Tuple[str, str]
 class Premises(NamedTuple):
     """The accuracy of functions by name and kernel, and the kernels that add a bias last.
 
-    ``text`` says in one line where that comes from.
+    ``text`` says in one line where that comes from, ``sums`` the precision in which matrix products
+    are added up, None if it is that of their numbers.
     """
 
     functions: Dict[Name, Accuracy]
     bias_last: FrozenSet[Biased]
     text: str
+    sums: Optional[str] = None
 
     def of(self, function: str) -> Accuracy:
         """The worst accuracy of a function's kernels; it has one at least."""
@@ -89,7 +97,13 @@ def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
             left_out += wrong
     bias_last = biased_kernels(tf1, False if tf1.XLA else None, mode)
     text = _text(tf1, where, missed, tried, left_out)
-    return Premises(functions, bias_last, "{}; {}".format(text, _place_of_bias(tf1, bias_last)))
+    sums = None
+    if mode.precision == "float16":
+        sums = "float32" if adds_in_float32(tf1, mode) else None
+        said = "matrix products are added in {}, as was tried here".format(sums or "float16")
+    else:
+        said = _place_of_bias(tf1, bias_last)
+    return Premises(functions, bias_last, "{}; {}".format(text, said), sums)
 
 
 def every_kernel(tf1: Any, mode: Mode = SESSION) -> List[Kernels]:
@@ -152,7 +166,8 @@ def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
     chunks = [known] if len(known) else []
     if is_exhausted(function.precision):
         chunks += exhaust(function.domain, function.precision)
-        beyond = 1.0
+        # Of more scores than two a softmax may be off by more.
+        beyond = SOFTMAX_MARGIN if function.name == "softmax" else 1.0
     else:
         chunks += sample(function, SAMPLES)
         beyond = margin(function.name)
