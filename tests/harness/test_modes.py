@@ -256,6 +256,13 @@ def test_cells_without_kernels_of_a_precision_are_not_supported(in_mode):
             assert supported == (has and precision not in lacking)
 
 
+def test_a_graph_of_float32_alone_is_not_supported_in_another_precision(in_mode, monkeypatch):
+    model = MODELS["seq2seq"]
+    monkeypatch.setattr(model.graph(), "build", lambda config: None)
+    assert in_mode("session").supports(model, model.article)
+    assert not in_mode("float64").supports(model, model.article)
+
+
 def test_cases_are_drawn_in_the_precision_of_the_subject(tmp_path):
     progress = fuzz(("seq2seq",), 3, 1, cases=1, subject="float64")
     assert load(progress.tally.save_worst(str(tmp_path / "worst"))).case.precision == "float64"

@@ -26,7 +26,15 @@ from rnndiff.models import MODELS
 from rnndiff.models.cells import BasicRNNCell, GRUCell
 from rnndiff.models.cells.cell import flat
 from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind, like
-from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, relu
+from rnndiff.models.functions import (
+    accuracy,
+    affine,
+    interpolate,
+    log_loss,
+    one_hot,
+    relu,
+    sigmoid,
+)
 
 # The oldest TensorFlow that is tested.
 OLDEST = (1, 13)
@@ -57,7 +65,8 @@ class Where(NamedTuple):
 
     In the versions from ``first`` to ``last``, both included (None: to the newest); with oneDNN's
     kernels, under XLA, where Grappler rewrites graphs, if ``onednn``, ``xla`` and ``grappler`` are
-    True, without if they are False, and either way if they are None.
+    True, without if they are False, and either way if they are None; in graphs of ``precision``,
+    None for all.
     """
 
     first: Version
@@ -65,6 +74,7 @@ class Where(NamedTuple):
     onednn: Optional[bool] = None
     xla: Optional[bool] = None
     grappler: Optional[bool] = None
+    precision: Optional[str] = None
 
     def __str__(self) -> str:
         """As README says it: "2.5 on, with oneDNN"."""
@@ -77,9 +87,17 @@ class Where(NamedTuple):
             said = "{} to {}".format(first, last) if last else first + " on"
         modes = [("oneDNN", self.onednn), ("XLA", self.xla), ("Grappler", self.grappler)]
         of_mode = ["{} {}".format("with" if x else "without", m) for m, x in modes if x is not None]
-        return ", ".join([said] + of_mode)
+        of_precision = ["in " + self.precision] if self.precision else []
+        return ", ".join([said] + of_mode + of_precision)
 
-    def holds(self, version: Version, onednn: bool, xla: bool, grappler: bool = True) -> bool:
+    def holds(
+        self,
+        version: Version,
+        onednn: bool,
+        xla: bool,
+        grappler: bool = True,
+        precision: str = "float32",
+    ) -> bool:
         """Whether it holds in that version, with or without oneDNN's kernels, XLA and Grappler."""
         return (
             self.first <= version
@@ -87,6 +105,7 @@ class Where(NamedTuple):
             and self.onednn in (None, onednn)
             and self.xla in (None, xla)
             and self.grappler in (None, grappler)
+            and self.precision in (None, precision)
         )
 
 
@@ -366,6 +385,26 @@ def _with_relu_in_product(cell: Any, config: Any) -> None:
             each.activation = _relu_of_nan_is_zero
 
 
+_sigmoid_of_nan_is_zero = _numbers_for_nan(sigmoid, 0.0, lambda numbers: True)
+
+
+class _GRUWithGatesInProduct(GRUCell):
+    """A GRU whose gates are 0 where they should be NaN."""
+
+    def __call__(self, inputs: Any, state: Any) -> Any:
+        gates = _sigmoid_of_nan_is_zero(affine(np.hstack([inputs, state]), *self.gates))
+        r, u = np.split(gates, 2, axis=-1)
+        candidate = self.activation(affine(np.hstack([inputs, r * state]), *self.candidate))
+        state = interpolate(u, state, candidate)
+        return state, state
+
+
+def _with_gates_in_product(cell: Any, config: Any) -> None:
+    for each in _cells_in(cell):
+        if isinstance(each, GRUCell):
+            each.__class__ = _GRUWithGatesInProduct
+
+
 def _each_in_packets(numbers: np.ndarray) -> np.ndarray:
     """What :func:`_in_packets` says of each matrix of a stack."""
     return np.broadcast_to(_in_packets(numbers[0]), numbers.shape)
@@ -600,6 +639,15 @@ ENTRIES: Tuple[Entry, ...] = (
         instead=_by_cells(_with_relu_in_product),
         minimal=Minimal("rnn-basic", {"activation": "relu"}, {"inputs": {(0, 0, 0): NAN}}),
     ),
+    KnownDivergence(
+        name="half-sigmoid-of-nan",
+        what="oneDNN's fused MatMul, BiasAdd and Sigmoid of float16 has 0 for NaN, on processors "
+        "that compute in float16",
+        where=Where((2, 13), onednn=True, xla=False, grappler=True, precision="float16"),
+        arrays=_OF_CELLS,
+        instead=_by_cells(_with_gates_in_product),
+        minimal=Minimal("rnn-gru", {}, {"cell/gates/bias": {(0,): NAN}}),
+    ),
     KnownError(
         name="empty-convolution",
         what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
@@ -637,6 +685,9 @@ ENTRIES: Tuple[Entry, ...] = (
 )
 
 
-def known_in(version: Version, onednn: bool, xla: bool, grappler: bool = True) -> Tuple[Entry, ...]:
+def known_in(
+    version: Version, onednn: bool, xla: bool, grappler: bool = True, precision: str = "float32"
+) -> Tuple[Entry, ...]:
     """The entries for that TensorFlow, with or without oneDNN's kernels, XLA and Grappler."""
-    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla, grappler))
+    where = version, onednn, xla, grappler, precision
+    return tuple(entry for entry in ENTRIES if entry.where.holds(*where))
