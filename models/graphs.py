@@ -23,26 +23,32 @@ class Graph(NamedTuple):
     trace: Dict[str, Any]
 
 
-def build(config: Any, data: Any, network: Any) -> Graph:
-    """Build ``network(config, *data) -> trace`` in a graph of its own."""
+def build(config: Any, data: Any, network: Any, precision: str = "float32") -> Graph:
+    """Build ``network(config, *data) -> trace`` in a graph of its own, of numbers of `precision`.
+
+    The network takes that from its data.
+    """
     graph = tf1.Graph()
     with graph.as_default(), warnings.catch_warnings():
         # TensorFlow 2 says of every such cell that it is deprecated: that is why it is here.
         warnings.filterwarnings("ignore", ".*rnn_cell", UserWarning)
-        placeholders = [_placeholder(field, config) for field in data]
+        # Of variables that do not follow what they are multiplied by.
+        tf1.get_variable_scope().set_dtype(tf1.as_dtype(precision))
+        placeholders = [_placeholder(field, config, precision) for field in data]
         trace = network(config, *placeholders)
         parameters = tf1.get_collection(tf1.GraphKeys.GLOBAL_VARIABLES)
     named = {field.name: x for field, x in zip(data, placeholders) if x is not None}
     return Graph(graph, named, parameters, trace)
 
 
-def _placeholder(field: Field, config: Any) -> Any:
+def _placeholder(field: Field, config: Any, precision: str) -> Any:
     if field.when and not getattr(config, field.when):
         return None
     shape: List[Any] = list(field.shape(config))
     if getattr(config, "open_batch", False):
         shape = [None if "batch" in axis else size for axis, size in zip(field.axes, shape)]
-    return tf1.placeholder(field.dtype, shape, name=field.name)
+    dtype = field.dtype if field.counts else precision
+    return tf1.placeholder(dtype, shape, name=field.name)
 
 
 def batch_of(config: Any, inputs: Any) -> Any:
@@ -68,7 +74,7 @@ def judged(scores: Any, labels: Any) -> Dict[str, Any]:
         "scores": scores,
         "probabilities": probabilities,
         "predictions": predictions,
-        "accuracy": tf1.reduce_mean(tf1.cast(correct, tf1.float32)),
+        "accuracy": tf1.reduce_mean(tf1.cast(correct, scores.dtype)),
         "loss": tf1.reduce_mean(-tf1.reduce_sum(labels * tf1.log(clipped), axis=-1)),
     }
 
@@ -92,7 +98,7 @@ def decoded(config: Any, project: Any, output: Any, step: Any, labels: Any, trai
         elif feeds == "probabilities":
             token = tf1.nn.softmax(scores[-1])
         else:
-            token = tf1.one_hot(tf1.argmax(scores[-1], -1), config.outputs)
+            token = tf1.cast(tf1.one_hot(tf1.argmax(scores[-1], -1), config.outputs), labels.dtype)
         tokens.append(token)
         scores.append(project(step(token)))
     trace = judged(tf1.stack(scores, axis=1), labels)
@@ -105,7 +111,7 @@ def start_token(start: Any, rows: Any, outputs: int) -> Any:
     if start == "zeros":
         return tf1.zeros_like(rows)
     place = 0 if start == "first class" else outputs - 1
-    return tf1.zeros_like(rows) + tf1.one_hot(place, outputs)
+    return tf1.zeros_like(rows) + tf1.cast(tf1.one_hot(place, outputs), rows.dtype)
 
 
 def stack_states(name: str, states: List[Any], config: Any, batch: Any) -> Dict[str, Any]:

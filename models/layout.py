@@ -114,9 +114,9 @@ def sizes_of(config: Any) -> Dict[str, int]:
 class Field(NamedTuple):
     """A named array of a case: a parameter, or of its data.
 
-    It has numbers of float32, or if it ``counts`` a size, such as "time", whole numbers of int32
-    from 0 to that. ``when`` names what of the config is false where there is no such array.
-    ``is_noise`` says that a random number from 0 up to 1 is meant.
+    It has numbers of float32, or the precision of the case, or if it ``counts`` a size, such as
+    "time", whole numbers of int32 from 0 to that. ``when`` names what of the config is false where
+    there is no such array. ``is_noise`` says that a random number from 0 up to 1 is meant.
     """
 
     name: str

@@ -27,7 +27,7 @@ def test_a_case_of_the_corpus_does_not_disagree(name, tensorflow):
 )
 def test_what_a_tensorflow_computed_that_diverges_is_known(entry):
     case, trace, _ = load(os.path.join(FOLDER, entry.name + ".npz"))
-    verdict = judge(case, trace, arithmetic("float32"))
+    verdict = judge(case, trace, arithmetic(entry.where.precision or "float32"))
     assert verdict.status == DISAGREE
     assert entry.name in excuse(verdict, case, trace, (entry,)).known
     assert excuse(verdict, case, trace, ENTRIES).status == KNOWN

@@ -14,6 +14,8 @@ from rnndiff.models import MODELS, Model
 from rnndiff.models.layout import check_arrays
 
 FORMAT = 1
+# Of which the numbers of a case may be.
+PRECISIONS = ("float32", "float64", "float16")
 # The text of a case is some hundred characters long, with all of the environment some thousand.
 _MOST_TEXT = 2**20
 # Of a size that no number of the file stands for, such as the steps of no inputs: more than any
@@ -21,6 +23,7 @@ _MOST_TEXT = 2**20
 _MOST_STEPS = 64
 # What a trace may have beyond what is held: the article's attention has some 100 for each number.
 _MOST_TRACED, _MOST_TRACED_PER_NUMBER = 2**22, 256
+_DTYPES = tuple(map(np.dtype, PRECISIONS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +37,9 @@ class Case:
     config : Config
         Of that model.
     arrays : dict of str to array
-        The parameters and the data, such as "inputs" and "labels", under their names; shapes and
-        types as in ``model.fields(config)``.
+        The parameters and the data, such as "inputs" and "labels", under their names; shapes as in
+        ``model.fields(config)``. All numbers are of one precision, float32, float64 or float16; of
+        what counts a size, whole numbers of int32.
 
     Raises
     ------
@@ -50,12 +54,14 @@ class Case:
     def __post_init__(self) -> None:
         fields_of_all = self.model.fields(self.config)
         check_arrays(self.arrays, fields_of_all, self.config)
+        precision = getattr(self.arrays["inputs"], "dtype", None)
+        if precision not in _DTYPES:
+            precision = np.dtype(np.float32)
         for field in fields_of_all:
-            if getattr(self.arrays[field.name], "dtype", None) != field.dtype:
+            wanted = np.dtype(field.dtype) if field.counts else precision
+            if getattr(self.arrays[field.name], "dtype", None) != wanted:
                 raise ValueError(
-                    "{!r} is not an array of {} numbers".format(
-                        field.name, np.dtype(field.dtype).name
-                    )
+                    "{!r} is not an array of {} numbers".format(field.name, wanted.name)
                 )
 
     def __repr__(self) -> str:
@@ -67,6 +73,24 @@ class Case:
         arrays = {name: array.copy() for name, array in self.arrays.items()}
         vars(other).update(model=self.model, config=self.config, arrays=arrays)
         return other
+
+    @property
+    def precision(self) -> str:
+        """That of its numbers: "float32", "float64" or "float16"."""
+        return str(self.inputs.dtype.name)
+
+    def of_precision(self, precision: str) -> "Case":
+        """The case with its numbers rounded to a precision; itself if they are of that."""
+        if precision == self.precision:
+            return self
+        with np.errstate(over="ignore", under="ignore"):
+            arrays = {
+                field.name: self.arrays[field.name].astype(
+                    field.dtype if field.counts else precision
+                )
+                for field in self.model.fields(self.config)
+            }
+        return Case(self.model, self.config, arrays)
 
     @property
     def parameters(self) -> List[np.ndarray]:
@@ -81,7 +105,7 @@ class Case:
     @property
     def labels(self) -> np.ndarray:
         """[batch, ..., outputs]; without rows for a model that has none."""
-        return self.arrays.get("labels", np.zeros((0, 1), np.float32))
+        return self.arrays.get("labels", np.zeros((0, 1), self.inputs.dtype))
 
     @property
     def data(self) -> List[Optional[np.ndarray]]:
@@ -100,12 +124,13 @@ class Case:
         )
 
 
-def zeros(model: Model, config: Any) -> Dict[str, np.ndarray]:
+def zeros(model: Model, config: Any, precision: str = "float32") -> Dict[str, np.ndarray]:
     """The arrays of the simplest case of a config: zeros, labels of class 0, full lengths."""
     arrays = {}
     for field in model.fields(config):
         most = config.sizes()[field.counts] if field.counts else 0
-        arrays[field.name] = np.full(field.shape(config), most, field.dtype)
+        dtype = field.dtype if field.counts else precision
+        arrays[field.name] = np.full(field.shape(config), most, dtype)
         if field.name == "labels":
             arrays[field.name][..., 0] = 1
     return arrays

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.cases.regimes import NOISE, REGIMES
+from rnndiff.harness.cases.regimes import NOISE, regimes_of
 from rnndiff.models import Model
 from rnndiff.models.layout import Field, choices_of, is_optional, sizes_in
 
@@ -101,38 +101,52 @@ def length_of(model: Model) -> int:
     return sum(grid.size for grid in _grids(model).values())
 
 
-def small_case(model: Model, config: Any, regime: str, scale: float, numbers: bytes) -> Case:
+def small_case(
+    model: Model,
+    config: Any,
+    regime: str,
+    scale: float,
+    numbers: bytes,
+    precision: str = "float32",
+) -> Case:
     """The case that ``length_of(model)`` bytes stand for under `config`."""
-    drawn = np.frombuffer(numbers, np.uint8)
+    drawn, regimes = np.frombuffer(numbers, np.uint8), regimes_of(precision)
     arrays = {}
     for field, places in _places(model, config):
         if field.name == "labels":
-            arrays[field.name] = _labels(drawn[places], regime)
+            arrays[field.name] = _labels(drawn[places], regimes, regime)
         elif field.counts:
             arrays[field.name] = lengths(drawn[places], config.sizes()[field.counts])
         else:
-            arrays[field.name] = _numbers(drawn[places], field, regime, scale)
+            arrays[field.name] = _numbers(drawn[places], field, regimes[regime], scale)
     return Case(model, config, arrays)
 
 
-def large_case(random: Any, model: Model, config: Any, regime: str, scale: float) -> Case:
+def large_case(
+    random: Any,
+    model: Model,
+    config: Any,
+    regime: str,
+    scale: float,
+    precision: str = "float32",
+) -> Case:
     """A case of any size, its numbers drawn from `random`, a ``numpy.random.RandomState``."""
-    arrays = {}
+    arrays, regimes = {}, regimes_of(precision)
     parameters = {field.name for field in model.parameters(config)}
     for field in model.fields(config):
         shape = field.shape(config)
         if field.name == "labels":
             bytes_of = shape[:-1] + (shape[-1] + 1,)
-            arrays[field.name] = _labels(random.randint(0, 256, bytes_of), regime)
+            arrays[field.name] = _labels(random.randint(0, 256, bytes_of), regimes, regime)
         elif field.counts:
             most = config.sizes()[field.counts]
             arrays[field.name] = lengths(random.randint(0, 256, shape), most)
         else:
             # Divided by the square root of the fan-in, weights of scale 1 neither die nor explode.
             fan_in = shape[-2] if len(shape) > 1 and field.name in parameters else 1
-            numbers = _numbers(random.randint(0, 256, shape), field, regime, scale)
+            numbers = _numbers(random.randint(0, 256, shape), field, regimes[regime], scale)
             with np.errstate(under="ignore"):
-                arrays[field.name] = numbers / np.float32(np.sqrt(fan_in))
+                arrays[field.name] = numbers / numbers.dtype.type(np.sqrt(fan_in))
             if field.name not in parameters:
                 _clear_rows(random, arrays[field.name])
     return Case(model, config, arrays)
@@ -197,12 +211,13 @@ def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
     return tuple(places)
 
 
-def _numbers(indices: np.ndarray, field: Field, regime: str, scale: float) -> np.ndarray:
+def _numbers(indices: np.ndarray, field: Field, table: np.ndarray, scale: float) -> np.ndarray:
     if field.is_noise:
-        return NOISE[indices]
+        below_one = np.nextafter(table.dtype.type(1), table.dtype.type(0))
+        return np.minimum(NOISE[indices].astype(table.dtype), below_one)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        factor = np.float32(1 if field.name == "inputs" else scale)
-        return REGIMES[regime][indices] * factor
+        factor = table.dtype.type(1 if field.name == "inputs" else scale)
+        return table[indices] * factor
 
 
 def lengths(numbers: np.ndarray, most: int) -> np.ndarray:
@@ -210,12 +225,12 @@ def lengths(numbers: np.ndarray, most: int) -> np.ndarray:
     return np.int32(most - numbers % (most + 1))
 
 
-def _labels(indices: np.ndarray, regime: str) -> np.ndarray:
+def _labels(indices: np.ndarray, regimes: Dict[str, np.ndarray], regime: str) -> np.ndarray:
     kinds, numbers = indices[..., :1], indices[..., 1:]
-    outputs = numbers.shape[-1]
+    outputs, dtype = numbers.shape[-1], regimes[regime].dtype
     one_hot = kinds % outputs == np.arange(outputs)
     return np.select(
         [kinds < SOFT, kinds < TIED, kinds < EMPTY],
-        [one_hot.astype(np.float32), REGIMES[regime][numbers], REGIMES["ties"][numbers]],
-        np.float32(0),
-    ).astype(np.float32)
+        [one_hot.astype(dtype), regimes[regime][numbers], regimes["ties"][numbers]],
+        dtype.type(0),
+    ).astype(dtype)

@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.another_batch import can_be_open, in_another_batch
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import PRECISIONS, Case
 from rnndiff.harness.cases.draws import (
     draw_config,
     draw_kernel_config,
@@ -50,14 +50,16 @@ def model_named(name: str) -> Model:
     return MODELS[name]
 
 
-def random_batch(name: str, seed: int, number: int) -> List[Case]:
+def random_batch(name: str, seed: int, number: int, precision: str = "float32") -> List[Case]:
     """Batch `number` of a seed: cases of the model `name` that share one config.
 
     Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
     at which kernels change. Every second batch is of configs that are open to any number of rows:
     each of its cases comes twice, as it is, and with its rows in another batch. All regimes of
-    numbers are drawn. A UserError if there is no such model.
+    numbers are drawn, of a precision: "float32", "float64" or "float16". A UserError if there is no
+    such model or precision.
     """
+    check_precision(precision)
     random = _random(seed, number)
     model = model_named(name)
     kind, is_open = _kind(random)
@@ -68,29 +70,44 @@ def random_batch(name: str, seed: int, number: int) -> List[Case]:
         largest = small_sizes(model) if kind == "small" else large_sizes(model)
         config = random_config(random, model, largest)
     if not can_be_open(model):
-        return draw(random, model, config, batch_size(seed, number))
+        return draw(random, model, config, batch_size(seed, number), precision)
     config = replace(config, open_batch=is_open)
     if not is_open:
-        return draw(random, model, config, batch_size(seed, number))
-    cases = draw(random, model, config, batch_size(seed, number) // 2)
+        return draw(random, model, config, batch_size(seed, number), precision)
+    cases = draw(random, model, config, batch_size(seed, number) // 2, precision)
     return cases + in_another_batch(cases, random)
 
 
-def _large_cases(random: Any, model: Model, config: Any, count: int) -> List[Case]:
+def _large_cases(random: Any, model: Model, config: Any, count: int, precision: str) -> List[Case]:
     return [
-        large_case(random, model, config, _regime(random), _scale(random)) for _ in range(count)
+        large_case(random, model, config, _regime(random), _scale(random), precision)
+        for _ in range(count)
     ]
 
 
-def _small_cases(random: Any, model: Model, config: Any, count: int) -> List[Case]:
+def _small_cases(random: Any, model: Model, config: Any, count: int, precision: str) -> List[Case]:
     length = length_of(model)
     cases = []
     for _ in range(count):
         numbers = random.randint(0, 256, length).astype(np.uint8)
         # Thin networks out, too: zeros are where structure shows.
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
-        cases.append(small_case(model, config, _regime(random), _scale(random), numbers.tobytes()))
+        regime, scale = _regime(random), _scale(random)
+        cases.append(small_case(model, config, regime, scale, numbers.tobytes(), precision))
     return cases
+
+
+def check_precision(precision: str) -> None:
+    """See that cases can be of a precision.
+
+    Raises
+    ------
+    UserError
+        If not.
+    """
+    if precision not in PRECISIONS:
+        known = ", ".join(map(repr, PRECISIONS))
+        raise UserError("{!r} is not one of the precisions {}.".format(precision, known))
 
 
 def random_case(name: str, seed: int = 0, gain: float = 1.0, **sizes: int) -> Case:

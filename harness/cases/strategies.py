@@ -21,8 +21,8 @@ from rnndiff.harness.cases.draws import (
     small_case,
     small_sizes,
 )
-from rnndiff.harness.cases.random_cases import model_named
-from rnndiff.harness.cases.regimes import REGIMES, SCALES
+from rnndiff.harness.cases.random_cases import check_precision, model_named
+from rnndiff.harness.cases.regimes import REGIMES, SCALES, regimes_of
 from rnndiff.harness.errors import UserError
 from rnndiff.models import Model
 
@@ -44,33 +44,37 @@ def kernel_configs(draw: Any, model: Model) -> Any:
 
 
 @st.composite
-def small_batches(draw: Any, model: Model, regime: str, most: int = BATCH) -> List[Case]:
+def small_batches(
+    draw: Any, model: Model, regime: str, most: int = BATCH, precision: str = "float32"
+) -> List[Case]:
     """One to `most` cases that share a config of at most the small sizes, but for an open batch."""
     config = draw(configs(model, small_sizes(model)), label="config")
     length = length_of(model)
     networks = st.tuples(st.sampled_from(SCALES), st.binary(min_size=length, max_size=length))
     most = most // 2 if is_open(config) else most
     cases = [
-        small_case(model, config, regime, scale, numbers)
+        small_case(model, config, regime, scale, numbers, precision)
         for scale, numbers in draw(st.lists(networks, min_size=1, max_size=most), label="numbers")
     ]
     return cases + draw(again(cases))
 
 
 @st.composite
-def large_batches(draw: Any, model: Model, regime: str, of: st.SearchStrategy) -> List[Case]:
+def large_batches(
+    draw: Any, model: Model, regime: str, of: st.SearchStrategy, precision: str = "float32"
+) -> List[Case]:
     """One case of any of the configs `of`, of any size, and an open one in another batch, too."""
     config = draw(of, label="config")
     scale = draw(st.sampled_from(SCALES), label="scale")
     random = np.random.RandomState(draw(st.integers(0, 2**32 - 1), label="seed"))
-    case = large_case(random, model, config, regime, scale)
+    case = large_case(random, model, config, regime, scale, precision)
     free = {field.name for field in model.fields(config) if field.is_free}
     names = st.sampled_from(sorted(case.arrays))
     edits = st.lists(st.tuples(names, st.integers(0, 2**16), st.integers(0, 255)), max_size=_EDITS)
     for name, place, byte in draw(edits, label="edits"):
         numbers = case.arrays[name].ravel()
         if numbers.size and name in free:
-            numbers[place % numbers.size] = REGIMES[regime][byte]
+            numbers[place % numbers.size] = regimes_of(precision)[regime][byte]
     return [case] + draw(again([case]))
 
 
@@ -84,7 +88,10 @@ def again(draw: Any, cases: List[Case]) -> List[Case]:
 
 
 def batches(
-    model: Union[str, Model], regime: Optional[str] = None, large: int = 16
+    model: Union[str, Model],
+    regime: Optional[str] = None,
+    large: int = 16,
+    precision: str = "float32",
 ) -> st.SearchStrategy:
     """Cases that share a graph, and so a config: small ones, or now and then one that is not.
 
@@ -99,20 +106,25 @@ def batches(
     large : int
         One draw in so many is a case of up to the article's sizes, another one with one size around
         those at which kernels change. At least 2.
+    precision : str
+        Of the numbers: "float32", "float64" or "float16".
 
     Raises
     ------
     UserError
-        If no model or regime has that name.
+        If no model, regime or precision has that name.
     """
     model = model_named(model) if isinstance(model, str) else model
+    check_precision(precision)
     if regime is not None and regime not in REGIMES:
         known = ", ".join(map(repr, REGIMES))
         raise UserError("{!r} is not one of the regimes {}.".format(regime, known))
     if regime is None:
-        return st.sampled_from(sorted(REGIMES)).flatmap(lambda each: batches(model, each, large))
-    kinds = [small_batches(model, regime)] * (large - 2) + [
-        large_batches(model, regime, kernel_configs(model)),
-        large_batches(model, regime, configs(model, large_sizes(model))),
+        return st.sampled_from(sorted(REGIMES)).flatmap(
+            lambda each: batches(model, each, large, precision)
+        )
+    kinds = [small_batches(model, regime, precision=precision)] * (large - 2) + [
+        large_batches(model, regime, kernel_configs(model), precision),
+        large_batches(model, regime, configs(model, large_sizes(model)), precision),
     ]
     return st.sampled_from(range(len(kinds))).flatmap(kinds.__getitem__)

@@ -351,7 +351,7 @@ def difference_between_calls(
     used = subject.fresh()
     first, second = run(used, case, timeout), run(used, case, timeout)
     other = subject.fresh()
-    run(other, next(random_cases(case.model, case.config)), timeout)
+    run(other, next(random_cases(case.model, case.config, precision=case.precision)), timeout)
     third = run(other, case, timeout)
     return not_repeatable(first, second) or not_repeatable(first, third)
 

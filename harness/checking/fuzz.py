@@ -452,9 +452,10 @@ class _Task(NamedTuple):
     mode: str
     modules: List[str]
 
-    def batch(self, number: int, skip: List[int]) -> List[Case]:
+    def batch(self, number: int, skip: List[int], precision: str) -> List[Case]:
         """The cases of a batch, but for those in the places `skip`."""
-        cases = random_batch(self.models[number % len(self.models)], self.seed, number)
+        name = self.models[number % len(self.models)]
+        cases = random_batch(name, self.seed, number, precision)
         return [case for place, case in enumerate(cases) if place not in skip]
 
 
@@ -505,7 +506,7 @@ class _Hands:
 
     def judge(self, content: Any) -> None:
         number, skip = content
-        cases = self._task.batch(number, skip)
+        cases = self._task.batch(number, skip, self._subject.precision)
         self._tally.clear()
         _, disagree = self._check.count(cases, _repeated(number, len(cases)))
         new = []
@@ -529,7 +530,8 @@ class _Hands:
 
     def explain(self, content: Any) -> None:
         number, skip, _ = content
-        cases, timeout = self._task.batch(number, []), self._task.timeout
+        cases = self._task.batch(number, [], self._subject.precision)
+        timeout = self._task.timeout
         try:
             # Of a case that is known to end a process, none is computed in this one.
             places = [

@@ -17,8 +17,10 @@ from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.subjects import ulp as measuring
 from rnndiff.harness.subjects.measure import FUNCTIONS
+from rnndiff.harness.subjects.subject import TENSORFLOW, check_mode
 from rnndiff.harness.subjects.tensorflow import tensorflow
 from rnndiff.harness.subjects.tensorflow.accuracy import nearest, place
+from rnndiff.harness.subjects.tensorflow.modes import MODES
 from rnndiff.harness.subjects.tensorflow.premises import (
     every_kernel,
     known_arguments,
@@ -57,8 +59,8 @@ class Row(NamedTuple):
 @click.option(
     "--exhaustive",
     is_flag=True,
-    help="Try all float32 numbers instead: of the whole domain on long arrays, of its interesting "
-    "part on others. It takes hours.",
+    help="Try all float32 or float16 numbers instead: of the whole domain on long arrays, of its "
+    "interesting part on others. It takes hours of float32.",
 )
 @click.option(
     "--function",
@@ -83,6 +85,13 @@ class Row(NamedTuple):
     "[default: all that it computes]",
 )
 @click.option(
+    "--mode",
+    metavar="MODE",
+    default="session",
+    show_default=True,
+    help="Measure TensorFlow's kernels in this mode of it, such as float64.",
+)
+@click.option(
     "--json",
     "json_path",
     metavar="FILE",
@@ -94,6 +103,7 @@ def ulp(
     functions: List[str],
     subject: Optional[str],
     models: Tuple[str, ...],
+    mode: str,
     json_path: Optional[str],
 ) -> None:
     """Measure how accurate TensorFlow's functions are, and whether the table of rnndiff holds.
@@ -123,9 +133,12 @@ def ulp(
         raise click.UsageError("--model goes with --subject")
     # Before TensorFlow is imported, which takes seconds; some versions lack one of them.
     _check_functions(functions, sorted(function.name for function in measuring.FUNCTIONS))
+    check_mode(TENSORFLOW, {name: each.what for name, each in MODES.items()}, mode)
+    if exhaustive and MODES[mode].precision == "float64":
+        raise click.UsageError("there are too many float64 numbers to try them all")
     tf1 = tensorflow()
-    where = place(tf1.VERSION, processor())
-    kernels = [kernel for kernels in every_kernel(tf1) for kernel in kernels.kernels]
+    where = place(tf1.VERSION, processor(), MODES[mode].precision)
+    kernels = [kernel for each in every_kernel(tf1, MODES[mode]) for kernel in each.kernels]
     _check_functions(functions, sorted({kernel.function.name for kernel in kernels}))
     kernels = [kernel for kernel in kernels if not functions or kernel.function.name in functions]
 
@@ -176,12 +189,14 @@ def _arguments(kernel: Kernel, samples: int, exhaustive: bool) -> Iterator[np.nd
         # Often enough to fill whole vectors: in the remainder they might be computed otherwise.
         yield np.tile(known, 16)
     if exhaustive:
-        yield from measuring.exhaust(kernel.thorough)
+        yield from measuring.exhaust(kernel.thorough, kernel.function.precision)
     yield from measuring.sample(kernel.function, samples)
 
 
 def _size(kernel: Kernel, samples: int, exhaustive: bool) -> int:
-    return samples + (measuring.size(kernel.thorough) if exhaustive else 0)
+    return samples + (
+        measuring.size(kernel.thorough, kernel.function.precision) if exhaustive else 0
+    )
 
 
 def _progress() -> Progress:

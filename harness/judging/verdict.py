@@ -305,7 +305,9 @@ def _are_tame(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Of each case, whether no number in its arrays [cases, ...] is huge or special."""
     numbers = np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
     with np.errstate(invalid="ignore"):
-        return np.less_equal(np.max(np.abs(numbers), axis=1, initial=0.0), TAME)
+        largest = np.max(np.abs(numbers), axis=1, initial=0.0)
+        # TAME is beyond the largest float16.
+        return np.less_equal(largest.astype(np.float64), TAME)
 
 
 def _rows(arrays: Mapping[str, np.ndarray], places: np.ndarray) -> Dict[str, np.ndarray]:

@@ -18,7 +18,8 @@ class Arithmetic(NamedTuple):
     has what is stated of the accuracy of functions, see :meth:`accuracy`. ``bias_anywhere`` is
     False of a subject that adds the bias last, after the sum of the products. ``operand_bits`` are
     the significand bits of what a matrix product reads, None if it reads all that there are, and
-    ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut.
+    ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut. ``sums`` is the
+    arithmetic in which its products are added up, None if it is this one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Arithmetic(NamedTuple):
     bias_anywhere: bool = True
     operand_bits: Optional[int] = None
     operands_to_nearest: bool = False
+    sums: Optional["Arithmetic"] = None
 
     @property
     def unit_of_products(self) -> float:
@@ -79,6 +81,7 @@ def arithmetic(
     bias_anywhere: bool = True,
     operand_bits: Optional[int] = None,
     operands_to_nearest: bool = False,
+    sums: Optional[str] = None,
 ) -> Arithmetic:
     """The IEEE arithmetic of "float16", "float32" or "float64".
 
@@ -105,12 +108,17 @@ def arithmetic(
         precision at most. By default they may become either neighbour, cut off or rounded: that is
         less than an ULP, ``2**(1 - operand_bits)`` of the operand. Operands that have no more bits
         are exact either way.
+    sums : str, optional
+        A wider precision in which the products of a matrix product are added up, "float32" of
+        "float16": the sum is then rounded once. Where the bias may be anywhere in that sum, nothing
+        is made of it.
 
     Raises
     ------
     ValueError
         If `functions` names a function that there is not, or gives something else than accuracies,
-        or if `dtype` does not have as many bits as `operand_bits`.
+        or if `dtype` does not have as many bits as `operand_bits`, or if `sums` is no wider
+        precision, or given beside `operand_bits`.
 
     References
     ----------
@@ -142,6 +150,10 @@ def arithmetic(
                 operand_bits, limits.dtype.name, limits.nmant + 1
             )
         )
+    if sums is not None and not np.finfo(sums).eps < limits.eps:
+        raise ValueError("sums in {!r}: that is not wider than {}".format(sums, limits.dtype.name))
+    if sums is not None and operand_bits is not None:
+        raise ValueError("sums in a wider precision are of operands of all bits")
     return Arithmetic(
         name=np.dtype(dtype).name,
         unit=float(limits.eps) / 2,
@@ -151,4 +163,5 @@ def arithmetic(
         bias_anywhere=bias_anywhere,
         operand_bits=operand_bits,
         operands_to_nearest=operands_to_nearest,
+        sums=None if sums is None else arithmetic(sums),
     )

@@ -194,7 +194,9 @@ class Machine:
         return self.flushed(value + Fraction(towards) * error)
 
     def of_products(self) -> "Machine":
-        """What multiplies matrices: this machine itself, or one that reads fewer bits."""
+        """What multiplies matrices: this machine itself, or one that reads or adds otherwise."""
+        if self.arithmetic.sums is not None:
+            return WideSums(self)
         return self if self.arithmetic.operand_bits is None else TensorCore(self)
 
     def factor(self, x: Number) -> Number:
@@ -276,6 +278,25 @@ class TensorCore(Machine):
 
     def affine(self, terms: Sequence[Any], bias: Number) -> Number:
         """As of any machine; a bias that is last is added elsewhere."""
+        if self.arithmetic.bias_anywhere and self.random.random() < 0.5:
+            return self.total(list(terms) + [bias])
+        return self._machine.add(self.total(terms), bias)
+
+
+class WideSums(Machine):
+    """What adds products up in a wider arithmetic, in a machine that does all else."""
+
+    def __init__(self, machine: Machine) -> None:
+        vars(self).update(vars(machine))
+        self._machine, self._wide = machine, Machine(self.arithmetic.sums, self.random)
+
+    def total(self, terms: Sequence[Any]) -> Number:
+        """The sum of `terms`, rounded once."""
+        total = self._wide.total(terms)
+        return self._machine.rounded(Fraction(total)) if is_finite(total) else total
+
+    def affine(self, terms: Sequence[Any], bias: Number) -> Number:
+        """A sum of products and a bias, which is last, or in the wider sum, if it may be."""
         if self.arithmetic.bias_anywhere and self.random.random() < 0.5:
             return self.total(list(terms) + [bias])
         return self._machine.add(self.total(terms), bias)

@@ -6,7 +6,7 @@ import numpy as np
 
 from rnndiff.harness.errors import OracleError
 from rnndiff.harness.numerics.balls import INFLATE, BoundedArray, broadcast, operands
-from rnndiff.harness.numerics.elementwise import of_two, sum_of_two
+from rnndiff.harness.numerics.elementwise import of_two, rounded, sum_of_two
 from rnndiff.harness.numerics.register import Example, bound
 from rnndiff.harness.numerics.sums import MOST_TERMS_ONE_BY_ONE, Sums
 from rnndiff.models.functions import affine
@@ -20,6 +20,9 @@ class SumsOfProducts(Sums):
     ``sum(a b)`` is then ``sum(abs(a) db + da (abs(b) + db))``, with ``da`` and ``db`` below
     ``2**(1 - bits)`` of ``abs(a)`` and ``abs(b)``: what Blanchard et al., theorem 3.2, have for
     operands rounded to the nearest, with twice their roundoff; and that of adding up.
+
+    Sums in a wider arithmetic have a bound in that, and are then rounded. One with a bias may have
+    been rounded before that was added as well, and is bounded as if it had been all along.
     """
 
     def __init__(
@@ -32,9 +35,20 @@ class SumsOfProducts(Sums):
         if bias is not None:
             mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
         arithmetic = a.arithmetic
+        if bias is None and arithmetic.sums is not None:
+            arithmetic = arithmetic.sums
         Sums.__init__(
             self, arithmetic, mid, reach, count, 1, a.stacked, arithmetic.unit_of_products
         )
+
+    def balls(self) -> BoundedArray:
+        """As in :class:`Sums`, in the arithmetic of the factors."""
+        balls, arithmetic = Sums.balls(self), self.a.arithmetic
+        if balls.arithmetic is arithmetic:
+            return balls
+        mid, rad, reach = balls.mid, balls.rad, balls.reach()
+        balls = BoundedArray(mid, rad, arithmetic, reach, balls.stacked)
+        return rounded(mid, rad, reach, np.positive, balls)
 
     def magnitude(self) -> np.ndarray:
         """As in :class:`Sums`."""

@@ -150,8 +150,8 @@ MISTAKES: Tuple[Mistake, ...] = (
         what="a row counts as right only if all of its tokens are",
         models=_DECODERS,
         module=_GRAPHS,
-        right="tf1.reduce_mean(tf1.cast(correct, tf1.float32))",
-        wrong="tf1.reduce_mean(tf1.cast(tf1.reduce_all(correct, -1), tf1.float32))",
+        right="tf1.reduce_mean(tf1.cast(correct, scores.dtype))",
+        wrong="tf1.reduce_mean(tf1.cast(tf1.reduce_all(correct, -1), scores.dtype))",
     ),
     Mistake(
         name="scores-of-other-rows",

@@ -61,10 +61,10 @@ class Shrinker:
         return self.case
 
     def _run(self, given: Case) -> None:
-        if not self._try(islice(smallest(given.model), self._evaluations // 2)):
+        if not self._try(islice(smallest(given.model, given.precision), self._evaluations // 2)):
             # A new size needs a new graph, new numbers do not: settle the sizes first.
             self._repeat(self._sizes)
-            self._try(random_cases(given.model, self.case.config))
+            self._try(_random_cases(given, self.case.config))
         passes = self._blocks, self._sizes, self._numbers, self._places, self._others
         self._repeat(*passes)
         if simpler(given, self.case):
@@ -148,9 +148,9 @@ class Shrinker:
                 less = value - 1 if (value or 0) > 1 else value
             if less != value:
                 config = replace(self.case.config, **{field.name: less})
-                yield random_cases(self.case.model, config)
+                yield _random_cases(self.case, config)
                 if field.name in known:
-                    yield random_cases(self.case.model, config, _SMALL)
+                    yield _random_cases(self.case, config, _SMALL)
 
 
 def _free(case: Case) -> List[Tuple[str, np.ndarray]]:
@@ -273,6 +273,11 @@ def _one_hot_again(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
+def _random_cases(case: Case, config: Any, scale: float = 1.0) -> Iterator[Case]:
+    """Those of another config, of the precision of the case."""
+    return random_cases(case.model, config, scale, case.precision)
+
+
 def _with(case: Case, name: str, index: Any, value: Any) -> Case:
     array = case.arrays[name].copy()
     array[index] = value
@@ -282,6 +287,7 @@ def _with(case: Case, name: str, index: Any, value: Any) -> Case:
 def _with_instead(case: Case, value: float, other: float) -> Case:
     """The case with all numbers of this value replaced."""
     changed = {
-        name: np.where(array == value, np.float32(other), array) for name, array in _free(case)
+        name: np.where(array == value, array.dtype.type(other), array)
+        for name, array in _free(case)
     }
     return Case(case.model, case.config, dict(case.arrays, **changed))

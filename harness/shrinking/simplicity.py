@@ -28,7 +28,8 @@ def simpler(case: Case, than: Case) -> bool:
     if soft != softer:
         return bool(soft < softer)
     numbers, other = numbers_of(case), numbers_of(than)
-    bits, other_bits = numbers.view(np.int32), other.view(np.int32)
+    whole = "i{}".format(numbers.itemsize)
+    bits, other_bits = numbers.view(whole), other.view(whole)
     filled, fuller = np.count_nonzero(bits), np.count_nonzero(other_bits)
     if filled != fuller:
         return bool(filled < fuller)
@@ -43,11 +44,11 @@ def fingerprint(case: Case) -> bytes:
 
 def numbers_of(case: Case) -> np.ndarray:
     """All numbers of a case, its labels too, one after the other; of lengths what they lack."""
-    sizes = case.config.sizes()
+    sizes, kind = case.config.sizes(), case.inputs.dtype.type
     found = []
     for field in case.model.fields(case.config):
         array = case.arrays[field.name].ravel()
-        found.append(np.float32(sizes[field.counts] - array) if field.counts else array)
+        found.append(kind(sizes[field.counts] - array) if field.counts else array)
     return np.concatenate(found)
 
 
@@ -82,5 +83,5 @@ def simpler_than(value: Any) -> Tuple[float, ...]:
 
 
 def _rounded(value: Any, decimals: int) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.float32(np.round(value, decimals)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.asarray(value).dtype.type(np.round(value, decimals)))

@@ -17,7 +17,7 @@ from rnndiff.models.layout import is_optional, sizes_in
 _RANDOM_CASES = 8
 
 
-def smallest(model: Model) -> Iterator[Case]:
+def smallest(model: Model, precision: str = "float32") -> Iterator[Case]:
     """One of everything, then two steps, two classes, two of all but rows, two of all, three steps.
 
     Those of one unit come with a single 1, too.
@@ -32,20 +32,23 @@ def smallest(model: Model) -> Iterator[Case]:
     # A window of one slot has no order that could be wrong.
     for twos in ([], steps + of("slot"), of("class")):
         config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)))
-        yield from _with_a_one(model, config)
-        yield from random_cases(model, config)
+        yield from _with_a_one(model, config, precision)
+        yield from random_cases(model, config, precision=precision)
     for changed in (one_row, {}, dict(dict.fromkeys(steps, 3), **one_row)):
-        yield from random_cases(model, model.Config(**dict(dict.fromkeys(ones, 2), **changed)))
+        config = model.Config(**dict(dict.fromkeys(ones, 2), **changed))
+        yield from random_cases(model, config, precision=precision)
 
 
-def random_cases(model: Model, config: Any, scale: float = 1.0) -> Iterator[Case]:
+def random_cases(
+    model: Model, config: Any, scale: float = 1.0, precision: str = "float32"
+) -> Iterator[Case]:
     """Cases of random simple numbers, each with more zeros; always the same ones for a config.
 
     The numbers are times `scale`. Their labels are all the first class.
     """
     for seed in reversed(range(_RANDOM_CASES)):
         random = np.random.RandomState(seed)
-        arrays = zeros(model, config)
+        arrays = zeros(model, config, precision)
         for field in model.fields(config):
             array = arrays[field.name]
             if field.is_free:
@@ -57,9 +60,9 @@ def random_cases(model: Model, config: Any, scale: float = 1.0) -> Iterator[Case
         yield Case(model, config, arrays)
 
 
-def _with_a_one(model: Model, config: Any) -> Iterator[Case]:
+def _with_a_one(model: Model, config: Any, precision: str) -> Iterator[Case]:
     """The case of zeros, and those with one 1 among them."""
-    zero = Case(model, config, zeros(model, config))
+    zero = Case(model, config, zeros(model, config, precision))
     yield zero
     for field in model.fields(config):
         array = zero.arrays[field.name]

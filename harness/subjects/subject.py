@@ -39,6 +39,10 @@ class Subject:
         of one is then an argument of the constructor, the keyword ``mode``.
     mode : str
         The name of the one that it was made to run in, "" of the default.
+    precision : str
+        Of the numbers of the cases that are drawn for it: "float32", "float64" or "float16". What
+        it is given from elsewhere, such as a file, may be of another one, and is rounded as it is
+        read.
     """
 
     known: Tuple[Entry, ...] = ()
@@ -47,6 +51,7 @@ class Subject:
     repeatable: bool = True
     modes: Mapping[str, str] = {}
     mode: str = ""
+    precision: str = "float32"
     _made_of: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Subject":
@@ -158,6 +163,7 @@ class Wrapper(Subject):
         self.known, self.repeatable = subject.known, subject.repeatable
         self.name, self.timeout = subject.name, subject.timeout
         self.modes, self.mode = subject.modes, subject.mode
+        self.precision = subject.precision
 
     @property
     def label(self) -> str:

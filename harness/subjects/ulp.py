@@ -1,15 +1,17 @@
 """How accurate the functions of an engine are, measured.
 
 Every function is measured against NumPy in float64, whose own error (a few ULP of float64) is
-eight decimal digits smaller than what is measured. A kernel is a function of one float32 array,
-whichever engine stands behind it.
+eight decimal digits smaller than what is measured; one in float64 against NumPy's long double,
+which on x86 has 11 bits more. A kernel is a function of one array, whichever engine stands behind
+it.
 
 The error of a result is counted in units in the last place of the exact value
 (:func:`rnndiff.harness.numerics.accuracy.ulp_of`), after an absolute error that is allowed has been
 taken off (:func:`errors`).
 """
 
-from typing import Any, Callable, Iterator, NamedTuple, Tuple
+from functools import lru_cache
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Tuple
 
 import numpy as np
 
@@ -27,10 +29,10 @@ CHUNK = 1 << 20
 class Function(NamedTuple):
     """A function of one argument and where its accuracy is claimed.
 
-    ``domain`` and ``dense`` are intervals of float32 arguments, none with a change of sign. Half
+    ``domain`` and ``dense`` are intervals of arguments, none with a change of sign. Half
     of a sample is spread evenly over the bit patterns of ``domain``, the other half over those of
     ``dense``, where the function is neither constant nor nearly linear. ``hard`` are arguments at
-    which some engine was at its worst.
+    which some engine was at its worst. ``precision`` is that of arguments and results.
     """
 
     name: str
@@ -38,16 +40,16 @@ class Function(NamedTuple):
     domain: Intervals
     dense: Intervals
     hard: Tuple[float, ...] = ()
+    precision: str = "float32"
 
 
 class Kernel(NamedTuple):
     """One way in which an engine computes a function.
 
     ``op`` is the engine's name for it, and ``shape`` says on what kind of arrays. ``run`` maps
-    float32 arguments to float32 results, in the same order; ``exact`` does the same in float64 and
-    is the function's own unless a result depends on its neighbours too. ``thorough`` is what an
-    exhaustive measurement exhausts. An error of ``rounding`` times the exact value is not the
-    function's.
+    arguments to results, in the same order; ``exact`` does the same in a wider type and is the
+    function's own unless a result depends on its neighbours too. ``thorough`` is what an exhaustive
+    measurement exhausts. An error of ``rounding`` times the exact value is not the function's.
     """
 
     function: Function
@@ -79,15 +81,28 @@ NOTHING = Measurement(0.0, float("nan"), float("nan"), float("nan"), 0)
 def errors(results: np.ndarray, exact: np.ndarray, absolute: Any = 0.0) -> np.ndarray:
     """Errors in ULP of the exact values, beyond an absolute error.
 
-    An exact value beyond the largest float32 stands for the infinity that a correct kernel rounds
+    An exact value beyond the largest number stands for the infinity that a correct kernel rounds
     it to. A result that is NaN or infinite where the exact one is not, is infinitely wrong.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        rounded = exact.astype(np.float32)
-        distance = np.abs(results.astype(np.float64) - exact)
-        ulp = np.maximum(distance - absolute, 0.0) / ulp_of(exact)
+        rounded = exact.astype(results.dtype)
+        distance = np.abs(results.astype(exact.dtype) - exact)
+        ulp = np.maximum(distance - absolute, 0.0) / ulp_of(_towards_zero(exact), results.dtype)
         ulp = np.where(np.isfinite(rounded), ulp, np.where(results == rounded, 0.0, INFINITY))
     return np.where(np.isnan(ulp), INFINITY, ulp)
+
+
+def _towards_zero(exact: np.ndarray) -> np.ndarray:
+    """Exact values in float64, none in a higher binade."""
+    values = np.asarray(exact, np.float64)
+    if exact.dtype == np.float64:
+        return values
+    return np.where(np.abs(values) > np.abs(exact), np.nextafter(values, 0.0), values)
+
+
+def wider(arguments: np.ndarray) -> np.ndarray:
+    """The same numbers in float64, or of float64 in the widest type that NumPy has."""
+    return arguments.astype(np.longdouble if arguments.dtype == np.float64 else np.float64)
 
 
 def measure(
@@ -118,44 +133,66 @@ def sample(function: Function, samples: int, seed: int = 0) -> Iterator[np.ndarr
     """
     random = np.random.RandomState(seed)
     ends = [end for interval in function.domain + function.dense for end in interval]
-    yield np.array(ends, dtype=np.float32)
+    precision = function.precision
+    yield np.array(ends, dtype=precision)
     for intervals in (function.domain, function.dense):
-        step = max(1, 2 * size(intervals) // max(1, samples))
-        for first, last in map(_patterns, intervals):
+        step = max(1, 2 * size(intervals, precision) // max(1, samples))
+        for interval in intervals:
+            first, last = _patterns(interval, precision)
             for start in range(first, last + 1, step * CHUNK):
                 stop = min(last + 1, start + step * CHUNK)
                 patterns = np.arange(start, stop, step, dtype=np.int64)
-                patterns = np.minimum(patterns + random.randint(0, step, len(patterns)), last)
-                yield _floats(random.permutation(patterns))
+                later = random.randint(0, step, len(patterns), dtype=np.int64)
+                # None beyond the last, nor an overflow on the way there.
+                patterns = patterns + np.minimum(later, last - patterns)
+                yield _floats(random.permutation(patterns), interval, precision)
 
 
-def exhaust(intervals: Intervals) -> Iterator[np.ndarray]:
-    """Every float32 number of the intervals."""
-    for first, last in map(_patterns, intervals):
+def exhaust(intervals: Intervals, precision: str = "float32") -> Iterator[np.ndarray]:
+    """Every number of the intervals."""
+    for interval in intervals:
+        first, last = _patterns(interval, precision)
         for start in range(first, last + 1, CHUNK):
-            yield _floats(np.arange(start, min(last + 1, start + CHUNK), dtype=np.int64))
+            patterns = np.arange(start, min(last + 1, start + CHUNK), dtype=np.int64)
+            yield _floats(patterns, interval, precision)
 
 
-def size(intervals: Intervals) -> int:
-    """How many float32 numbers the intervals hold."""
-    return sum(last - first + 1 for first, last in map(_patterns, intervals))
+def size(intervals: Intervals, precision: str = "float32") -> int:
+    """How many numbers the intervals hold."""
+    ends = [_patterns(interval, precision) for interval in intervals]
+    return sum(last - first + 1 for first, last in ends)
 
 
-def within(arguments: np.ndarray, intervals: Intervals) -> np.ndarray:
+def within(arguments: np.ndarray, intervals: Intervals, precision: str = "float32") -> np.ndarray:
     """Those of the arguments that lie in one of the intervals."""
-    patterns = arguments.astype(np.float32).view(np.uint32)
-    inside = [(first <= patterns) & (patterns <= last) for first, last in map(_patterns, intervals)]
-    return arguments[np.any(inside, axis=0)]
+    numbers = arguments.astype(precision)
+    patterns, minus = _magnitudes(numbers), np.signbit(numbers)
+    inside = np.zeros(arguments.shape, dtype=bool)
+    for interval in intervals:
+        first, last = _patterns(interval, precision)
+        inside |= (first <= patterns) & (patterns <= last) & (minus == _is_minus(interval))
+    return arguments[inside]
 
 
-def _patterns(interval: Tuple[float, float]) -> Tuple[int, int]:
-    """The bit patterns of both ends, the smaller one first."""
-    ends = np.array(interval, dtype=np.float32).view(np.uint32).astype(np.int64)
+def _magnitudes(numbers: np.ndarray) -> np.ndarray:
+    """The bit patterns of numbers without their signs."""
+    return np.abs(numbers).view("u{}".format(numbers.itemsize)).astype(np.int64)
+
+
+def _patterns(interval: Tuple[float, float], precision: str) -> Tuple[int, int]:
+    """The bit patterns of both ends without their signs, the smaller one first."""
+    ends = _magnitudes(np.array(interval, dtype=precision))
     return int(ends.min()), int(ends.max())
 
 
-def _floats(patterns: np.ndarray) -> np.ndarray:
-    return patterns.astype(np.uint32).view(np.float32)
+def _is_minus(interval: Tuple[float, float]) -> bool:
+    return bool(np.signbit(interval[0]))
+
+
+def _floats(patterns: np.ndarray, interval: Tuple[float, float], precision: str) -> np.ndarray:
+    dtype = np.dtype(precision)
+    numbers = patterns.astype("u{}".format(dtype.itemsize)).view(dtype)
+    return -numbers if _is_minus(interval) else numbers
 
 
 def _both_signs(first: float, last: float) -> Intervals:
@@ -197,3 +234,34 @@ SIGMOID = Function(
 FUSED_SIGMOID = SIGMOID._replace(name="fused sigmoid", domain=_both_signs(0.0, LARGEST))
 SOFTMAX = Function("softmax", _sigmoid, domain=((-0.0, -INFINITY),), dense=((-(2.0**-10), -110.0),))
 FUNCTIONS = (TANH, FUSED_TANH, EXP, LOG, SIGMOID, FUSED_SIGMOID, SOFTMAX)
+
+# Of other precisions: up to where tanh and the sigmoid are not yet 1, where exp is not yet
+# infinite, and from where on it is 0; where tanh is the identity.
+_ENDS = {
+    "float64": (22.0, 40.0, 709.0, -750.0, 2.0**-29),
+    "float16": (5.0, 9.0, 11.0, -18.0, 2.0**-7),
+}
+
+
+@lru_cache(maxsize=None)
+def functions_of(precision: str) -> Dict[str, Function]:
+    """The functions in a precision, by their names."""
+    if precision == "float32":
+        return {function.name: function for function in FUNCTIONS}
+    limits = np.finfo(precision)
+    smallest, largest = float(limits.tiny), float(limits.max)
+    tanh, sigmoid, exp, zero, identity = _ENDS[precision]
+    falling = (-(2.0**-10), zero)
+    intervals = {
+        TANH: (TANH.domain, _both_signs(identity, tanh)),
+        FUSED_TANH: (_both_signs(0.0, largest), _both_signs(identity, tanh)),
+        EXP: (((0.0, exp), (-0.0, -INFINITY)), ((2.0**-10, exp), falling)),
+        LOG: (((smallest, largest),), LOG.dense),
+        SIGMOID: (SIGMOID.domain, ((2.0**-10, sigmoid), falling)),
+        FUSED_SIGMOID: (_both_signs(0.0, largest), ((2.0**-10, sigmoid), falling)),
+        SOFTMAX: (SOFTMAX.domain, (falling,)),
+    }
+    return {
+        function.name: function._replace(domain=domain, dense=dense, hard=(), precision=precision)
+        for function, (domain, dense) in intervals.items()
+    }

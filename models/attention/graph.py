@@ -19,7 +19,7 @@ def attention_cell_wrapper():
     return AttentionCellWrapper
 
 
-def build(config, training=False, wrapper=None):
+def build(config, training=False, wrapper=None, precision="float32"):
     """Build the graph of `config`; with `training`, the decoder is fed the labels.
 
     `wrapper` is the class to build the cells from, by default that of
@@ -35,7 +35,7 @@ def build(config, training=False, wrapper=None):
         batch = graphs.batch_of(config, inputs)
 
         with tf1.variable_scope("encoder"):
-            state = encoder.zero_state(batch, tf1.float32)
+            state = encoder.zero_state(batch, inputs.dtype)
             for t in range(config.time):
                 output, state = encoder(inputs[:, t], state)
                 encoder_steps.append((output, state))
@@ -53,7 +53,7 @@ def build(config, training=False, wrapper=None):
         trace.update(_named("decoder", config, batch, decoder_steps, decoder_reads))
         return trace
 
-    return graphs.build(config, DATA, network)
+    return graphs.build(config, DATA, network, precision)
 
 
 class _Recorded:

@@ -6,15 +6,15 @@ from rnndiff.models.cells.tensorflow import tensorflow_cell
 from rnndiff.models.tf1 import tf1
 
 
-def build(config, training=False):
+def build(config, training=False, precision="float32"):
     """Build the graph of `config`; training and inference are the same graph."""
-    return graphs.build(config, DATA, _network)
+    return graphs.build(config, DATA, _network, precision)
 
 
 def _network(config, inputs, labels):
     forward, backward = (tensorflow_cell(config) for _ in range(2))
     outputs, forward_final_state, backward_final_state = tf1.nn.static_bidirectional_rnn(
-        forward, backward, tf1.unstack(inputs, axis=1), dtype=tf1.float32
+        forward, backward, tf1.unstack(inputs, axis=1), dtype=inputs.dtype
     )
     project = graphs.projection(2 * config.sizes()[config.kind.output], config.outputs)
     trace = graphs.judged(project(outputs[-1]), labels)

@@ -6,9 +6,9 @@ from rnndiff.models.cells.tensorflow import Recorded, state_of, tensorflow_cell
 from rnndiff.models.tf1 import tf1
 
 
-def build(config, training=False):
+def build(config, training=False, precision="float32"):
     """Build the graph of `config`; training and inference are the same graph."""
-    return graphs.build(config, data_of(config.kind), _network)
+    return graphs.build(config, data_of(config.kind), _network, precision)
 
 
 def _network(config, inputs, sequence_length, *more):
@@ -17,7 +17,7 @@ def _network(config, inputs, sequence_length, *more):
     initial = [state_of(cell, state) for cell, state in zip(cells, _halves(more[:parts]))]
     if config.runner == "static_bidirectional_rnn":
         steps, *final = tf1.nn.static_bidirectional_rnn(
-            *cells, tf1.unstack(inputs, axis=1), *initial, tf1.float32, sequence_length
+            *cells, tf1.unstack(inputs, axis=1), *initial, inputs.dtype, sequence_length
         )
         both = tf1.split(tf1.stack(steps, axis=1), [cell.output_size for cell in cells], axis=2)
     else:
@@ -27,7 +27,7 @@ def _network(config, inputs, sequence_length, *more):
             graphs.swapped(inputs) if time_major else inputs,
             sequence_length,
             *initial,
-            tf1.float32,
+            inputs.dtype,
             time_major=time_major,
         )
         both = [graphs.swapped(outputs) for outputs in both] if time_major else both

@@ -6,9 +6,9 @@ from rnndiff.models.rnn.config import data_of
 from rnndiff.models.tf1 import tf1
 
 
-def build(config, training=False):
+def build(config, training=False, precision="float32"):
     """Build the graph of `config`; training and inference are the same graph."""
-    return graphs.build(config, data_of(config.kind), _network)
+    return graphs.build(config, data_of(config.kind), _network, precision)
 
 
 def _network(config, inputs, sequence_length, *more):
@@ -17,7 +17,7 @@ def _network(config, inputs, sequence_length, *more):
     initial_state = state_of(cell, more[:parts])
     if config.runner == "static_rnn":
         steps, final = tf1.nn.static_rnn(
-            cell, tf1.unstack(inputs, axis=1), initial_state, tf1.float32, sequence_length
+            cell, tf1.unstack(inputs, axis=1), initial_state, inputs.dtype, sequence_length
         )
         outputs = tf1.stack(steps, axis=1)
     else:
@@ -27,7 +27,7 @@ def _network(config, inputs, sequence_length, *more):
             graphs.swapped(inputs) if time_major else inputs,
             sequence_length,
             initial_state,
-            tf1.float32,
+            inputs.dtype,
             time_major=time_major,
         )
         outputs = graphs.swapped(outputs) if time_major else outputs

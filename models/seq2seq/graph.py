@@ -6,7 +6,7 @@ from rnndiff.models.seq2seq.config import DATA
 from rnndiff.models.tf1 import tf1
 
 
-def build(config, training=False):
+def build(config, training=False, precision="float32"):
     """Build the graph of `config`; with `training`, the decoder is fed the labels."""
 
     def network(config, inputs, labels):
@@ -15,7 +15,7 @@ def build(config, training=False):
         batch = graphs.batch_of(config, inputs)
 
         with tf1.variable_scope("encoder"):
-            state = encoder.zero_state(batch, tf1.float32)
+            state = encoder.zero_state(batch, inputs.dtype)
             for t in range(config.time):
                 output, state = encoder(inputs[:, t], state)
                 encoder_states.append(state)
@@ -33,4 +33,4 @@ def build(config, training=False):
         trace.update(graphs.stack_states("decoder_states", decoder_states, config, batch))
         return trace
 
-    return graphs.build(config, DATA, network)
+    return graphs.build(config, DATA, network, precision)

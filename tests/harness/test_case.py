@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from examples import random_case, with_all_options
 
-from rnndiff.harness.cases.case import load, packed, save, smallest_case
+from rnndiff.harness.cases.case import Case, load, packed, save, smallest_case
+from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.errors import UserError
 from rnndiff.models import MODELS
 
@@ -25,6 +26,33 @@ def test_a_saved_case_loads_equal_bit_for_bit(name, tmp_path):
     for array, saved in zip(case.arrays.values(), again.arrays.values()):
         assert array.dtype == saved.dtype and array.tobytes() == saved.tobytes()
     assert trace["scores"] == 1.5 and notes == {"verdict": "disagree"}
+
+
+@pytest.mark.parametrize("precision", ["float64", "float16"])
+def test_a_case_of_another_precision_loads_equal_bit_for_bit(precision, tmp_path):
+    case, path = random_batch("rnn-lstm", 0, 0, precision)[0], str(tmp_path / "case.npz")
+    save(path, case)
+    again = load(path).case
+    assert again.precision == case.precision == precision
+    for array, saved in zip(case.arrays.values(), again.arrays.values()):
+        assert array.dtype == saved.dtype and array.tobytes() == saved.tobytes()
+
+
+def test_the_numbers_of_a_case_are_of_one_precision():
+    case = random_case("seq2seq")
+    arrays = dict(case.arrays, inputs=case.inputs.astype("f8"))
+    with pytest.raises(ValueError, match="is not an array of float64 numbers"):
+        Case(case.model, case.config, arrays)
+    with pytest.raises(ValueError, match="'inputs' is not an array of float32 numbers"):
+        Case(case.model, case.config, dict(case.arrays, inputs=case.inputs.astype("i8")))
+
+
+def test_a_case_is_rounded_to_another_precision():
+    case = random_batch("rnn-lstm", 0, 0, "float64")[0]
+    rounded = case.of_precision("float16")
+    assert rounded.precision == "float16" and rounded.of_precision("float16") is rounded
+    for name, array in case.arrays.items():
+        assert rounded.arrays[name].dtype == ("f2" if array.dtype == "f8" else array.dtype)
 
 
 def test_the_smallest_case_is_of_ones_zeros_and_class_0_but_for_what_is_given():

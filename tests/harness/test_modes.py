@@ -10,17 +10,21 @@ from click.testing import CliRunner
 from examples import random_case
 
 from rnndiff.harness.cases.case import load, save, smallest_case
+from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking import journal
+from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.checking.fuzz import fuzz
 from rnndiff.harness.commands.fuzz import fuzz as fuzz_command
 from rnndiff.harness.commands.minimize import minimize
 from rnndiff.harness.commands.replay import replay
 from rnndiff.harness.errors import UserError
-from rnndiff.harness.judging.verdict import Verdict
+from rnndiff.harness.judging.verdict import DISAGREE, Verdict, judge
+from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.subject import Wrapper
 from rnndiff.harness.subjects.tensorflow.modes import MODES, config_of
+from rnndiff.models import MODELS
 
 PORT = """
 import os
@@ -205,3 +209,59 @@ def test_the_script_of_a_failure_sets_what_its_mode_does(in_mode):
         assert "\n    {}\n".format(line) in source
     compile(source, "repro.py", "exec")
     assert "disable_meta_optimizer" not in in_mode("session").script(case, verdict, {})
+
+
+# --- precisions of TensorFlow's ----------------------------------------------------------------
+
+# All numbers of float16 are tried before anything is judged.
+every_precision = pytest.mark.parametrize(
+    "precision", ["float64", pytest.param("float16", marks=pytest.mark.slow)]
+)
+
+
+@every_precision
+def test_tensorflow_agrees_in_another_precision(in_mode, precision):
+    subject = in_mode(precision)
+    assert subject.precision == precision
+    # A number of float32 is read in that precision: in float16 it is rounded.
+    for name, drawn in (("bidirectional", precision), ("rnn-lstm", "float32")):
+        cases = random_batch(name, 0, 0, drawn)[:48]
+        stacks, others = verdicts_on(subject, cases)
+        wrong = [describe(x.case, x.verdict) for x in others if x.verdict.status == DISAGREE]
+        assert not wrong, wrong[0]
+        assert sum(len(stack.cases) for stack in stacks) > 40
+        assert stacks[0].actual["outputs"].dtype == precision
+
+
+def test_tensorflow_in_float32_passed_off_as_float64_is_blamed(in_mode):
+    case, numbers = random_case("seq2seq"), in_mode("session")(random_case("seq2seq"))
+    passed_off = {n: x.astype("f8") if x.dtype.kind == "f" else x for n, x in numbers.items()}
+    assert judge(case, passed_off, in_mode("float64").arithmetic(case)).status == DISAGREE
+
+
+def test_a_script_of_another_precision_builds_a_graph_of_that(in_mode):
+    subject, case = in_mode("float64"), random_case("seq2seq")
+    source = subject.script(case, Verdict([], error="InternalError: it fails"), {})
+    assert "set_dtype(tf1.as_dtype('float64'))" in source and ", np.float64)" in source
+    exec(compile(source, "repro.py", "exec"), {})
+
+
+def test_cells_without_kernels_of_a_precision_are_not_supported(in_mode):
+    for name, lacking in (("gru-block", {"float64", "float16"}), ("lstm-block", {"float64"})):
+        model = MODELS["rnn-" + name]
+        has = in_mode("session").supports(model, model.article)
+        for precision in ("float64", "float16"):
+            supported = in_mode(precision).supports(model, model.article)
+            assert supported == (has and precision not in lacking)
+
+
+def test_a_graph_of_float32_alone_is_not_supported_in_another_precision(in_mode, monkeypatch):
+    model = MODELS["seq2seq"]
+    monkeypatch.setattr(model.graph(), "build", lambda config: None)
+    assert in_mode("session").supports(model, model.article)
+    assert not in_mode("float64").supports(model, model.article)
+
+
+def test_cases_are_drawn_in_the_precision_of_the_subject(tmp_path):
+    progress = fuzz(("seq2seq",), 3, 1, cases=1, subject="float64")
+    assert load(progress.tally.save_worst(str(tmp_path / "worst"))).case.precision == "float64"

@@ -8,7 +8,7 @@ from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.report.describe import describe
 
 
-def batches(models, count, subject=None, seed=0):
+def batches(models, count, subject=None, seed=0, precision="float32"):
     """Batches of random cases of these models in turn, `count` cases or some more.
 
     What the subject does not support is left out, and is not counted.
@@ -17,7 +17,7 @@ def batches(models, count, subject=None, seed=0):
     for number in itertools.count():
         if drawn >= count:
             return
-        cases = random_batch(models[number % len(models)], seed, number)
+        cases = random_batch(models[number % len(models)], seed, number, precision)
         if subject is None or subject.supports(cases[0].model, cases[0].config):
             drawn += len(cases)
             yield cases
@@ -34,16 +34,17 @@ def blamed_on(subject, cases):
     }
 
 
-def blamed(subject, models, count, seed=0):
+def blamed(subject, models, count, seed=0, precision="float32"):
     """Reports of the cases, of `count` random ones, in which the subject is blamed."""
-    found = (blamed_on(subject, cases) for cases in batches(models, count, subject, seed))
+    drawn = batches(models, count, subject, seed, precision)
+    found = (blamed_on(subject, cases) for cases in drawn)
     return [report for reports in found for report in reports.values()]
 
 
-def cases_until_blamed(subject, models, limit, seed=0):
+def cases_until_blamed(subject, models, limit, seed=0, precision="float32"):
     """How many random cases are judged until one is blamed; None if `limit` do not suffice."""
     judged = 0
-    for cases in batches(models, limit, subject, seed):
+    for cases in batches(models, limit, subject, seed, precision):
         places = blamed_on(subject, cases)
         if places:
             return judged + min(places) + 1

@@ -26,7 +26,7 @@ class Port(Subject):
 
 
 def bidirectional(style, config, parameters, inputs, labels):
-    zero_state = np.zeros((config.batch, config.num_units), np.float32)
+    zero_state = np.zeros((config.batch, config.num_units), inputs.dtype)
     forward = _run(style, parameters[0:2], inputs, zero_state)
     backward = _run(style, parameters[2:4], inputs[:, ::-1], zero_state)[:, ::-1]
     scores = style.affine([forward[:, -1], backward[:, -1]], *parameters[4:6])

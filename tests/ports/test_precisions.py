@@ -160,6 +160,65 @@ def test_a_right_port_in_another_precision_is_not_blamed_in_10000_cases(name):
     assert not reports, reports[0]
 
 
+@every_precision
+def test_a_right_port_is_not_blamed_on_cases_of_its_precision(precision):
+    reports = blamed(precision(), ALL, 250, precision=precision.precision)
+    assert not reports, reports[0]
+
+
+class PassedOff(Float64):
+    """The oracle in float32, whose numbers are handed out as float64."""
+
+    def __call__(self, case):
+        trace = Float32()(case)
+        return {n: x.astype("f8") if x.dtype.kind == "f" else x for n, x in trace.items()}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_float32_passed_off_as_float64_is_blamed(precision):
+    assert cases_until_blamed(PassedOff(), ALL, 300, precision=precision)
+
+
+class Half(Port):
+    """A port in float16 that adds products up in a precision, and then rounds."""
+
+    def __init__(self, added, stated):
+        def affine(parts, kernel, bias):
+            inputs = np.concatenate(parts, axis=-1)
+            total = np.zeros(inputs.shape[:-1] + kernel.shape[1:], added)
+            for k, row in enumerate(kernel):
+                total = (total + inputs[..., k, None].astype(added) * row).astype(added)
+            return total.astype("f2") + bias
+
+        super().__init__(Style(affine=affine))
+        self._stated = arithmetic("float16", bias_anywhere=False, sums=stated)
+
+    def __call__(self, case):
+        # The styles have the rest in float32.
+        return {n: x for n, x in super().__call__(case).items() if x.dtype != np.float32}
+
+    def arithmetic(self, case):
+        return self._stated
+
+
+@pytest.mark.parametrize("added, stated", [("f2", None), ("f4", None), ("f4", "float32")])
+def test_a_port_in_float16_is_not_blamed_for_how_it_adds_products(added, stated):
+    reports = blamed(Half(added, stated), ["bidirectional"], 250, precision="float16")
+    assert not reports, reports[0]
+
+
+def test_sums_of_products_in_float16_are_told_from_those_in_float32():
+    port = Half("f2", "float32")
+    assert cases_until_blamed(port, ["bidirectional"], 1000, precision="float16")
+
+
+def test_sums_are_of_a_wider_precision_and_of_whole_operands():
+    with pytest.raises(ValueError, match="not wider than float32"):
+        arithmetic("float32", sums="float16")
+    with pytest.raises(ValueError, match="of all bits"):
+        arithmetic("float32", sums="float64", operand_bits=11)
+
+
 def bias_left_out(name, array):
     return 0 * array if name.endswith("bias") else array
 

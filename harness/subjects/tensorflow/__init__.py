@@ -1,10 +1,12 @@
 """The TensorFlow at hand, as a subject."""
 
 import contextlib
+import inspect
 import time
 import weakref
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -45,6 +47,13 @@ BYTES_KEPT = 2**28
 # What a graph with its session takes beside its numbers: 10 to 17 KiB for each operation, measured
 # on the graphs of random configs, up to the article's sizes, on TensorFlow 1.15 and 2.21.
 _BYTES_OF_AN_OPERATION = 2**14
+# The precisions in which 1.x has no kernels for a kind of cell, as tried on 1.13 and 1.15; that of
+# layer normalization has another epsilon in float16.
+_LACKED = {
+    "gru-block": ("float64", "float16"),
+    "lstm-block": ("float64",),
+    "layer-norm-lstm": ("float16",),
+}
 FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
 
 
@@ -74,7 +83,7 @@ class TensorFlow(Subject):
         How many graphs are kept ready, and how many bytes they may take by an estimate; the least
         recently used one goes first. The one in use stays, whatever its size.
     build : function of a Case to a ``rnndiff.models.graphs.Graph``, optional
-        What is tested; by default ``case.model.graph().build(case.config)``.
+        What is tested, in the precision of the mode; by default that of the case's model.
     timeout : float
         Seconds that a case which is known to end the process has in one of its own.
     mode : str
@@ -92,7 +101,7 @@ class TensorFlow(Subject):
         self,
         graphs_kept: int = GRAPHS_KEPT,
         bytes_kept: int = BYTES_KEPT,
-        build: Callable[[Case], Any] = lambda case: _graph(case),
+        build: Optional[Callable[[Case], Any]] = None,
         timeout: float = TIMEOUT,
         *,
         mode: str = "session",
@@ -102,10 +111,15 @@ class TensorFlow(Subject):
         self.name = TENSORFLOW
         self.version = tf1.VERSION
         self._looked_up: Optional[Premises] = None
-        self.known = known_in(self.version, tf1.ONEDNN, tf1.XLA, self._mode.grappler)
+        self.known = known_in(
+            self.version, tf1.ONEDNN, tf1.XLA, self._mode.grappler, self._mode.precision
+        )
         self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
-        self._build, self.timeout = build, timeout
+        self.precision = self._mode.precision
+        self._build = build or partial(_graph, precision=self.precision)
+        self._builds_its_own = build is not None
+        self.timeout = timeout
         self._ready: OrderedDict[Any, _Ready] = OrderedDict()
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
@@ -124,9 +138,24 @@ class TensorFlow(Subject):
         return self
 
     def supports(self, model: Model, config: Any) -> bool:
-        """All but the cells of ``tf.contrib``, which 2.x has not."""
+        """All but what TensorFlow has not, and graphs that are of float32 alone.
+
+        That is ``tf.contrib`` in 2.x, and kernels of a precision.
+        """
         kind = getattr(config, "kind", None)
-        return self.version < (2, 0) or kind is None or not kind.contrib
+        if self.precision != "float32" and not self._is_of_any_precision(model, kind):
+            return False
+        if kind is None or not kind.contrib:
+            return True
+        return self.version < (2, 0) and self.precision not in _LACKED.get(kind.name, ())
+
+    def _is_of_any_precision(self, model: Model, kind: Any) -> bool:
+        # TensorFlow draws noise in float32.
+        if getattr(kind, "noise", ()):
+            return False
+        if not model.graph_module or self._builds_its_own:
+            return True
+        return "precision" in inspect.signature(model.graph().build).parameters
 
     def ended_by(self, case: Case) -> Optional[str]:
         """The signal by which a case ends the process, of those known to; None for all others."""
@@ -158,10 +187,12 @@ class TensorFlow(Subject):
         sigmoid = ["sigmoid"] * kernels.plain_sigmoid + ["fused sigmoid"] * kernels.fused_sigmoid
         functions["sigmoid"] = worst(self._premises.of(name) for name in sigmoid or ["sigmoid"])
         bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
-        return arithmetic("float32", functions, bias_anywhere=bias_anywhere)
+        sums = self._premises.sums
+        return arithmetic(self.precision, functions, bias_anywhere=bias_anywhere, sums=sums)
 
     def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
         """One that needs NumPy and TensorFlow alone."""
+        case = case.of_precision(self.precision)
         return script(Finding(case, verdict, dict(notes), self.options))
 
     @property
@@ -220,14 +251,16 @@ def _of_graph(config: Any) -> Any:
     return replace(config, batch=0) if is_open(config) else config
 
 
-def _graph(case: Case) -> Any:
+def _graph(case: Case, precision: str) -> Any:
     if not case.model.graph_module:
         raise UserError(
             "The model {} has no graph for TensorFlow: name what computes it by --subject.".format(
                 case.model.name
             )
         )
-    return case.model.graph().build(case.config)
+    # A graph of another package may be of float32 alone.
+    known = {} if precision == "float32" else {"precision": precision}
+    return case.model.graph().build(case.config, **known)
 
 
 def _close(session: Any, calls: Dict[str, Any]) -> None:
@@ -245,13 +278,15 @@ class _Ready:
         with graph.graph.as_default():
             # One array to feed, in place of up to 22, halves the time that assigning takes.
             sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
-            values = tf1.placeholder(tf1.float32, [sum(sizes)])
+            values = tf1.placeholder(mode.precision, [sum(sizes)])
             parts = zip(graph.parameters, tf1.split(values, sizes))
             assign = tf1.group(*[tf1.assign(v, tf1.reshape(x, v.shape)) for v, x in parts])
         graph.graph.finalize()
         self.graph = graph
         operations = len(graph.graph.get_operations())
-        self.bytes = operations * _BYTES_OF_AN_OPERATION + 4 * sum(sizes)
+        self._precision = mode.precision
+        of_numbers = np.dtype(self._precision).itemsize * sum(sizes)
+        self.bytes = operations * _BYTES_OF_AN_OPERATION + of_numbers
         self.session = tf1.Session(graph=graph.graph, config=config_of(tf1, mode))
         self._feeds, self._fetches = list(graph.data.values()), list(graph.trace.values())
         self._calls = {
@@ -264,6 +299,7 @@ class _Ready:
         self._kernels: Optional[GraphKernels] = None
 
     def run(self, case: Case) -> Dict[str, np.ndarray]:
+        case = case.of_precision(self._precision)
         self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
         return dict(zip(self.graph.trace, self._calls["compute"](*self._arrays(case))))
 
@@ -271,7 +307,7 @@ class _Ready:
         return [case.arrays[name] for name in self.graph.data]
 
     def seconds(self, case: Case, runs: int) -> List[float]:
-        feed = dict(zip(self._feeds, self._arrays(case)))
+        feed = dict(zip(self._feeds, self._arrays(case.of_precision(self._precision))))
         taken = []
         for _ in range(runs):
             started = time.perf_counter()
@@ -287,6 +323,7 @@ class _Ready:
         and Tanh where it fused them.
         """
         if self._kernels is None:
+            case = case.of_precision(self._precision)
             self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
             nodes = self._nodes_run(self.session, self._feeds, self._fetches, self._arrays(case))
             biased = [(node.op, fused(node)) for node in nodes if fused(node)]

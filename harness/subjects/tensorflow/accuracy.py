@@ -38,6 +38,8 @@ import os
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
+import numpy as np
+
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.numerics.accuracy import Accuracy, worst
 from rnndiff.models.environment import INSTRUCTION_SETS, Processor, processor, xla_compiles_unasked
@@ -46,6 +48,7 @@ Version = Tuple[int, int]
 
 # What becomes subnormal becomes zero, in the tanh of 1.x even if it is multiplied by 0.0049 first.
 FLUSHED, MULTIPLIED = 2.0**-126, 2.41e-36
+FLUSHED64 = 2.0**-1022
 # Vendor and largest instruction set of the processors that were measured.
 EPYC, XEON = "AuthenticAMD avx512", "GenuineIntel amx"
 XLA = "XLA"
@@ -54,12 +57,13 @@ XLA = "XLA"
 class Place(NamedTuple):
     """Where a function is computed: what decides how accurate it is.
 
-    ``instruction_set`` is the largest that oneDNN may use.
+    ``instruction_set`` is the largest that oneDNN may use, ``precision`` that of the numbers.
     """
 
     version: Version
     processor: str
     instruction_set: str
+    precision: str = "float32"
 
 
 class Row(NamedTuple):
@@ -80,11 +84,13 @@ class Row(NamedTuple):
     origin: str
     processors: Tuple[str, ...] = (EPYC, XEON)
     instruction_sets: Tuple[str, ...] = ()
+    precision: str = "float32"
 
     def covers(self, place: Place) -> bool:
         """Whether it was measured there, or in the versions before and after."""
         return (
             self.first <= place.version <= self.last
+            and place.precision == self.precision
             and place.processor in self.processors
             and (not self.instruction_sets or place.instruction_set in self.instruction_sets)
         )
@@ -338,13 +344,39 @@ TABLE: Tuple[Row, ...] = (
         processors=(XEON,),
         instruction_sets=_WITHOUT_FMA,
     ),
+) + tuple(
+    Row(
+        function=function,
+        kernel=kernel,
+        first=(2, 21),
+        last=(2, 21),
+        ulp=ulp,
+        absolute=FLUSHED64,
+        at=at,
+        origin=origin,
+        processors=(XEON,),
+        precision="float64",
+    )
+    for function, kernel, ulp, at, origin in (
+        ("tanh", "Tanh", 9.5, 17.720758695821104, "1.3 times what 200,000 show"),
+        ("exp", "Exp", 1.93, -588.8095990874873, "1.3 times what 200,000 show"),
+        ("log", "Log", 1.78, 49.07474229031941, "1.3 times what 200,000 show"),
+        ("sigmoid", "Sigmoid", 2.77, -6.484010834350364, "1.3 times what 200,000 show"),
+        (
+            "softmax",
+            "Softmax",
+            4.89,
+            -1.9560151797302614,
+            "2.7 times what 200,000 rows of two show",
+        ),
+    )
 )
 
 
-def place(version: Version, at_hand: Processor) -> Place:
+def place(version: Version, at_hand: Processor, precision: str = "float32") -> Place:
     """Where a TensorFlow computes, by the processor at hand and what oneDNN is allowed of it."""
     named = "{0.vendor} {0.instruction_set}".format(at_hand)
-    return Place(version, named, _allowed(at_hand.instruction_set))
+    return Place(version, named, _allowed(at_hand.instruction_set), precision)
 
 
 def _allowed(largest: str) -> str:
@@ -361,7 +393,7 @@ def _allowed(largest: str) -> str:
 
 def accuracy_of(function: str, kernel: str, where: Place) -> Optional[Accuracy]:
     """The accuracy of a function in one kernel; None if the table does not cover that place."""
-    rows = [row for row in _rows(function, kernel) if row.covers(where)]
+    rows = [row for row in _rows(function, kernel, where.precision) if row.covers(where)]
     return worst(Accuracy(row.ulp, row.absolute) for row in rows) if rows else None
 
 
@@ -391,14 +423,28 @@ def nearest(function: str, kernel: str, where: Place) -> Accuracy:
     """The worst that is known of a function in what is nearest to a place that is not covered.
 
     In order: the same kernel, the same instruction set of oneDNN's, the nearest version. As much
-    may be flushed to zero as in any.
+    may be flushed to zero as in any. Of a function that the table does not have in a precision,
+    nothing is known but that.
     """
-    rows = _rows(function, kernel) or [row for row in TABLE if row.function == function]
+    precision = where.precision
+    flushed = MULTIPLIED if precision == "float32" else flushed_in(precision)
+    known = [row for row in TABLE if (row.function, row.precision) == (function, precision)]
+    rows = _rows(function, kernel, precision) or known
+    if not rows:
+        return Accuracy(0.0, flushed)
     rows = [row for row in rows if where.instruction_set in row.instruction_sets] or rows
     closest = min(_distance(row, where.version) for row in rows)
     rows = [row for row in rows if _distance(row, where.version) == closest]
-    known = worst(Accuracy(row.ulp, row.absolute) for row in rows)
-    return Accuracy(known.ulp, max(known.absolute, MULTIPLIED))
+    nearest_to_it = worst(Accuracy(row.ulp, row.absolute) for row in rows)
+    return Accuracy(nearest_to_it.ulp, max(nearest_to_it.absolute, flushed))
+
+
+def flushed_in(precision: str) -> float:
+    """Of which magnitude what is less may be flushed to zero, in another precision than float32.
+
+    Subnormal numbers of float16 are not: TensorFlow computes with them in float32.
+    """
+    return 0.0 if precision == "float16" else float(np.finfo(precision).tiny)
 
 
 def check(version: Version) -> None:
@@ -418,13 +464,15 @@ def check(version: Version) -> None:
         )
 
 
-def worst_arguments(function: str) -> Tuple[float, ...]:
+def worst_arguments(function: str, precision: str = "float32") -> Tuple[float, ...]:
     """The arguments at which the function was worst, in any kernel."""
-    return tuple(sorted({row.at for row in TABLE if row.function == function}))
+    rows = [row for row in TABLE if (row.function, row.precision) == (function, precision)]
+    return tuple(sorted({row.at for row in rows}))
 
 
-def _rows(function: str, kernel: str) -> List[Row]:
-    return [row for row in TABLE if (row.function, row.kernel) == (function, kernel)]
+def _rows(function: str, kernel: str, precision: str) -> List[Row]:
+    wanted = function, kernel, precision
+    return [row for row in TABLE if (row.function, row.kernel, row.precision) == wanted]
 
 
 def _distance(row: Row, version: Version) -> Tuple[int, int]:

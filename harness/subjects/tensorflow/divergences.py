@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Sequ
 
 import numpy as np
 
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import PRECISIONS, Case
 from rnndiff.harness.judging.excuses import (
     Entry,
     Instead,
@@ -20,13 +20,21 @@ from rnndiff.harness.judging.excuses import (
     Trace,
 )
 from rnndiff.harness.judging.verdict import ArrayVerdict, judge
-from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.models import MODELS
 from rnndiff.models.cells import BasicRNNCell, GRUCell
 from rnndiff.models.cells.cell import flat, like
 from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
-from rnndiff.models.functions import accuracy, affine, log_loss, one_hot, relu
+from rnndiff.models.functions import (
+    accuracy,
+    affine,
+    interpolate,
+    log_loss,
+    one_hot,
+    relu,
+    sigmoid,
+)
 
 # The oldest TensorFlow that is tested.
 OLDEST = (1, 13)
@@ -35,7 +43,8 @@ NAN, INF = float("nan"), float("inf")
 LOWEST = float(np.finfo(np.float32).min)
 
 # What follows from a divergence is rounded, and its functions are as inaccurate as any engine's.
-_FLOAT32 = arithmetic("float32")
+_ARITHMETICS = {precision: arithmetic(precision) for precision in PRECISIONS}
+_FLOAT32 = _ARITHMETICS["float32"]
 
 # All arrays of the traces that are neither arg maxes nor made of them.
 _STEPS = ("cell_inputs", "states", "energies", "alignments", "attentions", "windows", "outputs")
@@ -56,7 +65,8 @@ class Where(NamedTuple):
 
     In the versions from ``first`` to ``last``, both included (None: to the newest); with oneDNN's
     kernels, under XLA, where Grappler rewrites graphs, if ``onednn``, ``xla`` and ``grappler`` are
-    True, without if they are False, and either way if they are None.
+    True, without if they are False, and either way if they are None; in graphs of ``precision``,
+    None for all.
     """
 
     first: Version
@@ -64,6 +74,7 @@ class Where(NamedTuple):
     onednn: Optional[bool] = None
     xla: Optional[bool] = None
     grappler: Optional[bool] = None
+    precision: Optional[str] = None
 
     def __str__(self) -> str:
         """As README says it: "2.5 on, with oneDNN"."""
@@ -76,9 +87,17 @@ class Where(NamedTuple):
             said = "{} to {}".format(first, last) if last else first + " on"
         modes = [("oneDNN", self.onednn), ("XLA", self.xla), ("Grappler", self.grappler)]
         of_mode = ["{} {}".format("with" if x else "without", m) for m, x in modes if x is not None]
-        return ", ".join([said] + of_mode)
+        of_precision = ["in " + self.precision] if self.precision else []
+        return ", ".join([said] + of_mode + of_precision)
 
-    def holds(self, version: Version, onednn: bool, xla: bool, grappler: bool = True) -> bool:
+    def holds(
+        self,
+        version: Version,
+        onednn: bool,
+        xla: bool,
+        grappler: bool = True,
+        precision: str = "float32",
+    ) -> bool:
         """Whether it holds in that version, with or without oneDNN's kernels, XLA and Grappler."""
         return (
             self.first <= version
@@ -86,7 +105,18 @@ class Where(NamedTuple):
             and self.onednn in (None, onednn)
             and self.xla in (None, xla)
             and self.grappler in (None, grappler)
+            and self.precision in (None, precision)
         )
+
+
+def _arithmetic_of(trace: Trace) -> Arithmetic:
+    """That of the numbers of a trace, of which there are some."""
+    names = [np.asarray(array).dtype.name for array in trace.values() if np.size(array)]
+    return next(_ARITHMETICS[name] for name in names if name in _ARITHMETICS)
+
+
+def _lowest(scores: np.ndarray) -> Any:
+    return np.finfo(scores.dtype).min
 
 
 def _has_nan(scores: np.ndarray) -> np.ndarray:
@@ -94,7 +124,7 @@ def _has_nan(scores: np.ndarray) -> np.ndarray:
 
 
 def _has_only_lowest(scores: np.ndarray) -> np.ndarray:
-    return np.max(scores, axis=-1) == LOWEST
+    return np.max(scores, axis=-1) == _lowest(scores)
 
 
 def _has_tie(scores: np.ndarray) -> np.ndarray:
@@ -112,7 +142,7 @@ def _is_found_differently(scores: np.ndarray) -> np.ndarray:
 
 def _above_lowest(scores: np.ndarray) -> np.ndarray:
     """Eigen's arg max: a search that starts from place 0 and the lowest finite number."""
-    return np.argmax(np.where(scores > LOWEST, scores, -np.inf), axis=-1)
+    return np.argmax(np.where(scores > _lowest(scores), scores, -np.inf), axis=-1)
 
 
 def _not_less(scores: np.ndarray) -> np.ndarray:
@@ -143,7 +173,11 @@ def _by(
     """
 
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-        scores = case.labels if array.name == "accuracy" else np.asarray(trace["scores"])
+        scores = np.asarray(trace["scores"])
+        if array.name == "accuracy":
+            # As they are read.
+            with np.errstate(over="ignore"):
+                scores = case.labels.astype(scores.dtype)
         covered = differs(scores)
         # Of subnormals, either as they are or flushed to zero.
         found = [search(x) for search in searches for x in (scores, _flushed(scores))]
@@ -173,15 +207,16 @@ def _accuracy_by(
 ) -> Instead:
     """The accuracy if one of the classes `found` is taken for that of the labels."""
     for index in found:
-        labels = exact(one_hot(index, case.config.outputs, np.float32), _FLOAT32)
-        share = accuracy(exact(trace["predictions"], _FLOAT32), labels)
+        stated = _arithmetic_of(trace)
+        labels = exact(one_hot(index, case.config.outputs, np.float32), stated)
+        share = accuracy(exact(trace["predictions"], stated), labels)
         if np.abs(array.actual - share.mid) <= share.rad:
             break
     return Instead(np.array(True), share.mid, share.rad)
 
 
 def _flushed(numbers: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(numbers) < np.finfo(np.float32).tiny, 0.0, numbers)
+    return np.where(np.abs(numbers) < np.finfo(numbers.dtype).tiny, 0.0, numbers)
 
 
 def _softmax_without_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -198,24 +233,26 @@ def _read_by(alignments: str) -> str:
 
 def _softmax_of_unrounded(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """A softmax that subtracts the largest energy from energies that round to those recorded."""
+    stated = _arithmetic_of(trace)
     energies = np.asarray(trace[_read_by(array.name)], np.float64)
     covered = np.isfinite(energies) & (case.config.sizes()["attn_vec_size"] == 1)
-    rad = np.abs(energies) * _FLOAT32.unit + _FLOAT32.smallest
-    largest = exact(np.max(energies, axis=-1, keepdims=True), _FLOAT32)
-    exponentials = np.exp(BoundedArray(energies, rad, _FLOAT32) - largest)
+    rad = np.abs(energies) * stated.unit + stated.smallest
+    largest = exact(np.max(energies, axis=-1, keepdims=True), stated)
+    exponentials = np.exp(BoundedArray(energies, rad, stated) - largest)
     alignments = exponentials / np.sum(exponentials, axis=-1, keepdims=True)
     # Whatever is read, what comes out is a share, or NaN.
     actual = np.asarray(array.actual, np.float64)
-    is_share = (0 <= actual) & (actual <= 1 + 8 * _FLOAT32.unit) | np.isnan(actual)
+    is_share = (0 <= actual) & (actual <= 1 + 8 * stated.unit) | np.isnan(actual)
     return Instead(covered & is_share, alignments.mid, alignments.rad)
 
 
 def _loss_of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """The loss if the least probability stands in for NaN."""
+    stated = _arithmetic_of(trace)
     probabilities = np.asarray(trace["probabilities"])
     nan = np.isnan(probabilities)
-    clipped = exact(np.where(nan, 0.0, probabilities), _FLOAT32)
-    loss = log_loss(clipped, exact(case.labels, _FLOAT32))
+    clipped = exact(np.where(nan, 0.0, probabilities), stated)
+    loss = log_loss(clipped, exact(case.labels, stated))
     return Instead(nan.any(), loss.mid, loss.rad)
 
 
@@ -310,7 +347,8 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
             return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
         Config: Any = type(case.config)
         config = changed(Config)(**vars(case.config))
-        verdict = judge(Case(case.model, config, case.arrays), trace, _FLOAT32)
+        changed_case = Case(case.model, config, case.arrays)
+        verdict = judge(changed_case, trace, _arithmetic_of(trace))
         other = next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
         return Instead(np.isnan(array.expected), other.expected, other.bound)
 
@@ -351,6 +389,26 @@ def _with_relu_in_product(cell: Any, config: Any) -> None:
     for each in _cells_in(cell):
         if isinstance(each, (BasicRNNCell, GRUCell)) and each.activation is relu:
             each.activation = _relu_of_nan_is_zero
+
+
+_sigmoid_of_nan_is_zero = _numbers_for_nan(sigmoid, 0.0, lambda numbers: True)
+
+
+class _GRUWithGatesInProduct(GRUCell):
+    """A GRU whose gates are 0 where they should be NaN."""
+
+    def __call__(self, inputs: Any, state: Any) -> Any:
+        gates = _sigmoid_of_nan_is_zero(affine(np.hstack([inputs, state]), *self.gates))
+        r, u = np.split(gates, 2, axis=-1)
+        candidate = self.activation(affine(np.hstack([inputs, r * state]), *self.candidate))
+        state = interpolate(u, state, candidate)
+        return state, state
+
+
+def _with_gates_in_product(cell: Any, config: Any) -> None:
+    for each in _cells_in(cell):
+        if isinstance(each, GRUCell):
+            each.__class__ = _GRUWithGatesInProduct
 
 
 def _each_in_packets(numbers: np.ndarray) -> np.ndarray:
@@ -587,6 +645,15 @@ ENTRIES: Tuple[Entry, ...] = (
         instead=_by_cells(_with_relu_in_product),
         minimal=Minimal("rnn-basic", {"activation": "relu"}, {"inputs": {(0, 0, 0): NAN}}),
     ),
+    KnownDivergence(
+        name="half-sigmoid-of-nan",
+        what="oneDNN's fused MatMul, BiasAdd and Sigmoid of float16 has 0 for NaN, on processors "
+        "that compute in float16",
+        where=Where((2, 13), onednn=True, xla=False, grappler=True, precision="float16"),
+        arrays=_OF_CELLS,
+        instead=_by_cells(_with_gates_in_product),
+        minimal=Minimal("rnn-gru", {}, {"cell/gates/bias": {(0,): NAN}}),
+    ),
     KnownError(
         name="empty-convolution",
         what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
@@ -624,6 +691,9 @@ ENTRIES: Tuple[Entry, ...] = (
 )
 
 
-def known_in(version: Version, onednn: bool, xla: bool, grappler: bool = True) -> Tuple[Entry, ...]:
+def known_in(
+    version: Version, onednn: bool, xla: bool, grappler: bool = True, precision: str = "float32"
+) -> Tuple[Entry, ...]:
     """The entries for that TensorFlow, with or without oneDNN's kernels, XLA and Grappler."""
-    return tuple(entry for entry in ENTRIES if entry.where.holds(version, onednn, xla, grappler))
+    where = version, onednn, xla, grappler, precision
+    return tuple(entry for entry in ENTRIES if entry.where.holds(*where))

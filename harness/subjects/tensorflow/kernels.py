@@ -23,16 +23,14 @@ import numpy as np
 
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode, config_of
 from rnndiff.harness.subjects.ulp import (
-    EXP,
     FUSED_SIGMOID,
     FUSED_TANH,
-    LOG,
-    SIGMOID,
-    SOFTMAX,
-    TANH,
     Function,
     Intervals,
     Kernel,
+    errors,
+    functions_of,
+    wider,
 )
 
 # What fuses with a product and its bias, by the function that it then is.
@@ -103,9 +101,9 @@ class Kernels:
     def __init__(self, tf1: Any, compiled: Optional[bool] = None, mode: Mode = SESSION) -> None:
         graph = tf1.tf1.Graph()
         with graph.as_default():
-            forms = list(_forms(tf1.tf1))
+            forms = list(_forms(tf1.tf1, mode.precision))
         self._session = _session(tf1.tf1, graph, compiled, mode)
-        feed = _feed(forms, [np.full(form.size, -0.5, np.float32) for form in forms])
+        feed = _feed(forms, [np.full(form.size, -0.5, mode.precision) for form in forms])
         fetches = list({form.output: None for form in forms})
         nodes = tf1.nodes_run(self._session, list(feed), fetches, list(feed.values()))
         nodes = {node.name: node for node in nodes}
@@ -186,28 +184,29 @@ def _in_blocks(
     return np.concatenate([compute(block) for block in blocks])[: len(arguments)]
 
 
-def _forms(tf1: Any) -> Iterator[Form]:
+def _forms(tf1: Any, precision: str) -> Iterator[Form]:
+    known = functions_of(precision)
     for function, build in (
-        (TANH, tf1.tanh),
-        (EXP, tf1.exp),
-        (LOG, tf1.log),
-        (SIGMOID, tf1.sigmoid),
+        (known["tanh"], tf1.tanh),
+        (known["exp"], tf1.exp),
+        (known["log"], tf1.log),
+        (known["sigmoid"], tf1.sigmoid),
     ):
-        inputs = tf1.placeholder(tf1.float32, [LONG])
+        inputs = tf1.placeholder(precision, [LONG])
         output = build(inputs)
         shape, count, interesting = "long arrays", LONG, function.domain
         yield _elementwise(function, shape, inputs, output, output.op, count, interesting)
         count, interesting = sum(SHORT), function.dense
-        inputs = tf1.placeholder(tf1.float32, [count])
+        inputs = tf1.placeholder(precision, [count])
         pieces = [build(piece) for piece in tf1.split(inputs, SHORT)]
         shape, output = "arrays of 1 to {}".format(max(SHORT)), tf1.concat(pieces, 0)
         yield _elementwise(function, shape, inputs, output, pieces[0].op, count, interesting)
     for length in LENGTHS:
-        yield from _rows(tf1, length)
-    yield from _rows(tf1, 3, counting=3)
+        yield from _rows(tf1, known["softmax"], length)
+    yield from _rows(tf1, known["softmax"], 3, counting=3)
     for units in UNITS:
-        yield _fused(tf1, FUSED_TANH, tf1.tanh, units)
-        yield _fused(tf1, FUSED_SIGMOID, tf1.sigmoid, units)
+        yield _fused(tf1, known["fused tanh"], tf1.tanh, units)
+        yield _fused(tf1, known["fused sigmoid"], tf1.sigmoid, units)
 
 
 def _elementwise(
@@ -228,17 +227,17 @@ def _elementwise(
         count,
         arrange=lambda x: x.reshape(inputs.shape.as_list()),
         collect=np.ravel,
-        exact=lambda x: function.exact(x.astype(np.float64)),
+        exact=lambda x: function.exact(wider(x)),
         thorough=thorough,
     )
 
 
-def _rows(tf1: Any, length: int, counting: int = 2) -> Iterator[Form]:
+def _rows(tf1: Any, softmax: Function, length: int, counting: int = 2) -> Iterator[Form]:
     """Softmax of rows of a zero, which is the maximum, so that to shift is exact, and arguments.
 
     Of the `length` scores, so many count; the others are so low that they add nothing.
     """
-    inputs = tf1.placeholder(tf1.float32, [ROWS, length])
+    inputs = tf1.placeholder(softmax.precision, [ROWS, length])
     output = tf1.nn.softmax(inputs)
     rows = np.arange(ROWS)[:, None]
     places = np.argsort(np.random.RandomState(length).rand(ROWS, length), axis=1)
@@ -251,11 +250,11 @@ def _rows(tf1: Any, length: int, counting: int = 2) -> Iterator[Form]:
         return scores
 
     def exact(arguments: np.ndarray, places: np.ndarray) -> np.ndarray:
-        powers = np.exp(arrange(arguments.astype(np.float64)))
+        powers = np.exp(arrange(wider(arguments)))
         return (powers / np.sum(powers, axis=1, keepdims=True))[rows, places].ravel()
 
     form = Form(
-        SOFTMAX,
+        softmax,
         "{} of {} scores".format(counting, length),
         inputs,
         output,
@@ -264,9 +263,9 @@ def _rows(tf1: Any, length: int, counting: int = 2) -> Iterator[Form]:
         arrange,
         collect=lambda shares: shares[rows, others].ravel(),
         exact=lambda x: exact(x, others),
-        thorough=SOFTMAX.dense,
+        thorough=softmax.dense,
         # The additions are none of its errors.
-        rounding=(counting - 1) * 2.0**-24,
+        rounding=(counting - 1) * float(np.finfo(softmax.precision).eps) / 2,
     )
     yield form
     if counting == 2:
@@ -279,9 +278,9 @@ def _rows(tf1: Any, length: int, counting: int = 2) -> Iterator[Form]:
 
 def _fused(tf1: Any, function: Function, build: Callable[[Any], Any], units: int) -> Form:
     """A function after BiasAdd after a product with the identity matrix, which is exact."""
-    inputs = tf1.placeholder(tf1.float32, [sum(BATCHES), units])
-    kernel = tf1.placeholder_with_default(np.eye(units, dtype=np.float32), [units, units])
-    bias = tf1.placeholder_with_default(np.zeros(units, dtype=np.float32), [units])
+    inputs = tf1.placeholder(function.precision, [sum(BATCHES), units])
+    kernel = tf1.placeholder_with_default(np.eye(units, dtype=function.precision), [units, units])
+    bias = tf1.placeholder_with_default(np.zeros(units, dtype=function.precision), [units])
     outputs = [
         build(tf1.nn.bias_add(tf1.matmul(rows, kernel), bias))
         for rows in tf1.split(inputs, BATCHES)
@@ -310,8 +309,11 @@ def biased_kernels(
 ) -> FrozenSet[Biased]:
     """The kernels that compute a product with its bias and add the bias last.
 
-    One that was seen to add it anywhere else in any product is left out.
+    One that was seen to add it anywhere else in any product is left out; of other precisions than
+    float32 none is tried.
     """
+    if mode.precision != "float32":
+        return frozenset()
     seen, elsewhere = set(), set()
     for with_tanh in (False, True):
         graph = tf1.tf1.Graph()
@@ -330,6 +332,49 @@ def biased_kernels(
                 seen.add((node.op, fused(node)))
                 elsewhere.update(() if right else [(node.op, fused(node))])
     return frozenset(seen - elsewhere)
+
+
+# Factors, columns and rows of the products that tell in which precision they are added up.
+_FACTORS, _COLUMNS, _ROWS = (2, 3, 8, 17, 64, 131), (1, 3, 8, 17, 33), (1, 2, 19)
+
+
+def adds_in_float32(tf1: Any, mode: Mode) -> bool:
+    """Whether matrix products, and convolutions of one place, of float16 are added in float32.
+
+    Such a sum is off by half an ULP and some ULP of float32; one in float16, of that many terms of
+    one sign, by more in one of these products.
+    """
+    graph = tf1.tf1.Graph()
+    with graph.as_default():
+        sizes = [(k, m, b) for k in _FACTORS for m in _COLUMNS for b in _ROWS]
+        forms = [_sum(tf1.tf1, mode.precision, *each) for each in sizes]
+    session = _session(tf1.tf1, graph, None, mode)
+    random = np.random.RandomState(0)
+    feed = {
+        tensor: random.uniform(0.5, 1.0, tensor.shape.as_list()).astype(mode.precision)
+        for tensors, _ in forms
+        for tensor in tensors
+    }
+    results = session.run([outputs for _, outputs in forms], feed)
+    session.close()
+    for (tensors, _), pair in zip(forms, results):
+        inputs, kernel = (feed[tensor].astype(np.float64) for tensor in tensors)
+        exact = np.matmul(inputs, kernel)
+        # Products of 11 bits are exact in float32.
+        beyond = inputs.shape[-1] * 2.0**-24 * exact
+        for result in pair:
+            if np.max(errors(result, exact, beyond)) > 0.5:
+                return False
+    return True
+
+
+def _sum(tf1: Any, precision: str, factors: int, units: int, rows: int) -> Tuple[List[Any], Any]:
+    inputs = tf1.placeholder(precision, [rows, factors])
+    kernel = tf1.placeholder(precision, [factors, units])
+    images = tf1.reshape(inputs, [1, rows, 1, factors])
+    filters = tf1.reshape(kernel, [1, 1, factors, units])
+    convolved = tf1.nn.conv2d(images, filters, strides=[1, 1, 1, 1], padding="SAME")
+    return [inputs, kernel], [tf1.matmul(inputs, kernel), tf1.reshape(convolved, [rows, units])]
 
 
 def _flat(products: List[Product]) -> List[np.ndarray]:

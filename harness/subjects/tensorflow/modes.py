@@ -12,12 +12,13 @@ class Mode(NamedTuple):
     """A way to run a graph.
 
     ``what`` is a sentence, ``options`` are those of the session. Without ``grappler`` a graph is
-    run as it was written, but for what oneDNN and XLA do to it.
+    run as it was written, but for what oneDNN and XLA do to it. ``precision`` is that of the graph.
     """
 
     what: str
     options: Tuple[Option, ...] = _ONE_THREAD
     grappler: bool = True
+    precision: str = "float32"
 
 
 # The first one is the default.
@@ -40,6 +41,8 @@ MODES: Mapping[str, Mode] = {
         "Four threads compute an operation.",
         (("intra_op_parallelism_threads", 4), ("inter_op_parallelism_threads", 1)),
     ),
+    "float64": Mode("The graph is built in float64.", precision="float64"),
+    "float16": Mode("The graph is built in float16.", precision="float16"),
 }
 SESSION = MODES["session"]
 

@@ -21,9 +21,15 @@ from rnndiff.harness.subjects.tensorflow.accuracy import (
     source,
     worst_arguments,
 )
-from rnndiff.harness.subjects.tensorflow.kernels import XLA, Biased, Kernels, biased_kernels
+from rnndiff.harness.subjects.tensorflow.kernels import (
+    XLA,
+    Biased,
+    Kernels,
+    adds_in_float32,
+    biased_kernels,
+)
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode
-from rnndiff.harness.subjects.ulp import Kernel, measure, sample, within
+from rnndiff.harness.subjects.ulp import Kernel, exhaust, measure, sample, within
 from rnndiff.models.environment import processor
 
 SAMPLES = 200_000
@@ -38,12 +44,14 @@ Name = Tuple[str, str]
 class Premises(NamedTuple):
     """The accuracy of functions by name and kernel, and the kernels that add a bias last.
 
-    ``text`` says in one line where that comes from.
+    ``text`` says in one line where that comes from, ``sums`` the precision in which matrix products
+    are added up, None if it is that of their numbers.
     """
 
     functions: Dict[Name, Accuracy]
     bias_last: FrozenSet[Biased]
     text: str
+    sums: Optional[str] = None
 
     def of(self, function: str) -> Accuracy:
         """The worst accuracy of a function's kernels; it has one at least."""
@@ -68,7 +76,7 @@ def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
     UserError
         If it is older than the table.
     """
-    where = place(tf1.VERSION, processor())
+    where = place(tf1.VERSION, processor(), mode.precision)
     check(where.version)
     functions: Dict[Name, Accuracy] = {}
     missed: Set[Name] = set()
@@ -89,7 +97,13 @@ def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
             left_out += wrong
     bias_last = biased_kernels(tf1, False if tf1.XLA else None, mode)
     text = _text(tf1, where, missed, tried, left_out)
-    return Premises(functions, bias_last, "{}; {}".format(text, _place_of_bias(tf1, bias_last)))
+    sums = None
+    if mode.precision == "float16":
+        sums = "float32" if adds_in_float32(tf1, mode) else None
+        said = "matrix products are added in {}, as was tried here".format(sums or "float16")
+    else:
+        said = _place_of_bias(tf1, bias_last)
+    return Premises(functions, bias_last, "{}; {}".format(text, said), sums)
 
 
 def every_kernel(tf1: Any, mode: Mode = SESSION) -> List[Kernels]:
@@ -111,15 +125,18 @@ def stated(name: Name, where: Place) -> Optional[Accuracy]:
 
 def known_arguments(kernel: Kernel) -> np.ndarray:
     """Those at which its function was ever the worst."""
-    known = np.array(worst_arguments(kernel.function.name), np.float32)
-    return within(known, kernel.function.domain)
+    function, precision = kernel.function, kernel.function.precision
+    known = np.array(worst_arguments(function.name, precision), precision)
+    return within(known, function.domain, precision)
 
 
 def _missed(kernels: Kernels, table: Dict[Name, Accuracy]) -> Set[Name]:
     """What the table does not cover, and what is worse than it says."""
     missed = {name_of(kernel) for kernel in kernels.kernels} - set(table)
     known = {kernel.function.name: known_arguments(kernel) for kernel in kernels.kernels}
-    for probes in kernels.probe(known):
+    # Without any in the table, there is none to try.
+    tried = all(len(arguments) for arguments in known.values())
+    for probes in kernels.probe(known) if tried else ():
         for kernel, arguments, results in probes:
             if name_of(kernel) not in missed:
                 ulp, absolute = table[name_of(kernel)]
@@ -142,12 +159,26 @@ def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
         wrong = np.isinf(kernel.errors(results, exact, elsewhere.absolute))
         left_out += int(np.count_nonzero(wrong))
         with np.errstate(over="ignore"):
-            return np.where(wrong, exact.astype(np.float32), results)
+            return np.where(wrong, exact.astype(results.dtype), results)
 
-    chunks = [np.tile(known_arguments(kernel), 16)] + list(sample(kernel.function, SAMPLES))
+    function = kernel.function
+    known = np.tile(known_arguments(kernel), 16)
+    chunks = [known] if len(known) else []
+    if is_exhausted(function.precision):
+        chunks += exhaust(function.domain, function.precision)
+        # Of more scores than two a softmax may be off by more.
+        beyond = SOFTMAX_MARGIN if function.name == "softmax" else 1.0
+    else:
+        chunks += sample(function, SAMPLES)
+        beyond = margin(function.name)
     *_, seen = measure(kernel._replace(run=run), iter(chunks), elsewhere.absolute)
-    accuracy = Accuracy(margin(kernel.function.name) * seen.ulp, elsewhere.absolute)
+    accuracy = Accuracy(beyond * seen.ulp, elsewhere.absolute)
     return accuracy, seen.arguments, left_out
+
+
+def is_exhausted(precision: str) -> bool:
+    """Whether there are so few numbers of a precision that all are tried."""
+    return precision == "float16"
 
 
 def margin(function: str) -> float:

@@ -59,7 +59,7 @@ def script(finding: Finding) -> str:
     parts.append(_case(case))
     options = ["options.{} = {!r}".format(*option) for option in finding.options]
     shape = "[None, *x.shape[1:]]" if is_open(case.config) else "x.shape"
-    run = _RUN.format(options="\n    ".join(options), shape=shape)
+    run = _RUN.format(options="\n    ".join(options), shape=shape, precision=case.precision)
     if wrong is None:
         parts.append(run + _NOTHING_EXPECTED.format(error=finding.verdict.error))
     else:
@@ -70,6 +70,7 @@ def script(finding: Finding) -> str:
             expected=literal(wrong.expected),
             bound=literal(wrong.bound),
             signs=_SIGNS if wrong.exact else "",
+            precision=case.precision,
         )
         parts.append(run + expected)
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -237,7 +238,7 @@ graphs = SimpleNamespace(
     stack_states=stack_states,
     batch_of=batch_of,
     swapped=swapped,
-    build=lambda config, data, network: network,
+    build=lambda config, data, network, precision: network,
 )
 """
 
@@ -298,10 +299,11 @@ def stacks():
 
 _RUN = """
 with tf1.Graph().as_default():
+    tf1.get_variable_scope().set_dtype(tf1.as_dtype({precision!r}))
     feeds = [x if x is None else tf1.placeholder(x.dtype, {shape}) for x in data]
     trace = build(config)(config, *feeds)
     variables = tf1.global_variables()
-    values = [tf1.placeholder(tf1.float32, array.shape) for array in parameters]
+    values = [tf1.placeholder(array.dtype, array.shape) for array in parameters]
     assign = tf1.group(*[tf1.assign(v, value) for v, value in zip(variables, values)])
     options = tf1.ConfigProto()
     {options}
@@ -319,7 +321,7 @@ print("TensorFlow", tensorflow.__version__, "computed the whole network.")
 _EXPECTED = """
 # What a NumPy implementation in float64 gives ({run}, that is
 # {of}), and for each element the largest rounding error
-# that any correct float32 evaluation can have, in whatever order it adds up.
+# that any correct {precision} evaluation can have, in whatever order it adds up.
 expected = {expected}
 bound = {bound}
 
