@@ -36,6 +36,9 @@ class Kind(NamedTuple):
         The config field that the output is as large as.
     contrib : bool
         Whether TensorFlow has it in ``tf.contrib.rnn`` alone, and so on 1.x.
+    layer : str
+        The name of Keras' layer of such cells, which has all of their arguments; "" if it is not
+        Keras'.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Kind(NamedTuple):
     state: Sizes = (("h", "num_units"),)
     output: str = "num_units"
     contrib: bool = False
+    layer: str = ""
 
     def arguments(self, config: Any) -> Dict[str, Any]:
         """What a config says to make a cell of."""
@@ -162,6 +166,29 @@ class LayerNormOptions:
     layer_norm: bool = True
 
 
+@dataclass(frozen=True)
+class KerasOptions:
+    """Of a cell of Keras'."""
+
+    activation: str = option(*ACTIVATIONS)
+    use_bias: bool = option(True, False)
+
+
+@dataclass(frozen=True)
+class KerasGateOptions(KerasOptions):
+    """Of one with gates."""
+
+    recurrent_activation: str = option("sigmoid", "hard_sigmoid")
+    implementation: int = option(2, 1)
+
+
+@dataclass(frozen=True)
+class KerasGRUOptions(KerasGateOptions):
+    """Of Keras' GRU."""
+
+    reset_after: bool = option(True, False)
+
+
 # --- the kinds --------------------------------------------------------------------------------
 
 
@@ -221,3 +248,25 @@ _KINDS = (
     ),
 )
 KINDS = {kind.name: kind for kind in _KINDS}
+
+
+def _keras(layer: str) -> Callable[..., Any]:
+    def make(cells: Any, num_units: int, **given: Any) -> Any:
+        return getattr(cells.keras, layer + "Cell")(units=num_units, **given)
+
+    return make
+
+
+_KERAS_KINDS = (
+    Kind("simple-rnn", _keras("SimpleRNN"), KerasOptions, layer="SimpleRNN"),
+    Kind(
+        "lstm",
+        _keras("LSTM"),
+        KerasGateOptions,
+        (("h", "num_units"), ("c", "num_units")),
+        layer="LSTM",
+    ),
+    Kind("gru", _keras("GRU"), KerasGRUOptions, layer="GRU"),
+)
+# Those of Keras, which its own layers run.
+KERAS_KINDS = {kind.name: kind for kind in _KERAS_KINDS}
