@@ -32,7 +32,7 @@ def affine(x, kernel, bias):
 @named
 def accumulate(x, kernel, *terms):
     """``x @ kernel`` plus all of the terms, whichever comes first: one sum in any order."""
-    total = np.matmul(x, kernel)
+    total = x @ kernel
     for term in terms:
         total = total + term
     return total

@@ -171,7 +171,10 @@ def _grids(model: Model) -> Dict[Tuple[str, int], np.ndarray]:
 
 
 def _largest(model: Model) -> Iterator[Any]:
-    """Large configs that have every array between them: each option with all its choices."""
+    """Large configs that have every array between them: each option with all its choices.
+
+    Beside the last of the others, and all options with the first.
+    """
     sizes = small_sizes(model)
     options = [field.name for field in fields(model.Config) if field.name not in sizes]
     choices = {name: choices_of(model.Config, name) for name in options}
@@ -180,6 +183,7 @@ def _largest(model: Model) -> Iterator[Any]:
     for name in options:
         for choice in choices[name][:-1]:
             yield model.Config(**sizes, **dict(last, **{name: choice}))
+    yield model.Config(**sizes, **{name: choices[name][0] for name in options})
 
 
 @lru_cache(maxsize=1024)

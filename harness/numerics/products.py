@@ -165,7 +165,9 @@ def _any_factor(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _append(terms: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """The terms and one more."""
-    column = np.broadcast_to(bias, terms.shape[:-1])
+    # The terms may be the same in all cases of a stack, and the bias not.
+    column = np.broadcast_arrays(bias, np.empty(terms.shape[:-1]))[0]
+    terms = np.broadcast_to(terms, column.shape + terms.shape[-1:])
     return np.concatenate([terms, column[..., None]], axis=-1)
 
 

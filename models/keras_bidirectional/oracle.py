@@ -10,7 +10,7 @@ from rnndiff.models.rnn.oracle import start
 
 
 def oracle(
-    config: Any, parameters: Any, inputs: Any, mask: Any, *initial_states: Any
+    config: Any, parameters: Any, inputs: Any, mask: Any, *initial_states: Any, run: Any = run
 ) -> Dict[str, Any]:
     """Run one cell from the first step to the last one, and one from there to the first.
 
@@ -24,6 +24,8 @@ def oracle(
         Zero where a step of a row is masked.
     initial_states : arrays [batch, units], or None
         The parts of that of the forward cell, then of the backward one.
+    run : function
+        What takes the steps: :func:`rnndiff.models.keras.oracle.run`.
 
     Returns
     -------

@@ -96,6 +96,7 @@ def _network(case: Case) -> Iterator[str]:
     from rnndiff.models import graphs
     from rnndiff.models.cells import attention_tensorflow, cell, kinds
     from rnndiff.models.cells import tensorflow as tensorflow_cells
+    from rnndiff.models.cells.keras import tensorflow as keras_cells
 
     graph, kind = case.model.graph(), case.config.kind
     yield _NEST
@@ -106,32 +107,55 @@ def _network(case: Case) -> Iterator[str]:
         yield _WRAPPER
     yield from _sources(graphs, without=("Graph", "build", "_placeholder"))
     yield _GRAPHS
-    yield inspect.getsource(tensorflow_cells.Recorded)
-    yield inspect.getsource(tensorflow_cells.state_of)
     made = kind.make(_Words(), **kind.arguments(case.config))
-    library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
-    yield _KIND.format(state=kind.state, output=kind.output, library=library, cell=made)
+    if kind.layer:
+        layer = "{}.{}({}, **options)".format(made.library, kind.layer, made.arguments())
+        yield _KERAS.format(cell=made, layer=layer)
+        yield inspect.getsource(keras_cells.Recorded)
+    else:
+        yield inspect.getsource(tensorflow_cells.Recorded)
+        yield inspect.getsource(tensorflow_cells.state_of)
+        library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
+        yield _CELL.format(library=library, cell=made)
+    yield _KIND.format(state=kind.state, output=kind.output)
     yield from _sources(graph, without=("attention_cell_wrapper",))
+
+
+_OF_KERAS = "keras.layers"
 
 
 class _Words:
     """Cells whose making is written down, in place of TensorFlow's own."""
 
+    def __init__(self, library: str = "cells") -> None:
+        self._library = library
+
+    @property
+    def keras(self) -> "_Words":
+        """Those of Keras."""
+        return _Words(_OF_KERAS)
+
     def __getattr__(self, name: str) -> Callable[..., "_Made"]:
-        return lambda *args, **given: _Made(name, args, given)
+        return lambda *args, **given: _Made(self._library, name, args, given)
 
 
 class _Made(NamedTuple):
+    library: str
     name: str
     args: Tuple[Any, ...]
     given: Dict[str, Any]
 
-    def __repr__(self) -> str:
+    def arguments(self) -> str:
+        """As they are written. Keras takes an activation by its name."""
         words = [repr(each) for each in self.args]
         for name, value in self.given.items():
-            word = "ACTIVATIONS[{!r}]" if name == "activation" else "{!r}"
+            is_function = name == "activation" and self.library != _OF_KERAS
+            word = "ACTIVATIONS[{!r}]" if is_function else "{!r}"
             words.append("{}={}".format(name, word.format(value)))
-        return "cells.{}({})".format(self.name, ", ".join(words))
+        return ", ".join(words)
+
+    def __repr__(self) -> str:
+        return "{}.{}({})".format(self.library, self.name, self.arguments())
 
 
 def _sources(module: ModuleType, without: Tuple[str, ...] = ()) -> Iterator[str]:
@@ -237,19 +261,34 @@ else:
     from tensorflow.contrib.framework import nest
 """
 
-_KIND = """
+_CELL = """
 ACTIVATIONS = {{
     "tanh": tf1.tanh,
     "relu": tf1.nn.relu,
     "sigmoid": tf1.sigmoid,
     "linear": tf1.identity,
 }}
-DIRECTIONS = ("forward", "backward")
 
 
 def tensorflow_cell(config):
     cells = {library}
     return {cell}
+"""
+
+_KERAS = """
+keras = tensorflow.keras
+
+
+def keras_cell(config):
+    return {cell}
+
+
+def keras_layer(config, **options):
+    return {layer}
+"""
+
+_KIND = """
+DIRECTIONS = ("forward", "backward")
 
 
 class Kind:
