@@ -3,7 +3,7 @@
 import numpy as np
 
 from rnndiff.models import cells as twins
-from rnndiff.models.functions import affine, interpolate, sigmoid
+from rnndiff.models.functions import accumulate, affine, hard_sigmoid, interpolate, sigmoid
 
 
 def reordered(cell, *order):
@@ -39,10 +39,6 @@ class HardSigmoid(twins.BasicLSTMCell):
         c = state[0] * forget + hard_sigmoid(i) * self.activation(j)
         h = self.activation(c) * hard_sigmoid(o)
         return h, (c, h)
-
-
-def hard_sigmoid(x):
-    return np.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 class ClippedAfter(twins.LSTMCell):
@@ -140,3 +136,37 @@ class AddedBeforeOutput(twins.ResidualWrapper):
         read = affine(np.hstack([inputs, state[1]]), self.cell.kernel, self.cell.bias)
         o = np.split(read, 4, axis=-1)[3]
         return sigmoid(o) * self.cell.activation(c + inputs), (c, h)
+
+
+class KerasHardSigmoid(twins.keras.LSTMCell):
+    """Keras' former recurrent activation, whatever it is."""
+
+    def __init__(self, **given):
+        super().__init__(**dict(given, recurrent_activation="hard_sigmoid"))
+
+
+class KerasResetBefore(twins.keras.GRUCell):
+    """The reset gate is for the state, as without `reset_after`."""
+
+    def __call__(self, inputs, state):
+        if not self.reset_after:
+            return super().__call__(inputs, state)
+        size, both = 2 * self.num_units, np.hstack([inputs, state])
+        kernel = np.vstack([self.kernel, self.recurrent_kernel])
+        biases = [each for bias in self.bias for each in bias]
+        gates = accumulate(both, kernel[:, :size], *[bias[:size] for bias in biases])
+        z, r = np.split(self.recurrent_activation(gates), 2, axis=-1)
+        both = np.hstack([inputs, r * state])
+        read = accumulate(both, kernel[:, size:], *[bias[size:] for bias in biases])
+        state = interpolate(z, state, self.activation(read))
+        return state, state
+
+
+class KerasSecondBiasLost(twins.keras.GRUCell):
+    """That of the recurrent kernel."""
+
+    def load(self, parameters):
+        super().load(parameters)
+        if self.reset_after:
+            self.bias = [bias * np.float32([[1], [0]]) for bias in self.bias]
+        return self

@@ -301,10 +301,25 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     is teacher-forced by what TensorFlow recorded; covered is what is NaN by right.
     """
 
-    @lru_cache(maxsize=None)
-    def changed(Config: Any) -> Any:
-        """The class of the same configs with a kind that makes changed cells."""
-        return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
+    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+        if not _takes_any_cell(case.config):
+            return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
+        other = _with_cells(case, changes)
+        found = _expected(other, trace, array)
+        return Instead(np.isnan(array.expected), found.expected, found.bound)
+
+    return instead
+
+
+def _with_cells(case: Case, changes: Tuple[Change, ...]) -> Case:
+    """The case with cells that are changed."""
+    config = _with_changes(type(case.config), changes)(**vars(case.config))
+    return Case(case.model, config, case.arrays)
+
+
+@lru_cache(maxsize=None)
+def _with_changes(Config: Any, changes: Tuple[Change, ...]) -> Any:
+    """The class of the same configs with a kind that makes changed cells."""
 
     class Changed(Kind):
         def cell(self, config: Any) -> Any:
@@ -313,16 +328,13 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
                 change(cell, config)
             return cell
 
-    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-        if not _takes_any_cell(case.config):
-            return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
-        Config: Any = type(case.config)
-        config = changed(Config)(**vars(case.config))
-        verdict = judge(Case(case.model, config, case.arrays), trace, _FLOAT32)
-        other = next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
-        return Instead(np.isnan(array.expected), other.expected, other.bound)
+    return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
 
-    return instead
+
+def _expected(case: Case, trace: Trace, array: ArrayVerdict) -> ArrayVerdict:
+    """What is expected of an array in another case, of what TensorFlow recorded."""
+    verdict = judge(case, trace, _FLOAT32)
+    return next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
 
 
 def _cells_in(cell: Any) -> Iterator[Any]:
@@ -489,10 +501,16 @@ def _with_mask_unreversed(model: Model) -> Model:
 def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     if not _is_unrolled(case.config, mask=True, return_sequences=True, zero_output_for_mask=True):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
-    other = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
-    verdict = judge(other, trace, _FLOAT32)
-    found = next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
-    return Instead(np.ones(array.actual.shape, dtype=bool), found.expected, found.bound)
+    case = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
+    found = _expected(case, trace, array)
+    # In the same graph a product of NaN may be taken for zero.
+    known = _expected(_with_cells(case, (_with_zeros_that_are_known,)), trace, array)
+    is_known = np.isnan(found.expected) & ~np.isnan(array.actual)
+    return Instead(
+        np.ones(array.actual.shape, dtype=bool),
+        np.where(is_known, known.expected, found.expected),
+        np.where(is_known, known.bound, found.bound),
+    )
 
 
 def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
