@@ -68,9 +68,9 @@ class Config:
         check_sizes(self)
 
     def sizes(self) -> Dict[str, int]:
-        """The size of every axis; and of what stands in a mask the largest."""
+        """The size of every axis; and one, the most that stands in a mask."""
         steps = self.time if self.return_sequences else 1
-        return dict(sizes_of(self), steps=steps, biases=2, kept=1)
+        return dict(sizes_of(self), steps=steps, one=1)
 
 
 def config_of(kind: Kind) -> Any:
@@ -93,7 +93,7 @@ def inputs_and_mask() -> Tuple[Field, ...]:
     """What a layer reads beside its initial state."""
     return (
         Field("inputs", (("batch",), ("time",), ("inputs",))),
-        Field("mask", (("batch",), ("time",)), counts="kept", when="mask"),
+        Field("mask", (("batch",), ("time",)), counts="one", when="mask"),
     )
 
 

@@ -57,10 +57,10 @@ class Config:
         check_sizes(self)
 
     def sizes(self) -> Dict[str, int]:
-        """The size of every axis; and of what stands in a mask the largest."""
+        """The size of every axis; and one, the most that stands in a mask."""
         beside = self.num_units if self.merge_mode in ("concat", None) else 0
         steps = self.time if self.return_sequences else 1
-        return dict(sizes_of(self), steps=steps, beside=beside, biases=2, kept=1)
+        return dict(sizes_of(self), steps=steps, beside=beside, one=1)
 
 
 def config_of(kind: Kind) -> Any:

@@ -313,7 +313,8 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
 
 def _with_cells(case: Case, changes: Tuple[Change, ...]) -> Case:
     """The case with cells that are changed."""
-    config = _with_changes(type(case.config), changes)(**vars(case.config))
+    Config: Any = type(case.config)
+    config = _with_changes(Config, changes)(**vars(case.config))
     return Case(case.model, config, case.arrays)
 
 
@@ -417,7 +418,8 @@ def _with_zeros_that_are_known(cell: Any, config: Any) -> None:
         return like(state, [part.view(_Zeros) for part in flat(state)])
 
     if _has_layer(config):
-        cell.__class__ = _without_product_of_zeros(type(cell))
+        Cell: Any = type(cell)
+        cell.__class__ = _without_product_of_zeros(Cell)
     if _is_unrolled(config) or getattr(config, "runner", "static").startswith("static"):
         cell.zero_state = known
 
@@ -426,7 +428,7 @@ def _with_zeros_that_are_known(cell: Any, config: Any) -> None:
 def _without_product_of_zeros(Cell: Any) -> Any:
     """Cells of Keras' whose recurrent kernel is nothing to a state of zeros that are known."""
 
-    class Changed(Cell):  # type: ignore[misc]
+    class Changed(Cell):
         def __call__(self, inputs: Any, state: Any) -> Any:
             if not any(isinstance(part, _Zeros) for part in flat(state)):
                 return super().__call__(inputs, state)

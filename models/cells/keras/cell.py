@@ -1,7 +1,9 @@
 """What Keras' cells have in common."""
 
+from typing import Tuple
+
 from rnndiff.models.cells.cell import Cell
-from rnndiff.models.layout import Field
+from rnndiff.models.layout import Axis, Field
 
 
 class KerasCell(Cell):
@@ -10,10 +12,10 @@ class KerasCell(Cell):
     The first part of its state is its output.
     """
 
-    state_parts = (("h", "num_units"),)
+    state_parts: Tuple[Tuple[str, str], ...] = (("h", "num_units"),)
     # The parts of a kernel, each as wide as the state; and the axes of a bias before these.
     gates = 1
-    bias_axes = ()
+    bias_axes: Tuple[Axis, ...] = ()
 
     def __init__(self, units, use_bias):
         self.num_units = self.output_size = units

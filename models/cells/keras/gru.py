@@ -55,7 +55,8 @@ class GRUCell(KerasCell):
         self.activation = activation_named(activation, KERAS_ACTIVATIONS)
         self.recurrent_activation = activation_named(recurrent_activation, KERAS_ACTIVATIONS)
         self.reset_after = reset_after
-        self.bias_axes = (("biases",),) if reset_after else ()
+        # That of the inputs, and that of the state.
+        self.bias_axes = (("one", "one"),) if reset_after else ()
         self.implementation = implementation
 
     def __call__(self, inputs, state):
@@ -63,7 +64,6 @@ class GRUCell(KerasCell):
         size = 2 * self.num_units
         kernel = np.vstack([self.kernel, self.recurrent_kernel])
         both = np.hstack([inputs, state])
-        # That of the inputs and, with reset_after, that of the state.
         biases = [each for bias in self.bias for each in (bias if self.reset_after else [bias])]
         gates = accumulate(both, kernel[:, :size], *[bias[:size] for bias in biases])
         z, r = np.split(self.recurrent_activation(gates), 2, axis=-1)

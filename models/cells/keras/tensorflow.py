@@ -27,7 +27,7 @@ def keras_layer(config: Any, **options: Any) -> Any:
     return getattr(keras.layers, config.kind.layer)(given.pop("num_units"), **given, **options)
 
 
-class Recorded(keras.layers.Layer):
+class Recorded(keras.layers.Layer):  # type: ignore[name-defined]
     """A cell whose output has the other parts of its new state beside it."""
 
     def __init__(self, cell: Any, **options: Any) -> None:
