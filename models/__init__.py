@@ -11,8 +11,17 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
-from rnndiff.models import attention, bidirectional, birnn, rnn, seq2seq, stackbirnn
-from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
+from rnndiff.models import (
+    attention,
+    bidirectional,
+    birnn,
+    keras,
+    keras_bidirectional,
+    rnn,
+    seq2seq,
+    stackbirnn,
+)
+from rnndiff.models.cells.kinds import KERAS_KINDS, KINDS, PLAIN, Kind
 from rnndiff.models.layout import Field, Traced
 
 
@@ -149,7 +158,7 @@ def entry_points(group: str) -> Any:
 
 def _model(package: Any, kind: Kind) -> Model:
     """The model of a package with cells of this kind."""
-    name = package.__name__.rpartition(".")[2]
+    name = package.__name__.rpartition(".")[2].replace("_", "-")
     Config = package.config.config_of(kind)
     return Model(
         name="{}-{}".format(name, kind.name) if kind.name else name,
@@ -172,3 +181,6 @@ for _package in (rnn, birnn, stackbirnn, seq2seq, bidirectional, attention):
         # What a cell drops is the matter of the functions that run cells.
         if not _kind.noise or _package in (rnn, birnn):
             register(_model(_package, _kind))
+for _package in (keras, keras_bidirectional):
+    for _kind in KERAS_KINDS.values():
+        register(_model(_package, _kind))

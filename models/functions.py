@@ -30,6 +30,15 @@ def affine(x, kernel, bias):
 
 
 @named
+def accumulate(x, kernel, *terms):
+    """``x @ kernel`` plus all of the terms, whichever comes first: one sum in any order."""
+    total = x @ kernel
+    for term in terms:
+        total = total + term
+    return total
+
+
+@named
 def sigmoid(x):
     """The logistic function, ``1 / (1 + exp(-x))``."""
     return 1 / (1 + np.exp(-x))
@@ -45,23 +54,30 @@ def linear(x):
     return x
 
 
+def hard_sigmoid(x):
+    """``min(max(0.2 x + 0.5, 0), 1)``, as in Keras 2 and ``tf_keras``; Keras 3 has ``x / 6``."""
+    return np.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
 # By the names that TensorFlow has for them, too.
 ACTIVATIONS = {"tanh": np.tanh, "relu": relu, "sigmoid": sigmoid, "linear": linear}
+# By those that Keras has.
+KERAS_ACTIVATIONS = dict(ACTIVATIONS, hard_sigmoid=hard_sigmoid)
 
 
-def activation_named(name):
-    """The activation of a name in ``ACTIVATIONS``.
+def activation_named(name, known=ACTIVATIONS):
+    """The activation of a name among those that are `known`.
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    if name not in ACTIVATIONS:
+    if name not in known:
         raise ValueError(
-            "there is no activation {!r}: take one of {}".format(name, ", ".join(ACTIVATIONS))
+            "there is no activation {!r}: take one of {}".format(name, ", ".join(known))
         )
-    return ACTIVATIONS[name]
+    return known[name]
 
 
 @named

@@ -164,24 +164,31 @@ def is_one_hot(labels: np.ndarray) -> np.ndarray:
     return (np.sum(labels == 1, axis=-1) == 1) & (np.sum(labels != 0, axis=-1) == 1)
 
 
-def _grids(model: Model) -> Dict[str, np.ndarray]:
-    """For every array of the largest small case, the places of its numbers among the bytes."""
-    grids: Dict[str, np.ndarray] = {}
+def _grids(model: Model) -> Dict[Tuple[str, int], np.ndarray]:
+    """For every array of the largest small case, the places of its numbers among the bytes.
+
+    By its name and how many axes it has, which an option may decide.
+    """
+    grids: Dict[Tuple[str, int], np.ndarray] = {}
     taken = 0
     for largest in _largest(model):
         for field in model.fields(largest):
-            if field.name not in grids:
+            key = field.name, len(field.axes)
+            if key not in grids:
                 shape = field.shape(largest)
                 if field.name == "labels":
                     shape = shape[:-1] + (1 + shape[-1],)
                 size = int(np.prod(shape))
-                grids[field.name] = np.arange(taken, taken + size).reshape(shape)
+                grids[key] = np.arange(taken, taken + size).reshape(shape)
                 taken += size
     return grids
 
 
 def _largest(model: Model) -> Iterator[Any]:
-    """Large configs that have every array between them: each option with all its choices."""
+    """Large configs that have every array between them: each option with all its choices.
+
+    Beside the last of the others, and all options with the first.
+    """
     sizes = small_sizes(model)
     options = [field.name for field in fields(model.Config) if field.name not in sizes]
     choices = {name: choices_of(model.Config, name) for name in options}
@@ -190,6 +197,7 @@ def _largest(model: Model) -> Iterator[Any]:
     for name in options:
         for choice in choices[name][:-1]:
             yield model.Config(**sizes, **dict(last, **{name: choice}))
+    yield model.Config(**sizes, **{name: choices[name][0] for name in options})
 
 
 @lru_cache(maxsize=1024)
@@ -207,7 +215,7 @@ def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
             kept.append(np.concatenate(blocks) if axis else np.array([0]))
         if field.name == "labels":
             kept[-1] = np.arange(1 + len(kept[-1]))
-        places.append((field, grids[field.name][np.ix_(*kept)]))
+        places.append((field, grids[field.name, len(field.axes)][np.ix_(*kept)]))
     return tuple(places)
 
 

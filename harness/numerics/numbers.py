@@ -103,6 +103,11 @@ class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         result.is_affine = True
         return result
 
+    def _accumulate(self, a: Any, b: Any, *terms: Any) -> "Numbers":
+        a, b = self._values(a), self._values(b)
+        more = [np.broadcast_to(self._values(x), a.shape[:-1] + b.shape[-1:]) for x in terms]
+        return self._new(_products(self.machine.of_products(), a, b, *more, in_order=False))
+
     def _dot(self, a: Any, b: Any) -> "Numbers":
         products = self.machine.of_products()
         return self._new(_products(products, self._values(a), self._values(b)))
@@ -159,12 +164,19 @@ def _each(operation: Callable[..., Any], *arrays: Any) -> Any:
     return np.asarray(np.frompyfunc(operation, len(arrays), 1)(*arrays), dtype=object)
 
 
-def _products(machine: Machine, a: Any, b: Any, bias: Optional[np.ndarray] = None) -> np.ndarray:
+def _products(
+    machine: Machine, a: Any, b: Any, *more: np.ndarray, in_order: bool = True
+) -> np.ndarray:
+    """``a @ b``, and more: as an affine map has its bias, or anywhere in each sum."""
     a, b = _each(machine.factor, a), _each(machine.factor, b)
     result = np.empty(a.shape[:-1] + b.shape[-1:], dtype=object)
     for i in np.ndindex(*result.shape):
         terms = list(zip(a[i[:-1]], b[:, i[-1]]))
-        result[i] = machine.total(terms) if bias is None else machine.affine(terms, bias[i])
+        added = [each[i] for each in more]
+        if more and in_order:
+            result[i] = machine.affine(terms, *added)
+        else:
+            result[i] = machine.total(terms + added)
     return result
 
 

@@ -1,5 +1,6 @@
 """Matrix products, and what is added to them: the affine map."""
 
+from functools import reduce
 from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
@@ -9,11 +10,11 @@ from rnndiff.harness.numerics.balls import INFLATE, BoundedArray, broadcast, ope
 from rnndiff.harness.numerics.elementwise import of_two, rounded, sum_of_two
 from rnndiff.harness.numerics.register import Example, bound
 from rnndiff.harness.numerics.sums import MOST_TERMS_ONE_BY_ONE, Sums
-from rnndiff.models.functions import affine
+from rnndiff.models.functions import accumulate, affine
 
 
 class SumsOfProducts(Sums):
-    """The product of `a` and the matrix `b`, with a bias, if any, at any place of each sum.
+    """The product of `a` and the matrix `b`, with the terms, if any, at any place of each sum.
 
     Where operands are of fewer bits, the balls of `a` and `b` are widened by what they lose
     (:func:`as_operand`), and their products are bounded as those of any balls. The error of
@@ -25,17 +26,15 @@ class SumsOfProducts(Sums):
     been rounded before that was added as well, and is bounded as if it had been all along.
     """
 
-    def __init__(
-        self, a: BoundedArray, b: BoundedArray, bias: Optional[BoundedArray] = None
-    ) -> None:
+    def __init__(self, a: BoundedArray, b: BoundedArray, *terms: BoundedArray) -> None:
         a, b = as_operand(a), as_operand(b)
-        self.a, self.b, self.bias = a, b, bias
+        self.a, self.b, self.terms = a, b, terms
         mid, count = np.matmul(a.mid, b.mid), b.mid.shape[-2]
         reach = count * a.reach() * b.reach()
-        if bias is not None:
-            mid, count, reach = mid + bias.mid, count + 1, reach + bias.reach()
+        for term in terms:
+            mid, count, reach = mid + term.mid, count + 1, reach + term.reach()
         arithmetic = a.arithmetic
-        if bias is None and arithmetic.sums is not None:
+        if not terms and arithmetic.sums is not None:
             arithmetic = arithmetic.sums
         Sums.__init__(
             self, arithmetic, mid, reach, count, 1, a.stacked, arithmetic.unit_of_products
@@ -53,7 +52,7 @@ class SumsOfProducts(Sums):
     def magnitude(self) -> np.ndarray:
         """As in :class:`Sums`."""
         magnitude = np.matmul(self.a.magnitude(), self.b.magnitude())
-        return magnitude if self.bias is None else magnitude + self.bias.magnitude()
+        return sum([term.magnitude() for term in self.terms], magnitude)
 
     def errors(self) -> np.ndarray:
         """As in :class:`Sums`."""
@@ -61,14 +60,14 @@ class SumsOfProducts(Sums):
         rad = self.b.operand_rad()
         if rad is not None:
             errors = errors + np.matmul(np.abs(self.a.mid), rad) * self.per_radius
-        return errors if self.bias is None else errors + self.error_of_each(self.bias)
+        return sum(map(self.error_of_each, self.terms), errors)
 
     def exact_terms(self) -> Optional[Tuple[Any, np.ndarray, Any]]:
         """As in :class:`Sums`."""
         if not 0 < self.count <= MOST_TERMS_ONE_BY_ONE:
             return None
-        a, b, bias = self.a, self.b, self.bias
-        rads = a.operand_rad(), b.operand_rad(), None if bias is None else bias.operand_rad()
+        a, b = self.a, self.b
+        rads = [x.operand_rad() for x in (a, b) + self.terms]
         exact, where = _exact_sums(a.mid.ndim, *rads), ...
         if exact is not True:
             if a.stacked and len(exact) == len(self.mid):
@@ -78,19 +77,19 @@ class SumsOfProducts(Sums):
                 return None
             exact = True if exact.all() else exact
         terms = np.multiply(*_factors(_rows(a.mid, where), _rows(b.mid, where)))
-        if bias is not None:
-            terms = _append(terms, _rows(bias.mid, where))
+        for term in self.terms:
+            terms = _append(terms, _rows(term.mid, where))
         return where, terms, exact
 
     def has_unknown(self) -> np.ndarray:
         """As in :class:`Sums`."""
         unknown = _any_factor(self.a.unknown(), self.b.unknown())
-        return unknown if self.bias is None else unknown | self.bias.unknown()
+        return reduce(np.logical_or, [term.unknown() for term in self.terms], unknown)
 
     def has_nan(self) -> np.ndarray:
         """As in :class:`Sums`."""
         nan = _any_factor(np.isnan(self.a.mid), np.isnan(self.b.mid))
-        return nan if self.bias is None else nan | np.isnan(self.bias.mid)
+        return reduce(np.logical_or, [np.isnan(term.mid) for term in self.terms], nan)
 
     def ends(self, where: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """As in :class:`Sums`."""
@@ -108,13 +107,10 @@ class SumsOfProducts(Sums):
         finite = np.logical_and(*factors(np.isfinite(a.mid), np.isfinite(b.mid)))
         known = np.where(finite, np.isfinite(low) & np.isfinite(high), nan | (low == high))
         low, high = np.where(known, low, -np.inf), np.where(known, high, np.inf)
-        if self.bias is None:
-            return low, high
-        low_bias, high_bias = self.bias.ends()
-        return (
-            _append(low, np.broadcast_to(low_bias, where.shape)[where]),
-            _append(high, np.broadcast_to(high_bias, where.shape)[where]),
-        )
+        for term in self.terms:
+            of_term = [np.broadcast_to(end, where.shape)[where] for end in term.ends()]
+            low, high = _append(low, of_term[0]), _append(high, of_term[1])
+        return low, high
 
 
 def as_operand(a: BoundedArray) -> BoundedArray:
@@ -145,15 +141,16 @@ def as_operand(a: BoundedArray) -> BoundedArray:
 
 
 def _exact_sums(
-    ndim: int, a: Optional[np.ndarray], b: Optional[np.ndarray], bias: Optional[np.ndarray]
+    ndim: int, a: Optional[np.ndarray], b: Optional[np.ndarray], *terms: Optional[np.ndarray]
 ) -> Any:
-    """Which sums of ``a @ b + bias`` have exact terms alone, by radii; True if all of them.
+    """Which sums of ``a @ b`` and more have exact terms alone, by radii; True if all of them.
 
     `ndim` is that of the midpoints of `a`.
     """
-    if a is None and b is None and bias is None:
-        return True
-    inexact: Any = None if bias is None else bias > 0
+    inexact: Any = None
+    for term in terms:
+        if term is not None:
+            inexact = term > 0 if inexact is None else inexact | (term > 0)
     if a is not None:
         rows = (a > 0).any(axis=-1)[..., None]
         inexact = rows if inexact is None else inexact | rows
@@ -161,7 +158,7 @@ def _exact_sums(
         columns = (b > 0).any(axis=-2)
         columns = columns if ndim == 1 else columns[..., None, :]
         inexact = columns if inexact is None else inexact | columns
-    return ~inexact
+    return True if inexact is None else ~inexact
 
 
 def _marked(rows: np.ndarray) -> Any:
@@ -189,7 +186,9 @@ def _any_factor(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _append(terms: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """The terms and one more."""
-    column = np.broadcast_to(bias, terms.shape[:-1])
+    # The terms may be the same in all cases of a stack, and the bias not.
+    column = np.broadcast_arrays(bias, np.empty(terms.shape[:-1]))[0]
+    terms = np.broadcast_to(terms, column.shape + terms.shape[-1:])
     return np.concatenate([terms, column[..., None]], axis=-1)
 
 
@@ -235,6 +234,18 @@ def affine_of_balls(a: Any, b: Any, bias: Any) -> BoundedArray:
         result = sum_of_two(matmul(a, b), bias)
     result.is_affine = bias.ndim == 1
     return result
+
+
+@bound(
+    accumulate,
+    examples=_of_products(accumulate)
+    + _of_products(accumulate, (1,), (1,))
+    + [Example(accumulate, ((2, 3), (3, 2), (2, 2), (2,), (2,)))],
+)
+def accumulate_of_balls(a: Any, b: Any, *terms: Any) -> BoundedArray:
+    """``a @ b`` plus all of the terms, in any order."""
+    a, b, *more = operands(a, b, *terms)
+    return SumsOfProducts(a, b.with_axes(a.ndim), *[x.with_axes(a.ndim) for x in more]).balls()
 
 
 @bound(

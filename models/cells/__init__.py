@@ -1,9 +1,12 @@
 """RNN cells in plain NumPy, with the names and constructor arguments of TensorFlow's own.
 
+Those of Keras are in ``rnndiff.models.cells.keras``.
+
 The port of ``AttentionCellWrapper`` to TensorFlow 2 is
 ``rnndiff.models.cells.attention_tensorflow``; it is not imported here, because it needs TensorFlow.
 """
 
+from rnndiff.models.cells import keras
 from rnndiff.models.cells.attention import AttentionCellWrapper
 from rnndiff.models.cells.basic import BasicRNNCell
 from rnndiff.models.cells.basic_lstm import BasicLSTMCell
@@ -31,4 +34,5 @@ __all__ = [
     "MultiRNNCell",
     "ResidualWrapper",
     "flat",
+    "keras",
 ]

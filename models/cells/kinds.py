@@ -40,6 +40,9 @@ class Kind(NamedTuple):
         The random numbers that it takes, in the order of its ``take_noise``: "inputs" as many as
         inputs, others as many as the config field says; there are none where `when`, of the config,
         is false.
+    layer : str
+        The name of Keras' layer of such cells, which has all of their arguments; "" if it is not
+        Keras'.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Kind(NamedTuple):
     output: str = "num_units"
     contrib: bool = False
     noise: Tuple[Tuple[str, str, str], ...] = ()
+    layer: str = ""
 
     def arguments(self, config: Any) -> Dict[str, Any]:
         """What a config says to make a cell of."""
@@ -198,6 +202,29 @@ class DropoutOptions:
         return self.output_keep_prob < 1
 
 
+@dataclass(frozen=True)
+class KerasOptions:
+    """Of a cell of Keras'."""
+
+    activation: str = option(*ACTIVATIONS)
+    use_bias: bool = option(True, False)
+
+
+@dataclass(frozen=True)
+class KerasGateOptions(KerasOptions):
+    """Of one with gates."""
+
+    recurrent_activation: str = option("sigmoid", "hard_sigmoid")
+    implementation: int = option(2, 1)
+
+
+@dataclass(frozen=True)
+class KerasGRUOptions(KerasGateOptions):
+    """Of Keras' GRU."""
+
+    reset_after: bool = option(True, False)
+
+
 # --- the kinds --------------------------------------------------------------------------------
 
 
@@ -274,3 +301,25 @@ _KINDS = (
     ),
 )
 KINDS = {kind.name: kind for kind in _KINDS}
+
+
+def _keras(layer: str) -> Callable[..., Any]:
+    def make(cells: Any, num_units: int, **given: Any) -> Any:
+        return getattr(cells.keras, layer + "Cell")(units=num_units, **given)
+
+    return make
+
+
+_KERAS_KINDS = (
+    Kind("simple-rnn", _keras("SimpleRNN"), KerasOptions, layer="SimpleRNN"),
+    Kind(
+        "lstm",
+        _keras("LSTM"),
+        KerasGateOptions,
+        (("h", "num_units"), ("c", "num_units")),
+        layer="LSTM",
+    ),
+    Kind("gru", _keras("GRU"), KerasGRUOptions, layer="GRU"),
+)
+# Those of Keras, which its own layers run.
+KERAS_KINDS = {kind.name: kind for kind in _KERAS_KINDS}

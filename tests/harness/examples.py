@@ -37,7 +37,9 @@ def random_case(name, seed=0, gain=1.0, **sizes):
     config = model.Config(**dict(SIZES.get(model.family, SEQUENCE), **sizes))
     random = np.random.RandomState(seed)
     arrays = {
-        field.name: lengths(random.randint(256, size=field.shape(config)), config.time)
+        field.name: lengths(
+            random.randint(256, size=field.shape(config)), config.sizes()[field.counts]
+        )
         if field.counts
         else (random.standard_normal(field.shape(config)) * gain).astype(np.float32)
         for field in model.fields(config)

@@ -34,6 +34,8 @@ from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.models import cells
 from rnndiff.models.birnn.oracle import oracle as both_directions
+from rnndiff.models.keras.oracle import run as run_of_keras
+from rnndiff.models.keras_bidirectional.oracle import merged
 from rnndiff.models.rnn.oracle import run
 
 # Hypothesis words the example that it found, which nobody reads here.
@@ -58,12 +60,23 @@ def with_cells(**others):
     return planted
 
 
+def with_keras(**others):
+    """The same of cells of Keras'."""
+    return with_cells(keras=SimpleNamespace(**dict(vars(cells.keras), **others)))
+
+
 def with_runner(other):
     """The cells are run by another function than that of the oracle."""
+    return with_other(run=other)
+
+
+def with_other(**others):
+    """The oracle calls other functions, by the names of those that they stand for."""
 
     def planted(oracle, *arguments):
-        changed = FunctionType(oracle.__code__, dict(oracle.__globals__, run=other))
-        return changed(*arguments)
+        changed = FunctionType(oracle.__code__, dict(oracle.__globals__, **others))
+        defaults = oracle.__kwdefaults__ or {}
+        return changed(*arguments, **{name: others.get(name, defaults[name]) for name in defaults})
 
     return planted
 
@@ -129,6 +142,29 @@ def from_states_of_other_layers(oracle, config, parameters, inputs, lengths, *st
     if config.initial_state:
         states = [state[:, ::-1] for state in states]
     return oracle(config, parameters, inputs, lengths, *states)
+
+
+def of_keras(changed):
+    """Another function that takes the steps of Keras' layers: `changed` changes its arguments."""
+
+    def other(cell, inputs, mask, state, go_backwards, zero_output_for_mask):
+        given = dict(mask=mask, go_backwards=go_backwards, zero=zero_output_for_mask)
+        given.update(changed(**given))
+        return run_of_keras(
+            cell, inputs, given["mask"], state, given["go_backwards"], given["zero"]
+        )
+
+    return with_runner(other)
+
+
+def masked_state_goes_on(cell, inputs, mask, state, go_backwards, zero_output_for_mask):
+    """The outputs alone know of the mask."""
+    steps, _ = run_of_keras(cell, inputs, mask, state, go_backwards, zero_output_for_mask)
+    return steps, run_of_keras(cell, inputs, None, state, go_backwards, zero_output_for_mask)[-1]
+
+
+def mean_for_sum(mode, *outputs):
+    return merged("ave" if mode == "sum" else mode, *outputs)
 
 
 class Mistake(NamedTuple):
@@ -251,6 +287,18 @@ MISTAKES = (
         lambda config: config.feeds == "probabilities",
     ),
     Mistake("initial states of other layers", "stackbirnn-lstm", from_states_of_other_layers),
+    Mistake("Keras: hard sigmoid", "keras-lstm", with_keras(LSTMCell=wrong.KerasHardSigmoid)),
+    Mistake("Keras: reset before", "keras-gru", with_keras(GRUCell=wrong.KerasResetBefore)),
+    Mistake("Keras: second bias lost", "keras-gru", with_keras(GRUCell=wrong.KerasSecondBiasLost)),
+    Mistake("not backwards", "keras-lstm", of_keras(lambda **given: {"go_backwards": False})),
+    Mistake("masked output not zero", "keras-gru", of_keras(lambda **given: {"zero": False})),
+    Mistake("masked state not kept", "keras-simple-rnn", with_runner(masked_state_goes_on)),
+    Mistake(
+        "no mask backwards",
+        "keras-bidirectional-lstm",
+        of_keras(lambda mask, go_backwards, **_: {"mask": None if go_backwards else mask}),
+    ),
+    Mistake("mean for sum", "keras-bidirectional-gru", with_other(merged=mean_for_sum)),
 )
 
 
@@ -348,6 +396,12 @@ def of_each(*slow):
     "the others kept",
     "another start token",
     "one-hots for probabilities",
+    "Keras: reset before",
+    "not backwards",
+    "masked output not zero",
+    "masked state not kept",
+    "no mask backwards",
+    "mean for sum",
 )
 def test_a_mistake_is_found_by_hypothesis_and_shrinks_to_two_units(mistake):
     subject = Planted(mistake)
@@ -372,6 +426,8 @@ def test_a_mistake_is_found_by_fuzzing_and_shrinks_to_two_units(mistake):
         ("rnn-layers", with_cells()),
         ("rnn-gru", with_runner(run)),
         ("birnn-basic", with_runner(backward(run))),
+        ("keras-gru", with_keras()),
+        ("keras-bidirectional-lstm", of_keras(lambda **given: given)),
     ],
 )
 def test_with_the_right_cells_and_runners_planted_nothing_is_found(model, planted):

@@ -6,7 +6,14 @@ import numpy as np
 
 from rnndiff.models import cells as twins
 from rnndiff.models.cells.cell import like
-from rnndiff.models.functions import affine, dropout_mask, interpolate, sigmoid
+from rnndiff.models.functions import (
+    accumulate,
+    affine,
+    dropout_mask,
+    hard_sigmoid,
+    interpolate,
+    sigmoid,
+)
 
 
 def reordered(cell, *order):
@@ -42,10 +49,6 @@ class HardSigmoid(twins.BasicLSTMCell):
         c = state[0] * forget + hard_sigmoid(i) * self.activation(j)
         h = self.activation(c) * hard_sigmoid(o)
         return h, (c, h)
-
-
-def hard_sigmoid(x):
-    return np.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 class ClippedAfter(twins.LSTMCell):
@@ -179,3 +182,37 @@ class KeepsTheOthers(twins.DropoutWrapper):
     def take_noise(self, inputs=None, state=None, outputs=None):
         noise = [x if x is None else 1 - x for x in (inputs, state, outputs)]
         return super().take_noise(*noise)
+
+
+class KerasHardSigmoid(twins.keras.LSTMCell):
+    """Keras' former recurrent activation, whatever it is."""
+
+    def __init__(self, **given):
+        super().__init__(**dict(given, recurrent_activation="hard_sigmoid"))
+
+
+class KerasResetBefore(twins.keras.GRUCell):
+    """The reset gate is for the state, as without `reset_after`."""
+
+    def __call__(self, inputs, state):
+        if not self.reset_after:
+            return super().__call__(inputs, state)
+        size, both = 2 * self.num_units, np.hstack([inputs, state])
+        kernel = np.vstack([self.kernel, self.recurrent_kernel])
+        biases = [each for bias in self.bias for each in bias]
+        gates = accumulate(both, kernel[:, :size], *[bias[:size] for bias in biases])
+        z, r = np.split(self.recurrent_activation(gates), 2, axis=-1)
+        both = np.hstack([inputs, r * state])
+        read = accumulate(both, kernel[:, size:], *[bias[size:] for bias in biases])
+        state = interpolate(z, state, self.activation(read))
+        return state, state
+
+
+class KerasSecondBiasLost(twins.keras.GRUCell):
+    """That of the recurrent kernel."""
+
+    def load(self, parameters):
+        super().load(parameters)
+        if self.reset_after:
+            self.bias = [bias * np.float32([[1], [0]]) for bias in self.bias]
+        return self

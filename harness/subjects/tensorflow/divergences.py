@@ -3,7 +3,8 @@
 What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging.excuses`.
 """
 
-from functools import lru_cache
+from copy import copy
+from functools import lru_cache, partial
 from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -22,8 +23,8 @@ from rnndiff.harness.judging.excuses import (
 from rnndiff.harness.judging.verdict import ArrayVerdict, judge
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
-from rnndiff.models import MODELS
-from rnndiff.models.cells import BasicRNNCell, GRUCell
+from rnndiff.models import MODELS, Model
+from rnndiff.models.cells import BasicRNNCell, GRUCell, keras
 from rnndiff.models.cells.cell import flat, like
 from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
 from rnndiff.models.functions import (
@@ -35,6 +36,7 @@ from rnndiff.models.functions import (
     relu,
     sigmoid,
 )
+from rnndiff.models.keras.oracle import run
 
 # The oldest TensorFlow that is tested.
 OLDEST = (1, 13)
@@ -52,9 +54,21 @@ _NUMBERS = (
     *("{}_{}".format(side, part) for side in ("encoder", "decoder") for part in _STEPS),
     *("outputs", "forward_final_state", "backward_final_state", "scores", "probabilities", "loss"),
 )
-# All arrays of the models that have a cell of any kind.
+
+
+def _has_layer(config: Any) -> bool:
+    """Whether a config, or a class of them, is that of a layer of Keras'."""
+    kind = getattr(config, "kind", None)
+    return bool(kind and kind.layer)
+
+
+# All arrays of the models that have a cell of any kind, and a layer of Keras'.
 _OF_CELLS = tuple(
     sorted({x.name for m in MODELS.values() if hasattr(m.Config, "kind") for x in m.trace})
+)
+
+_OF_KERAS = tuple(
+    sorted({x.name for m in MODELS.values() if _has_layer(m.Config) for x in m.trace})
 )
 
 Version = Tuple[int, int]
@@ -330,10 +344,26 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     is teacher-forced by what TensorFlow recorded; covered is what is NaN by right.
     """
 
-    @lru_cache(maxsize=None)
-    def changed(Config: Any) -> Any:
-        """The class of the same configs with a kind that makes changed cells."""
-        return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
+    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+        if not _takes_any_cell(case.config):
+            return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
+        other = _with_cells(case, changes)
+        found = _expected(other, trace, array)
+        return Instead(np.isnan(array.expected), found.expected, found.bound)
+
+    return instead
+
+
+def _with_cells(case: Case, changes: Tuple[Change, ...]) -> Case:
+    """The case with cells that are changed."""
+    Config: Any = type(case.config)
+    config = _with_changes(Config, changes)(**vars(case.config))
+    return Case(case.model, config, case.arrays)
+
+
+@lru_cache(maxsize=None)
+def _with_changes(Config: Any, changes: Tuple[Change, ...]) -> Any:
+    """The class of the same configs with a kind that makes changed cells."""
 
     class Changed(Kind):
         def cell(self, config: Any, noise: Sequence[Any] = ()) -> Any:
@@ -342,17 +372,13 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
                 change(cell, config)
             return cell
 
-    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-        if not _takes_any_cell(case.config):
-            return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
-        Config: Any = type(case.config)
-        config = changed(Config)(**vars(case.config))
-        changed_case = Case(case.model, config, case.arrays)
-        verdict = judge(changed_case, trace, _arithmetic_of(trace))
-        other = next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
-        return Instead(np.isnan(array.expected), other.expected, other.bound)
+    return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
 
-    return instead
+
+def _expected(case: Case, trace: Trace, array: ArrayVerdict) -> ArrayVerdict:
+    """What is expected of an array in another case, of what TensorFlow recorded."""
+    verdict = judge(case, trace, _arithmetic_of(trace))
+    return next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
 
 
 def _cells_in(cell: Any) -> Iterator[Any]:
@@ -381,13 +407,15 @@ def _numbers_for_nan(
     return changed
 
 
+# Cells with a function of a product and its bias, and of what else oneDNN adds to them.
+_IN_PRODUCTS = (BasicRNNCell, GRUCell, keras.SimpleRNNCell, keras.GRUCell)
 _relu_of_nan_is_zero = _numbers_for_nan(relu, 0.0, lambda numbers: True)
 
 
 def _with_relu_in_product(cell: Any, config: Any) -> None:
     """The relu of a product with its bias, which alone is computed in the product."""
     for each in _cells_in(cell):
-        if isinstance(each, (BasicRNNCell, GRUCell)) and each.activation is relu:
+        if isinstance(each, _IN_PRODUCTS) and each.activation is relu:
             each.activation = _relu_of_nan_is_zero
 
 
@@ -435,6 +463,12 @@ class _Zeros(np.ndarray):
     def __mul__(self, other: Any) -> np.ndarray:
         return np.zeros(self.shape)
 
+    def __matmul__(self, other: Any) -> Any:
+        return np.zeros((len(self), other.shape[-1])).view(_Zeros)
+
+    def __add__(self, other: Any) -> Any:
+        return other + np.zeros(self.shape)
+
     __rmul__ = __mul__
 
 
@@ -446,8 +480,26 @@ def _with_zeros_that_are_known(cell: Any, config: Any) -> None:
         state = zero_state(batch_size, dtype)
         return like(state, [part.view(_Zeros) for part in flat(state)])
 
-    if getattr(config, "runner", "static").startswith("static"):
+    if _has_layer(config):
+        Cell: Any = type(cell)
+        cell.__class__ = _without_product_of_zeros(Cell)
+    if _is_unrolled(config) or getattr(config, "runner", "static").startswith("static"):
         cell.zero_state = known
+
+
+@lru_cache(maxsize=None)
+def _without_product_of_zeros(Cell: Any) -> Any:
+    """Cells of Keras' whose recurrent kernel is nothing to a state of zeros that are known."""
+
+    class Changed(Cell):
+        def __call__(self, inputs: Any, state: Any) -> Any:
+            if not any(isinstance(part, _Zeros) for part in flat(state)):
+                return super().__call__(inputs, state)
+            cell = copy(self)
+            cell.recurrent_kernel = np.zeros(self.recurrent_kernel.shape)
+            return Cell.__call__(cell, inputs, state)
+
+    return Changed
 
 
 _of_cells_with_tanh_in_packets = _by_cells(_with_zeros_that_are_known, _with_tanh_in_packets)
@@ -473,6 +525,65 @@ def _with_the_input_gate_as_candidate(case: Case) -> Case:
     return Case(case.model, case.config, arrays)
 
 
+# --- Keras' layers ----------------------------------------------------------------------------
+
+
+def _is_of_keras(config: Any, **options: Any) -> bool:
+    """Whether a config is that of a layer of Keras' with these options."""
+    return _has_layer(config) and all(
+        getattr(config, name, value) == value for name, value in options.items()
+    )
+
+
+def _is_unrolled(config: Any, **options: Any) -> bool:
+    return _is_of_keras(config, **options) and config.runner.endswith("unrolled")
+
+
+def _adds_bias_to_product_of_inputs(config: Any) -> bool:
+    """Whether no product is added before: that of a state which is known to be zero is gone."""
+    at_once = config.kind.layer == "LSTM" and config.implementation == 2
+    other = at_once and (config.initial_state or not _is_unrolled(config))
+    return bool(config.use_bias and not other)
+
+
+def _zeroed_by_the_mask_of_the_first_step(
+    cell: Any, inputs: Any, mask: Any, state: Any, go_backwards: bool, zero_output_for_mask: bool
+) -> Any:
+    """As Keras takes the steps, but that the mask is in the order of time when it sets to zero."""
+    steps, state = run(cell, inputs, mask, state, go_backwards, False)
+    if zero_output_for_mask and mask is not None:
+        steps = [
+            [np.where(mask[:, k, None], part, 0.0) for part in step] for k, step in enumerate(steps)
+        ]
+    return steps, state
+
+
+@lru_cache(maxsize=None)
+def _with_mask_unreversed(model: Model) -> Model:
+    return model._replace(oracle=partial(model.oracle, run=_zeroed_by_the_mask_of_the_first_step))
+
+
+def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    if not _is_unrolled(case.config, mask=True, return_sequences=True, zero_output_for_mask=True):
+        return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
+    case = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
+    found = _expected(case, trace, array)
+    # In the same graph a product of NaN may be taken for zero.
+    known = _expected(_with_cells(case, (_with_zeros_that_are_known,)), trace, array)
+    is_known = np.isnan(found.expected) & ~np.isnan(array.actual)
+    return Instead(
+        np.ones(array.actual.shape, dtype=bool),
+        np.where(is_known, known.expected, found.expected),
+        np.where(is_known, known.bound, found.bound),
+    )
+
+
+def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
+    config = case.config
+    options = dict(mask=True, zero_output_for_mask=True, return_sequences=False)
+    return _is_unrolled(config, **options) and hasattr(config, "zero_output_for_mask")
+
+
 def _has_no_units(case: Case) -> bool:
     return case.config.num_units == 0
 
@@ -492,6 +603,8 @@ def _has_empty_product(case: Case) -> bool:
     That of the first step is of zeros, which Grappler computes itself.
     """
     sizes = case.config.sizes()
+    if _has_layer(case.config):
+        return sizes["inputs"] == 0 and _adds_bias_to_product_of_inputs(case.config)
     no_columns = sizes.get("encoder_input_size") == 0 and sizes["time"] > 1
     return sizes["num_units"] == 0 or no_columns
 
@@ -653,6 +766,44 @@ ENTRIES: Tuple[Entry, ...] = (
         arrays=_OF_CELLS,
         instead=_by_cells(_with_gates_in_product),
         minimal=Minimal("rnn-gru", {}, {"cell/gates/bias": {(0,): NAN}}),
+    ),
+    KnownDivergence(
+        name="unrolled-mask-is-not-reversed",
+        what="a layer of Keras' that is unrolled, goes backwards and has zeros for masked steps "
+        "takes for them those of the mask in the order of time, as in Bidirectional",
+        where=Where(OLDEST),
+        arrays=_OF_KERAS,
+        instead=_mask_unreversed,
+        minimal=Minimal(
+            "keras-simple-rnn",
+            {
+                "time": 2,
+                "runner": "layer, unrolled",
+                "go_backwards": True,
+                "mask": True,
+                "zero_output_for_mask": True,
+            },
+            {"cell/bias": {(0,): 1}, "mask": {(0, 0): 0}},
+        ),
+    ),
+    KnownError(
+        name="unrolled-mask-of-one-output",
+        what="a layer of Keras' that is unrolled and returns its last output alone does not come "
+        "to be if it has zeros for masked steps",
+        where=Where((2, 9)),
+        covers=_zeroes_one_output_by_the_whole_mask,
+        error="ValueError: ",
+        minimal=Minimal(
+            "keras-simple-rnn",
+            {
+                "time": 2,
+                "runner": "layer, unrolled",
+                "return_sequences": False,
+                "mask": True,
+                "zero_output_for_mask": True,
+            },
+            {},
+        ),
     ),
     KnownError(
         name="empty-convolution",

@@ -99,6 +99,7 @@ def _network(case: Case) -> Iterator[str]:
     from rnndiff.models import graphs
     from rnndiff.models.cells import attention_tensorflow, cell, kinds
     from rnndiff.models.cells import tensorflow as tensorflow_cells
+    from rnndiff.models.cells.keras import tensorflow as keras_cells
 
     graph, kind = case.model.graph(), case.config.kind
     yield _NEST
@@ -109,12 +110,18 @@ def _network(case: Case) -> Iterator[str]:
         yield _WRAPPER
     yield from _sources(graphs, without=("Graph", "build", "_placeholder"))
     yield _GRAPHS
-    yield inspect.getsource(tensorflow_cells.Recorded)
-    yield inspect.getsource(tensorflow_cells.state_of)
-    yield inspect.getsource(tensorflow_cells.take_noise)
     made = kind.make(_Words(), **kind.arguments(case.config))
-    library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
-    yield _KIND.format(state=kind.state, output=kind.output, library=library, cell=made)
+    if kind.layer:
+        layer = "{}.{}({}, **options)".format(made.library, kind.layer, made.arguments())
+        yield _KERAS.format(cell=made, layer=layer)
+        yield inspect.getsource(keras_cells.Recorded)
+    else:
+        yield inspect.getsource(tensorflow_cells.Recorded)
+        yield inspect.getsource(tensorflow_cells.state_of)
+        yield inspect.getsource(tensorflow_cells.take_noise)
+        library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
+        yield _CELL.format(library=library, cell=made)
+    yield _KIND.format(state=kind.state, output=kind.output)
     if hasattr(graph, "stacks"):
         from rnndiff.models.stackbirnn import tensorflow as stacks
 
@@ -123,26 +130,43 @@ def _network(case: Case) -> Iterator[str]:
     yield from _sources(graph, without=("attention_cell_wrapper", "stacks"))
 
 
+_OF_KERAS = "keras.layers"
+
+
 class _Words:
     """Cells whose making is written down, in place of TensorFlow's own."""
 
+    def __init__(self, library: str = "cells") -> None:
+        self._library = library
+
+    @property
+    def keras(self) -> "_Words":
+        """Those of Keras."""
+        return _Words(_OF_KERAS)
+
     def __getattr__(self, name: str) -> Callable[..., "_Made"]:
-        return lambda *args, **given: _Made(name, args, given)
+        return lambda *args, **given: _Made(self._library, name, args, given)
 
 
 class _Made(NamedTuple):
+    library: str
     name: str
     args: Tuple[Any, ...]
     given: Dict[str, Any]
 
-    def __repr__(self) -> str:
+    def arguments(self) -> str:
+        """As they are written. Keras takes an activation by its name."""
         words = [repr(each) for each in self.args]
         for name, value in self.given.items():
-            word = "ACTIVATIONS[{!r}]" if name == "activation" else "{!r}"
+            is_function = name == "activation" and self.library != _OF_KERAS
+            word = "ACTIVATIONS[{!r}]" if is_function else "{!r}"
             words.append("{}={}".format(name, word.format(value)))
             if name == "variational_recurrent":
                 words.append("input_size=tf1.TensorShape([1]), dtype=tf1.float32")
-        return "cells.{}({})".format(self.name, ", ".join(words))
+        return ", ".join(words)
+
+    def __repr__(self) -> str:
+        return "{}.{}({})".format(self.library, self.name, self.arguments())
 
 
 def _sources(module: ModuleType, without: Tuple[str, ...] = ()) -> Iterator[str]:
@@ -249,14 +273,13 @@ else:
     from tensorflow.contrib.framework import nest
 """
 
-_KIND = """
+_CELL = """
 ACTIVATIONS = {{
     "tanh": tf1.tanh,
     "relu": tf1.nn.relu,
     "sigmoid": tf1.sigmoid,
     "linear": tf1.identity,
 }}
-DIRECTIONS = ("forward", "backward")
 
 
 def tensorflow_cell(config, noise=()):
@@ -265,6 +288,22 @@ def tensorflow_cell(config, noise=()):
     if noise:
         take_noise(cell, *noise)
     return cell
+"""
+
+_KERAS = """
+keras = tensorflow.keras
+
+
+def keras_cell(config):
+    return {cell}
+
+
+def keras_layer(config, **options):
+    return {layer}
+"""
+
+_KIND = """
+DIRECTIONS = ("forward", "backward")
 
 
 class Kind:

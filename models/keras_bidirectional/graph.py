@@ -1,0 +1,35 @@
+"""Two recurrent layers of Keras', one in each direction, as a TensorFlow graph."""
+
+from rnndiff.models import graphs
+from rnndiff.models.birnn.config import DIRECTIONS
+from rnndiff.models.cells.keras.tensorflow import keras, keras_layer
+from rnndiff.models.keras_bidirectional.config import data_of
+from rnndiff.models.tf1 import tf1
+
+
+def build(config, training=False):
+    """Build the graph of `config`; training and inference are the same graph."""
+    return graphs.build(config, data_of(config.kind), _network)
+
+
+def _network(config, inputs, mask, *initial_states):
+    layer = keras_layer(
+        config,
+        return_sequences=config.return_sequences,
+        return_state=True,
+        go_backwards=config.go_backwards,
+        unroll=config.runner.endswith("unrolled"),
+    )
+    outputs, *final = keras.layers.Bidirectional(layer, merge_mode=config.merge_mode)(
+        inputs,
+        mask=None if mask is None else tf1.cast(mask, tf1.bool),
+        initial_state=list(initial_states) if config.initial_state else None,
+    )
+    if config.merge_mode is None:
+        backward, *final = final
+        outputs = tf1.concat([outputs, backward], axis=-1)
+    half, trace = len(final) // 2, {}
+    for direction, state in zip(DIRECTIONS, (final[:half], final[half:])):
+        trace.update(config.kind.named(direction + "_final", state))
+    trace["outputs"] = outputs if config.return_sequences else outputs[:, None]
+    return trace
