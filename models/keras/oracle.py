@@ -4,8 +4,8 @@ from typing import Any, Dict
 
 import numpy as np
 
-from rnndiff.models.cells.cell import flat
-from rnndiff.models.cells.kinds import like, part_of
+from rnndiff.models.cells.cell import flat, like
+from rnndiff.models.cells.kinds import part_of
 from rnndiff.models.rnn.oracle import start
 
 
