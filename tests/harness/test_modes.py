@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -165,8 +166,8 @@ def test_pytest_tests_in_the_mode_that_an_option_names(tmp_path):
 
 @pytest.fixture(scope="module")
 def in_mode(tensorflow):
-    """A function: TensorFlow in a mode."""
-    return lambda mode: type(tensorflow)(mode=mode)
+    """A function: TensorFlow in a mode, one for all tests."""
+    return lru_cache(maxsize=None)(lambda mode: type(tensorflow)(mode=mode))
 
 
 def test_without_grappler_no_kernel_is_fused_and_none_is_presumed(in_mode):
