@@ -54,7 +54,7 @@ class Case:
     def __post_init__(self) -> None:
         fields_of_all = self.model.fields(self.config)
         check_arrays(self.arrays, fields_of_all, self.config)
-        precision = getattr(self.arrays["inputs"], "dtype", None)
+        precision: Any = getattr(self.arrays["inputs"], "dtype", None)
         if precision not in _DTYPES:
             precision = np.dtype(np.float32)
         for field in fields_of_all:

@@ -288,7 +288,8 @@ class WideSums(Machine):
 
     def __init__(self, machine: Machine) -> None:
         vars(self).update(vars(machine))
-        self._machine, self._wide = machine, Machine(self.arithmetic.sums, self.random)
+        assert machine.arithmetic.sums is not None
+        self._machine, self._wide = machine, Machine(machine.arithmetic.sums, machine.random)
 
     def total(self, terms: Sequence[Any]) -> Number:
         """The sum of `terms`, rounded once."""
