@@ -34,8 +34,8 @@ def decoder_time(config: Any) -> int:
 
 
 def decoder_step(kind: Kind) -> Tuple[Part, ...]:
-    """The axis of those steps, of models with cells of this kind."""
-    return FED_BACK if kind is PLAIN else (Part("step", "decoder_time"),)
+    """The axis of those steps, one less than tokens, of models with cells of this kind."""
+    return FED_BACK if kind is PLAIN else (Part("step", "tokens", less=1),)
 
 
 def first_token(config: Any, dtype: Any) -> Optional[np.ndarray]:

@@ -110,7 +110,7 @@ class AnyCellConfig(Decoding, AnyConfig):
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis, defaults filled in."""
-        return dict(AnyConfig.sizes(self), decoder_time=decoder_time(self))
+        return dict(AnyConfig.sizes(self), tokens=1 + decoder_time(self))
 
 
 # What the article has.

@@ -73,7 +73,7 @@ class AnyConfig(Decoding, Config):
 
     def sizes(self) -> Dict[str, int]:
         """The size of every axis."""
-        return dict(sizes_of(self), decoder_time=decoder_time(self))
+        return dict(sizes_of(self), tokens=1 + decoder_time(self))
 
 
 # What the article has.
