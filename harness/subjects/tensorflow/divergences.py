@@ -591,8 +591,22 @@ def _has_no_units(case: Case) -> bool:
     return case.config.num_units == 0
 
 
+def _loses_biases(case: Case) -> bool:
+    """Whether a bias is added to a product over nothing: of no units, or of Keras of no inputs."""
+    if _has_layer(case.config):
+        return case.config.inputs == 0 and _adds_bias_to_product_of_inputs(case.config)
+    return _has_no_units(case)
+
+
 def _without_lost_biases(case: Case) -> Case:
-    """The case without the biases that are added to a product over no units at all."""
+    """The case without the biases that are added to a product over nothing at all."""
+    if _has_layer(case.config):
+        arrays = {name: array.copy() for name, array in case.arrays.items()}
+        for name, array in arrays.items():
+            if name.endswith("/bias"):
+                # Of two biases that of the inputs.
+                array[0 if array.ndim > 1 else ...] = 0
+        return Case(case.model, case.config, arrays)
     lost = ["projection/bias"]
     if case.model.name == "attention":
         lost = ["encoder/attention/bias", "decoder/attention/bias"]
@@ -820,7 +834,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="empty-product-loses-bias",
         what="the bias after a matrix product of inner size 0 is not added",
         where=Where((1, 14), onednn=False, grappler=True),
-        covers=_has_no_units,
+        covers=_loses_biases,
         computes=_without_lost_biases,
         minimal=Minimal("bidirectional", {"num_units": 0}, {"projection/bias": {(0,): 1.0}}),
     ),
