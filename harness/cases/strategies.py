@@ -51,7 +51,7 @@ def small_batches(
     config = draw(configs(model, small_sizes(model)), label="config")
     length = length_of(model)
     networks = st.tuples(st.sampled_from(SCALES), st.binary(min_size=length, max_size=length))
-    most = most // 2 if is_open(config) else most
+    most = max(1, most // 2) if is_open(config) else most
     cases = [
         small_case(model, config, regime, scale, numbers, precision)
         for scale, numbers in draw(st.lists(networks, min_size=1, max_size=most), label="numbers")

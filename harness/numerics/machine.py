@@ -289,7 +289,8 @@ class WideSums(Machine):
     def __init__(self, machine: Machine) -> None:
         vars(self).update(vars(machine))
         assert machine.arithmetic.sums is not None
-        self._machine, self._wide = machine, Machine(machine.arithmetic.sums, machine.random)
+        self._machine = machine
+        self._wide = type(machine)(machine.arithmetic.sums, machine.random)
 
     def total(self, terms: Sequence[Any]) -> Number:
         """The sum of `terms`, rounded once."""
@@ -316,8 +317,8 @@ class ExactMachine(Machine):
         self.flushes, self.fuses = False, True
 
     def of_products(self) -> Machine:
-        """Itself."""
-        return self
+        """Itself, or what overflows no earlier than wider sums do."""
+        return self if self.arithmetic.sums is None else WideSums(self)
 
     def number(self, value: float) -> Number:
         """As a fraction."""

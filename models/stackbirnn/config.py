@@ -40,6 +40,8 @@ class Config:
         How many there are.
     runner : str
         The function of ``tf.contrib.rnn`` that runs the cells. No number depends on it.
+    open_batch : bool
+        As of one layer.
     """
 
     batch: int = size("row", 3, least=0, large=8)
@@ -51,6 +53,7 @@ class Config:
     runner: str = option(*RUNNERS)
     sequence_length: bool = False
     initial_state: bool = False
+    open_batch: bool = False
 
     def __post_init__(self) -> None:
         check_sizes(self)

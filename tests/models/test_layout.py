@@ -133,7 +133,11 @@ def test_the_graph_creates_these_variables_in_this_order(name, data, tensorflow)
     assert_the_graph_is_laid_out_alike(model, config)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in ARTICLE])
+# The variables of Keras' layers are in the tests of these.
+CELLED = [name for name in MODELS if name not in ARTICLE and not MODELS[name].Config.kind.layer]
+
+
+@pytest.mark.parametrize("name", CELLED)
 @pytest.mark.parametrize("number", [0, -1], ids=["defaults", "options"])
 def test_the_graph_of_a_cell_creates_these_variables_in_this_order(name, number, tensorflow):
     model = MODELS[name]
@@ -210,6 +214,8 @@ def test_an_option_is_one_of_its_choices_in_type_and_value_or_a_number_if_it_may
             assert getattr(replace(model.article, **{option: 0.75}), option) == 0.75
         others = (float("nan"), float("inf")) + ((0.0, -0.75) if least == 0 else ())
         for other in ("some", 1, 0, *((0.75,) if least is None else others)):
+            if any(type(choice) is type(other) and choice == other for choice in choices):
+                continue
             with pytest.raises(ValueError) as caught:
                 replace(model.article, **{option: other})
             said = "{}.{} must be {}, not {!r}"
