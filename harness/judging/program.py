@@ -12,6 +12,7 @@ from typing import (
     Optional,
     Sequence,
     Set,
+    Tuple,
 )
 
 from rnndiff.harness.judging.tracked import TrackedArray
@@ -47,6 +48,9 @@ class Step(NamedTuple):
     is_list: bool
     number: Optional[int]
     last: Sequence[int] = ()
+    # The arguments that are slots, by where they are; and whether others have some in them.
+    filled: Sequence[Tuple[int, int]] = ()
+    is_nested: bool = True
 
 
 class Program(NamedTuple):
@@ -80,8 +84,10 @@ class Program(NamedTuple):
         slots = list(given) + [None] * (self.places - len(given))
         for place, array in self.constants.items():
             slots[place] = constant(array)
-        for function, args, kwargs, results, is_list, number, last in self.steps:
-            args = _filled(args, slots)
+        for function, args, kwargs, results, is_list, number, last, filled, is_nested in self.steps:
+            args = _filled(args, slots) if is_nested else args[:]
+            for index, place in filled:
+                args[index] = slots[place]
             if kwargs:
                 kwargs = dict(zip(kwargs, _filled(kwargs.values(), slots)))
             made = (
@@ -173,6 +179,8 @@ class Recorder:
                 read = set(_read(step.args)).union(_read(step.kwargs.values()))
                 last = read.union(step.results).difference(needed)
                 needed.update(read)
-                steps.append(step._replace(last=sorted(last)))
+                flat = [(i, x.place) for i, x in enumerate(step.args) if type(x) is Slot]
+                nested = any(type(x) in (list, tuple) for x in step.args)
+                steps.append(step._replace(last=sorted(last), filled=flat, is_nested=nested))
         constants = {place: x for place, x in self._constants.items() if place in needed}
         return Program(self._places, constants, steps[::-1], outputs)

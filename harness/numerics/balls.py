@@ -212,8 +212,9 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         """A stack; of an array that is none, a stack of this one, which broadcasts."""
         if self.stacked:
             return self
-        result = self.moved(self.mid[None], None if self._rad is None else self._rad[None])
-        result.stacked, result.factors = True, self.factors
+        rad = None if self._rad is None else self._rad[None]
+        result = BoundedArray(self.mid[None], rad, self.arithmetic, self._reach, stacked=True)
+        result.is_affine, result.factors = self.is_affine, self.factors
         return result
 
     def with_axes(self, ndim: int) -> "BoundedArray":
@@ -298,6 +299,9 @@ def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
     if isinstance(value, BoundedArray):
         return value
     mid = np.asarray(value, dtype=np.float64)
+    if not mid.ndim and float(mid).is_integer() and abs(mid) * arithmetic.unit <= 1:
+        # That a small whole number is exact takes no look at how it is rounded.
+        return BoundedArray(mid, None, arithmetic)
     with np.errstate(all="ignore"):
         rounded = mid.astype(arithmetic.name)
         if (rounded == mid).all():

@@ -217,8 +217,9 @@ def admissible(a: BoundedArray, axis: int) -> np.ndarray:
     zeros, all of a row are.
     """
     axis, rad, size = a.axes(axis) % a.mid.ndim, a.rad_as_operand(), np.abs(a.mid)
-    flushed = (size < a.arithmetic.smallest) & (rad > 0)
-    exact = (rad == 0) | (flushed & (rad == size))
+    exact = rad == 0
+    flushed = (size < a.arithmetic.smallest) & ~exact
+    exact |= flushed & (rad == size)
     largest = np.maximum.reduce(a.mid - rad, axis=axis, keepdims=True)
     unknown = (np.isnan(a.mid) | np.isinf(rad)).any(axis=axis, keepdims=True)
     may_be = (a.mid + rad >= largest) | unknown
