@@ -28,7 +28,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import OracleError
 from rnndiff.harness.judging.program import Program, Recorder
-from rnndiff.harness.judging.tracked import VALUES, Choice, TrackedArray, held_by_name, held_in
+from rnndiff.harness.judging.tracked import VALUES, Choice, TrackedArray, held_in
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, compute, lift, read_stack
 from rnndiff.harness.numerics.register import REGISTER
@@ -80,7 +80,8 @@ class _Tracing:
 
     def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
-        held = function(*held_in(args), **held_by_name(kwargs))
+        values, by_name = held_in(args, kwargs)
+        held = function(*values, **by_name)
         ids = _moved_ids(function, args, kwargs)
         if isinstance(held, (list, tuple)):
             slots = self.recorder.record(function, args, kwargs, count=len(held))
@@ -89,10 +90,8 @@ class _Tracing:
 
     def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> TrackedArray:
         """New elements."""
-        held, number = (
-            np.asarray(function(*held_in(args), **held_by_name(kwargs))),
-            len(self.shapes),
-        )
+        values, by_name = held_in(args, kwargs)
+        held, number = np.asarray(function(*values, **by_name)), len(self.shapes)
         self.shapes.append(held.shape)
         slots = self.recorder.record(function, args, kwargs, number=number)
         made = Choice if function is np.argmax else TrackedArray
@@ -278,6 +277,12 @@ class _Replay:
         self._check(number, balls.shape)
         return balls if recorded is None else self._replaced(balls, recorded)
 
+    def index(self, chosen: BoundedArray) -> np.ndarray:
+        """An arg max that is an index; :class:`_Undecided` is raised if rounding may decide it."""
+        if chosen.rad.any():
+            raise _Undecided
+        return np.asarray(chosen.mid[0].astype(np.intp))
+
     def _check(self, number: int, shape: Tuple[int, ...]) -> None:
         """Raise an OracleError if the plan has no such operation, or one of another shape."""
         shapes = self._plan.operations
@@ -381,25 +386,30 @@ class _Replay:
 
 
 class _Run:
-    """A run of the oracle itself on balls, for what a program cannot do: arg maxes as indexes."""
+    """A run of the oracle itself, whose operations `computes` computes.
 
-    def __init__(self, plan: Plan, replay: _Replay) -> None:
-        self._plan, self._replay, self._number = plan, replay, -1
+    That is a :class:`_Replay`, for what a program cannot do, arg maxes as indexes; or a
+    :class:`_Following`.
+    """
 
-    def given(self, balls: Optional[BoundedArray]) -> Optional[TrackedArray]:
+    def __init__(self, plan: Plan, computes: Any) -> None:
+        self._plan, self._computes, self._number = plan, computes, -1
+
+    def given(self, array: Any) -> Optional[TrackedArray]:
         """An array of the case; None for one that is not there."""
-        return None if balls is None else self._unmade(balls)
+        return None if array is None else self._unmade(array)
 
     def constant(self, array: np.ndarray) -> TrackedArray:
-        """An array that is the same in all rows, as the subject holds it."""
-        return self._unmade(self._replay.constant(array))
+        """An array that the oracle has of its own."""
+        return self._unmade(self._computes.constant(array))
 
-    def _unmade(self, balls: BoundedArray) -> TrackedArray:
-        return TrackedArray(self, balls, np.full(balls.shape, _GIVEN))
+    def _unmade(self, array: Any) -> TrackedArray:
+        return TrackedArray(self, array, np.full(array.shape, _GIVEN))
 
     def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """The elements elsewhere."""
-        held = function(*held_in(args), **held_by_name(kwargs))
+        values, by_name = held_in(args, kwargs)
+        held = function(*values, **by_name)
         # A choice may lead elsewhere than when the plan was made.
         ids = _moved_ids(function, args, kwargs)
         if isinstance(held, list):
@@ -407,18 +417,15 @@ class _Run:
         return TrackedArray(self, held, ids)
 
     def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> TrackedArray:
-        """As the replay makes it."""
+        """As it is computed."""
         self._number += 1
-        balls = self._replay.make(self._number, function, held_in(args), held_by_name(kwargs))
+        held = self._computes.make(self._number, function, *held_in(args, kwargs))
         made = Choice if function is np.argmax else TrackedArray
-        return made(self, balls, _made(self._number, balls.shape))
+        return made(self, held, _made(self._number, held.shape))
 
     def values(self, array: TrackedArray) -> np.ndarray:
         """Those of an arg max, to be an index."""
-        chosen = array.held
-        if chosen.rad.any():
-            raise _Undecided
-        return np.asarray(chosen.mid[0].astype(np.intp))
+        return self._computes.index(array.held)
 
     def check(self, arrays: Sequence[TrackedArray]) -> None:
         """Raise an OracleError if the plan is that of another run."""
@@ -547,9 +554,9 @@ def follow(case: Case, trace: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]
     names = tuple(array.name for array in case.model.trace if array.name in trace)
     plan = plan_of(case.model, case.config, names)
     recorded = side_by_side(plan, {name: np.asarray(trace[name])[None] for name in names})
-    run = _Following(plan, recorded[0])
+    run = _Run(plan, _Following(plan, recorded[0]))
     given, of_data = (
-        [None if array is None else run.given(array.astype(np.float64)) for array in each]
+        [run.given(None if array is None else array.astype(np.float64)) for array in each]
         for each in (case.parameters, case.data)
     )
     found = case.model.compute(case.config, given, *of_data)
@@ -557,37 +564,28 @@ def follow(case: Case, trace: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]
 
 
 class _Following:
-    """A run on plain arrays, in which an arg max is the one that the subject recorded."""
+    """Computes operations on plain arrays; an arg max is the one that the subject recorded."""
 
     def __init__(self, plan: Plan, recorded: np.ndarray) -> None:
-        self._plan, self._recorded, self._number = plan, recorded, -1
+        self._plan, self._recorded = plan, recorded
 
-    def given(self, array: np.ndarray) -> TrackedArray:
-        return TrackedArray(self, np.asarray(array))
+    def constant(self, array: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return array
 
-    constant = given
-
-    def move(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        held = function(*held_in(args), **held_by_name(kwargs))
-        return (
-            [TrackedArray(self, x) for x in held]
-            if isinstance(held, list)
-            else TrackedArray(self, held)
-        )
-
-    def make(self, function: Callable[..., Any], args: Any, kwargs: Any) -> TrackedArray:
-        self._number += 1
-        operands, kwargs = held_in(args), held_by_name(kwargs)
-        held = np.asarray(function(*operands, **kwargs))
-        recorded = self._plan.recorded.get(self._number)
-        if function is not np.argmax:
-            return TrackedArray(self, held)
-        if recorded is not None:
-            classes = operands[0].shape[kwargs.get("axis", -1)]
-            held = held.copy()
+    def make(
+        self, number: int, function: Callable[..., Any], args: List[Any], kwargs: Mapping[str, Any]
+    ) -> np.ndarray:
+        """The operation's result, with the subject's choices in it if it is an arg max."""
+        made = np.asarray(function(*args, **kwargs))
+        recorded = self._plan.recorded.get(number)
+        if function is np.argmax and recorded is not None:
+            classes = args[0].shape[kwargs.get("axis", -1)]
+            made = made.copy()
             places = slice(None) if recorded.places is None else recorded.places
-            held.reshape(-1)[places] = _class(self._recorded[recorded.elements], classes)
-        return Choice(self, held)
+            made.reshape(-1)[places] = _class(self._recorded[recorded.elements], classes)
+        return made
 
-    def values(self, array: TrackedArray) -> np.ndarray:
-        return array.held
+    def index(self, chosen: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return chosen

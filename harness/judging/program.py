@@ -5,23 +5,19 @@ from typing import (
     Callable,
     Collection,
     Dict,
-    Iterator,
     List,
     Mapping,
     NamedTuple,
     Optional,
     Sequence,
     Set,
-    Tuple,
 )
 
-from rnndiff.harness.judging.tracked import TrackedArray
+from rnndiff.harness.judging.tracked import TrackedArray, mapped, mapped_by_name
 
 
-class Slot(NamedTuple):
+class Slot(int):
     """In the arguments of a step, what another step made or what was given: its place."""
-
-    place: int
 
 
 class Step(NamedTuple):
@@ -32,6 +28,8 @@ class Step(NamedTuple):
     function : function
     args, kwargs : list and dict
         Its arguments, with slots in the place of arrays, in lists and tuples too.
+    read : set of int
+        The places of those slots.
     results : list of int
         The places of what it makes: one array, or a list of arrays.
     is_list : bool
@@ -44,13 +42,11 @@ class Step(NamedTuple):
     function: Callable[..., Any]
     args: List[Any]
     kwargs: Mapping[str, Any]
+    read: Set[int]
     results: List[int]
     is_list: bool
     number: Optional[int]
     last: Sequence[int] = ()
-    # The arguments that are slots, by where they are; and whether others have some in them.
-    filled: Sequence[Tuple[int, int]] = ()
-    is_nested: bool = True
 
 
 class Program(NamedTuple):
@@ -84,12 +80,9 @@ class Program(NamedTuple):
         slots = list(given) + [None] * (self.places - len(given))
         for place, array in self.constants.items():
             slots[place] = constant(array)
-        for function, args, kwargs, results, is_list, number, last, filled, is_nested in self.steps:
-            args = _filled(args, slots) if is_nested else args[:]
-            for index, place in filled:
-                args[index] = slots[place]
-            if kwargs:
-                kwargs = dict(zip(kwargs, _filled(kwargs.values(), slots)))
+        filled = slots.__getitem__
+        for function, args, kwargs, _, results, is_list, number, last in self.steps:
+            args, kwargs = mapped(args, Slot, filled), mapped_by_name(kwargs, Slot, filled)
             made = (
                 function(*args, **kwargs)
                 if number is None
@@ -103,39 +96,6 @@ class Program(NamedTuple):
             for place in last:
                 slots[place] = None
         return {name: slots[place] for name, place in self.outputs.items()}
-
-
-def _filled(args: Any, slots: Sequence[Any]) -> List[Any]:
-    """The arguments with arrays in the place of slots."""
-    return [
-        slots[x[0]]
-        if type(x) is Slot
-        else type(x)(_filled(x, slots))
-        if type(x) in (list, tuple)
-        else x
-        for x in args
-    ]
-
-
-def _emptied(args: Any) -> List[Any]:
-    """The arguments with slots in the place of arrays."""
-    return [
-        Slot(x.slot)
-        if isinstance(x, TrackedArray)
-        else type(x)(_emptied(x))
-        if type(x) in (list, tuple)
-        else x
-        for x in args
-    ]
-
-
-def _read(args: Any) -> Iterator[int]:
-    """The places that arguments are in."""
-    for x in args:
-        if type(x) is Slot:
-            yield x.place
-        elif type(x) in (list, tuple):
-            yield from _read(x)
 
 
 class Recorder:
@@ -165,9 +125,16 @@ class Recorder:
         number: Optional[int] = None,
     ) -> List[int]:
         """The places of what one more step makes: a list of `count` arrays, or one array."""
+        read: Set[int] = set()
+
+        def slot(array: TrackedArray) -> Slot:
+            read.add(array.slot)
+            return Slot(array.slot)
+
+        args = mapped(args, TrackedArray, slot)
+        kwargs = mapped_by_name(kwargs, TrackedArray, slot)
         results = [self.given() for _ in range(1 if count is None else count)]
-        args, by_name = _emptied(args), dict(zip(kwargs, _emptied(kwargs.values())))
-        self._steps.append(Step(function, args, by_name, results, count is not None, number))
+        self._steps.append(Step(function, args, kwargs, read, results, count is not None, number))
         return results
 
     def program(self, operations: Collection[int], outputs: Mapping[str, int]) -> Program:
@@ -176,11 +143,8 @@ class Recorder:
         steps: List[Step] = []
         for step in reversed(self._steps):
             if step.number in operations or not needed.isdisjoint(step.results):
-                read = set(_read(step.args)).union(_read(step.kwargs.values()))
-                last = read.union(step.results).difference(needed)
-                needed.update(read)
-                flat = [(i, x.place) for i, x in enumerate(step.args) if type(x) is Slot]
-                nested = any(type(x) in (list, tuple) for x in step.args)
-                steps.append(step._replace(last=sorted(last), filled=flat, is_nested=nested))
+                last = step.read.union(step.results).difference(needed)
+                needed.update(step.read)
+                steps.append(step._replace(last=sorted(last)))
         constants = {place: x for place, x in self._constants.items() if place in needed}
         return Program(self._places, constants, steps[::-1], outputs)

@@ -4,7 +4,8 @@ A run has ``move(function, args, kwargs)`` for what merely moves numbers, ``make
 kwargs)`` for every other operation, and ``values(array)`` for an arg max that is an index.
 """
 
-from typing import Any, List, Mapping, Tuple
+from operator import attrgetter
+from typing import Any, Callable, List, Mapping, Tuple
 
 import numpy as np
 
@@ -129,18 +130,26 @@ def element(array: Any, index: Any) -> Any:
     return array[index]
 
 
-def held_in(args: Any) -> List[Any]:
-    """The arguments with what tracked arrays hold in their places, in lists of them too."""
+def mapped(args: Any, kind: Any, function: Callable[[Any], Any]) -> List[Any]:
+    """The arguments with what `function` makes of those of a kind, in lists and tuples too."""
     return [
-        x.held
-        if isinstance(x, TrackedArray)
-        else type(x)(held_in(x))
+        function(x)
+        if isinstance(x, kind)
+        else type(x)(mapped(x, kind, function))
         if type(x) in (list, tuple)
         else x
         for x in args
     ]
 
 
-def held_by_name(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+def mapped_by_name(
+    kwargs: Mapping[str, Any], kind: Any, function: Callable[[Any], Any]
+) -> Mapping[str, Any]:
     """The same of arguments that are passed by name."""
-    return dict(zip(kwargs, held_in(kwargs.values()))) if kwargs else kwargs
+    return dict(zip(kwargs, mapped(kwargs.values(), kind, function))) if kwargs else kwargs
+
+
+def held_in(args: Any, kwargs: Mapping[str, Any]) -> Tuple[List[Any], Mapping[str, Any]]:
+    """The arguments, by place and by name, with what tracked arrays hold in their places."""
+    held = attrgetter("held")
+    return mapped(args, TrackedArray, held), mapped_by_name(kwargs, TrackedArray, held)

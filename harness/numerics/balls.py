@@ -327,15 +327,15 @@ def _alike(values: Sequence[Any], arithmetic: Arithmetic) -> List[BoundedArray]:
     return [x.as_stack() for x in arrays]
 
 
-def broadcast(a: BoundedArray, b: BoundedArray) -> Tuple[BoundedArray, BoundedArray]:
-    """Two arrays, the shorter shape of two stacks filled up as NumPy fills it up."""
-    if not a.stacked or a.mid.ndim == b.mid.ndim:
-        return a, b
-    if (a if a.mid.ndim < b.mid.ndim else b).mid.size == 1:
-        # A single number that is the same in all cases broadcasts as it is.
-        return a, b
-    ndim = max(a.ndim, b.ndim)
-    return a.with_axes(ndim), b.with_axes(ndim)
+def broadcast(*arrays: BoundedArray) -> Sequence[BoundedArray]:
+    """Arrays, all stacks or none, the shorter shapes of stacks filled up as NumPy fills them up.
+
+    A single number that is the same in all cases broadcasts as it is.
+    """
+    if not arrays[0].stacked or len({x.mid.ndim for x in arrays}) == 1:
+        return arrays
+    ndim = max([x.ndim for x in arrays])
+    return [x if x.mid.size == 1 else x.with_axes(ndim) for x in arrays]
 
 
 def largest_of(magnitudes: np.ndarray) -> float:

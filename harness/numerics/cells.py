@@ -64,9 +64,7 @@ def in_two_additions(weight: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.nda
 def interpolate_of_balls(weight: Any, a: Any, b: Any) -> BoundedArray:
     """``weight * a + (1 - weight) * b`` by any of the common formulas."""
     weight, a, b = operands(weight, a, b)
-    weight, a = broadcast(weight, a)
-    a, b = broadcast(a, b)
-    weight, b = broadcast(weight, b)
+    weight, a, b = broadcast(weight, a, b)
     arithmetic, unit, smallest = a.arithmetic, a.arithmetic.unit, a.arithmetic.smallest
     rest, difference = np.abs(1 - weight.mid), np.abs(a.mid - b.mid)
     mid = weight.mid * a.mid + (1 - weight.mid) * b.mid

@@ -123,9 +123,7 @@ def clip(a: BoundedArray, a_min: Any, a_max: Any) -> BoundedArray:
 def where(condition: Any, x: Any, y: Any) -> BoundedArray:
     """`x` where a condition holds, elsewhere `y`; where it may or may not, a ball around both."""
     condition, x, y = operands(condition, x, y)
-    condition, x = broadcast(condition, x)
-    x, y = broadcast(x, y)
-    condition, y = broadcast(condition, y)
+    condition, x, y = broadcast(condition, x, y)
     doubt = condition.rad_as_operand() > 0
     chosen = np.where(condition.mid != 0, x.mid, y.mid)
     if x.exact and y.exact and not doubt.any():

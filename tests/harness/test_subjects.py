@@ -109,22 +109,30 @@ def test_a_bias_is_anywhere_unless_all_kernels_of_the_graph_add_it_last(tensorfl
     assert tensorflow.arithmetic(case).bias_anywhere
 
 
-def test_a_tanh_is_as_accurate_as_the_worst_of_the_kernels_in_its_graph(tensorflow, monkeypatch):
-    case = random_case("bidirectional", batch=3)
+def assert_as_accurate_as_the_worst_kernel(case, function, judged_by, tensorflow, monkeypatch):
+    """That `function`, whose bound is called `judged_by`, is as its kernels in the graph are."""
     kernels, premises = tensorflow._session(case).kernels(case), tensorflow._premises
-    functions = {("tanh", "A"): Accuracy(5.0, 0.0), ("fused tanh", "B"): Accuracy(1.0, 0.25)}
-    others = {name: known for name, known in premises.functions.items() if "tanh" not in name[0]}
-    functions.update(others)
+    plain, fused = "plain_" + function, "fused_" + function
+    functions = {
+        (function, "A"): Accuracy(5.0, 0.0),
+        ("fused " + function, "B"): Accuracy(1.0, 0.25),
+    }
+    functions.update({n: known for n, known in premises.functions.items() if function not in n[0]})
     monkeypatch.setattr(tensorflow, "_looked_up", premises._replace(functions=functions))
-    for plain, in_product, wanted in (
+    for is_plain, in_product, wanted in (
         (True, False, Accuracy(5.0, 0.0)),
         (False, True, Accuracy(1.0, 0.25)),
         (True, True, Accuracy(5.0, 0.25)),
         (False, False, Accuracy(5.0, 0.0)),
     ):
-        seen = kernels._replace(plain_tanh=plain, fused_tanh=in_product)
+        seen = kernels._replace(**{plain: is_plain, fused: in_product})
         monkeypatch.setattr(tensorflow._session(case), "_kernels", seen)
-        assert tensorflow.arithmetic(case).functions["affine tanh"] == wanted
+        assert tensorflow.arithmetic(case).functions[judged_by] == wanted
+
+
+def test_a_tanh_is_as_accurate_as_the_worst_of_the_kernels_in_its_graph(tensorflow, monkeypatch):
+    case = random_case("bidirectional", batch=3)
+    assert_as_accurate_as_the_worst_kernel(case, "tanh", "affine tanh", tensorflow, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -138,18 +146,7 @@ def test_a_sigmoid_is_as_accurate_as_the_worst_of_the_kernels_in_its_graph(
     kernels, premises = tensorflow._session(case).kernels(case), tensorflow._premises
     assert kernels.fused_sigmoid == premises.has("fused sigmoid")
     assert kernels.plain_sigmoid or kernels.fused_sigmoid
-    functions = {("sigmoid", "A"): Accuracy(5.0, 0.0), ("fused sigmoid", "B"): Accuracy(1.0, 0.25)}
-    functions.update({n: known for n, known in premises.functions.items() if "sigmoid" not in n[0]})
-    monkeypatch.setattr(tensorflow, "_looked_up", premises._replace(functions=functions))
-    for plain, in_product, wanted in (
-        (True, False, Accuracy(5.0, 0.0)),
-        (False, True, Accuracy(1.0, 0.25)),
-        (True, True, Accuracy(5.0, 0.25)),
-        (False, False, Accuracy(5.0, 0.0)),
-    ):
-        seen = kernels._replace(plain_sigmoid=plain, fused_sigmoid=in_product)
-        monkeypatch.setattr(tensorflow._session(case), "_kernels", seen)
-        assert tensorflow.arithmetic(case).functions["sigmoid"] == wanted
+    assert_as_accurate_as_the_worst_kernel(case, "sigmoid", "sigmoid", tensorflow, monkeypatch)
 
 
 def test_what_is_presumed_is_said_by_tally_and_saved_case(tensorflow, tmp_path):
