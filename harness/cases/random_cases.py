@@ -1,7 +1,7 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
 from dataclasses import replace
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Callable, List, Sequence
 
 import numpy as np
 
@@ -29,8 +29,7 @@ _KINDS = ("large",) * 4 + ("kernel",) * 3 + ("small",) * 41
 
 def batch_size(seed: int, number: int) -> int:
     """How many cases batch `number` of a seed has, whatever the model."""
-    kind, is_open = _kind(_random(seed, number))
-    return (SMALL_BATCH if kind == "small" else LARGE_BATCH) * (2 if is_open else 1)
+    return SMALL_BATCH if _kind(_random(seed, number)) == "small" else LARGE_BATCH
 
 
 def model_named(name: str) -> Model:
@@ -55,14 +54,14 @@ def random_batch(name: str, seed: int, number: int, precision: str = "float32") 
 
     Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
     at which kernels change. Every second batch is of configs that are open to any number of rows:
-    each of its cases comes twice, as it is, and with its rows in another batch. All regimes of
-    numbers are drawn, of a precision: "float32", "float64" or "float16". A UserError if there is no
-    such model or precision.
+    half of its cases are the others with their rows in another batch. All regimes of numbers are
+    drawn, of a precision: "float32", "float64" or "float16". A UserError if there is no such model
+    or precision.
     """
     check_precision(precision)
     random = _random(seed, number)
     model = model_named(name)
-    kind, is_open = _kind(random)
+    kind, count = _kind(random), batch_size(seed, number)
     draw = _small_cases if kind == "small" else _large_cases
     if kind == "kernel":
         config = draw_kernel_config(model, _choose(random))
@@ -70,11 +69,11 @@ def random_batch(name: str, seed: int, number: int, precision: str = "float32") 
         largest = small_sizes(model) if kind == "small" else large_sizes(model)
         config = random_config(random, model, largest)
     if not can_be_open(model):
-        return draw(random, model, config, batch_size(seed, number), precision)
-    config = replace(config, open_batch=is_open)
-    if not is_open:
-        return draw(random, model, config, batch_size(seed, number), precision)
-    cases = draw(random, model, config, batch_size(seed, number) // 2, precision)
+        return draw(random, model, config, count, precision)
+    config = replace(config, open_batch=bool(random.randint(2)))
+    if not config.open_batch:
+        return draw(random, model, config, count, precision)
+    cases = draw(random, model, config, count // 2, precision)
     return cases + in_another_batch(cases, random)
 
 
@@ -154,9 +153,8 @@ def _random(seed: int, number: int) -> Any:
     return np.random.RandomState([seed & 0xFFFFFFFF, number])
 
 
-def _kind(random: Any) -> Tuple[str, bool]:
-    """Which sizes the cases of a batch have, and whether their configs are open."""
-    return _KINDS[random.randint(len(_KINDS))], bool(random.randint(2))
+def _kind(random: Any) -> str:
+    return _KINDS[random.randint(len(_KINDS))]
 
 
 def _choose(random: Any) -> Callable[[Sequence[Any]], Any]:

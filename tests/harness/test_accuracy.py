@@ -337,7 +337,7 @@ def rnndiff_ulp(tensorflow, monkeypatch):
 
 def _rnndiff_ulp(monkeypatch, run, *options):
     kernels = SimpleNamespace(kernels=[kernel_of(run), kernel_of(run, ulp.LOG)])
-    monkeypatch.setattr(command, "every_kernel", lambda tf1: [kernels])
+    monkeypatch.setattr(command, "every_kernel", lambda tf1, mode: [kernels])
     # As on a processor that the table knows.
     xeon = Processor("GenuineIntel", "Xeon", "amx", frozenset())
     monkeypatch.setattr(command, "processor", lambda: xeon)
@@ -388,7 +388,7 @@ def test_ctrl_c_keeps_what_was_measured(rnndiff_ulp):
 def test_the_command_names_the_processor_and_what_has_no_row(tensorflow, monkeypatch):
     epyc = Processor("AuthenticAMD", "An unheard-of one", "avx", frozenset())
     kernels = SimpleNamespace(kernels=[kernel_of(right)])
-    monkeypatch.setattr(command, "every_kernel", lambda tf1: [kernels])
+    monkeypatch.setattr(command, "every_kernel", lambda tf1, mode: [kernels])
     monkeypatch.setattr(command, "processor", lambda: epyc)
     result = CliRunner().invoke(cli, ["ulp", "--json", "-", "--samples", "1000"])
     assert result.exit_code == 1 and "no row" in result.output

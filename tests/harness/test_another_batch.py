@@ -64,7 +64,7 @@ def test_of_no_rows_another_batch_has_zeros():
 
 
 @pytest.mark.parametrize("name", ["rnn-basic", "seq2seq"])
-def test_every_second_batch_is_open_and_comes_twice(name):
+def test_every_second_batch_is_open_and_half_of_it_is_the_same_rows(name):
     sizes, opened = [], 0
     for number in range(8):
         cases = random_batch(name, 1, number)
