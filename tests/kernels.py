@@ -5,9 +5,11 @@ other orders and approximate functions otherwise. This makes them choose, one af
 kernel that this processor can run; runs the numerical tests, without TensorFlow (for oneDNN, the
 fuzzer); and prints which kernel was asked for, which was taken, and what came of it. One that was
 asked for and not taken is told of, and has passed nothing; nor is one tested again that OpenBLAS
-takes unasked. Usage::
+takes unasked. `together` asks for one of each of the first three at a time, which takes two runs of
+the tests in place of six; who is to blame, each of them alone then tells. Usage::
 
-    python tests/kernels.py [--cases N] [openblas] [numpy] [libm] [onednn] [-- PYTEST ARGUMENT...]
+    python tests/kernels.py [--cases N] [openblas] [numpy] [libm] [together] [onednn]
+        [-- PYTEST ARGUMENT...]
 
 Exit status: 1 if anything failed, or if not one kernel was taken of a library that was named.
 """
@@ -38,7 +40,7 @@ NUMERICAL = [
 ]
 # What oneDNN calls itself, by the name that is asked for.
 ONEDNN = {"SSE41": "Intel SSE4.1", "AVX": "Intel AVX", "AVX2": "Intel AVX2"}
-COLUMNS = "{:<9} {:<19} {:<19} {}"
+COLUMNS = "{:<9} {:<43} {:<43} {}"
 
 # Prints what was taken. The products are there to end the process if the processor cannot do them.
 PROBE = """
@@ -133,6 +135,27 @@ def of_libm() -> Iterator[Kernel]:
     yield Kernel("libm", asked, variables, "the same" if probe(variables)[2] == bits else asked)
 
 
+def together() -> Iterator[Kernel]:
+    """The oldest kernels of the three libraries at once, then the newest not taken unasked."""
+    blas, numpy, libm = (
+        [kernel for kernel in library() if kernel.asked == kernel.taken and not kernel.is_default]
+        for library in (of_openblas, of_numpy, of_libm)
+    )
+    for kernels in (blas[:1] + numpy[-1:] + libm, blas[1:][-1:] + numpy[:-1]):
+        variables: Dict[str, str] = {}
+        for kernel in kernels:
+            variables.update(kernel.variables)
+        if variables:
+            asked = ", ".join(kernel.asked for kernel in kernels)
+            taken, features, _ = probe(variables)
+            left_out = set(variables.get("NPY_DISABLE_CPU_FEATURES", "").split())
+            were = left_out.isdisjoint(features) and (
+                "OPENBLAS_CORETYPE" not in variables
+                or ALIASES.get(taken, taken) == variables["OPENBLAS_CORETYPE"]
+            )
+            yield Kernel("together", asked, variables, asked if were else "others")
+
+
 def of_onednn() -> Iterator[Kernel]:
     for asked, name in ONEDNN.items():
         variables = {"ONEDNN_MAX_CPU_ISA": asked}
@@ -143,7 +166,13 @@ def of_onednn() -> Iterator[Kernel]:
         yield Kernel("onednn", asked, variables, asked if taken == name else taken)
 
 
-LIBRARIES = {"openblas": of_openblas, "numpy": of_numpy, "libm": of_libm, "onednn": of_onednn}
+LIBRARIES = {
+    "openblas": of_openblas,
+    "numpy": of_numpy,
+    "libm": of_libm,
+    "together": together,
+    "onednn": of_onednn,
+}
 
 
 def result_of(kernel: Kernel, cases: int, arguments: List[str]) -> str:
@@ -176,7 +205,8 @@ def main() -> int:
         if library not in LIBRARIES:
             parser.error("there is no {!r}, only {}".format(library, ", ".join(LIBRARIES)))
     print(COLUMNS.format("library", "kernel asked for", "kernel taken", "tests"), flush=True)
-    results = {library: [] for library in options.libraries or LIBRARIES}
+    alone = [library for library in LIBRARIES if library != "together"]
+    results = {library: [] for library in options.libraries or alone}
     for library in results:
         for kernel in LIBRARIES[library]():
             results[library].append(result_of(kernel, options.cases, arguments))

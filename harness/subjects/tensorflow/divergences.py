@@ -626,6 +626,21 @@ def _has_empty_product(case: Case) -> bool:
     return sizes["num_units"] == 0 or no_columns
 
 
+def _reverses_empty_rows(case: Case) -> bool:
+    """No rows, of which the steps are reversed all alike.
+
+    A single step is not, where Grappler sees that it is one: in a graph that is not open.
+    """
+    config = case.config
+    sizes = config.sizes()
+    if sizes["batch"] or not (sizes["time"] > 1 or is_open(config)):
+        return False
+    if case.model.family == "keras-bidirectional":
+        return bool(config.return_sequences)
+    runner = getattr(config, "runner", "")
+    return runner.endswith("bidirectional_dynamic_rnn") and not config.sequence_length
+
+
 def _empty_convolution(case: Case) -> bool:
     """The convolution's wrong depth is seen by the addition after it unless it broadcasts."""
     sizes = case.config.sizes()
@@ -846,6 +861,16 @@ ENTRIES: Tuple[Entry, ...] = (
         covers=_has_linear_gates,
         computes=_with_the_input_gate_as_candidate,
         minimal=Minimal("rnn-basic-lstm", {"activation": "linear"}, {"cell/bias": {(1,): 1.0}}),
+    ),
+    KnownEnding(
+        name="empty-reverse",
+        what="tf.reverse of the steps of no rows divides by their number, which ends the process",
+        where=Where(OLDEST, (2, 3)),
+        covers=_reverses_empty_rows,
+        signals=("SIGFPE",),
+        minimal=Minimal(
+            "birnn-basic", {"batch": 0, "time": 2, "runner": "bidirectional_dynamic_rnn"}, {}
+        ),
     ),
     KnownEnding(
         name="empty-inner-product",
