@@ -1,7 +1,8 @@
 """Sums in any order: of an array's elements, and what sums of products have in common."""
 
 import math
-from typing import Any, Callable, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -23,6 +24,36 @@ from rnndiff.harness.numerics.register import Example, bound
 MOST_TERMS_ONE_BY_ONE = 32
 # A power of two by which as many large numbers do not overflow in float64 when they are added up.
 _SCALE = 2.0**-6
+
+
+class _Factors(NamedTuple):
+    """By what the errors of sums of so many terms go, whatever the terms are; see :class:`Sums`."""
+
+    inflate: float
+    unit: float
+    gamma: float
+    per_magnitude: float
+    per_radius: float
+    per_result: float
+
+
+@lru_cache(maxsize=1024)
+def _factors_of(count: int, roundings: int, unit: float) -> _Factors:
+    # The radius is itself computed in `count` roundings.
+    inflate = 1 + (count + 8) * 4 * UNIT64
+    # The midpoint is such a sum as well, in float64.
+    unit = (unit + 2 * UNIT64) * inflate
+    # (1 + u)^n - 1, which is less than Higham's n u / (1 - n u), and finite for n u >= 1 too.
+    exponent = count * unit
+    gamma = math.expm1(exponent) if exponent < LARGEST_EXPONENT else np.inf
+    return _Factors(
+        inflate,
+        unit,
+        gamma,
+        per_magnitude=unit * max(0.0, count / 2 - 1 + roundings + count * gamma),
+        per_radius=inflate + unit * count / 2,
+        per_result=unit * count / 2,
+    )
 
 
 class Sums:
@@ -63,16 +94,12 @@ class Sums:
     ) -> None:
         self.arithmetic, self.mid, self.reach, self.count = arithmetic, mid, reach, count
         self.stacked = stacked
-        # The radius is itself computed in `count` roundings.
-        self.inflate = 1 + (count + 8) * 4 * UNIT64
-        # The midpoint is such a sum as well, in float64.
-        self.unit = (unit + 2 * UNIT64) * self.inflate
-        # (1 + u)^n - 1, which is less than Higham's n u / (1 - n u), and finite for n u >= 1 too.
-        exponent = count * self.unit
-        self.gamma = math.expm1(exponent) if exponent < LARGEST_EXPONENT else np.inf
-        self.per_magnitude = self.unit * max(0.0, count / 2 - 1 + roundings + count * self.gamma)
-        self.per_radius = self.inflate + self.unit * count / 2
-        self.per_result = self.unit * count / 2
+        factors = _factors_of(count, roundings, unit)
+        self.inflate, self.unit, self.gamma = factors.inflate, factors.unit, factors.gamma
+        self.per_magnitude, self.per_radius = factors.per_magnitude, factors.per_radius
+        self.per_result = factors.per_result
+        # What no partial sum of zeros exceeds.
+        self.flushed = self.largest_partial(0.0)
 
     def magnitude(self) -> np.ndarray:
         """The sums of the terms' magnitudes."""
@@ -115,15 +142,23 @@ class Sums:
     def balls(self) -> BoundedArray:
         """The sums in the subject's arithmetic."""
         limit = self.arithmetic.largest * OVERFLOW_EDGE
-        reach = self.largest_partial(self.reach)
+        reach = self.largest_end(self.reach)
         if not reach <= limit:
-            reach = self.largest_partial(largest_of(self.magnitude()))
+            reach = self.largest_end(largest_of(self.magnitude()))
         if reach <= limit:
             return BoundedArray(self.mid, self.rad(), self.arithmetic, reach, self.stacked)
         return self.resolve_overflow()
 
+    def largest_end(self, magnitude: float) -> float:
+        """What no ball of a sum reaches beyond.
+
+        Where numbers are subnormal, they are rounded by more than their share, and may be flushed
+        as well: by less than the smallest normal number, but both are in the radius.
+        """
+        return self.largest_partial(magnitude) + self.gamma * self.flushed
+
     def largest_partial(self, magnitude: Any) -> Any:
-        """What no partial sum exceeds as the subject computes it, nor the ball of the sum."""
+        """What no partial sum exceeds as the subject computes it."""
         flushed = 2 * self.count * self.arithmetic.smallest
         return (magnitude + flushed) * ((1 + self.gamma) ** 2 * self.inflate)
 
@@ -133,7 +168,7 @@ class Sums:
         if exact_terms is None:
             return self.wide_rad() if wide is None else wide
         where, terms, exact = exact_terms
-        narrow = self.error_of(terms, self.mid[where]) + self.largest_partial(0.0)
+        narrow = self.error_of(terms, self.mid[where]) + self.flushed
         if where is ... and exact is True:
             return narrow
         rad = self.wide_rad() if wide is None else wide.copy()
@@ -142,7 +177,7 @@ class Sums:
 
     def wide_rad(self) -> np.ndarray:
         """The radii, whatever the terms are."""
-        return self.errors() + np.abs(self.mid) * self.per_result + self.largest_partial(0.0)
+        return self.errors() + np.abs(self.mid) * self.per_result + self.flushed
 
     def error_of(self, terms: np.ndarray, mid: np.ndarray) -> np.ndarray:
         """The errors of sums of exact terms, which are `mid`.
@@ -159,7 +194,7 @@ class Sums:
         magnitude = up[..., -1] - down[..., -1]
         # One term alone is no sum; in its place, the last sum of all.
         partial[..., 0] = np.abs(mid)
-        errors = magnitude * (self.gamma * (2 + self.gamma)) + self.largest_partial(0.0)
+        errors = magnitude * (self.gamma * (2 + self.gamma)) + self.flushed
         partial += errors[..., None]
         binades, scale = self.arithmetic.binade(partial), 1.0
         if self.arithmetic.largest / _SCALE == np.inf:

@@ -56,6 +56,18 @@ def test_a_long_product_contains_every_order_of_summation(precision, count):
         assert is_in(float(total), result.mid[0], result.rad[0])
 
 
+@pytest.mark.parametrize("precision", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("count", [1, 2, 5, 32, 33])
+def test_no_ball_of_a_sum_of_subnormal_numbers_is_beyond_the_reach(precision, count):
+    a, random = arithmetic(precision, {}), np.random.RandomState(count)
+    for scale in 2.0 ** np.arange(-12, 4):
+        size = np.sqrt(a.smallest * scale)
+        x, w = size * random.random_sample((2, count)), size * random.random_sample((count, 3))
+        x, w = x.astype(precision), w.astype(precision)
+        for ball in (np.matmul(exact(x, a), exact(w, a)), np.sum(exact(x * x, a), axis=-1)):
+            assert ball.reach() >= np.max(np.abs(ball.mid) + ball.rad)
+
+
 @pytest.mark.parametrize("count", [8, 32, 33])
 def test_the_bound_of_a_row_does_not_depend_on_the_rows_beside_it(count):
     random = np.random.RandomState(0)
