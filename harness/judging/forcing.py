@@ -300,8 +300,11 @@ class _Replay:
             if name in unmade:
                 mid[:, elements] = _of_all_rows(unmade[name].mid, self._rows)
                 rad[:, elements] = _of_all_rows(unmade[name].rad, self._rows)
-        for elements, own_mid, own_rad in self._expected:
-            mid[:, elements], rad[:, elements] = own_mid, own_rad
+        if self._expected:
+            elements, mids, rads = zip(*self._expected)
+            places = np.concatenate(elements)
+            mid[:, places] = np.concatenate(mids, axis=1)
+            rad[:, places] = np.concatenate(rads, axis=1)
         return Expected(mid, rad)
 
     def with_copies(self, expected: "Expected") -> "Expected":
@@ -321,8 +324,10 @@ class _Replay:
         flushed = 0.0 if self._flushed is None else self._flushed[free:, elements]
         if places is None:
             self._expected.append((elements, mid, rad))
-            mid, rad = mid.copy(), rad.copy()
-            mid[free:], rad[free:] = numbers, flushed
+            if self._flushed is None:
+                flushed = np.zeros(numbers.shape)
+            mid = np.concatenate([mid[:free], numbers])
+            rad = np.concatenate([rad[:free], flushed])
         else:
             self._expected.append((elements, mid[:, places], rad[:, places]))
             mid, rad = mid.copy(), rad.copy()

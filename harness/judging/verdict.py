@@ -7,8 +7,8 @@ own way from the initial state to the end. Together they say more than an end-to
 induction every step is right, whatever the weights. See :mod:`rnndiff.harness.judging.forcing`.
 """
 
-from functools import partial
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from functools import lru_cache, partial
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.forcing import Expected, Plan, expect, plan_of, side_by_side
 from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.models import Model
 from rnndiff.models.layout import CHOICE, Traced
 
 AGREE, DISAGREE, UNDECIDED, KNOWN = "agree", "disagree", "undecided", "known"
@@ -353,7 +354,7 @@ def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray
 def _check_trace(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arithmetic) -> None:
     """Raise a SubjectError that says of every array what is wrong with it."""
     wrong = []
-    shapes = {traced.name: traced.shape(case.config) for traced in case.model.trace}
+    shapes = _shapes(case.model, case.config)
     for traced in case.model.trace:
         if traced.name not in actual:
             continue
@@ -370,6 +371,12 @@ def _check_trace(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arith
         wrong.append("it has none of {}".format(", ".join(shapes)))
     if wrong:
         raise SubjectError("WrongTrace: {}".format("; ".join(wrong)))
+
+
+@lru_cache(maxsize=512)
+def _shapes(model: Model, config: Any) -> Mapping[str, Tuple[int, ...]]:
+    """Those of the arrays of a trace."""
+    return {traced.name: traced.shape(config) for traced in model.trace}
 
 
 def _is_number(traced: Traced, array: np.ndarray, arithmetic: Arithmetic) -> bool:

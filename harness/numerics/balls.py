@@ -82,6 +82,8 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
     is_affine = False
     factors: Optional[Tuple["BoundedArray", "BoundedArray"]] = None
     _magnitude: Optional[np.ndarray] = None
+    # Weights are used at every step.
+    _with_axes: Optional["BoundedArray"] = None
 
     def __init__(
         self,
@@ -221,7 +223,9 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         """The same with axes of size 1 in front, as NumPy adds them to the shorter shape."""
         if not self.stacked or ndim <= self.ndim:
             return self
-        return self[(None,) * (ndim - self.ndim)]
+        if self._with_axes is None or self._with_axes.ndim != ndim:
+            self._with_axes = self[(None,) * (ndim - self.ndim)]
+        return self._with_axes
 
     def axes(self, axis: Optional[int]) -> Any:
         """The axis or axes of the midpoints that `axis` (None: all of them) is in the shape."""
@@ -259,7 +263,7 @@ def compute(
     entry, is_ufunc = REGISTER.get(function), isinstance(function, np.ufunc)
     if entry is None or (is_ufunc and kwargs):
         raise OracleError("no bound is known for numpy.{}".format(function.__name__))
-    if is_ufunc:
+    if is_ufunc and not _are_stacks(args):
         args = _alike(args, arithmetic)
     return entry.compute(*args, **kwargs)
 
@@ -315,7 +319,13 @@ def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
 
 def operands(*values: Any) -> List[BoundedArray]:
     """Bounded arrays of values of which one at least is bounded; all stacks if any of them is."""
+    if _are_stacks(values):
+        return list(values)
     return _alike(values, next(x.arithmetic for x in values if isinstance(x, BoundedArray)))
+
+
+def _are_stacks(values: Sequence[Any]) -> bool:
+    return all([isinstance(x, BoundedArray) and x.stacked for x in values])
 
 
 def _alike(values: Sequence[Any], arithmetic: Arithmetic) -> List[BoundedArray]:

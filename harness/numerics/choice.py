@@ -24,10 +24,12 @@ from rnndiff.models.functions import dropout_mask
 def equal(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     """1 where ``a == b``, 0 where not, both where rounding decides."""
     a, b = broadcast(a, b)
-    rad = a.rad_as_operand() + b.rad_as_operand()
-    possible = (a.mid == b.mid) | (np.abs(a.mid - b.mid) <= rad)
-    doubt = 0.5 * (possible & (rad > 0))
-    if not doubt.any():
+    possible, doubt = a.mid == b.mid, None
+    if a.operand_rad() is not None or b.operand_rad() is not None:
+        rad = a.rad_as_operand() + b.rad_as_operand()
+        possible = possible | (np.abs(a.mid - b.mid) <= rad)
+        doubt = 0.5 * (possible & (rad > 0))
+    if doubt is None or not np.count_nonzero(doubt):
         mid = np.asarray(possible, dtype=np.float64)
         return BoundedArray(mid, None, a.arithmetic, 1.0, a.stacked, normal=True)
     return BoundedArray(possible - doubt, doubt, a.arithmetic, stacked=a.stacked)
@@ -124,12 +126,14 @@ def where(condition: Any, x: Any, y: Any) -> BoundedArray:
     """`x` where a condition holds, elsewhere `y`; where it may or may not, a ball around both."""
     condition, x, y = operands(condition, x, y)
     condition, x, y = broadcast(condition, x, y)
-    doubt = condition.rad_as_operand() > 0
-    chosen = np.where(condition.mid != 0, x.mid, y.mid)
-    if x.exact and y.exact and not doubt.any():
+    holds, doubt = condition.mid != 0, condition.operand_rad()
+    is_doubtful = doubt is not None and np.count_nonzero(doubt)
+    chosen = np.where(holds, x.mid, y.mid)
+    if x.exact and y.exact and not is_doubtful:
         return BoundedArray(chosen, None, x.arithmetic, stacked=x.stacked)
-    rad = np.where(condition.mid != 0, x.rad_as_operand(), y.rad_as_operand())
-    if doubt.any():
+    rad = np.where(holds, x.rad_as_operand(), y.rad_as_operand())
+    if is_doubtful:
+        doubt = condition.rad_as_operand() > 0
         mid_of_both, rad_of_both = _hull(x, y)
         chosen, rad = np.where(doubt, mid_of_both, chosen), np.where(doubt, rad_of_both, rad)
     return BoundedArray(chosen, rad, x.arithmetic, stacked=x.stacked)

@@ -71,11 +71,12 @@ class SumsOfProducts(Sums):
         exact, where = _exact_sums(a.mid.ndim, *rads), ...
         if exact is not True:
             if a.stacked and len(exact) == len(self.mid):
-                where = _marked(exact.reshape(len(exact), -1).any(axis=1))
+                where = _marked(np.logical_or.reduce(exact.reshape(len(exact), -1), axis=1))
                 exact = exact[where]
-            if not exact.any():
+            count = np.count_nonzero(exact)
+            if not count:
                 return None
-            exact = True if exact.all() else exact
+            exact = True if count == exact.size else exact
         terms = np.multiply(*_factors(_rows(a.mid, where), _rows(b.mid, where)))
         for term in self.terms:
             terms = _append(terms, _rows(term.mid, where))
@@ -152,10 +153,10 @@ def _exact_sums(
         if term is not None:
             inexact = term > 0 if inexact is None else inexact | (term > 0)
     if a is not None:
-        rows = (a > 0).any(axis=-1)[..., None]
+        rows = np.logical_or.reduce(a > 0, axis=-1, keepdims=True)
         inexact = rows if inexact is None else inexact | rows
     if b is not None:
-        columns = (b > 0).any(axis=-2)
+        columns = np.logical_or.reduce(b > 0, axis=-2)
         columns = columns if ndim == 1 else columns[..., None, :]
         inexact = columns if inexact is None else inexact | columns
     return True if inexact is None else ~inexact
@@ -164,7 +165,7 @@ def _exact_sums(
 def _marked(rows: np.ndarray) -> Any:
     """An index of the rows that are marked: if they are the last ones, a slice, which is faster."""
     first = rows.argmax()
-    return slice(first, None) if rows[first:].all() else rows
+    return slice(first, None) if np.count_nonzero(rows) == len(rows) - first else rows
 
 
 def _rows(array: np.ndarray, where: Any) -> np.ndarray:

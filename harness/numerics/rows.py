@@ -223,11 +223,11 @@ def admissible(a: BoundedArray, axis: int) -> np.ndarray:
     largest = np.maximum.reduce(a.mid - rad, axis=axis, keepdims=True)
     unknown = (np.isnan(a.mid) | np.isinf(rad)).any(axis=axis, keepdims=True)
     may_be = (a.mid + rad >= largest) | unknown
-    if not exact.any():
+    if not np.count_nonzero(exact):
         return may_be
     places = np.arange(a.mid.shape[axis]).reshape([-1] + [1] * (a.mid.ndim - axis - 1))
     chosen = places == a.mid.argmax(axis=axis).reshape(largest.shape)
-    if flushed.any():
+    if np.count_nonzero(flushed):
         of_zeros = np.where(flushed, 0.0, a.mid).argmax(axis=axis).reshape(largest.shape)
         chosen |= places == of_zeros
     return np.where(exact.all(axis=axis, keepdims=True), chosen, may_be)
