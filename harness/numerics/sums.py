@@ -155,7 +155,8 @@ class Sums:
         Where numbers are subnormal, they are rounded by more than their share, and may be flushed
         as well: by less than the smallest normal number, but both are in the radius.
         """
-        return self.largest_partial(magnitude) + self.gamma * self.flushed
+        end: float = self.largest_partial(magnitude) + self.gamma * self.flushed
+        return end
 
     def largest_partial(self, magnitude: Any) -> Any:
         """What no partial sum exceeds as the subject computes it."""
