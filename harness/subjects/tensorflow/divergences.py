@@ -641,6 +641,13 @@ def _reverses_empty_rows(case: Case) -> bool:
     return runner.endswith("bidirectional_dynamic_rnn") and not config.sequence_length
 
 
+def _block_of_no_inputs(kind: str, case: Case) -> bool:
+    """A fused cell of that kind whose inputs have no columns."""
+    sizes = case.config.sizes()
+    of_this_kind = getattr(getattr(case.config, "kind", None), "name", "") == kind
+    return of_this_kind and sizes.get("encoder_input_size", sizes["inputs"]) == 0
+
+
 def _empty_convolution(case: Case) -> bool:
     """The convolution's wrong depth is seen by the addition after it unless it broadcasts."""
     sizes = case.config.sizes()
@@ -838,6 +845,14 @@ ENTRIES: Tuple[Entry, ...] = (
         ),
     ),
     KnownError(
+        name="lstm-block-of-no-inputs",
+        what="contrib's LSTMBlockCell takes a size of its inputs that is 0 for one that is not set",
+        where=Where(OLDEST, (1, 15)),
+        covers=partial(_block_of_no_inputs, "lstm-block"),
+        error="ValueError: ",
+        minimal=Minimal("rnn-lstm-block", {"inputs": 0}, {}),
+    ),
+    KnownError(
         name="empty-convolution",
         what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
         where=Where((2, 5), onednn=True, xla=False),
@@ -871,6 +886,15 @@ ENTRIES: Tuple[Entry, ...] = (
         minimal=Minimal(
             "birnn-basic", {"batch": 0, "time": 2, "runner": "bidirectional_dynamic_rnn"}, {}
         ),
+    ),
+    KnownEnding(
+        name="gru-block-of-no-inputs",
+        what="contrib's GRUBlockCell divides by the size of its inputs, which ends the process "
+        "if that is 0",
+        where=Where(OLDEST, (1, 15)),
+        covers=partial(_block_of_no_inputs, "gru-block"),
+        signals=("SIGFPE",),
+        minimal=Minimal("rnn-gru-block", {"inputs": 0}, {}),
     ),
     KnownEnding(
         name="empty-inner-product",
