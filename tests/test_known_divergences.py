@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from rnndiff.harness.cases.random_cases import random_case
 from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.judging.excuses import KnownEnding, Minimal
 from rnndiff.harness.judging.verdict import DISAGREE
@@ -63,3 +64,33 @@ def test_just_the_cases_that_an_entry_covers_end_the_process(sizes, tensorflow):
     case = Minimal("attention", sizes, {}).case()
     covered = [e for e in tensorflow.known if isinstance(e, KnownEnding) and e.covers(case)]
     assert (ended_by(case, mode=tensorflow.mode) is not None) == bool(covered)
+
+
+@SLOW
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        *(
+            ("{}-lstm".format(family), {"activation": "linear"})
+            for family in ("birnn", "stackbirnn", "seq2seq", "bidirectional", "attention")
+        ),
+        *(
+            ("keras{}-lstm".format(kind), {"activation": "linear", "implementation": 2})
+            for kind in ("", "-bidirectional")
+        ),
+        *(
+            ("{}-{}-block".format(family, kind), {"inputs": 0})
+            for family in ("stackbirnn", "seq2seq", "bidirectional", "attention")
+            for kind in ("lstm", "gru")
+        ),
+        ("stackbirnn-basic", {"batch": 0, "runner": "stack_bidirectional_dynamic_rnn"}),
+        ("keras-bidirectional-gru", {"batch": 0, "return_sequences": True}),
+    ],
+    ids=str,
+)
+def test_what_is_known_of_the_smallest_case_is_known_in_other_models(name, options, tensorflow):
+    for seed in range(3):
+        case = random_case(name, seed, **options)
+        if tensorflow.supports(case.model, case.config) and not tensorflow.ended_by(case):
+            verdict, _ = verdict_on(tensorflow, case)
+            assert verdict.status != DISAGREE, verdict.summary()

@@ -306,7 +306,15 @@ class PortOfSwish(Port):
 
 
 @pytest.mark.parametrize(
-    "name, array", [("rnn-basic-lstm", "states_c"), ("birnn-lstm", "backward_states_c")]
+    "name, array",
+    [
+        ("rnn-basic-lstm", "states_c"),
+        ("birnn-lstm", "backward_states_c"),
+        ("seq2seq-lstm", "scores"),
+        ("attention-lstm", "scores"),
+        ("keras-lstm", "outputs"),
+        ("keras-bidirectional-lstm", "outputs"),
+    ],
 )
 def test_a_swish_of_two_numbers_is_known_and_a_mistake_beside_it_disagrees(name, array):
     known = "swish-of-two-numbers"
@@ -323,6 +331,9 @@ def test_a_swish_of_two_numbers_is_known_and_a_mistake_beside_it_disagrees(name,
         ("rnn-basic-lstm", {"activation": "tanh"}),
         ("rnn-lstm", {"activation": "linear", "use_peepholes": True}),
         ("rnn-gru", {"activation": "linear"}),
+        ("keras-gru", {"activation": "linear"}),
+        ("keras-lstm", {"activation": "linear", "implementation": 1}),
+        ("keras-lstm", {"activation": "linear", "recurrent_activation": "hard_sigmoid"}),
         ("seq2seq", {}),
     ],
 )

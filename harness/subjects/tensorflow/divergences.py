@@ -511,6 +511,9 @@ _of_cells_with_tanh_in_packets = _by_cells(_with_zeros_that_are_known, _with_tan
 def _has_linear_gates(case: Case) -> bool:
     """Whether an LSTM multiplies the sigmoid of one part of a split by another part as it is."""
     config = case.config
+    if _has_layer(config):
+        options = {"activation": "linear", "recurrent_activation": "sigmoid", "implementation": 2}
+        return config.kind.layer == "LSTM" and _is_of_keras(config, **options)
     return (
         getattr(config, "kind", None) in (KINDS["basic-lstm"], KINDS["lstm"])
         and config.activation == "linear"
@@ -521,10 +524,14 @@ def _has_linear_gates(case: Case) -> bool:
 def _with_the_input_gate_as_candidate(case: Case) -> Case:
     """The case with the input gate's weights in the place of the candidate's as well."""
     arrays = dict(case.arrays)
+    candidate = 2 if _has_layer(case.config) else 1
+    attends = any("/attention/" in name for name in arrays)
     for name in arrays:
-        if name.endswith(("/kernel", "/bias")) and "/projection/" not in name:
-            i, _, f, o = np.split(arrays[name], 4, axis=-1)
-            arrays[name] = np.concatenate([i, i, f, o], axis=-1)
+        has_gates = name.endswith(("kernel", "bias")) and "/projection/" not in "/" + name
+        if has_gates and (not attends or "/cell/" in name):
+            gates = np.split(arrays[name], 4, axis=-1)
+            gates[candidate] = gates[0]
+            arrays[name] = np.concatenate(gates, axis=-1)
     return Case(case.model, case.config, arrays)
 
 
