@@ -348,8 +348,9 @@ class _Replay:
             for x in (operand.mid, admissible(operand, axis))
         )
         self._check(number, may_be.shape[1:-1])
-        # What is NaN is judged where it is teacher-forced.
-        may_be[: self._free] |= np.isnan(mid[: self._free]).any(axis=-1, keepdims=True)
+        if operand.reach() == np.inf:
+            # What is NaN is judged where it is teacher-forced.
+            may_be[: self._free] |= np.isnan(mid[: self._free]).any(axis=-1, keepdims=True)
         if recorded is None:
             low, high = self._followed(number, may_be)
         else:

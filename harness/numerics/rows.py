@@ -221,8 +221,9 @@ def admissible(a: BoundedArray, axis: int) -> np.ndarray:
     flushed = (size < a.arithmetic.smallest) & ~exact
     exact |= flushed & (rad == size)
     largest = np.maximum.reduce(a.mid - rad, axis=axis, keepdims=True)
-    unknown = (np.isnan(a.mid) | np.isinf(rad)).any(axis=axis, keepdims=True)
-    may_be = (a.mid + rad >= largest) | unknown
+    may_be = a.mid + rad >= largest
+    if a.reach() == np.inf:
+        may_be |= (np.isnan(a.mid) | np.isinf(rad)).any(axis=axis, keepdims=True)
     if not np.count_nonzero(exact):
         return may_be
     places = np.arange(a.mid.shape[axis]).reshape([-1] + [1] * (a.mid.ndim - axis - 1))

@@ -196,6 +196,11 @@ def test_drawn_number_by_number_a_case_is_one_of_the_model(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARTICLE)
 def test_every_regime_and_boundary_occurs_in_some_thousand_default_cases(name):
-    # Chaos, the rarest of all, is 0.6 % of those of seq2seq.
-    seldom = {trait: share for trait, share in frequencies(MODELS[name], 3000).items() if not share}
+    # Chaos, the rarest of all, is 0.6 % of those of seq2seq. Hypothesis varies what it has drawn
+    # some times before it draws another size, so that 3,000 cases may be too few.
+    for count in (3000, 9000):
+        found = frequencies(MODELS[name], count)
+        seldom = {trait: share for trait, share in found.items() if not share}
+        if not seldom:
+            break
     assert not seldom

@@ -42,7 +42,7 @@ from rnndiff.models.rnn.oracle import run
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 # Of the fuzzer, within which each is found.
-CASES = 1000
+CASES = 2500
 
 # --- how mistakes are planted -----------------------------------------------------------------
 
