@@ -93,8 +93,8 @@ class KnownRewrite(Entry):
 class KnownEnding(Entry):
     """An entry for cases in which TensorFlow ends the process, by one of ``signals``.
 
-    The first such case of each model is computed in a process of its own, to see that it still
-    does; the others are then taken to do the same.
+    The first such case of each model with other options is computed in a process of its own, to see
+    that it still does; the others are then taken to do the same.
     """
 
     covers: Callable[[Case], bool]

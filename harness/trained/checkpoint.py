@@ -202,6 +202,9 @@ def _plain(prefix: str, name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind in "fiub":
         return array
     try:
+        # Of complex numbers it would be the real part, of text what that says.
+        if array.dtype.kind in "cSUO":
+            raise TypeError
         return array.astype(np.float32)
     except (TypeError, ValueError):
         raise _unreadable(prefix, "the variable {} is not of real numbers".format(name))

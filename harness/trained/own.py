@@ -148,7 +148,8 @@ def _told(
     for field in model.data:
         if field.name not in data:
             continue
-        if field.when:
+        # Noise is there by what a probability is, which the noise does not tell.
+        if field.when in {each.name for each in dataclasses.fields(model.Config)}:
             told[field.when] = True
         for axis, size in zip(field.axes, data[field.name].shape):
             if len(axis) == 1 and axis[0] in of_config and told.setdefault(axis[0], size) != size:

@@ -275,6 +275,19 @@ def test_data_tell_sizes_and_options(tmp_path):
     assert data.data["initial_c"].dtype == np.float32
 
 
+def test_noise_tells_no_probability(tmp_path):
+    path = str(tmp_path / "data.npz")
+    np.savez(path, inputs=np.zeros((2, 3, 4)), input_noise=np.zeros((2, 4)))
+    told = read_own(MODELS["rnn-dropout-lstm"], path, "", {}).told
+    assert told == {"batch": 2, "time": 3, "inputs": 4}
+
+
+@pytest.mark.parametrize("array", [np.array([1 + 5j]), np.array([b"1.5"]), np.array([b"1", None])])
+def test_a_variable_that_is_not_of_real_numbers_is_one_sentence(array):
+    with pytest.raises(UserError, match="'?b'? is not of real numbers"):
+        checkpoint._plain("model.ckpt", "b", array)
+
+
 def test_one_array_of_any_name_is_the_inputs(tmp_path):
     assert list(own(tmp_path, x=INPUTS).data) == ["inputs"]
 

@@ -13,6 +13,7 @@ from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
+from rnndiff.models import ARTICLE
 from rnndiff.models.functions import ACTIVATIONS, accuracy
 
 CORPUS = os.path.join(os.path.dirname(__file__), "..", "corpus")
@@ -296,6 +297,31 @@ def test_an_unrelated_mistake_on_a_case_computed_as_another_is_still_a_disagreem
     port = PortWithoutLostBiases(known, mistake=add_to(array, 0.25))
     verdict, _ = verdict_on(port, case)
     assert verdict.status == DISAGREE and not verdict.known
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_a_wrong_loss_is_no_tanh_of_nan(name):
+    port = Port("tanh-of-nan-is-minus-one", mistake=add_to("loss", 1.0))
+    assert verdict_on(port, random_case(name))[0].status == DISAGREE
+
+
+def test_a_mask_that_nobody_reverses_excuses_nothing():
+    options = {"runner": "layer, unrolled", "mask": True, "zero_output_for_mask": True}
+    options.update(num_units=1, return_sequences=True, go_backwards=False, initial_state=False)
+    case = random_case("keras-lstm", **options)
+    for parameter in case.parameters:
+        parameter[...] = 0
+    # The forget gate, which the initial state of zeros is multiplied by.
+    case.arrays["cell/bias"][1] = np.nan
+    case.arrays["mask"][...] = 1
+
+    def lose(trace):
+        outputs = trace["outputs"].copy()
+        outputs[:, 0] = 0
+        return dict(trace, outputs=outputs)
+
+    port = Port("unrolled-mask-is-not-reversed", mistake=lose)
+    assert verdict_on(port, case)[0].status == DISAGREE
 
 
 class PortOfSwish(Port):

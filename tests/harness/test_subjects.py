@@ -239,6 +239,25 @@ def test_only_what_a_known_ending_expects_is_taken_to_be_so_for_the_cases_after_
     assert asked == [7.0, 7.0]
 
 
+def test_a_known_ending_is_looked_for_with_each_choice_of_options(tensorflow, monkeypatch):
+    subject = type(tensorflow)()
+    subject.known = tuple(entry for entry in ENTRIES if entry.name == "empty-inner-product")
+    asked = []
+
+    def ended_by(case, timeout, name, mode):
+        asked.append(case.config)
+        return "SIGABRT" if case.config.open_batch else None
+
+    monkeypatch.setattr("rnndiff.harness.subjects.tensorflow.ended_by", ended_by)
+    cases = [
+        random_case("seq2seq", num_units=0, batch=batch, open_batch=opened)
+        for batch in (1, 2)
+        for opened in (True, False)
+    ]
+    assert [subject.ended_by(case) for case in cases] == ["SIGABRT", None] * 2
+    assert len(asked) == 2
+
+
 AT_EXIT = """
 import atexit, sys
 sessions = []

@@ -5,7 +5,7 @@ import inspect
 import time
 import weakref
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -38,6 +38,7 @@ from rnndiff.harness.subjects.tensorflow.modes import MODES, Mode, Option, confi
 from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
 from rnndiff.models import Model
+from rnndiff.models.layout import sizes_in
 
 if TYPE_CHECKING:
     from rnndiff.models.graphs import Graph
@@ -114,7 +115,7 @@ class TensorFlow(Subject):
         self.known = known_in(
             self.version, tf1.ONEDNN, tf1.XLA, self._mode.grappler, self._mode.precision
         )
-        self._ended_by: Dict[Tuple[str, str], Optional[str]] = {}
+        self._ended_by: Dict[Tuple[Any, ...], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
         self.precision = self._mode.precision
         self._build = build or partial(_graph, precision=self.precision)
@@ -158,10 +159,13 @@ class TensorFlow(Subject):
         return "precision" in inspect.signature(model.graph().build).parameters
 
     def ended_by(self, case: Case) -> Optional[str]:
-        """The signal by which a case ends the process, of those known to; None for all others."""
+        """The signal by which a case ends the process, of those known to; None for all others.
+
+        It is found out once for all cases of a model with the same options.
+        """
         for entry in self.known:
             if isinstance(entry, KnownEnding) and entry.covers(case):
-                kind = entry.name, case.model.name
+                kind = entry.name, case.model.name, _options(case.config)
                 if kind not in self._ended_by:
                     name = ended_by(case, self.timeout, self.name, self.mode)
                     # Killed from without, or slow on a busy machine: that says nothing of others.
@@ -370,3 +374,9 @@ def _how_to_install(error: ImportError) -> str:
         "This needs TensorFlow ({}): "
         "run pip install '.[tensorflow]' in the folder of rnndiff.".format(error)
     )
+
+
+def _options(config: Any) -> Tuple[Any, ...]:
+    """All of a config but its sizes."""
+    sizes = sizes_in(type(config))
+    return tuple(getattr(config, x.name) for x in fields(config) if x.name not in sizes)

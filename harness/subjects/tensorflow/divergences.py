@@ -283,12 +283,18 @@ def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     return Instead(covered, np.zeros(array.actual.shape))
 
 
+# Of the article's models, what is a tanh.
+_STATES = ("encoder_states", "decoder_states", "outputs")
+
+
 def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     if _takes_any_cell(case.config):
         return _of_cells_with_tanh_in_packets(case, trace, array)
     if array.name.endswith("energies"):
         return _energies_of_packets(case, trace, array.name.partition("_")[0])
     states = array.actual
+    if array.name not in _STATES:
+        return Instead(np.zeros(states.shape, dtype=bool), states)
     cells = np.split(states, 2, axis=-1) if array.name == "outputs" else [states]
     packets = [np.stack(list(map(_in_packets, np.moveaxis(x, 1, 0))), axis=1) for x in cells]
     covered = np.isnan(array.expected) & np.concatenate(packets, axis=-1)
@@ -574,7 +580,9 @@ def _with_mask_unreversed(model: Model) -> Model:
 
 
 def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    if not _is_unrolled(case.config, mask=True, return_sequences=True, zero_output_for_mask=True):
+    options = dict(mask=True, return_sequences=True, zero_output_for_mask=True)
+    goes_backwards = case.model.family == "keras-bidirectional" or case.config.go_backwards
+    if not (goes_backwards and _is_unrolled(case.config, **options)):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     case = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
     found = _expected(case, trace, array)
