@@ -581,7 +581,8 @@ def _with_mask_unreversed(model: Model) -> Model:
 
 def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     options = dict(mask=True, return_sequences=True, zero_output_for_mask=True)
-    goes_backwards = case.model.family == "keras-bidirectional" or case.config.go_backwards
+    is_both_ways = case.model.family == "keras-bidirectional"
+    goes_backwards = is_both_ways or _is_of_keras(case.config, go_backwards=True)
     if not (goes_backwards and _is_unrolled(case.config, **options)):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     case = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
