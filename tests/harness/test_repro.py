@@ -63,6 +63,28 @@ def test_the_script_computes_what_the_subject_does_and_exits_with_0_once_it_is_r
         assert namespace["trace"][key].tobytes() == array.tobytes(), key
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rnn-lstm",
+        "birnn-dropout-lstm",
+        "stackbirnn-gru",
+        "attention-gru",
+        "keras-lstm",
+        "keras-bidirectional-gru",
+    ],
+)
+def test_the_script_builds_the_networks_of_all_families(name, tensorflow):
+    case = random_case(name)
+    right = tensorflow(case)
+    array = next(iter(right))
+    wrong = dict(right, **{array: right[array] + np.float32(1)})
+    verdict = judge(case, wrong, tensorflow.arithmetic(case))
+    with pytest.raises(SystemExit) as ended:
+        exec(compile(script(Finding(case, verdict, {})), "repro.py", "exec"), {})
+    assert ended.value.code == 0
+
+
 @pytest.mark.parametrize("name", ["seq2seq", "attention"])
 def test_the_script_sees_a_zero_of_the_wrong_sign_where_the_verdict_does(name, tensorflow):
     case = random_case(name)

@@ -262,7 +262,7 @@ graphs = SimpleNamespace(
     stack_states=stack_states,
     batch_of=batch_of,
     swapped=swapped,
-    build=lambda config, data, network, precision: network,
+    build=lambda config, data, network, precision="float32": network,
 )
 """
 
