@@ -97,6 +97,11 @@ def _sizes_in(Config: Any) -> Dict[str, Size]:
     return {each.name: each.metadata["size"] for each in fields(Config) if "size" in each.metadata}
 
 
+def options_in(config: Any) -> List[str]:
+    """The names of the options in a config, or a class of them: of all that is no size."""
+    return [each.name for each in fields(config) if each.name not in sizes_in(config)]
+
+
 def is_optional(config: Any, name: str) -> bool:
     """Whether a size of a config, or a class of them, may be None."""
     return any(each.name == name and each.default is None for each in fields(config))

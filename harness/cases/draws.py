@@ -15,7 +15,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.regimes import NOISE, regimes_of
 from rnndiff.models import Model
-from rnndiff.models.layout import Field, choices_of, is_optional, sizes_in
+from rnndiff.models.layout import Field, choices_of, is_optional, options_in, sizes_in
 
 # A row of labels is drawn as a byte that says of what kind it is and which class, and one byte more
 # for each class. Up to the first of these bytes it is one-hot; up to the second it has numbers of
@@ -190,7 +190,7 @@ def _largest(model: Model) -> Iterator[Any]:
     Beside the last of the others, and all options with the first.
     """
     sizes = small_sizes(model)
-    options = [field.name for field in fields(model.Config) if field.name not in sizes]
+    options = options_in(model.Config)
     choices = {name: choices_of(model.Config, name) for name in options}
     last = {name: choices[name][-1] for name in options}
     yield model.Config(**sizes, **last)

@@ -5,7 +5,7 @@ from typing import Any, Callable, List, Sequence
 
 import numpy as np
 
-from rnndiff.harness.cases.another_batch import can_be_open, in_another_batch
+from rnndiff.harness.cases.another_batch import can_be_open, in_another_batch, is_open
 from rnndiff.harness.cases.case import PRECISIONS, Case
 from rnndiff.harness.cases.draws import (
     draw_config,
@@ -68,10 +68,9 @@ def random_batch(name: str, seed: int, number: int, precision: str = "float32") 
     else:
         largest = small_sizes(model) if kind == "small" else large_sizes(model)
         config = random_config(random, model, largest)
-    if not can_be_open(model):
-        return draw(random, model, config, count, precision)
-    config = replace(config, open_batch=bool(random.randint(2)))
-    if not config.open_batch:
+    if can_be_open(model):
+        config = replace(config, open_batch=bool(random.randint(2)))
+    if not is_open(config):
         return draw(random, model, config, count, precision)
     cases = draw(random, model, config, count // 2, precision)
     return cases + in_another_batch(cases, random)

@@ -321,11 +321,12 @@ class _Replay:
         places, elements = recorded.places, recorded.elements
         mid, rad = _of_all_rows(balls.mid, self._rows), _of_all_rows(balls.rad, self._rows)
         numbers = self._recorded[free:, elements]
-        flushed = 0.0 if self._flushed is None else self._flushed[free:, elements]
+        if self._flushed is None:
+            flushed = np.zeros(numbers.shape)
+        else:
+            flushed = self._flushed[free:, elements]
         if places is None:
             self._expected.append((elements, mid, rad))
-            if self._flushed is None:
-                flushed = np.zeros(numbers.shape)
             mid = np.concatenate([mid[:free], numbers])
             rad = np.concatenate([rad[:free], flushed])
         else:

@@ -263,7 +263,7 @@ def compute(
     entry, is_ufunc = REGISTER.get(function), isinstance(function, np.ufunc)
     if entry is None or (is_ufunc and kwargs):
         raise OracleError("no bound is known for numpy.{}".format(function.__name__))
-    if is_ufunc and not _are_stacks(args):
+    if is_ufunc:
         args = _alike(args, arithmetic)
     return entry.compute(*args, **kwargs)
 
@@ -319,17 +319,13 @@ def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
 
 def operands(*values: Any) -> List[BoundedArray]:
     """Bounded arrays of values of which one at least is bounded; all stacks if any of them is."""
-    if _are_stacks(values):
-        return list(values)
     return _alike(values, next(x.arithmetic for x in values if isinstance(x, BoundedArray)))
-
-
-def _are_stacks(values: Sequence[Any]) -> bool:
-    return all([isinstance(x, BoundedArray) and x.stacked for x in values])
 
 
 def _alike(values: Sequence[Any], arithmetic: Arithmetic) -> List[BoundedArray]:
     """Bounded arrays of values, all stacks if any of them is one."""
+    if all([isinstance(x, BoundedArray) and x.stacked for x in values]):
+        return list(values)
     arrays = [x if isinstance(x, BoundedArray) else lift(x, arithmetic) for x in values]
     stacked = [x.stacked for x in arrays]
     if all(stacked) or not any(stacked):

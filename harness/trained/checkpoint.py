@@ -201,13 +201,14 @@ def _plain(prefix: str, name: str, array: np.ndarray) -> np.ndarray:
     """An array of a type that NumPy has itself; bfloat16 is none."""
     if array.dtype.kind in "fiub":
         return array
+    error = _unreadable(prefix, "the variable {} is not of real numbers".format(name))
+    # NumPy would take the real part of complex numbers, and what a text says.
+    if array.dtype.kind in "cSUO":
+        raise error
     try:
-        # Of complex numbers it would be the real part, of text what that says.
-        if array.dtype.kind in "cSUO":
-            raise TypeError
         return array.astype(np.float32)
     except (TypeError, ValueError):
-        raise _unreadable(prefix, "the variable {} is not of real numbers".format(name))
+        raise error
 
 
 def _unreadable(prefix: str, reason: str) -> UserError:

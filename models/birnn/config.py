@@ -17,6 +17,12 @@ RUNNERS = (
 DIRECTIONS = ("forward", "backward")
 
 
+def halves(arrays: Any) -> Any:
+    """The arrays of the forward cell, and those of the backward one."""
+    half = len(arrays) // 2
+    return arrays[:half], arrays[half:]
+
+
 @dataclass(frozen=True)
 class Config(OneDirection):
     """The sizes and options of a run over a sequence in both directions, each with a cell.

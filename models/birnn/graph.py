@@ -1,7 +1,7 @@
 """Two cells run over a sequence, one in each direction, as a TensorFlow graph."""
 
 from rnndiff.models import graphs
-from rnndiff.models.birnn.config import DIRECTIONS, data_of
+from rnndiff.models.birnn.config import DIRECTIONS, data_of, halves
 from rnndiff.models.cells.tensorflow import Recorded, state_of, tensorflow_cell
 from rnndiff.models.tf1 import tf1
 
@@ -13,8 +13,8 @@ def build(config, training=False, precision="float32"):
 
 def _network(config, inputs, sequence_length, *more):
     parts = len(DIRECTIONS) * len(config.kind.state)
-    cells = [Recorded(tensorflow_cell(config, noise)) for noise in _halves(more[parts:])]
-    initial = [state_of(cell, state) for cell, state in zip(cells, _halves(more[:parts]))]
+    cells = [Recorded(tensorflow_cell(config, noise)) for noise in halves(more[parts:])]
+    initial = [state_of(cell, state) for cell, state in zip(cells, halves(more[:parts]))]
     if config.runner == "static_bidirectional_rnn":
         steps, *final = tf1.nn.static_bidirectional_rnn(
             *cells, tf1.unstack(inputs, axis=1), *initial, inputs.dtype, sequence_length
@@ -39,9 +39,3 @@ def _network(config, inputs, sequence_length, *more):
         trace.update(config.kind.named(direction + "_final", last))
     trace["outputs"] = tf1.concat(outputs, axis=2)
     return trace
-
-
-def _halves(arrays):
-    """The arrays of the forward cell, and those of the backward one."""
-    half = len(arrays) // 2
-    return arrays[:half], arrays[half:]

@@ -4,7 +4,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from rnndiff.models.birnn.config import DIRECTIONS
+from rnndiff.models.birnn.config import DIRECTIONS, halves
 from rnndiff.models.rnn.oracle import run, start
 
 
@@ -37,9 +37,9 @@ def oracle(
     every = range(config.time)
     for direction, weights, initial_state, of_cell, steps in zip(
         DIRECTIONS,
-        _halves(parameters),
-        _halves(initial_states),
-        _halves(noise),
+        halves(parameters),
+        halves(initial_states),
+        halves(noise),
         (every, reversed(every)),
     ):
         cell = config.kind.cell(config, of_cell).load(weights)
@@ -50,9 +50,3 @@ def oracle(
         trace.update(config.kind.named(direction + "_final", state))
     trace["outputs"] = np.concatenate(outputs, axis=2)
     return trace
-
-
-def _halves(arrays: Any) -> Any:
-    """The arrays of the forward cell, and those of the backward one."""
-    half = len(arrays) // 2
-    return arrays[:half], arrays[half:]

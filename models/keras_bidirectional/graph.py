@@ -1,7 +1,7 @@
 """Two recurrent layers of Keras', one in each direction, as a TensorFlow graph."""
 
 from rnndiff.models import graphs
-from rnndiff.models.birnn.config import DIRECTIONS
+from rnndiff.models.birnn.config import DIRECTIONS, halves
 from rnndiff.models.cells.keras.tensorflow import keras, keras_layer
 from rnndiff.models.keras_bidirectional.config import data_of
 from rnndiff.models.tf1 import tf1
@@ -28,8 +28,8 @@ def _network(config, inputs, mask, *initial_states):
     if config.merge_mode is None:
         backward, *final = final
         outputs = tf1.concat([outputs, backward], axis=-1)
-    half, trace = len(final) // 2, {}
-    for direction, state in zip(DIRECTIONS, (final[:half], final[half:])):
+    trace = {}
+    for direction, state in zip(DIRECTIONS, halves(final)):
         trace.update(config.kind.named(direction + "_final", state))
     trace["outputs"] = outputs if config.return_sequences else outputs[:, None]
     return trace

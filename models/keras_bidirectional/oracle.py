@@ -4,7 +4,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from rnndiff.models.birnn.config import DIRECTIONS
+from rnndiff.models.birnn.config import DIRECTIONS, halves
 from rnndiff.models.keras.oracle import run
 from rnndiff.models.rnn.oracle import start
 
@@ -36,7 +36,7 @@ def oracle(
     """
     trace, outputs = {}, []
     for direction, weights, initial_state in zip(
-        DIRECTIONS, _halves(parameters), _halves(initial_states)
+        DIRECTIONS, halves(parameters), halves(initial_states)
     ):
         is_backward = direction == "backward"
         cell = config.kind.cell(config).load(weights)
@@ -58,9 +58,3 @@ def merged(mode: Any, forward: Any, backward: Any) -> Any:
     if mode == "ave":
         return (forward + backward) / 2
     return np.concatenate([forward, backward], axis=2)
-
-
-def _halves(arrays: Any) -> Any:
-    """The arrays of the forward cell, and those of the backward one."""
-    half = len(arrays) // 2
-    return arrays[:half], arrays[half:]

@@ -5,7 +5,7 @@ TensorFlow 2 has none, and ports of them stand in.
 """
 
 from rnndiff.models import graphs
-from rnndiff.models.birnn.config import DIRECTIONS
+from rnndiff.models.birnn.config import DIRECTIONS, halves
 from rnndiff.models.cells.kinds import part_of
 from rnndiff.models.cells.tensorflow import Recorded, state_of, tensorflow_cell
 from rnndiff.models.stackbirnn.config import data_of
@@ -31,11 +31,8 @@ def build(config, training=False, functions=None):
     def network(config, inputs, sequence_length, *initial_states):
         layers = _layers(config)
         forward, backward = ([layer[number] for layer in layers] for number in range(2))
-        half = len(initial_states) // 2
-        given = (
-            _of_layers(forward, initial_states[:half]),
-            _of_layers(backward, initial_states[half:]),
-        )
+        of_forward, of_backward = halves(initial_states)
+        given = _of_layers(forward, of_forward), _of_layers(backward, of_backward)
         if config.runner == "stack_bidirectional_rnn":
             steps, *final = functions.stack_bidirectional_rnn(
                 forward,

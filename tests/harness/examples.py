@@ -1,7 +1,5 @@
 """Small cases and subjects that tests of the harness share."""
 
-from dataclasses import fields
-
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
@@ -10,7 +8,7 @@ from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.models import MODELS
-from rnndiff.models.layout import choices_of, sizes_in
+from rnndiff.models.layout import choices_of, options_in
 
 SIZES = {
     "seq2seq": dict(batch=2, time=3, output_time=3, inputs=2, outputs=3, num_units=4),
@@ -53,7 +51,7 @@ def random_case(name, seed=0, gain=1.0, **sizes):
 def with_all_options(name, **sizes):
     """The same with the last choice of every option: with all arrays that the model may have."""
     Config = MODELS[name].Config
-    options = [field.name for field in fields(Config) if field.name not in sizes_in(Config)]
+    options = options_in(Config)
     chosen = {option: choices_of(Config, option)[-1] for option in options}
     return random_case(name, **dict(chosen, **sizes))
 

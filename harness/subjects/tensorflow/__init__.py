@@ -5,7 +5,7 @@ import inspect
 import time
 import weakref
 from collections import OrderedDict
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -38,7 +38,7 @@ from rnndiff.harness.subjects.tensorflow.modes import MODES, Mode, Option, confi
 from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
 from rnndiff.models import Model
-from rnndiff.models.layout import sizes_in
+from rnndiff.models.layout import options_in
 
 if TYPE_CHECKING:
     from rnndiff.models.graphs import Graph
@@ -378,5 +378,4 @@ def _how_to_install(error: ImportError) -> str:
 
 def _options(config: Any) -> Tuple[Any, ...]:
     """All of a config but its sizes."""
-    sizes = sizes_in(type(config))
-    return tuple(getattr(config, x.name) for x in fields(config) if x.name not in sizes)
+    return tuple(getattr(config, name) for name in options_in(config))

@@ -63,6 +63,8 @@ def _has_layer(config: Any) -> bool:
     return bool(kind and kind.layer)
 
 
+# Of the article's models, what is a tanh.
+_STATES = ("encoder_states", "decoder_states", "outputs")
 # All arrays of the models that have a cell of any kind, and a layer of Keras'.
 _OF_CELLS = tuple(
     sorted({x.name for m in MODELS.values() if hasattr(m.Config, "kind") for x in m.trace})
@@ -281,10 +283,6 @@ def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     if not is_open(case.config):
         covered[:, :1] = np.isnan(trace["encoder_alignments"]).any(axis=-1)[:, :1, None]
     return Instead(covered, np.zeros(array.actual.shape))
-
-
-# Of the article's models, what is a tanh.
-_STATES = ("encoder_states", "decoder_states", "outputs")
 
 
 def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -794,14 +792,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="tanh-of-nan-is-minus-one",
         what="Eigen's tanh of NaN is -1 in whole packets of eight numbers, and NaN in what is left",
         where=Where(OLDEST, OLDEST),
-        arrays=(
-            "encoder_states",
-            "decoder_states",
-            "outputs",
-            "encoder_energies",
-            "decoder_energies",
-            *_OF_CELLS,
-        ),
+        arrays=(*_STATES, "encoder_energies", "decoder_energies", *_OF_CELLS),
         instead=_tanh_of_nan,
         minimal=Minimal("seq2seq", {"num_units": 8}, {"inputs": {(0, 0, 0): NAN}}),
     ),

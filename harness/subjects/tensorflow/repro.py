@@ -97,6 +97,7 @@ def issue(finding: Finding) -> str:
 
 def _network(case: Case) -> Iterator[str]:
     from rnndiff.models import graphs
+    from rnndiff.models.birnn.config import halves
     from rnndiff.models.cells import attention_tensorflow, cell, kinds
     from rnndiff.models.cells import tensorflow as tensorflow_cells
     from rnndiff.models.cells.keras import tensorflow as keras_cells
@@ -122,6 +123,7 @@ def _network(case: Case) -> Iterator[str]:
         library = "tensorflow.contrib.rnn" if kind.contrib else "tf1.nn.rnn_cell"
         yield _CELL.format(library=library, cell=made)
     yield _KIND.format(state=kind.state, output=kind.output)
+    yield inspect.getsource(halves)
     if hasattr(graph, "stacks"):
         from rnndiff.models.stackbirnn import tensorflow as stacks
 
