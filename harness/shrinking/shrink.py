@@ -13,12 +13,18 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import is_one_hot
-from rnndiff.harness.shrinking.simplicity import fingerprint, numbers_of, simpler, simpler_than
+from rnndiff.harness.shrinking.simplicity import (
+    SIMPLE,
+    fingerprint,
+    numbers_of,
+    simpler,
+    simpler_than,
+)
 from rnndiff.harness.shrinking.smallest import random_cases, smallest
 from rnndiff.models.layout import is_optional, sizes_in
 
 _ZERO = -1
-# Of numbers in which a mistake shows that does not in those of the size of 1: in an epsilon, say.
+# Of numbers in which a mistake shows that does not in simple ones: in an epsilon, say.
 _SMALL = 1e-3
 
 
@@ -149,7 +155,7 @@ class Shrinker:
             if less != value:
                 config = replace(self.case.config, **{field.name: less})
                 yield _random_cases(self.case, config)
-                if field.name in known:
+                if field.name in known and not np.isin(numbers_of(self.case), SIMPLE).all():
                     yield _random_cases(self.case, config, _SMALL)
 
 

@@ -148,11 +148,12 @@ def _trace_of(kind: Kind, side: str, steps: Tuple[Part, ...]) -> Tuple[Traced, .
     return (
         Traced(side + "_cell_inputs", (ROW, steps, (Part("input", side + "_input_size"),))),
         *kind.traced(side + "_states", ROW, steps, role=STATE),
+        # Before what is computed of it: the first array that is wrong is the one to look at.
+        Traced(side + "_outputs", (ROW, steps, unit)),
+        Traced(side + "_windows", (ROW, steps, slot, unit), COPY),
         Traced(side + "_energies", (ROW, steps, slot)),
         Traced(side + "_alignments", (ROW, steps, slot)),
         Traced(side + "_attentions", (ROW, steps, unit)),
-        Traced(side + "_outputs", (ROW, steps, unit)),
-        Traced(side + "_windows", (ROW, steps, slot, unit), COPY),
     )
 
 

@@ -25,11 +25,11 @@ def oracle(config, parameters, inputs, labels):
         =====================================  =========================================
         encoder_cell_inputs, decoder_...       [batch, steps, input_size]
         encoder_states, decoder_states         [batch, steps, num_units]
+        encoder_outputs, decoder_outputs       [batch, steps, attn_size]
+        encoder_windows, decoder_windows       [batch, steps, attn_length, attn_size]
         encoder_energies, decoder_energies     [batch, steps, attn_length]
         encoder_alignments, decoder_...        [batch, steps, attn_length], their softmax
         encoder_attentions, decoder_...        [batch, steps, attn_size]
-        encoder_outputs, decoder_outputs       [batch, steps, attn_size]
-        encoder_windows, decoder_windows       [batch, steps, attn_length, attn_size]
         fed_back                               [batch, output_time - 1, outputs]
         scores, probabilities                  [batch, output_time, outputs]
         predictions                            [batch, output_time], whole numbers
