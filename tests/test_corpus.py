@@ -16,7 +16,10 @@ FOLDER = os.path.join(os.path.dirname(__file__), "corpus")
 
 @pytest.mark.parametrize("name", sorted(os.listdir(FOLDER)))
 def test_a_case_of_the_corpus_does_not_disagree(name, tensorflow):
-    verdict, _ = verdict_on(tensorflow, load(os.path.join(FOLDER, name)).case)
+    case = load(os.path.join(FOLDER, name)).case
+    if not tensorflow.supports(case.model, case.config):
+        pytest.skip("this TensorFlow does not have the cell")
+    verdict, _ = verdict_on(tensorflow, case)
     assert verdict.status != DISAGREE, verdict.summary()
 
 

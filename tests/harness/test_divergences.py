@@ -377,6 +377,10 @@ RECORDED = {
     "zero-state-times-a-peephole-that-is-nan": "zero-state-times-nan",
     "tanh-of-nan-in-an-lstm": "tanh-of-nan-is-minus-one",
     "tanh-of-nan-in-a-gru": "tanh-of-nan-is-minus-one",
+    "rsqrt-of-huge-numbers": "rsqrt-of-huge-numbers",
+    "relu-of-nan-in-an-lstm-of-one-row": "relu-of-nan-is-zero",
+    "softmax-zero-beside-nan-that-is-fed-back": "softmax-zero-beside-nan",
+    "zero-state-times-nan-in-a-stack": "zero-state-times-nan",
 }
 
 

@@ -25,13 +25,15 @@ from rnndiff.harness.judging.verdict import ArrayVerdict, judge
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.models import MODELS, Model
-from rnndiff.models.cells import BasicRNNCell, GRUCell, keras
+from rnndiff.models.cells import BasicRNNCell, GRUCell, LayerNormBasicLSTMCell, keras
 from rnndiff.models.cells.cell import flat, like
 from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
 from rnndiff.models.functions import (
+    accumulate,
     accuracy,
     affine,
     interpolate,
+    layer_norm,
     log_loss,
     one_hot,
     relu,
@@ -201,14 +203,10 @@ def _by(
         if array.name == "accuracy":
             return _accuracy_by(found, case, trace, array)._replace(covered=covered.any())
         if array.name == "fed_back":
-            covered = covered[:, :-1, None]
             if getattr(case.config, "feeds", "one-hots") != "one-hots":
                 covered = np.zeros_like(covered)
-            found = [one_hot(index[:, :-1], scores.shape[-1], np.float32) for index in found]
-            if getattr(case.config, "start_token", None):
-                start = array.actual[:, :1]
-                covered = np.concatenate([np.zeros_like(start[..., :1], bool), covered], axis=1)
-                found = [np.concatenate([start, tokens], axis=1) for tokens in found]
+            tokens = [one_hot(index[:, :-1], scores.shape[-1], np.float32) for index in found]
+            covered, *found = (_fed_back(case, array, x) for x in (covered[:, :-1, None], *tokens))
         values = found[0]
         for other in found[1:]:
             same = array.actual == other
@@ -237,11 +235,29 @@ def _flushed(numbers: np.ndarray) -> np.ndarray:
 
 
 def _softmax_without_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    read = "scores" if array.name == "probabilities" else _read_by(array.name)
+    read = _read_by(array.name) if array.name.endswith("alignments") else "scores"
     scores = np.asarray(trace[read])
     poisoned = np.isnan(scores) | (scores == np.inf)
     covered = np.broadcast_to(poisoned.any(axis=-1, keepdims=True), scores.shape)
-    return Instead(covered, np.where(poisoned, np.nan, 0.0))
+    values = np.where(poisoned, np.nan, 0.0)
+    if array.name == "fed_back":
+        if getattr(case.config, "feeds", "one-hots") != "probabilities":
+            covered = np.zeros_like(covered)
+        covered, values = (_fed_back(case, array, x[:, :-1]) for x in (covered, values))
+    return Instead(covered, values)
+
+
+def _fed_back(case: Case, array: ArrayVerdict, tokens: np.ndarray) -> np.ndarray:
+    """What is fed back: these tokens, after the start token if there is one.
+
+    Of marks of tokens, whether each is marked; a start token is not.
+    """
+    if not getattr(case.config, "start_token", None):
+        return tokens
+    start = array.actual[:, :1, : tokens.shape[-1]]
+    return np.concatenate(
+        [np.zeros_like(start, bool) if tokens.dtype == bool else start, tokens], 1
+    )
 
 
 def _read_by(alignments: str) -> str:
@@ -348,7 +364,8 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     """What TensorFlow has if its cells are those of the oracle with these changes.
 
     Each is a function of a cell and the config, which changes the cell. The oracle with such cells
-    is teacher-forced by what TensorFlow recorded; covered is what is NaN by right.
+    is teacher-forced by what TensorFlow recorded; covered is what is NaN by right, and what else
+    comes out otherwise.
     """
 
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -356,7 +373,9 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
             return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
         other = _with_cells(case, changes)
         found = _expected(other, trace, array)
-        return Instead(np.isnan(array.expected), found.expected, found.bound)
+        apart = np.abs(found.expected - array.expected) > found.bound + array.bound
+        covered = apart | np.isnan(array.expected) | np.isnan(found.expected)
+        return Instead(covered, found.expected, found.bound)
 
     return instead
 
@@ -419,11 +438,32 @@ _IN_PRODUCTS = (BasicRNNCell, GRUCell, keras.SimpleRNNCell, keras.GRUCell)
 _relu_of_nan_is_zero = _numbers_for_nan(relu, 0.0, lambda numbers: True)
 
 
+class _LSTMWithCandidateInProduct(keras.LSTMCell):
+    """An LSTM of Keras' whose candidate is 0 where it should be NaN."""
+
+    def __call__(self, inputs: Any, state: Any) -> Any:
+        h, c = state
+        kernel = np.vstack([self.kernel, self.recurrent_kernel])
+        gates = accumulate(np.hstack([inputs, h]), kernel, *self.bias)
+        i, f, g, o = np.split(gates, 4, axis=-1)
+        sigmoid = self.recurrent_activation
+        c = sigmoid(f) * c + sigmoid(i) * _relu_of_nan_is_zero(g)
+        h = sigmoid(o) * self.activation(c)
+        return h, (h, c)
+
+
 def _with_relu_in_product(cell: Any, config: Any) -> None:
-    """The relu of a product with its bias, which alone is computed in the product."""
+    """The relu of a product with its bias, which alone is computed in the product.
+
+    Gate by gate, Keras' LSTM adds a product of the state to one of the inputs, which of a single
+    row may be a bias.
+    """
     for each in _cells_in(cell):
         if isinstance(each, _IN_PRODUCTS) and each.activation is relu:
             each.activation = _relu_of_nan_is_zero
+        elif isinstance(each, keras.LSTMCell) and each.activation is relu:
+            if each.implementation == 1 and config.batch == 1:
+                each.__class__ = _LSTMWithCandidateInProduct
 
 
 _sigmoid_of_nan_is_zero = _numbers_for_nan(sigmoid, 0.0, lambda numbers: True)
@@ -460,6 +500,47 @@ def _with_tanh_in_packets(cell: Any, config: Any) -> None:
             each.activation = _tanh_in_packets
 
 
+def _layer_norm_in_packets(x: Any, gain: Any, shift: Any, epsilon: float) -> Any:
+    """By Eigen's reciprocal root in AVX: an estimate and a step of Newton's.
+
+    The step takes the square of an estimate that is below the smallest normal number for zero, so
+    that 1.5 times the estimate is left, and NaN of infinity.
+    """
+    arguments = x, gain, shift, epsilon
+    if not isinstance(x, (np.ndarray, BoundedArray)):
+        return x.__array_function__(_layer_norm_in_packets, (type(x),), arguments, {})
+    if isinstance(x, np.ndarray):
+        return layer_norm(*arguments)
+    stated = x.arithmetic
+    variance = np.mean(np.square(x - np.mean(x, axis=-1)[..., None]), axis=-1)[..., None]
+    in_packets = _each_in_packets(variance.mid)
+    # Intel, Software Developer's Manual, RSQRTPS: the estimate errs by that much of itself.
+    errs = 1.5 * 2.0**-12
+    changed = in_packets & (variance.magnitude() > (1 - errs) ** 2 / stated.smallest)
+    overflows = in_packets & ~(variance.magnitude() <= stated.largest)
+    mid, rad = np.where(changed, 1.5, 1.0), np.where(changed, 1.5 * errs, 0.0)
+    factor = BoundedArray(mid, rad, stated, stacked=x.stacked)
+    result = layer_norm(x, gain * factor, shift, epsilon)
+    mid, rad = np.where(overflows, np.nan, result.mid), np.where(overflows, 0.0, result.rad)
+    return BoundedArray(mid, rad, stated, stacked=x.stacked)
+
+
+class _LayerNormInPackets(LayerNormBasicLSTMCell):
+    """A cell whose layers are normalized so."""
+
+    def _norm(self, number: int, x: Any) -> Any:
+        if not self.layer_norm:
+            return x
+        gain, shift = self.gains[number], self.shifts[number]
+        return _layer_norm_in_packets(x, gain, shift, self.epsilon)
+
+
+def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
+    for each in _cells_in(cell):
+        if isinstance(each, LayerNormBasicLSTMCell):
+            each.__class__ = _LayerNormInPackets
+
+
 class _Zeros(np.ndarray):
     """Zeros that are zeros times anything."""
 
@@ -490,7 +571,10 @@ def _with_zeros_that_are_known(cell: Any, config: Any) -> None:
     if _has_layer(config):
         Cell: Any = type(cell)
         cell.__class__ = _without_product_of_zeros(Cell)
-    if _is_unrolled(config) or getattr(config, "runner", "static").startswith("static"):
+        stands = _is_unrolled(config)
+    else:
+        stands = "dynamic" not in getattr(config, "runner", "static")
+    if stands:
         cell.zero_state = known
 
 
@@ -507,6 +591,20 @@ def _without_product_of_zeros(Cell: Any) -> Any:
             return Cell.__call__(cell, inputs, state)
 
     return Changed
+
+
+def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Instead:
+    """What is found, or what is where known zeros are zero times NaN, in the same graph."""
+    is_known = np.isnan(found.values) & ~np.isnan(array.actual)
+    covered, values, rad = (np.where(is_known, x, y) for x, y in zip(known, found))
+    return Instead(covered, values, rad)
+
+
+def _layer_norms_in_packets(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    """Normalized as :func:`_layer_norm_in_packets` does."""
+    zeros, norm = _with_zeros_that_are_known, _with_layer_norm_in_packets
+    found, known = (_by_cells(*x)(case, trace, array) for x in ((norm,), (zeros, norm)))
+    return _or_known_zeros(array, found, known)
 
 
 _of_cells_with_tanh_in_packets = _by_cells(_with_zeros_that_are_known, _with_tanh_in_packets)
@@ -585,14 +683,10 @@ def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     case = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
     found = _expected(case, trace, array)
-    # In the same graph a product of NaN may be taken for zero.
     known = _expected(_with_cells(case, (_with_zeros_that_are_known,)), trace, array)
-    is_known = np.isnan(found.expected) & ~np.isnan(array.actual)
-    return Instead(
-        np.ones(array.actual.shape, dtype=bool),
-        np.where(is_known, known.expected, found.expected),
-        np.where(is_known, known.bound, found.bound),
-    )
+    covered = np.ones(array.actual.shape, dtype=bool)
+    both = (Instead(covered, each.expected, each.bound) for each in (found, known))
+    return _or_known_zeros(array, *both)
 
 
 def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
@@ -732,7 +826,7 @@ ENTRIES: Tuple[Entry, ...] = (
         what="oneDNN's softmax of a row with NaN or +inf has NaN there and 0 elsewhere, "
         "where the formula gives NaN throughout",
         where=Where((2, 12), onednn=True, xla=False),
-        arrays=("probabilities", "encoder_alignments", "decoder_alignments"),
+        arrays=("probabilities", "fed_back", "encoder_alignments", "decoder_alignments"),
         instead=_softmax_without_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
     ),
@@ -795,6 +889,19 @@ ENTRIES: Tuple[Entry, ...] = (
         arrays=(*_STATES, "encoder_energies", "decoder_energies", *_OF_CELLS),
         instead=_tanh_of_nan,
         minimal=Minimal("seq2seq", {"num_units": 8}, {"inputs": {(0, 0, 0): NAN}}),
+    ),
+    KnownDivergence(
+        name="rsqrt-of-huge-numbers",
+        what="Eigen's rsqrt of a variance beyond 2^126 is 1.5 times what it should be, and of one "
+        "that overflows NaN, in whole packets of eight rows",
+        where=Where(OLDEST, (1, 15), precision="float32"),
+        arrays=_OF_CELLS,
+        instead=_layer_norms_in_packets,
+        minimal=Minimal(
+            "rnn-layer-norm-lstm",
+            {"batch": 8, "num_units": 2},
+            {"cell/kernel": {(0, 0): 1}, "inputs": {(0, 0, 0): 1e38}},
+        ),
     ),
     KnownDivergence(
         name="relu-of-nan-is-zero",
