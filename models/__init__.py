@@ -47,7 +47,8 @@ class Model(NamedTuple):
     oracle : function of (config, parameters, all of the data) -> dict of str to array
         In plain NumPy.
     graph_module : str
-        The module whose ``build(config)`` makes the graph for TensorFlow; empty if there is none.
+        The module whose ``build(config, precision="float32")`` makes the graph for TensorFlow, of
+        numbers of that precision; empty if there is none.
     """
 
     name: str

@@ -12,6 +12,7 @@ from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
 from rnndiff.harness.subjects.tensorflow.modes import MODES
+from rnndiff.models.environment import processor
 
 SLOW = pytest.mark.slow
 
@@ -54,6 +55,22 @@ def test_known_divergence_is_seen_where_its_entry_says_and_is_needed_nowhere_els
         # Another entry may know the same of another mode.
         verdict, _ = verdict_on(in_mode, entry.minimal.case())
         assert verdict.status != DISAGREE, verdict.summary()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        # All numbers of float16 are tried before anything is judged.
+        pytest.param(entry, id=entry.name, marks=SLOW if entry.where.precision == "float16" else ())
+        for entry in ENTRIES
+        if entry.where.precision in MODES
+    ],
+)
+def test_divergence_of_a_precision_is_seen_in_the_mode_of_it(entry, tensorflow):
+    subject = subject_named("tensorflow", mode=entry.where.precision)
+    computes = entry.where.precision != "float16" or "avx512_fp16" in processor().flags
+    if entry in subject.known and computes:
+        assert is_seen(entry, subject)
 
 
 @SLOW

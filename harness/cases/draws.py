@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.cases.regimes import NOISE, regimes_of
+from rnndiff.harness.cases.regimes import noise_of, regimes_of
 from rnndiff.models import Model
 from rnndiff.models.layout import Field, choices_of, is_optional, options_in, sizes_in
 
@@ -221,8 +221,7 @@ def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
 
 def _numbers(indices: np.ndarray, field: Field, table: np.ndarray, scale: float) -> np.ndarray:
     if field.is_noise:
-        below_one = np.nextafter(table.dtype.type(1), table.dtype.type(0))
-        return np.minimum(NOISE[indices].astype(table.dtype), below_one)
+        return noise_of(table.dtype.name)[indices]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         factor = table.dtype.type(1 if field.name == "inputs" else scale)
         return table[indices] * factor

@@ -104,19 +104,23 @@ def regimes_of(precision: str) -> Dict[str, np.ndarray]:
 REGIMES = regimes_of("float32")
 
 
-def _noise() -> np.ndarray:
-    """Numbers from 0 up to 1 as TensorFlow draws them, multiples of 2^-23; some where a mask turns.
+@lru_cache(maxsize=None)
+def noise_of(precision: str) -> np.ndarray:
+    """Numbers from 0 up to 1 as TensorFlow draws them, multiples of the ULP of 1.
 
-    Those are what a keep probability, as float32 holds it, lacks of 1.
+    Some are where a mask turns: at what a keep probability, as the precision holds it, lacks of 1.
     """
-    step = 2.0**-23
-    edges = [1 - float(np.float32(prob)) for prob in KEEP_PROBS if prob < 1]
+    step = float(np.finfo(precision).eps)
+    edges = [1 - float(np.dtype(precision).type(prob)) for prob in KEEP_PROBS if prob < 1]
     turns = [edge + off for edge in edges for off in (0.0, -step, step)]
-    rest = np.floor(np.random.RandomState(2).random_sample(SIZE) / step) * step
-    return np.concatenate([[0.0, 1 - step], turns, rest])[:SIZE].astype(np.float32)
+    rest = np.random.RandomState(2).random_sample(SIZE)
+    numbers = np.concatenate([[0.0, 1 - step], turns, rest])[:SIZE]
+    noise = (np.floor(numbers / step) * step).astype(precision)
+    noise.flags.writeable = False
+    return noise
 
 
-NOISE = _noise()
+NOISE = noise_of("float32")
 
 # Factors for the weights of a network, from contractive to chaotic.
 SCALES = (1.0, 0.5, 2.0, 0.125, 8.0)

@@ -185,7 +185,8 @@ def dropout_mask_of_balls(keep_prob: float, noise: BoundedArray) -> BoundedArray
     may rise to one. For keep probabilities that are numbers of float32 from 1/2 to 1, every noise
     that TensorFlow draws, a multiple of 2^-23, is decided: the sums are multiples of 2^-24, and
     those below 1 numbers of float32, which are not rounded. The largest, 1 - 2^-24, is farther from
-    1 than its bound reaches. The same holds of 0.9, in float32 and in more bits.
+    1 than its bound reaches. The same holds of 0.9, in float32 and in more bits, and in float16 of
+    multiples of 2^-10.
     """
     arithmetic, special = noise.arithmetic, ~np.isfinite(noise.mid)
     held = float(np.dtype(arithmetic.name).type(keep_prob))
@@ -213,5 +214,9 @@ def _mask_ends(keep_prob: float, noise: BoundedArray) -> Tuple[np.ndarray, np.nd
     size, unit = np.abs(least), (arithmetic.unit + 2 * UNIT64) * INFLATE
     slack = np.where(_is_exact(least, low, keep_prob), 0.0, 2 * UNIT64 * size)
     slack = np.where(size * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS, unit * size, slack)
-    lowered = least - slack
-    return np.floor(lowered), np.floor(most + np.abs(most) * unit + arithmetic.smallest)
+    size = np.abs(most)
+    # Rounding moves a sum by so much, or to zero; that of float64 is rounded already.
+    reach = arithmetic.unit * arithmetic.binade(size)
+    reach = np.where(_is_exact(most, high, keep_prob), reach, reach + 2 * UNIT64 * size) * INFLATE
+    reach = np.where(size < arithmetic.smallest, reach + arithmetic.smallest, reach)
+    return np.floor(least - slack), np.floor(most + reach)

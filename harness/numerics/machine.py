@@ -231,6 +231,10 @@ class Machine:
             return self.total(list(terms) + [bias])
         return self.add(self.total(terms), bias)
 
+    def accumulate(self, terms: Sequence[Any], more: Sequence[Number]) -> Number:
+        """A sum of products and more, in any order."""
+        return self.total([*terms, *more])
+
     def mean(self, terms: Sequence[Number]) -> Number:
         """The sum over the count, or the sum of what is over the count."""
         count = self.number(float(len(terms)))
@@ -302,6 +306,14 @@ class WideSums(Machine):
         if self.arithmetic.bias_anywhere and self.random.random() < 0.5:
             return self.total(list(terms) + [bias])
         return self._machine.add(self.total(terms), bias)
+
+    def accumulate(self, terms: Sequence[Any], more: Sequence[Number]) -> Number:
+        """The sum of two products, each rounded, and more."""
+        terms = list(terms)
+        self.random.shuffle(terms)
+        middle = self.random.randint(0, len(terms))
+        parts = [part for part in (terms[:middle], terms[middle:]) if part]
+        return self._machine.total([self.total(part) for part in parts] + list(more))
 
 
 class ExactMachine(Machine):

@@ -173,10 +173,12 @@ def _products(
     for i in np.ndindex(*result.shape):
         terms = list(zip(a[i[:-1]], b[:, i[-1]]))
         added = [each[i] for each in more]
-        if more and in_order:
+        if not in_order:
+            result[i] = machine.accumulate(terms, added)
+        elif more:
             result[i] = machine.affine(terms, *added)
         else:
-            result[i] = machine.total(terms + added)
+            result[i] = machine.total(terms)
     return result
 
 

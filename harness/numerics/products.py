@@ -23,10 +23,13 @@ class SumsOfProducts(Sums):
     operands rounded to the nearest, with twice their roundoff; and that of adding up.
 
     Sums in a wider arithmetic have a bound in that, and are then rounded. One with a bias may have
-    been rounded before that was added as well, and is bounded as if it had been all along.
+    been rounded before that was added as well, and is bounded as if it had been all along; so is
+    one `in_parts`, that of several products.
     """
 
-    def __init__(self, a: BoundedArray, b: BoundedArray, *terms: BoundedArray) -> None:
+    def __init__(
+        self, a: BoundedArray, b: BoundedArray, *terms: BoundedArray, in_parts: bool = False
+    ) -> None:
         a, b = as_operand(a), as_operand(b)
         self.a, self.b, self.terms = a, b, terms
         mid, count = np.matmul(a.mid, b.mid), b.mid.shape[-2]
@@ -34,7 +37,7 @@ class SumsOfProducts(Sums):
         for term in terms:
             mid, count, reach = mid + term.mid, count + 1, reach + term.reach()
         arithmetic = a.arithmetic
-        if not terms and arithmetic.sums is not None:
+        if arithmetic.sums is not None and not terms and not in_parts:
             arithmetic = arithmetic.sums
         Sums.__init__(
             self, arithmetic, mid, reach, count, 1, a.stacked, arithmetic.unit_of_products
@@ -244,9 +247,10 @@ def affine_of_balls(a: Any, b: Any, bias: Any) -> BoundedArray:
     + [Example(accumulate, ((2, 3), (3, 2), (2, 2), (2,), (2,)))],
 )
 def accumulate_of_balls(a: Any, b: Any, *terms: Any) -> BoundedArray:
-    """``a @ b`` plus all of the terms, in any order."""
+    """``a @ b`` plus all of the terms, in any order, or those of parts of `a` and `b`."""
     a, b, *more = operands(a, b, *terms)
-    return SumsOfProducts(a, b.with_axes(a.ndim), *[x.with_axes(a.ndim) for x in more]).balls()
+    more = [x.with_axes(a.ndim) for x in more]
+    return SumsOfProducts(a, b.with_axes(a.ndim), *more, in_parts=True).balls()
 
 
 @bound(

@@ -1,18 +1,25 @@
 """A recurrent layer of Keras', as a TensorFlow graph."""
 
 from rnndiff.models import graphs
-from rnndiff.models.cells.keras.tensorflow import Recorded, keras, keras_cell, keras_layer
+from rnndiff.models.cells.keras.tensorflow import (
+    Recorded,
+    keras,
+    keras_cell,
+    keras_layer,
+    weights_of,
+)
 from rnndiff.models.cells.kinds import part_of
 from rnndiff.models.keras.config import data_of
 from rnndiff.models.tf1 import tf1
 
 
-def build(config, training=False):
+def build(config, training=False, precision="float32"):
     """Build the graph of `config`; training and inference are the same graph."""
-    return graphs.build(config, data_of(config.kind), _network)
+    return graphs.build(config, data_of(config.kind), _network, precision)
 
 
 def _network(config, inputs, mask, *initial_state):
+    dtype = inputs.dtype.name
     runner, _, unrolled = config.runner.partition(", ")
     options = dict(
         return_sequences=config.return_sequences,
@@ -22,10 +29,10 @@ def _network(config, inputs, mask, *initial_state):
         zero_output_for_mask=config.zero_output_for_mask,
     )
     if runner == "layer":
-        layer = keras_layer(config, **options)
+        layer = keras_layer(config, **weights_of(dtype), **options)
     else:
-        cell = Recorded(keras_cell(config))
-        layer = keras.layers.RNN(cell, **options)
+        cell = Recorded(keras_cell(config, **weights_of(dtype)), dtype=dtype)
+        layer = keras.layers.RNN(cell, dtype=dtype, **options)
     outputs, *final = layer(
         inputs,
         mask=None if mask is None else tf1.cast(mask, tf1.bool),

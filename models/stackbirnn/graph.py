@@ -21,7 +21,7 @@ def stacks():
     return rnn
 
 
-def build(config, training=False, functions=None):
+def build(config, training=False, functions=None, precision="float32"):
     """Build the graph of `config`; training and inference are the same graph.
 
     `functions` has those that stack layers, by default :func:`stacks`.
@@ -39,7 +39,7 @@ def build(config, training=False, functions=None):
                 backward,
                 tf1.unstack(inputs, axis=1),
                 *given,
-                dtype=tf1.float32,
+                dtype=inputs.dtype,
                 sequence_length=sequence_length,
             )
             outputs = tf1.stack(steps, axis=1)
@@ -50,14 +50,14 @@ def build(config, training=False, functions=None):
                 backward,
                 graphs.swapped(inputs) if time_major else inputs,
                 *given,
-                dtype=tf1.float32,
+                dtype=inputs.dtype,
                 sequence_length=sequence_length,
                 time_major=time_major,
             )
             outputs = graphs.swapped(outputs) if time_major else outputs
         return _trace(config, layers, outputs, final)
 
-    return graphs.build(config, data_of(config.kind), network)
+    return graphs.build(config, data_of(config.kind), network, precision)
 
 
 class _Above(Recorded):

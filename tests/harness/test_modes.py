@@ -13,7 +13,7 @@ from examples import random_case
 from rnndiff.harness.cases.case import load, save, smallest_case
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking import journal
-from rnndiff.harness.checking.check import verdicts_on
+from rnndiff.harness.checking.check import verdict_on, verdicts_on
 from rnndiff.harness.checking.fuzz import fuzz
 from rnndiff.harness.commands.fuzz import fuzz as fuzz_command
 from rnndiff.harness.commands.minimize import minimize
@@ -234,33 +234,45 @@ def test_tensorflow_agrees_in_another_precision(in_mode, precision):
         assert stacks[0].actual["outputs"].dtype == precision
 
 
+@every_precision
+@pytest.mark.parametrize(
+    "name", ["keras-lstm", "keras-bidirectional-gru", "stackbirnn-basic", "rnn-dropout-lstm"]
+)
+def test_layers_of_keras_stacks_and_dropout_agree_in_another_precision(in_mode, name, precision):
+    subject = in_mode(precision)
+    for case in random_batch(name, 0, 0, precision)[:12]:
+        verdict, trace = verdict_on(subject, case)
+        assert verdict.status != DISAGREE, describe(case, verdict)
+        assert trace["outputs"].dtype == precision
+
+
 def test_tensorflow_in_float32_passed_off_as_float64_is_blamed(in_mode):
     case, numbers = random_case("seq2seq"), in_mode("session")(random_case("seq2seq"))
     passed_off = {n: x.astype("f8") if x.dtype.kind == "f" else x for n, x in numbers.items()}
     assert judge(case, passed_off, in_mode("float64").arithmetic(case)).status == DISAGREE
 
 
-def test_a_script_of_another_precision_builds_a_graph_of_that(in_mode):
-    subject, case = in_mode("float64"), random_case("seq2seq")
+@pytest.mark.parametrize("model", ["seq2seq", "keras-lstm"])
+def test_a_script_of_another_precision_builds_a_graph_of_that(in_mode, model):
+    subject, case = in_mode("float64"), random_case(model)
     source = subject.script(case, Verdict([], error="InternalError: it fails"), {})
     assert "set_dtype(tf1.as_dtype('float64'))" in source and ", np.float64)" in source
     exec(compile(source, "repro.py", "exec"), {})
 
 
-def test_cells_without_kernels_of_a_precision_are_not_supported(in_mode):
-    for name, lacking in (("gru-block", {"float64", "float16"}), ("lstm-block", {"float64"})):
-        model = MODELS["rnn-" + name]
+@pytest.mark.parametrize("precision", ["float64", "float16"])
+def test_all_models_are_supported_in_a_precision_but_cells_without_kernels_of_it(
+    in_mode, precision
+):
+    lacking = {
+        "gru-block": {"float64", "float16"},
+        "lstm-block": {"float64"},
+        "layer-norm-lstm": {"float16"},
+    }
+    for model in MODELS.values():
         has = in_mode("session").supports(model, model.article)
-        for precision in ("float64", "float16"):
-            supported = in_mode(precision).supports(model, model.article)
-            assert supported == (has and precision not in lacking)
-
-
-def test_a_graph_of_float32_alone_is_not_supported_in_another_precision(in_mode, monkeypatch):
-    model = MODELS["seq2seq"]
-    monkeypatch.setattr(model.graph(), "build", lambda config: None)
-    assert in_mode("session").supports(model, model.article)
-    assert not in_mode("float64").supports(model, model.article)
+        lacked = precision in lacking.get(model.article.kind.name, ())
+        assert in_mode(precision).supports(model, model.article) == (has and not lacked)
 
 
 def test_cases_are_drawn_in_the_precision_of_the_subject(tmp_path):

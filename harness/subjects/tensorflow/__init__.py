@@ -1,7 +1,6 @@
 """The TensorFlow at hand, as a subject."""
 
 import contextlib
-import inspect
 import time
 import weakref
 from collections import OrderedDict
@@ -119,7 +118,6 @@ class TensorFlow(Subject):
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
         self.precision = self._mode.precision
         self._build = build or partial(_graph, precision=self.precision)
-        self._builds_its_own = build is not None
         self.timeout = timeout
         self._ready: OrderedDict[Any, _Ready] = OrderedDict()
 
@@ -139,24 +137,11 @@ class TensorFlow(Subject):
         return self
 
     def supports(self, model: Model, config: Any) -> bool:
-        """All but what TensorFlow has not, and graphs that are of float32 alone.
-
-        That is ``tf.contrib`` in 2.x, and kernels of a precision.
-        """
+        """All but what TensorFlow has not: ``tf.contrib`` in 2.x, and kernels of a precision."""
         kind = getattr(config, "kind", None)
-        if self.precision != "float32" and not self._is_of_any_precision(model, kind):
-            return False
         if kind is None or not kind.contrib:
             return True
         return self.version < (2, 0) and self.precision not in _LACKED.get(kind.name, ())
-
-    def _is_of_any_precision(self, model: Model, kind: Any) -> bool:
-        # TensorFlow draws noise in float32.
-        if getattr(kind, "noise", ()):
-            return False
-        if not model.graph_module or self._builds_its_own:
-            return True
-        return "precision" in inspect.signature(model.graph().build).parameters
 
     def ended_by(self, case: Case) -> Optional[str]:
         """The signal by which a case ends the process, of those known to; None for all others.
@@ -262,9 +247,7 @@ def _graph(case: Case, precision: str) -> Any:
                 case.model.name
             )
         )
-    # A graph of another package may be of float32 alone.
-    known = {} if precision == "float32" else {"precision": precision}
-    return case.model.graph().build(case.config, **known)
+    return case.model.graph().build(case.config, precision=precision)
 
 
 def _close(session: Any, calls: Dict[str, Any]) -> None:

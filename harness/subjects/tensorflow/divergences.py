@@ -414,10 +414,17 @@ def _cells_in(cell: Any) -> Iterator[Any]:
         yield from _cells_in(inner)
 
 
-def _numbers_for_nan(
-    function: Callable[[Any], Any], number: float, places: Callable[[np.ndarray], Any]
+def _everywhere(numbers: np.ndarray) -> bool:
+    return True
+
+
+def _with_number(
+    number: float,
+    function: Callable[[Any], Any],
+    places: Callable[[np.ndarray], Any] = _everywhere,
+    of: Callable[[np.ndarray], Any] = np.isnan,
 ) -> Callable[[Any], Any]:
-    """`function`, but that it makes this number of NaN in some of the places."""
+    """`function`, but that it makes this number of NaN, or what is meant, in some of the places."""
 
     def changed(x: Any) -> Any:
         if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, BoundedArray)):
@@ -426,7 +433,7 @@ def _numbers_for_nan(
         result = function(x)
         if not isinstance(x, BoundedArray):
             return result
-        instead = np.isnan(x.mid) & places(x.mid)
+        instead = of(x.mid) & places(x.mid)
         mid, rad = np.where(instead, number, result.mid), np.where(instead, 0.0, result.rad)
         return BoundedArray(mid, rad, x.arithmetic, stacked=x.stacked)
 
@@ -435,11 +442,14 @@ def _numbers_for_nan(
 
 # Cells with a function of a product and its bias, and of what else oneDNN adds to them.
 _IN_PRODUCTS = (BasicRNNCell, GRUCell, keras.SimpleRNNCell, keras.GRUCell)
-_relu_of_nan_is_zero = _numbers_for_nan(relu, 0.0, lambda numbers: True)
+_relu_of_nan_is_zero = _with_number(0.0, relu)
+_relu_of_minus_infinity_is_nan = _with_number(NAN, relu, of=np.isneginf)
 
 
 class _LSTMWithCandidateInProduct(keras.LSTMCell):
-    """An LSTM of Keras' whose candidate is 0 where it should be NaN."""
+    """An LSTM of Keras' whose candidate has an activation of its own."""
+
+    of_candidate: Any = None
 
     def __call__(self, inputs: Any, state: Any) -> Any:
         h, c = state
@@ -447,12 +457,12 @@ class _LSTMWithCandidateInProduct(keras.LSTMCell):
         gates = accumulate(np.hstack([inputs, h]), kernel, *self.bias)
         i, f, g, o = np.split(gates, 4, axis=-1)
         sigmoid = self.recurrent_activation
-        c = sigmoid(f) * c + sigmoid(i) * _relu_of_nan_is_zero(g)
+        c = sigmoid(f) * c + sigmoid(i) * self.of_candidate(g)
         h = sigmoid(o) * self.activation(c)
         return h, (h, c)
 
 
-def _with_relu_in_product(cell: Any, config: Any) -> None:
+def _with_relu_in_product(cell: Any, config: Any, instead: Any = _relu_of_nan_is_zero) -> None:
     """The relu of a product with its bias, which alone is computed in the product.
 
     Gate by gate, Keras' LSTM adds a product of the state to one of the inputs, which of a single
@@ -460,13 +470,15 @@ def _with_relu_in_product(cell: Any, config: Any) -> None:
     """
     for each in _cells_in(cell):
         if isinstance(each, _IN_PRODUCTS) and each.activation is relu:
-            each.activation = _relu_of_nan_is_zero
+            each.activation = instead
         elif isinstance(each, keras.LSTMCell) and each.activation is relu:
             if each.implementation == 1 and config.batch == 1:
                 each.__class__ = _LSTMWithCandidateInProduct
+                each.of_candidate = instead
 
 
-_sigmoid_of_nan_is_zero = _numbers_for_nan(sigmoid, 0.0, lambda numbers: True)
+_with_half_relu_in_product = partial(_with_relu_in_product, instead=_relu_of_minus_infinity_is_nan)
+_sigmoid_of_nan_is_zero = _with_number(0.0, sigmoid)
 
 
 class _GRUWithGatesInProduct(GRUCell):
@@ -480,10 +492,18 @@ class _GRUWithGatesInProduct(GRUCell):
         return state, state
 
 
-def _with_gates_in_product(cell: Any, config: Any) -> None:
+def _with_sigmoid_in_product(cell: Any, config: Any) -> None:
+    """The sigmoid of a product with its bias, or with what takes the place of one."""
     for each in _cells_in(cell):
         if isinstance(each, GRUCell):
             each.__class__ = _GRUWithGatesInProduct
+        gate_by_gate = getattr(each, "implementation", 2) == 1
+        if gate_by_gate and each.recurrent_activation is sigmoid:
+            each.recurrent_activation = _sigmoid_of_nan_is_zero
+        in_product = isinstance(each, _IN_PRODUCTS) or gate_by_gate
+        # With reset_after the candidate is no product.
+        if in_product and each.activation is sigmoid and not getattr(each, "reset_after", False):
+            each.activation = _sigmoid_of_nan_is_zero
 
 
 def _each_in_packets(numbers: np.ndarray) -> np.ndarray:
@@ -491,7 +511,7 @@ def _each_in_packets(numbers: np.ndarray) -> np.ndarray:
     return np.broadcast_to(_in_packets(numbers[0]), numbers.shape)
 
 
-_tanh_in_packets = _numbers_for_nan(np.tanh, -1.0, _each_in_packets)
+_tanh_in_packets = _with_number(-1.0, np.tanh, _each_in_packets)
 
 
 def _with_tanh_in_packets(cell: Any, config: Any) -> None:
@@ -635,6 +655,22 @@ def _with_the_input_gate_as_candidate(case: Case) -> Case:
             gates[candidate] = gates[0]
             arrays[name] = np.concatenate(gates, axis=-1)
     return Case(case.model, case.config, arrays)
+
+
+# --- dropout ----------------------------------------------------------------------------------
+
+_KEEP_PROBS = ("input_keep_prob", "state_keep_prob", "output_keep_prob")
+
+
+def _drops_by_more_than_float32(case: Case) -> bool:
+    """Whether a keep probability is no number of float32."""
+    found = [getattr(case.config, name, 1.0) for name in _KEEP_PROBS]
+    return any(prob != float(np.float32(prob)) for prob in found)
+
+
+def _with_keep_probs_of_float32(cell: Any, config: Any) -> None:
+    for name in _KEEP_PROBS:
+        setattr(cell, name, float(np.float32(getattr(cell, name))))
 
 
 # --- Keras' layers ----------------------------------------------------------------------------
@@ -917,8 +953,18 @@ ENTRIES: Tuple[Entry, ...] = (
         "that compute in float16",
         where=Where((2, 13), onednn=True, xla=False, grappler=True, precision="float16"),
         arrays=_OF_CELLS,
-        instead=_by_cells(_with_gates_in_product),
+        # In the same graph a relu may be in its product.
+        instead=_by_cells(_with_relu_in_product, _with_sigmoid_in_product),
         minimal=Minimal("rnn-gru", {}, {"cell/gates/bias": {(0,): NAN}}),
+    ),
+    KnownDivergence(
+        name="half-relu-of-minus-infinity",
+        what="oneDNN's fused MatMul, BiasAdd and Relu of float16 has NaN for -inf, on processors "
+        "that compute in float16",
+        where=Where((2, 13), onednn=True, xla=False, grappler=True, precision="float16"),
+        arrays=_OF_CELLS,
+        instead=_by_cells(_with_half_relu_in_product),
+        minimal=Minimal("rnn-basic", {"activation": "relu"}, {"cell/bias": {(0,): -INF}}),
     ),
     KnownDivergence(
         name="unrolled-mask-is-not-reversed",
@@ -990,6 +1036,22 @@ ENTRIES: Tuple[Entry, ...] = (
         covers=_has_linear_gates,
         computes=_with_the_input_gate_as_candidate,
         minimal=Minimal("rnn-basic-lstm", {"activation": "linear"}, {"cell/bias": {(1,): 1.0}}),
+    ),
+    KnownRewrite(
+        name="keep-probability-in-single",
+        what="DropoutWrapper holds its keep probabilities as numbers of float32",
+        where=Where(OLDEST, precision="float64"),
+        covers=_drops_by_more_than_float32,
+        computes=partial(_with_cells, changes=(_with_keep_probs_of_float32,)),
+        minimal=Minimal(
+            "rnn-dropout-lstm",
+            {"input_keep_prob": 0.9},
+            {
+                "cell/kernel": {(0, 1): 1.0},
+                "inputs": {(0, 0, 0): 1.0},
+                "input_noise": {(0, 0): 0.5},
+            },
+        ),
     ),
     KnownEnding(
         name="empty-reverse",

@@ -113,8 +113,11 @@ def _network(case: Case) -> Iterator[str]:
     yield _GRAPHS
     made = kind.make(_Words(), **kind.arguments(case.config))
     if kind.layer:
-        layer = "{}.{}({}, **options)".format(made.library, kind.layer, made.arguments())
-        yield _KERAS.format(cell=made, layer=layer)
+        yield _KERAS.format(
+            cell="{}.{}({}, **options)".format(made.library, made.name, made.arguments()),
+            layer="{}.{}({}, **options)".format(made.library, kind.layer, made.arguments()),
+        )
+        yield inspect.getsource(keras_cells.weights_of)
         yield inspect.getsource(keras_cells.Recorded)
     else:
         yield inspect.getsource(tensorflow_cells.Recorded)
@@ -296,7 +299,7 @@ _KERAS = """
 keras = tensorflow.keras
 
 
-def keras_cell(config):
+def keras_cell(config, **options):
     return {cell}
 
 

@@ -1,6 +1,6 @@
 """Keras' own cells and layers, made in the words of those in NumPy."""
 
-from typing import Any, List
+from typing import Any, Dict, List
 
 import tensorflow
 
@@ -16,9 +16,15 @@ class _Cells:
     keras = keras.layers
 
 
-def keras_cell(config: Any) -> Any:
-    """Keras' cell of a config."""
-    return config.kind.make(_Cells, **config.kind.arguments(config))
+def weights_of(dtype: str) -> Dict[str, str]:
+    """Options of cells and layers: weights of a type, which are given once they are made."""
+    # By default a recurrent kernel is made by Qr, which 2.4 does not have in float16.
+    return {"dtype": dtype, "recurrent_initializer": "zeros"}
+
+
+def keras_cell(config: Any, **options: Any) -> Any:
+    """Keras' cell of a config, with these options of its own."""
+    return config.kind.make(_Cells, **config.kind.arguments(config), **options)
 
 
 def keras_layer(config: Any, **options: Any) -> Any:

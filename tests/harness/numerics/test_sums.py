@@ -17,7 +17,7 @@ from rnndiff.harness.numerics.containment import (
 )
 from rnndiff.harness.numerics.machine import Machine
 from rnndiff.harness.numerics.numbers import Numbers
-from rnndiff.models.functions import affine
+from rnndiff.models.functions import accumulate, affine
 
 
 @thoroughly
@@ -230,3 +230,14 @@ def test_an_operand_may_overflow_where_it_is_rounded_up():
     assert np.matmul(exact([largest], TF32), exact([[2.0**-9]], TF32)).rad < 2.0**97
     for number in (INF, -INF):
         assert np.matmul(exact([number], TF32), exact([[2.0]], TF32)).mid == number
+
+
+def test_products_that_are_rounded_apart_before_they_are_added_are_in_an_accumulated_sum():
+    half = arithmetic("float16", sums="float32")
+    inputs, kernel = np.float16([[-1.168, 1.0]]), np.float16([[-7.0], [-8.0]])
+    ball = accumulate(exact(inputs, half), exact(kernel, half))
+    apart = np.float16(float(inputs[0, 0]) * -7.0) - np.float16(8.0)
+    assert np.abs(ball.mid[0, 0] - float(apart)) <= ball.rad[0, 0]
+    # It is farther off than one rounding.
+    together = exact(inputs, half) @ exact(kernel, half)
+    assert np.abs(together.mid[0, 0] - float(apart)) > 10 * together.rad[0, 0]
