@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 
 from rnndiff.harness.cases.random_cases import random_case
@@ -71,6 +72,20 @@ def test_divergence_of_a_precision_is_seen_in_the_mode_of_it(entry, tensorflow):
     computes = entry.where.precision != "float16" or "avx512_fp16" in processor().flags
     if entry in subject.known and computes:
         assert is_seen(entry, subject)
+
+
+@pytest.mark.parametrize("option, is_known", [("open_batch", True), ("sequence_length", False)])
+def test_zeros_of_the_initial_state_are_known_of_an_open_batch_but_not_of_rows_with_lengths(
+    option, is_known, tensorflow
+):
+    entry = next((x for x in tensorflow.known if x.name == "zero-state-times-nan"), None)
+    if entry is None:
+        pytest.skip("this TensorFlow does not take them for known")
+    case = entry.minimal._replace(sizes={option: True}).case()
+    case.arrays.get("sequence_length", np.zeros(1))[:] = 1
+    verdict, trace = verdict_on(tensorflow, case)
+    assert np.isnan(trace["states_c"]).all() != is_known
+    assert verdict.known == ((entry.name,) if is_known else ())
 
 
 @SLOW

@@ -214,9 +214,8 @@ def _mask_ends(keep_prob: float, noise: BoundedArray) -> Tuple[np.ndarray, np.nd
     size, unit = np.abs(least), (arithmetic.unit + 2 * UNIT64) * INFLATE
     slack = np.where(_is_exact(least, low, keep_prob), 0.0, 2 * UNIT64 * size)
     slack = np.where(size * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS, unit * size, slack)
-    size = np.abs(most)
     # Rounding moves a sum by so much, or to zero; that of float64 is rounded already.
-    reach = arithmetic.unit * arithmetic.binade(size)
-    reach = np.where(_is_exact(most, high, keep_prob), reach, reach + 2 * UNIT64 * size) * INFLATE
-    reach = np.where(size < arithmetic.smallest, reach + arithmetic.smallest, reach)
-    return np.floor(least - slack), np.floor(most + reach)
+    size = np.abs(most)
+    reach = arithmetic.unit * arithmetic.binade(size) + arithmetic.smallest
+    reach = np.where(_is_exact(most, high, keep_prob), reach, reach + 2 * UNIT64 * size)
+    return np.floor(least - slack), np.floor(most + reach * INFLATE)

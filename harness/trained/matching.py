@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import re
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ _WORDS = {
     "encoder": ("encoder", "enc"),
     "decoder": ("decoder", "dec"),
 }
+_LAYER = re.compile("cell_[0-9]+$")
 # What TensorFlow before 1.2 called the variables of a cell.
 _OLD_NAMES = {"kernel": "(?:kernel|weights)", "bias": "(?:bias|biases)"}
 
@@ -176,9 +177,9 @@ def _names(
     roots: Dict[str, List[Field]] = {}
     for field in fields:
         if field.name not in fixed:
-            roots.setdefault(field.name.partition("/")[0], []).append(field)
+            roots.setdefault(_root(field.name), []).append(field)
     rest = {name: array for name, array in variables.items() if name not in fixed.values()}
-    ways = [list(_ways(rest, root, roots, said.get(root, ""))) for root in roots]
+    ways = [list(_ways(rest, root, roots, said.get(root.partition("/")[0], ""))) for root in roots]
     for root, of_root in zip(roots, ways):
         if not of_root:
             raise _Missing(
@@ -207,6 +208,12 @@ def _names(
     if not found and count <= _MOST_WAYS:
         raise ValueError(why or "no variables have the shapes of its parameters")
     raise _Ambiguous(_ambiguity(found, ways))
+
+
+def _root(name: str) -> str:
+    """The part of the model that has a parameter: its first scope, in a stack with a direction."""
+    first, second, *rest = name.split("/") + [""]
+    return "{}/{}".format(first, second) if rest and second in _WORDS else first
 
 
 def _ambiguity(
@@ -256,7 +263,7 @@ def _pattern(name: str) -> str:
     for part in name.split("/"):
         if part == "cell":
             parts.append("(?P<cell>[^/]+)")
-        elif re.match("cell_[0-9]+$", part):
+        elif _LAYER.match(part):
             parts.append(part + "(?:/[^/]+)?")
         else:
             parts.append(_OLD_NAMES.get(part, re.escape(part)))
@@ -269,21 +276,22 @@ def _ways(
     """In which ways variables may be the parameters of a part of the model, by their names.
 
     All of them stand below one scope, and those of a wrapped cell below one scope in that. If it is
-    said what they stand `below`, words in scopes say nothing.
+    said what they stand `below`, words in scopes say nothing but directions.
     """
     fields = roots[root]
-    literal = {field.name.split("/")[1] for field in fields if field.name.count("/") > 1} - {"cell"}
+    ends = [field.name[len(root) + 1 :] for field in fields]
+    literal = {end.partition("/")[0] for end in ends if "/" in end} - {"cell"}
     found: Dict[Any, Dict[str, List[str]]] = {}
-    for field in fields:
-        pattern = re.compile("(?:(?P<scope>.+)/)?{}$".format(_pattern(field.name[len(root) + 1 :])))
+    for field, end in zip(fields, ends):
+        pattern = re.compile("(?:(?P<scope>.+)/)?{}$".format(_pattern(end)))
         for name, array in variables.items():
             matched = pattern.match(name)
             if not matched or array.ndim != len(field.axes):
                 continue
             scope, cell = matched.group("scope") or "", matched.groupdict().get("cell")
-            is_there = (
-                (scope + "/").startswith(below + "/") if below else _may_be(root, scope, roots)
-            )
+            is_there = not below or (scope + "/").startswith(below + "/")
+            # Of a layer in a scope that is said, its direction is left.
+            is_there = is_there and _may_be(root, scope, roots, 1 if below else 0)
             if is_there and cell not in literal:
                 found.setdefault((scope, cell), {}).setdefault(field.name, []).append(name)
     for scope, cell in found:
@@ -293,10 +301,29 @@ def _ways(
             yield {field.name: of_place[field.name][0] for field in fields}
 
 
-def _may_be(root: str, scope: str, roots: Mapping[str, Any]) -> bool:
-    """Whether the last word in a scope that names a part of a model does not name another one."""
-    for word in reversed(re.split("[/_]", scope.lower())):
-        named = [each for each in roots if word in _WORDS.get(each, ())]
-        if named:
-            return root in named
+def _may_be(root: str, scope: str, roots: Mapping[str, Any], first: int = 0) -> bool:
+    """Whether the last words in a scope that name parts of a model do not name other ones.
+
+    Of the parts in `root`, a layer and a direction, from the `first` one on.
+    """
+    parts = [each.split("/") for each in roots]
+    for place, part in list(enumerate(root.split("/")))[first:]:
+        named = _named(scope, {each[place] for each in parts if len(each) > place})
+        if named and part not in named:
+            return False
     return True
+
+
+def _named(scope: str, parts: Set[str]) -> Set[str]:
+    """The parts that the last word in a scope names, of those that it names any of."""
+    for name in reversed(scope.lower().split("/")):
+        for word in [name, *reversed(name.split("_"))]:
+            named = {each for each in parts if word in _WORDS.get(each, _number(each))}
+            if named:
+                return named
+    return set()
+
+
+def _number(part: str) -> Tuple[str, ...]:
+    """Of a layer its name: those of all others are "cell" and a number, too."""
+    return (part,) if _LAYER.match(part) else ()

@@ -52,6 +52,23 @@ def masked(inputs, random):
     )
 
 
+def stack(inputs, random):
+    """Two layers of LSTMs by ``stack_bidirectional_dynamic_rnn``, each run in both directions."""
+    from tensorflow.contrib.rnn import stack_bidirectional_dynamic_rnn
+
+    with tf1.variable_scope("speech"):
+        forward, backward = ([tf1.nn.rnn_cell.LSTMCell(3) for _ in range(2)] for _ in range(2))
+        outputs, *final = stack_bidirectional_dynamic_rnn(
+            forward, backward, inputs, dtype=tf1.float32
+        )
+        scores = tf1.layers.dense(outputs, OUTPUTS, name="letters")
+    computed = {"outputs": outputs}
+    for direction, layers in zip(("forward", "backward"), final):
+        for part, states in zip("ch", zip(*layers)):
+            computed["{}_final_{}".format(direction, part)] = tf1.stack(states, axis=1)
+    return {}, computed, scores
+
+
 def attention(cell):
     """An encoder-decoder with attention around the cells that `cell` makes."""
 
@@ -92,6 +109,7 @@ def networks():
     return {
         "lstm": (lstm, train.AdamOptimizer(0.05)),
         "masked": (masked, train.MomentumOptimizer(0.05, 0.9, name="my_momentum")),
+        "stack": (stack, train.AdagradOptimizer(0.05)),
         "attention_lstm": (
             attention(lambda: rnn_cell.LSTMCell(3)),
             train.RMSPropOptimizer(0.01),

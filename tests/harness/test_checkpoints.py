@@ -27,6 +27,7 @@ DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 GENUINE = {
     "lstm": ("rnn-lstm", ["cell_clip=0.75", "forget_bias=0.5"]),
     "masked": ("birnn-gru", []),
+    "stack": ("stackbirnn-lstm", ["layers=2"]),
     "attention_lstm": ("attention-lstm", ["attn_length=2"]),
     "attention_basic": ("attention", ["attn_length=2"]),
 }
@@ -198,6 +199,28 @@ def test_layers_are_told_by_their_numbers():
     assert [names["cell/cell_{}/kernel".format(k)] for k in (0, 1)] == [
         "m/cell_{}/lstm_cell/kernel".format(k) for k in (0, 1)
     ]
+
+
+def stack_in(scope):
+    """The variables of two layers that a function of ``tf.contrib.rnn`` runs in both directions."""
+    return [
+        lstm_in(scope.format(number, direction), 3 if number == 0 else 8)
+        for number in range(2)
+        for direction in ("fw", "bw")
+    ]
+
+
+@pytest.mark.parametrize("between", ["", "bidirectional_rnn/"])
+def test_layers_in_both_directions_are_told_by_number_and_word(between):
+    scope = "cell_{}/" + between + "{}/lstm_cell"
+    variables = {k: v for x in stack_in("m/stack_bidirectional_rnn/" + scope) for k, v in x.items()}
+    names = matched("stackbirnn-lstm", variables, layers=2, num_units=4).names
+    for number in range(2):
+        for direction, word in (("forward", "fw"), ("backward", "bw")):
+            for name in ("kernel", "bias"):
+                place = "m/stack_bidirectional_rnn/" + scope.format(number, word)
+                found = names["cell_{}/{}/{}".format(number, direction, name)]
+                assert found == "{}/{}".format(place, name)
 
 
 def test_variables_of_releases_before_1_2_are_found():
