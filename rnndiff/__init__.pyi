@@ -18,6 +18,9 @@ from .harness.subjects.float32 import Float32 as Float32
 from .harness.numerics import Accuracy as Accuracy, Arithmetic as Arithmetic
 from .harness.numerics import arithmetic as arithmetic
 
+# A port that is a function, as a test; and any function within its bounds.
+from .harness.checking.port import port as port
+
 # A verdict.
 from .harness.checking.check import Checker as Checker, verdict_on as verdict_on
 from .harness.judging.failure import Failure as Failure

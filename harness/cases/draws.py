@@ -191,6 +191,12 @@ def _grids(model: Model) -> Dict[Tuple[str, int], np.ndarray]:
     return grids
 
 
+@lru_cache(maxsize=64)
+def every_array(model: Model) -> Dict[str, Field]:
+    """All arrays that a case of some config has, parameters and data, by their names."""
+    return {field.name: field for config in _largest(model) for field in model.fields(config)}
+
+
 def _largest(model: Model) -> Iterator[Any]:
     """Large configs that have every array between them: each option with all its choices.
 

@@ -12,11 +12,13 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.text import printable
 from rnndiff.models import Model
-from rnndiff.models.layout import Size, options_in, sizes_in
+from rnndiff.models.layout import Size, is_optional, options_in, sizes_in
 
 Range = Tuple[int, int]
 # Numbers that one case may have: of a gigabyte in balls, and somewhat more in a stack of some.
 _MOST_NUMBERS = 2**24
+# Of which a batch may have as many cases as of small ones.
+_FEW_NUMBERS = 2**14
 # A size of 0 is drawn once in so many rounds through the others: without rows, inputs or units
 # there is little to compare.
 _ZERO_EVERY = 6
@@ -76,9 +78,11 @@ class Restriction(NamedTuple):
         return Config(**dict(sizes, **self.options))
 
     def is_small(self, model: Model) -> bool:
-        """Whether there is a small case within."""
-        known = sizes_in(model.Config)
-        return all(least <= known[name].small for name, (least, _) in self.ranges.items())
+        """Whether the cases with few of all that is not restricted have few numbers."""
+        if not self.ranges:
+            return True
+        small = {name: size.small for name, size in sizes_in(model.Config).items()}
+        return _numbers(model, self.nearest(model.Config, small)) <= _FEW_NUMBERS
 
 
 ANY = Restriction()
@@ -113,7 +117,8 @@ def restricted(
             raise UserError(_unknown(model, "size", name, list(known)))
         ranges[name] = _range_of(name, given, known[name], empty)
     for name in options:
-        if name not in options_in(model.Config):
+        left_out = options[name] is None and is_optional(model.Config, name)
+        if name not in options_in(model.Config) and not left_out:
             raise UserError(_unknown(model, "option", name, options_in(model.Config)))
     found = Restriction(ranges, dict(options), empty)
     required = {name: 1 for name in known if name in _required(model.Config)}
@@ -121,12 +126,7 @@ def restricted(
         smallest = found.nearest(model.Config, required)
     except ValueError as error:
         raise UserError("{}.".format(error))
-    numbers = 0
-    for array in (*model.fields(smallest), *model.trace):
-        size = 1
-        for axis in array.shape(smallest):
-            size *= axis
-        numbers += size
+    numbers = _numbers(model, smallest)
     if numbers > _MOST_NUMBERS:
         raise UserError(
             "A case of these sizes has {} numbers, more than {}: take smaller sizes.".format(
@@ -134,6 +134,17 @@ def restricted(
             )
         )
     return found
+
+
+def _numbers(model: Model, config: Any) -> int:
+    """How many numbers a case and its trace have."""
+    numbers = 0
+    for array in (*model.fields(config), *model.trace):
+        size = 1
+        for axis in array.shape(config):
+            size *= axis
+        numbers += size
+    return numbers
 
 
 def sizes_named(text: str) -> Dict[str, Range]:
