@@ -91,8 +91,7 @@ def random_batch(
 
 def _is_small(model: Model, config: Any) -> bool:
     """Whether no size is beyond those of small cases."""
-    most, sizes = small_sizes(model), config.sizes()
-    return all(sizes[name] <= size for name, size in most.items())
+    return all((getattr(config, name) or 0) <= most for name, most in small_sizes(model).items())
 
 
 def _large_cases(random: Any, model: Model, config: Any, count: int, precision: str) -> List[Case]:

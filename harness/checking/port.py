@@ -82,7 +82,9 @@ def port(
     cases: int = 1000,
     seed: int = 0,
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
-    """Make a test of a function that computes a model::
+    """Make a test of a function that computes a model.
+
+    ::
 
         @rnndiff.port("bidirectional", sizes={"num_units": 64, "inputs": (1, 16)}, empty=False)
         def test_my_port(parameters, inputs):

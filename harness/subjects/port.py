@@ -184,8 +184,9 @@ def _of_config(model: Model, config: Any = None) -> Dict[str, Any]:
     """The sizes and options, by their names."""
     if config is None:
         return dict.fromkeys([*sizes_in(model.Config), *options_in(model.Config)])
-    options = {name: getattr(config, name) for name in options_in(config)}
-    return dict(options, **{name: config.sizes()[name] for name in sizes_in(config)})
+    given = {name: getattr(config, name) for name in [*options_in(config), *sizes_in(config)]}
+    # Those that are not given follow from others.
+    return dict(given, **{name: x for name, x in config.sizes().items() if name in given})
 
 
 def _state_of(model: Model) -> List[Any]:
