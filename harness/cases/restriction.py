@@ -139,7 +139,8 @@ def restricted(
 def _numbers(model: Model, config: Any) -> int:
     """How many numbers a case and its trace have."""
     numbers = 0
-    for array in (*model.fields(config), *model.trace):
+    arrays: List[Any] = [*model.fields(config), *model.trace]
+    for array in arrays:
         size = 1
         for axis in array.shape(config):
             size *= axis

@@ -106,12 +106,13 @@ class _LaidOut(Cell):
         gates: Axis = ("num_units",) * len(self.gates)
         kernels = [(inputs, gates), (("num_units",), gates)]
         axes: List[Tuple[Axis, ...]] = [x[::-1] if self.layout.transposed else x for x in kernels]
-        axes += {
+        biases: Dict[str, List[Tuple[Axis, ...]]] = {
             "one": [(gates,)],
             "two": [(gates,), (gates,)],
             "joined": [(gates + gates,)],
             "rows": [(("one", "one"), gates)],
-        }[self.biases]
+        }
+        axes += biases[self.biases]
         first: Tuple[Axis, ...] = ((),) if self.layout.directions else ()
         return tuple(
             Field("{}/{}".format(scope, name), first + each)
