@@ -56,7 +56,7 @@ def report_of(test):
 
 @pytest.mark.parametrize("style", ["bias first", "split products", "all at once"])
 def test_a_right_port_is_not_blamed(style, folder):
-    rnndiff.port("bidirectional", cases=300)(in_style(STYLES[style]))()
+    rnndiff.port("bidirectional", cases=150)(in_style(STYLES[style]))()
     assert not os.path.exists(".rnndiff")
 
 
@@ -92,15 +92,15 @@ def lstm(parameters, inputs, forget_bias=1.0, order="ijfo"):
 
 
 def test_options_that_a_port_does_not_ask_for_keep_their_defaults():
-    rnndiff.port(LSTM, cases=200)(lambda parameters, inputs: lstm(parameters, inputs))()
-    asks = rnndiff.port(LSTM, cases=200)(
+    rnndiff.port(LSTM, cases=100)(lambda parameters, inputs: lstm(parameters, inputs))()
+    asks = rnndiff.port(LSTM, cases=100)(
         lambda parameters, inputs, forget_bias: lstm(parameters, inputs, np.float32(forget_bias))
     )
     asks()
 
 
 def test_an_option_that_is_given_is_the_only_one():
-    half = rnndiff.port(LSTM, options={"forget_bias": 0.5}, cases=200)
+    half = rnndiff.port(LSTM, options={"forget_bias": 0.5}, cases=100)
     half(lambda parameters, inputs: lstm(parameters, inputs, np.float32(0.5)))()
 
 
@@ -171,7 +171,7 @@ def test_a_port_that_fails_on_empty_arrays_alone_is_told_how_not_to_be_asked(fol
         return port(config, parameters, inputs, labels)
 
     assert "is 0 in the simplest case that fails" in report_of(rnndiff.port("bidirectional")(fails))
-    rnndiff.port("bidirectional", empty=False, cases=300)(fails)()
+    rnndiff.port("bidirectional", empty=False, cases=100)(fails)()
 
 
 # --- in pytest, as a command, and replayed -------------------------------------------------------
@@ -270,6 +270,7 @@ def test_a_command_ends_at_the_first_failure_shrunk_within_its_sizes(folder):
     assert case.config.sizes() == dict(batch=1, time=2, inputs=1, num_units=2)
 
 
+@pytest.mark.slow
 def test_a_command_takes_from_a_test_what_that_says(folder):
     (folder / "my_port.py").write_text(MODULE)
     done = rnndiff_check("my_port.py:test_right", "--workers", "1", "--cases", "100", "--json", "-")
@@ -277,6 +278,7 @@ def test_a_command_takes_from_a_test_what_that_says(folder):
     assert '"rnn-basic": [' in done.output and "num_units=3" in done.output
 
 
+@pytest.mark.slow
 def test_a_port_that_ends_its_process_is_a_finding_and_is_shrunk(folder):
     (folder / "my_port.py").write_text(MODULE)
     done = rnndiff_check("my_port:crashes", "--model", "rnn-basic", "--workers", "1", "--no-empty")
@@ -287,6 +289,7 @@ def test_a_port_that_ends_its_process_is_a_finding_and_is_shrunk(folder):
     assert max(case.config.sizes().values()) <= 2
 
 
+@pytest.mark.slow
 def test_a_premise_that_a_command_is_given_holds_when_its_case_is_replayed(folder):
     (folder / "my_port.py").write_text(MODULE)
     options = ["--model", "rnn-basic", "--premise", "float64", "--workers", "1", "--cases", "300"]
@@ -338,10 +341,21 @@ def test_what_is_wrong_with_a_command_is_one_sentence(arguments, said, folder):
     ],
 )
 def test_what_a_port_returns_in_the_wrong_form_is_one_sentence(name, said, folder):
+    made = {}
+    exec(MODULE, made)
+    function = made[name]
+    test = function if name.startswith("test") else rnndiff.port("rnn-basic")(function)
+    with pytest.raises(UserError, match=said) as raised:
+        test()
+    assert "\n" not in str(raised.value) and not os.path.exists(".rnndiff")
+
+
+@pytest.mark.slow
+def test_what_a_port_returns_in_the_wrong_form_is_one_sentence_of_the_command(folder):
     (folder / "my_port.py").write_text(MODULE)
-    done = rnndiff_check("my_port:" + name, "--model", "rnn-basic", "--workers", "1")
+    done = rnndiff_check("my_port:score", "--model", "rnn-basic", "--workers", "1")
     assert done.exit_code == 2 and not os.path.exists(".rnndiff"), done.output
-    assert re.search(said, " ".join(done.output.split())), done.output
+    assert "it returns an array 'score', but" in " ".join(done.output.split()), done.output
 
 
 def test_a_function_that_makes_a_subject_still_does(folder):
