@@ -62,14 +62,14 @@ def assert_within_bounds(
         their array.
     """
     __tracebackhide__ = True
-    leaves: List[np.ndarray] = []
     # Every array that is bounded, in its order.
-    form = _mapped(inputs, lambda x: leaves.append(np.asarray(x)) or x)
+    leaves: List[np.ndarray] = []
+    _mapped(inputs, lambda x: leaves.append(np.asarray(x)))
     given = _arrays(actual)
 
     def named(parameters: Sequence[Any], *arrays: Any) -> Mapping[str, Any]:
         left = list(arrays)
-        return _arrays(oracle(*_mapped(form, lambda _: left.pop(0))), whole=False)
+        return _arrays(oracle(*_mapped(inputs, lambda _: left.pop(0))), whole=False)
 
     with np.errstate(all="ignore"):
         expected = named([], *[leaf.astype(np.float64) for leaf in leaves])
