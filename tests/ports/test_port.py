@@ -13,6 +13,7 @@ from styles import MISTAKES, STYLES
 
 import rnndiff
 from rnndiff.harness.cases.case import load
+from rnndiff.harness.cases.draws import draw_config, draw_kernel_config, small_sizes
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.cases.restriction import restricted, sizes_named
 from rnndiff.harness.checking.check import Checker
@@ -374,21 +375,41 @@ def test_what_is_drawn_stays_within_a_restriction(name):
     sizes = {"num_units": 7, "inputs": (2, 40), "batch": (1, 2)}
     restriction = restricted(model, sizes, {}, empty=False)
     drawn = set()
-    for number in range(60):
-        cases = random_batch(model, 0, number, restriction=restriction, most=4)
-        assert len(cases) == min(4, batch_size(0, number, restriction.is_small(model)))
+    for number in range(20):
+        # Of this seed, batches of all kinds.
+        cases = random_batch(model, 2, number, restriction=restriction, most=4)
+        assert len(cases) == min(4, batch_size(2, number, restriction.is_small(model)))
         for case in cases:
             assert restriction.allows(case.config)
             assert case.config.num_units == 7 and case.config.batch in (1, 2)
-            assert 0 not in case.config.sizes().values()
             drawn.add(case.config.inputs)
     # Beyond those of small cases, too.
     assert {2, 3} < drawn and 10 < max(drawn) <= 40
 
 
-def test_without_a_restriction_empty_sizes_are_drawn():
-    cases = [random_batch("bidirectional", 0, number, most=1)[0] for number in range(60)]
-    assert any(0 in case.config.sizes().values() for case in cases)
+@pytest.mark.parametrize("empty", [True, False])
+def test_sizes_are_0_unless_none_is_to_be(empty):
+    random = np.random.RandomState(0)
+    restriction = restricted(BIDIRECTIONAL, {}, {}, empty)
+    configs = [
+        draw(random, BIDIRECTIONAL, restriction)
+        for draw in (drawn_small, drawn_for_kernels)
+        for _ in range(200)
+    ]
+    assert all(map(restriction.allows, configs))
+    assert any(0 in config.sizes().values() for config in configs) == empty
+
+
+def drawn_small(random, model, restriction):
+    return draw_config(model, small_sizes(model), chosen_by(random), restriction)
+
+
+def drawn_for_kernels(random, model, restriction):
+    return draw_kernel_config(model, chosen_by(random), restriction)
+
+
+def chosen_by(random):
+    return lambda options: options[random.randint(len(options))]
 
 
 def test_sizes_are_read_from_a_text():
