@@ -21,6 +21,7 @@ from rnndiff.harness.cli import cli
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.port import Port
 from rnndiff.models import MODELS, find
@@ -432,3 +433,16 @@ def test_a_subject_with_a_restriction_shrinks_within_it(tmp_path):
         "outputs": 4,
         "num_units": 0,
     }
+
+
+def test_shrinking_starts_from_the_smallest_cases_within_a_restriction():
+    restriction = restricted(BIDIRECTIONAL, {"num_units": 7, "time": (3, 9)}, {})
+    given = random_batch(BIDIRECTIONAL, 0, 0, restriction=restriction)[0]
+    shrinker = Shrinker(given, lambda case: True, restriction=restriction)
+    assert restriction.allows(shrinker.run().config) and shrinker.used == 1
+
+
+def test_shrinking_takes_no_longer_than_it_may():
+    case = random_batch("bidirectional", 0, 0)[0]
+    shrinker = Shrinker(case, lambda case: case.inputs.size > 8, seconds=0.0)
+    assert shrinker.run() is case and shrinker.used == 0
