@@ -122,7 +122,8 @@ def port(
     Raises
     ------
     UserError
-        When the test runs, if any of this is wrong.
+        If anything of this is wrong: what the function asks for and the premise at once, all else
+        when the test runs.
     """
     asked = Asked(model, cell, layout, dict(sizes or {}), dict(options or {}), empty)
 
@@ -131,7 +132,7 @@ def port(
         subject = Port(function, stated)
 
         def test(pytestconfig: Any = None) -> None:
-            subject.name = _name_of(test, function)
+            subject.name = _name_of(test)
             check = _checker(asked, subject, pytestconfig)
             for batch in _batches(asked, subject, cases, seed):
                 check(batch)
@@ -196,7 +197,7 @@ def _alone(subject: Any, model: Model, how: Mapping[str, Any]) -> Callable[[Sequ
     return check
 
 
-def _name_of(test: Any, function: Any) -> str:
+def _name_of(test: Any) -> str:
     """By what a command finds the test: the path of its file, or its module, and its name there."""
     module = sys.modules.get(test.__module__)
     names = [name for name, value in vars(module).items() if value is test] if module else []

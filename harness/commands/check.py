@@ -26,8 +26,8 @@ from rnndiff.harness.errors import UserError
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.port import premise_named
 from rnndiff.harness.trained.own import option_named
+from rnndiff.models.cells import layouts
 from rnndiff.models.cells.kinds import KINDS
-from rnndiff.models.cells.layouts import LAYOUTS
 from rnndiff.models.layout import sizes_in
 
 # Of a port whose case takes a millisecond: a few seconds.
@@ -50,7 +50,7 @@ _MOST_WORKERS = 4
     "--layout",
     metavar="LAYOUT",
     default="",
-    help="With weights as another engine has them: {}.".format(", ".join(LAYOUTS)),
+    help="With weights as an engine has them: {}.".format(layouts.names()),
 )
 @sizes_option
 @no_empty_option

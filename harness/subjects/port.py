@@ -52,11 +52,12 @@ class Port(Subject):
 
     def __init__(self, function: Callable[..., Any], stated: Arithmetic) -> None:
         self._function, self._stated = function, stated
-        self._call = function() if isinstance(function, type) else function
+        # An object of a class is made when it is needed.
+        self._call = None if isinstance(function, type) else function
         called = getattr(function, "__name__", type(function).__name__)
         self._label = called
         try:
-            signature = inspect.signature(self._call)
+            signature = inspect.signature(_with_self(function) if self._call is None else function)
         except (TypeError, ValueError):
             raise UserError(
                 "The arguments of {} have no names: wrap it in a function that names them, such as "
@@ -65,7 +66,9 @@ class Port(Subject):
         self._asked: List[str] = []
         self._needed: Set[str] = set()
         self._takes_all = False
-        for name, each in signature.parameters.items():
+        arguments = list(signature.parameters.items())
+        # Of a class without its self.
+        for name, each in arguments if self._call else arguments[1:]:
             if each.kind == each.VAR_KEYWORD:
                 self._takes_all = True
             elif each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD):
@@ -136,6 +139,8 @@ class Port(Subject):
         """What the function returns of a case, by its names."""
         # Huge and special numbers are meant, and nothing to warn of.
         with np.errstate(all="ignore"):
+            if self._call is None:
+                self._call = self._function()
             return _named(case, self._call(**self._arguments(case)))
 
     def advice(self, case: Case) -> str:
@@ -173,6 +178,13 @@ class Port(Subject):
                 if name not in self._asked and array is not None
             )
         return arguments
+
+
+def _with_self(made: Any) -> Any:
+    """What calls an object of a class."""
+    if not any("__call__" in vars(each) for each in made.__mro__):
+        raise UserError("{} is no port: its objects cannot be called.".format(made.__name__))
+    return made.__call__
 
 
 def identifier(name: str) -> str:
