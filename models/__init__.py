@@ -7,6 +7,7 @@ Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 
 import importlib
 import warnings
+from functools import lru_cache
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from rnndiff.models import (
     stackbirnn,
 )
 from rnndiff.models.cells.kinds import KERAS_KINDS, KINDS, PLAIN, Kind
+from rnndiff.models.cells.layouts import laid_out
 from rnndiff.models.layout import Field, Traced
 
 
@@ -64,7 +66,7 @@ class Model(NamedTuple):
     def family(self) -> str:
         """The name without that of the kind of its cells: "seq2seq" of "seq2seq-lstm"."""
         kind = getattr(self.Config, "kind", None)
-        return self.name[: -len(kind.name) - 1] if kind and kind.name else self.name
+        return self.name[: -len(kind.name)].rstrip("-") if kind and kind.name else self.name
 
     def fields(self, config: Any) -> Tuple[Field, ...]:
         """Every array of a case: the parameters in TensorFlow's order, then the data."""
@@ -129,6 +131,31 @@ def register(model: Model) -> Model:
     return model
 
 
+def find(name: str) -> Model:
+    """The registered model of a name, or with weights of a layout: "rnn-lstm@pytorch".
+
+    See :data:`rnndiff.models.cells.layouts.LAYOUTS`; those of "tensorflow" are the model's own.
+
+    Raises
+    ------
+    KeyError
+        If there is no such model.
+    ValueError
+        If there is no such layout, or not of this model.
+    """
+    base, at, layout = name.partition("@")
+    return _in_layout(MODELS[base], layout) if at and layout != "tensorflow" else MODELS[base]
+
+
+@lru_cache(maxsize=None)
+def _in_layout(model: Model, layout: str) -> Model:
+    if model.family not in _PACKAGES:
+        raise ValueError(
+            "layouts are of the models {}, not of {!r}".format(", ".join(_PACKAGES), model.name)
+        )
+    return _model(_PACKAGES[model.family], laid_out(model.Config.kind, layout))
+
+
 def load_entry_points() -> None:
     """Import the models of other packages, which name them under the entry point of this group.
 
@@ -162,14 +189,14 @@ def _model(package: Any, kind: Kind) -> Model:
     name = package.__name__.rpartition(".")[2].replace("_", "-")
     Config = package.config.config_of(kind)
     return Model(
-        name="{}-{}".format(name, kind.name) if kind.name else name,
+        name="{}-{}".format(name, kind.name).replace("-@", "@") if kind.name else name,
         Config=Config,
         article=Config(**package.config.ARTICLE),
         parameters=package.config.parameters,
         data=package.config.data_of(kind),
         trace=package.config.trace_of(kind),
         oracle=package.oracle.oracle,
-        graph_module=package.__name__ + ".graph",
+        graph_module="" if "@" in kind.name else package.__name__ + ".graph",
     )
 
 
@@ -177,7 +204,16 @@ def _model(package: Any, kind: Kind) -> Model:
 for _package in (seq2seq, bidirectional, attention):
     register(_model(_package, PLAIN))
 ARTICLE = tuple(MODELS)
-for _package in (rnn, birnn, stackbirnn, seq2seq, bidirectional, attention):
+# The packages that have cells of any kind, by the families of their models.
+_PACKAGES = {
+    "rnn": rnn,
+    "birnn": birnn,
+    "stackbirnn": stackbirnn,
+    "seq2seq": seq2seq,
+    "bidirectional": bidirectional,
+    "attention": attention,
+}
+for _package in _PACKAGES.values():
     for _kind in KINDS.values():
         # What a cell drops is the matter of the functions that run cells.
         if not _kind.noise or _package in (rnn, birnn):

@@ -5,17 +5,11 @@ the same network, and every number must agree within a rounding-error bound that
 
     import rnndiff
 
-    class MyPort(rnndiff.Subject):
-        def __call__(self, case):
-            ...  # case.parameters, case.inputs, case.labels -> {name of an array: array}
+    @rnndiff.port("bidirectional")
+    def test_my_port(parameters, inputs):
+        ...  # float32 arrays -> the scores, or {name of an array: array}
 
-        def arithmetic(self, case):
-            return rnndiff.arithmetic("float32")
-
-    def test_my_port():
-        check = rnndiff.Checker(MyPort(), rnndiff.Tally())
-        failures = check(rnndiff.random_batch("bidirectional", seed=0, number=0)).failures
-        assert not failures, failures[0].report
+A port that computes more than one model is a class derived from ``rnndiff.Subject``.
 
 The names that `__init__.pyi` lists are public, as are :mod:`rnndiff.strategies` (for Hypothesis),
 :mod:`rnndiff.models.functions` and :mod:`rnndiff.models.layout` (what a model is written with) and

@@ -18,6 +18,11 @@ from .harness.subjects.float32 import Float32 as Float32
 from .harness.numerics import Accuracy as Accuracy, Arithmetic as Arithmetic
 from .harness.numerics import arithmetic as arithmetic
 
+# A port that is a function, as a test; and any function within its bounds.
+from .harness.checking.port import port as port
+from .harness.checking.assertion import assert_within_bounds as assert_within_bounds
+from .harness.checking.assertion import UndecidedWarning as UndecidedWarning
+
 # A verdict.
 from .harness.checking.check import Checker as Checker, verdict_on as verdict_on
 from .harness.judging.failure import Failure as Failure

@@ -10,6 +10,7 @@ from typing import Any, List, Sequence
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.models import Model
 from rnndiff.models.layout import sizes_in
 
@@ -27,7 +28,9 @@ def is_open(config: Any) -> bool:
     return bool(getattr(config, "open_batch", False))
 
 
-def in_another_batch(cases: Sequence[Case], random: Any) -> List[Case]:
+def in_another_batch(
+    cases: Sequence[Case], random: Any, restriction: Restriction = ANY
+) -> List[Case]:
     """Of cases of one config, the same rows once more, in batches of another size than theirs.
 
     In a smaller batch there are some of a case's rows, in a larger one all of them and others:
@@ -39,12 +42,15 @@ def in_another_batch(cases: Sequence[Case], random: Any) -> List[Case]:
         At least one, with the option ``open_batch``.
     random : RandomState
         What it draws decides on the size, which is the same for all, and the order.
+    restriction : Restriction
+        Which sizes there may be; if just one, theirs is that.
     """
     config, known = cases[0].config, sizes_in(cases[0].config)["batch"]
     sizes: Sequence[int] = range(1, 2 * max(known.small, config.batch) + 1)
     if known.kernel_sizes and random.randint(_KERNEL_SIZE_EVERY) == 0:
         sizes = known.kernel_sizes
-    sizes = [size for size in sizes if size != config.batch]
+    sizes = restriction.within("batch", [size for size in sizes if size != config.batch])
+    sizes = sizes or [config.batch]
     size = sizes[random.randint(len(sizes))]
     others = [*cases[1:], cases[0]]
     return [_with_rows(*pair, size, random) for pair in zip(cases, others)]

@@ -10,7 +10,7 @@ import numpy as np
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import read_npz, written_whole
 from rnndiff.harness.text import printable
-from rnndiff.models import MODELS, Model
+from rnndiff.models import Model, find
 from rnndiff.models.layout import check_arrays
 
 FORMAT = 1
@@ -33,7 +33,7 @@ class Case:
     Parameters
     ----------
     model : Model
-        One of ``rnndiff.models.MODELS``.
+        As :func:`rnndiff.models.find` finds one.
     config : Config
         Of that model.
     arrays : dict of str to array
@@ -141,7 +141,7 @@ def smallest_case(name: str, sizes: Mapping[str, Any], numbers: Mapping[str, Any
 
     ``numbers`` are broadcast to the arrays that they are named for.
     """
-    model = MODELS[name]
+    model = find(name)
     ones = {field.name: 1 for field in fields(model.Config) if field.default is MISSING}
     config = model.Config(**dict(ones, **sizes))
     arrays = zeros(model, config)
@@ -253,13 +253,16 @@ def load(path: str) -> SavedCase:
             )
         )
     name = meta.get("model") if isinstance(meta, dict) else None
-    if isinstance(name, str) and name not in MODELS:
+    try:
+        model = find(name) if isinstance(name, str) else None
+    except (KeyError, ValueError):
         raise UserError(
             "{} is a case of the model {!r}, which is not registered: name it by "
             "--model MODULE:NAME.".format(path, printable(name))
         )
     try:
-        model = MODELS[meta["model"]]
+        if model is None:
+            raise ValueError("no model is named")
         config, held = model.Config(**meta["config"]), _under("case/", arrays)
         _check_steps(model, config, held)
         notes = {printable(key): printable(value) for key, value in meta["notes"].items()}

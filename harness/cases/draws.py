@@ -8,12 +8,13 @@ else.
 
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.regimes import noise_of, regimes_of
+from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.models import Model
 from rnndiff.models.layout import Field, choices_of, is_optional, options_in, sizes_in
 
@@ -28,12 +29,10 @@ Choose = Callable[[Sequence[Any]], Any]
 # How often a row or a step of the data of a large case may be all zeros: in one case of so many.
 _ZERO_ROWS_EVERY = 4
 
-# A size of 0 is drawn once in so many rounds through the others: without rows, inputs or units
-# there is little to compare.
-_ZERO_EVERY = 6
 
-
-def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
+def draw_config(
+    model: Model, largest: Mapping[str, int], choose: Choose, restriction: Restriction = ANY
+) -> Any:
     """A config with every size from the least that there is to that in `largest`.
 
     Parameters
@@ -43,18 +42,22 @@ def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
         :func:`small_sizes` or :func:`large_sizes`.
     choose : function of a sequence
         Draws one of its elements; the first is the simplest.
+    restriction : Restriction
+        What may be drawn.
     """
     drawn: Dict[str, Any] = {}
     known = sizes_in(model.Config)
     for field in fields(model.Config):
         name = field.name
-        if name not in known:
+        is_given = name in restriction.ranges
+        if name in restriction.options:
+            drawn[name] = restriction.options[name]
+        elif name not in known:
             drawn[name] = choose(choices_of(model.Config, name))
-        elif is_optional(model.Config, name) and choose([True, False]):
+        elif is_optional(model.Config, name) and not is_given and choose([True, False]):
             drawn[name] = None
         else:
-            zero = [0] if known[name].least == 0 else []
-            drawn[name] = choose([*range(1, largest[name] + 1)] * _ZERO_EVERY + zero)
+            drawn[name] = choose(restriction.sizes(name, known[name], largest[name]))
     for name, size in known.items():
         # Without what it follows, it is what it must be at least.
         followed = drawn.get(size.follows)
@@ -63,19 +66,23 @@ def draw_config(model: Model, largest: Dict[str, int], choose: Choose) -> Any:
     return model.Config(**drawn)
 
 
-def draw_kernel_config(model: Model, choose: Choose) -> Any:
+def draw_kernel_config(model: Model, choose: Choose, restriction: Restriction = ANY) -> Any:
     """A config of small sizes but for one, which is around those at which kernels change.
 
     See :data:`rnndiff.models.layout.KERNEL_SIZES`; all are small if it has none for this model.
     What is not given of the others follows the large one.
     """
-    config = draw_config(model, small_sizes(model), choose)
-    known = sizes_in(model.Config)
-    names = [name for name, size in known.items() if size.kernel_sizes]
+    config = draw_config(model, small_sizes(model), choose, restriction)
+    sizes = {
+        name: restriction.within(name, size.kernel_sizes)
+        for name, size in sizes_in(model.Config).items()
+        if name not in restriction.options
+    }
+    names = [name for name in sizes if sizes[name]]
     if not names:
         return config
     name = choose(names)
-    return replace(config, **{name: choose(known[name].kernel_sizes)})
+    return replace(config, **{name: choose(sizes[name])})
 
 
 def small_sizes(model: Model) -> Dict[str, int]:
@@ -182,6 +189,12 @@ def _grids(model: Model) -> Dict[Tuple[str, int], np.ndarray]:
                 grids[key] = np.arange(taken, taken + size).reshape(shape)
                 taken += size
     return grids
+
+
+@lru_cache(maxsize=64)
+def every_array(model: Model) -> Dict[str, Field]:
+    """All arrays that a case of some config has, parameters and data, by their names."""
+    return {field.name: field for config in _largest(model) for field in model.fields(config)}
 
 
 def _largest(model: Model) -> Iterator[Any]:

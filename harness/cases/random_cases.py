@@ -1,7 +1,7 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
 from dataclasses import replace
-from typing import Any, Callable, List, Sequence
+from typing import Any, Callable, List, Sequence, Union
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from rnndiff.harness.cases.draws import (
     small_sizes,
 )
 from rnndiff.harness.cases.regimes import NOISE, REGIMES, SCALES
+from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.errors import UserError
-from rnndiff.models import MODELS, Model
+from rnndiff.models import MODELS, Model, find
 
 # A graph costs as much as some hundred cases on it.
 SMALL_BATCH = 128
@@ -27,53 +28,70 @@ LARGE_BATCH = 8
 _KINDS = ("large",) * 4 + ("kernel",) * 3 + ("small",) * 41
 
 
-def batch_size(seed: int, number: int) -> int:
-    """How many cases batch `number` of a seed has, whatever the model."""
-    return SMALL_BATCH if _kind(_random(seed, number)) == "small" else LARGE_BATCH
+def batch_size(seed: int, number: int, is_small: bool = True) -> int:
+    """How many cases batch `number` of a seed has, of any model that `is_small` if need be."""
+    return SMALL_BATCH if is_small and _kind(_random(seed, number)) == "small" else LARGE_BATCH
 
 
 def model_named(name: str) -> Model:
-    """The registered model of that name.
+    """The registered model of that name, or in a layout: see :func:`rnndiff.models.find`.
 
     Raises
     ------
     UserError
         If there is none.
     """
-    if name not in MODELS:
+    try:
+        return find(name)
+    except ValueError as error:
+        raise UserError("{!r} is no model: {}.".format(name, error))
+    except KeyError:
         known = ", ".join(map(repr, MODELS))
         raise UserError(
             "{!r} is not one of the models {}: register it, or give a command its "
             "MODULE:NAME.".format(name, known)
         )
-    return MODELS[name]
 
 
-def random_batch(name: str, seed: int, number: int, precision: str = "float32") -> List[Case]:
-    """Batch `number` of a seed: cases of the model `name` that share one config.
+def random_batch(
+    name: Union[str, Model],
+    seed: int,
+    number: int,
+    precision: str = "float32",
+    restriction: Restriction = ANY,
+    most: int = SMALL_BATCH,
+) -> List[Case]:
+    """Batch `number` of a seed: cases of the model `name`, or of this one, that share one config.
 
     Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
     at which kernels change. Every second batch is of configs that are open to any number of rows:
     half of its cases are the others with their rows in another batch. All regimes of numbers are
-    drawn, of a precision: "float32", "float64" or "float16". A UserError if there is no such model
-    or precision.
+    drawn, of a precision: "float32", "float64" or "float16". A `restriction` says what may be
+    drawn, and `most` how many cases. A UserError if there is no such model or precision.
     """
     check_precision(precision)
     random = _random(seed, number)
-    model = model_named(name)
-    kind, count = _kind(random), batch_size(seed, number)
-    draw = _small_cases if kind == "small" else _large_cases
+    model = model_named(name) if isinstance(name, str) else name
+    kind, is_small = _kind(random), restriction.is_small(model)
+    count = min(most, batch_size(seed, number, is_small))
     if kind == "kernel":
-        config = draw_kernel_config(model, _choose(random))
+        config = draw_kernel_config(model, _choose(random), restriction)
     else:
-        largest = small_sizes(model) if kind == "small" else large_sizes(model)
-        config = random_config(random, model, largest)
-    if can_be_open(model):
+        large = restriction.largest(large_sizes(model))
+        largest = small_sizes(model) if kind == "small" else large
+        config = draw_config(model, largest, _choose(random), restriction)
+    draw = _small_cases if kind == "small" and _is_small(model, config) else _large_cases
+    if can_be_open(model) and "open_batch" not in restriction.options:
         config = replace(config, open_batch=bool(random.randint(2)))
-    if not is_open(config):
+    if not is_open(config) or count < 2:
         return draw(random, model, config, count, precision)
     cases = draw(random, model, config, count // 2, precision)
-    return cases + in_another_batch(cases, random)
+    return cases + in_another_batch(cases, random, restriction)
+
+
+def _is_small(model: Model, config: Any) -> bool:
+    """Whether no size is beyond those of small cases."""
+    return all((getattr(config, name) or 0) <= most for name, most in small_sizes(model).items())
 
 
 def _large_cases(random: Any, model: Model, config: Any, count: int, precision: str) -> List[Case]:

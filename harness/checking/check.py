@@ -1,6 +1,7 @@
 """Run cases on a subject, judge them, and shrink and keep those that fail."""
 
 import contextlib
+import math
 import os
 import re
 import uuid
@@ -11,6 +12,7 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from rnndiff.harness.cases.case import Case, SavedCase, holds, packed
+from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
 from rnndiff.harness.files import write_new, written_whole
 from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
@@ -40,6 +42,8 @@ from rnndiff.harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
 EVALUATIONS = 500
+# What one failure may take to be shrunk where it is waited for.
+SECONDS = 8.0
 # One case in so many is run a second time.
 REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
@@ -62,7 +66,8 @@ class Unsaved(NamedTuple):
 
     ``content`` are the bytes of its file, ``report`` describes it. ``why`` says why it is not
     shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``subject`` is the
-    name of what it failed on, "" if it has none for a command line, and ``mode`` its mode.
+    name of what it failed on, "" if it has none for a command line, ``mode`` its mode, ``premise``
+    that of the premise that it was given.
     """
 
     way: str
@@ -72,6 +77,7 @@ class Unsaved(NamedTuple):
     final: bool
     subject: str
     mode: str = ""
+    premise: str = ""
 
 
 def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
@@ -107,7 +113,7 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
             os.unlink(path)
     said = "{}\n\nsaved as {}".format(failing.report, saved)
     # One without a name was made by the user's own code.
-    options = options_of(failing.subject or "MODULE:CLASS", failing.mode)
+    options = options_of(failing.subject or "MODULE:CLASS", failing.mode, failing.premise)
     said = "{}; run it again: rnndiff replay {}{}".format(said, saved, options)
     return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
 
@@ -308,6 +314,17 @@ def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT)
     return ended_by(saved.case, timeout, subject.name, subject.mode)
 
 
+def first_wrong_of(judged: Sequence[Judged]) -> List[Judged]:
+    """Of cases that disagree the one in which the earliest array is wrong, if there are any."""
+
+    def place(each: Judged) -> int:
+        arrays = each.verdict.arrays
+        # What yields no trace at all comes first.
+        return next((k for k, array in enumerate(arrays) if array.status == DISAGREE), -1)
+
+    return [min(judged, key=place)] if judged else []
+
+
 def way_of_failing(case: Case, verdict: Verdict) -> str:
     """One name for each way of failing: model, array and run, or the error's type."""
     wrong = verdict.first_wrong()
@@ -373,6 +390,13 @@ class Checker:
         at last.
     timeout : float
         Seconds that the subject has for each case.
+    restriction : Restriction
+        What failing cases may shrink to.
+    seconds : float
+        How long shrinking one may take.
+    first_alone : bool
+        Whether of cases that are checked together and disagree just one is shrunk and told: that in
+        which the earliest array is wrong.
     """
 
     def __init__(
@@ -383,9 +407,14 @@ class Checker:
         evaluations: int = EVALUATIONS,
         found: Callable[[Failure], None] = lambda failure: None,
         timeout: float = TIMEOUT,
+        restriction: Restriction = ANY,
+        seconds: float = math.inf,
+        first_alone: bool = False,
     ) -> None:
         self._subject = subject
         self._tally = tally
+        self._restriction, self._seconds = restriction, seconds
+        self._first_alone = first_alone
         self._folder = folder
         self._evaluations = evaluations
         self._found = found
@@ -412,7 +441,7 @@ class Checker:
             self._repeated += 1
         self._until_repeated = (REPEATED_EVERY if repeated else self._until_repeated) - len(new)
         worst, disagree = self.count(new, repeated)
-        for judged in disagree:
+        for judged in first_wrong_of(disagree) if self._first_alone else disagree:
             failures.append(self._failure(judged))
             self._failing[fingerprint(judged.case)] = failures[-1]
             if len(self._failing) > _REMEMBERED:
@@ -520,7 +549,9 @@ class Checker:
             return True
 
         try:
-            smallest = Shrinker(judged.case, still_fails, evaluations).run()
+            smallest = Shrinker(
+                judged.case, still_fails, evaluations, self._restriction, self._seconds
+            ).run()
             again = judged
             if smallest is not judged.case:
                 again = self._differing(smallest) if differs else self._afresh(smallest)
@@ -540,9 +571,10 @@ class Checker:
         return Unsaved(
             way_of_failing(case, verdict),
             packed(case, judged.trace, notes),
-            describe(case, verdict),
+            _lines(describe(case, verdict), self._subject.advice(case)),
             why,
             final,
             self._subject.name,
             self._subject.mode,
+            self._subject.stated,
         )

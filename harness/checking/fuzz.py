@@ -11,6 +11,7 @@ are judged. A worker that stays with one case for too long is ended from here.
 
 import contextlib
 import importlib
+import math
 import multiprocessing
 import os
 import signal
@@ -29,15 +30,20 @@ except ImportError:  # Python 3.7
     from multiprocessing import semaphore_tracker as resource_tracker  # type: ignore
 
 from rnndiff.harness.cases.case import Case, packed
-from rnndiff.harness.cases.random_cases import batch_size, random_batch
+from rnndiff.harness.cases.random_cases import batch_size, model_named, random_batch
+from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.checking.check import (
+    EVALUATIONS,
     FAILURES,
     REPEATED_EVERY,
+    SECONDS,
     Checker,
     Judged,
     Unsaved,
+    first_wrong_of,
     said_by,
     save_failure,
+    supported,
     verdict_on_ending,
     way_of_failing,
 )
@@ -50,9 +56,11 @@ from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.report.exhibits import Exhibit, exhibits
 from rnndiff.harness.report.growth import Growth, sampled
-from rnndiff.harness.subjects.alone import FAILED, first_ending, name_of_end
+from rnndiff.harness.shrinking.shrink import Shrinker
+from rnndiff.harness.subjects.alone import FAILED, Alone, Ending, first_ending, name_of_end
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
+from rnndiff.harness.subjects.port import look, restricted_to, with_premise
 from rnndiff.harness.subjects.run import GRACE, HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
 from rnndiff.harness.versions import versions
@@ -65,6 +73,8 @@ _LOOKS_EVERY = 0.25
 _LISTENS, _DRAWS = 1.0, 2.0
 # So many workers in a row that are ended before they can judge are the last.
 _STARTS = 3
+
+_OF_PROCESSES = "not shrunk: rnndiff minimize does that in processes of its own"
 
 # What a worker is asked to do; START is what it does before.
 _START, _JUDGE, _SHRINK, _EXPLAIN, _SHOW = "start", "judge", "shrink", "explain", "show"
@@ -103,6 +113,9 @@ def fuzz(
     page: bool = False,
     subject: str = TENSORFLOW,
     mode: str = "",
+    premise: str = "",
+    restriction: Restriction = ANY,
+    first_alone: bool = False,
 ) -> Progress:
     """Judge random cases of `models` until `cases` or `seconds` are reached.
 
@@ -128,9 +141,29 @@ def fuzz(
         What is tested: see :func:`rnndiff.harness.subjects.named.subject_named`.
     page : bool
         Whether a page is to be made of the result.
+    premise : str
+        What the subject is taken to compute in: see
+        :func:`rnndiff.harness.subjects.port.premise_named`; by default what it states itself.
+    restriction : Restriction
+        What is drawn, of each of the models.
+    first_alone : bool
+        Whether one failure is all that is wanted, and what is returned in a form that cannot be
+        judged is the user's to mend.
     """
     stop = stop or Stop()
-    run = _Run(models, seed, folder, timeout, cases, stop, subject, mode)
+    task = _Task(
+        models,
+        seed,
+        timeout,
+        os.getpid(),
+        subject,
+        mode,
+        modules(),
+        premise,
+        restriction,
+        first_alone,
+    )
+    run = _Run(task, folder, cases, stop)
     try:
         for _ in range(workers):
             run.start()
@@ -197,20 +230,16 @@ class _Run:
 
     def __init__(
         self,
-        models: Tuple[str, ...],
-        seed: int,
+        task: "_Task",
         folder: str,
-        timeout: float,
         cases: Optional[int] = None,
         stop: Optional[Stop] = None,
-        subject: str = TENSORFLOW,
-        mode: str = "",
     ) -> None:
         self.tally = Tally()
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
-        self._task = _Task(models, seed, timeout, os.getpid(), subject, mode, modules())
+        self._task = task
         self._folder, self._limit, self._stop = folder, cases, stop or Stop()
         self._started: Optional[float] = None
         self._listening = True
@@ -233,9 +262,13 @@ class _Run:
         """Whether so many seconds or all cases are over, or the run cannot go on."""
         late = seconds is not None and self.progress().seconds >= seconds
         busy = any(worker.is_at(_JUDGE, _SHRINK, _EXPLAIN) for worker in self.workers)
-        return bool(self.error) or late or not (busy or self._first or self._wants_more())
+        found = self._task.first_alone and self.failures and not any(self._owners.values())
+        over = not (busy or self._first or self._wants_more())
+        return bool(self.error or late or found or over)
 
     def _wants_more(self) -> bool:
+        if self._task.first_alone and self.failures:
+            return False
         return self._limit is None or self._planned < self._limit
 
     def start(self) -> _Worker:
@@ -252,7 +285,7 @@ class _Run:
                 worker.give(self._first.pop(0))
             elif self._wants_more():
                 worker.give((_JUDGE, (self._next, [])))
-                self._planned += batch_size(self._task.seed, self._next)
+                self._planned += self._task.size(self._next)
                 self._next += 1
 
     def listen(self, seconds: float = _LOOKS_EVERY) -> bool:
@@ -357,6 +390,8 @@ class _Run:
         tally, failing = content
         self.tally.add_dict(tally)
         new = [each for each in failing if each.way not in self._owners]
+        if self._task.first_alone and self.failures:
+            new = []
         for each in new:
             self._owners[each.way] = worker
             self.failures[each.way] = save_failure(self._folder, each)
@@ -393,7 +428,7 @@ class _Run:
             return
         said = "in batch {} of seed {}, by none of its cases run alone; {}"
         if number in self._unexplained:
-            self._planned -= batch_size(self._task.seed, number) - len(skip)
+            self._planned -= self._task.size(number) - len(skip)
             then = "ended again, the batch was not counted"
         else:
             self._unexplained.add(number)
@@ -441,21 +476,30 @@ class _Run:
 class _Task(NamedTuple):
     """What all workers are to do, by the names of models, subject and mode.
 
-    ``modules`` are those that register the models.
+    ``modules`` are those that register the models. If the ``first_alone`` counts, just one failure
+    is told.
     """
 
     models: Tuple[str, ...]
     seed: int
-    timeout: float
-    parent: int
-    subject: str
-    mode: str
-    modules: List[str]
+    timeout: float = TIMEOUT
+    parent: int = 0
+    subject: str = TENSORFLOW
+    mode: str = ""
+    modules: List[str] = []
+    premise: str = ""
+    restriction: Restriction = ANY
+    first_alone: bool = False
+
+    def size(self, number: int) -> int:
+        """How many cases a batch has."""
+        model = model_named(self.models[number % len(self.models)])
+        return batch_size(self.seed, number, self.restriction.is_small(model))
 
     def batch(self, number: int, skip: List[int], precision: str) -> List[Case]:
         """The cases of a batch, but for those in the places `skip`."""
         name = self.models[number % len(self.models)]
-        cases = random_batch(name, self.seed, number, precision)
+        cases = random_batch(name, self.seed, number, precision, self.restriction)
         return [case for place, case in enumerate(cases) if place not in skip]
 
 
@@ -481,6 +525,7 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
             for module in task.modules:
                 importlib.import_module(module)
             subject = subject_named(task.subject, task.timeout, task.mode)
+            subject = restricted_to(with_premise(subject, task.premise), task.restriction)
             hands = _Hands(channel, _Counted(subject, begun), task)
             channel.send(("ready", None))
             for messages in iter(channel.read, None):
@@ -501,16 +546,27 @@ class _Hands:
     def __init__(self, channel: Channel, subject: Subject, task: _Task) -> None:
         self._channel, self._subject, self._task = channel, subject, task
         self._tally = Tally()
-        self._check = Checker(subject, self._tally, timeout=task.timeout)
+        self._check = Checker(
+            subject,
+            self._tally,
+            timeout=task.timeout,
+            restriction=task.restriction,
+            seconds=SECONDS if task.first_alone else math.inf,
+        )
         self._told: Dict[str, Judged] = {}
+        self._looks = task.first_alone
 
     def judge(self, content: Any) -> None:
         number, skip = content
+        if self._looks:
+            for name in self._task.models:
+                look(self._subject, model_named(name), self._task.restriction)
+            self._looks = False
         cases = self._task.batch(number, skip, self._subject.precision)
         self._tally.clear()
         _, disagree = self._check.count(cases, _repeated(number, len(cases)))
         new = []
-        for judged in disagree:
+        for judged in first_wrong_of(disagree) if self._task.first_alone else disagree:
             way = way_of_failing(judged.case, judged.verdict)
             if way not in self._told:
                 self._told[way] = judged
@@ -546,8 +602,22 @@ class _Hands:
         found = None
         if ending:
             place = next(place for place in places if cases[place] is ending.case)
-            found = place, _ended(ending.case, ending.signal, timeout, self._subject)
+            case, why = ending.case, _OF_PROCESSES
+            if self._task.first_alone and ending.signal != HANG:
+                case, why = self._shrunk(ending), ""
+            found = place, _ended(case, ending.signal, timeout, self._subject, why)
         self._channel.send(("explained", found))
+
+    def _shrunk(self, ending: Ending) -> Case:
+        """A case that ends its process, shrunk in processes of its own."""
+        task = self._task
+        with Alone(task.timeout, task.subject, task.mode) as alone:
+
+            def still_ends(case: Case) -> bool:
+                return supported(self._subject, case) and alone.ended_by(case) == ending.signal
+
+            shrinker = Shrinker(ending.case, still_ends, EVALUATIONS, task.restriction, SECONDS)
+            return shrinker.run()
 
     def show(self, content: Any) -> None:
         failures, all_figures = content
@@ -561,13 +631,12 @@ def _repeated(number: int, size: int) -> List[int]:
     return [number // every % size] if size and number % every == 0 else []
 
 
-def _ended(case: Case, name: str, timeout: float, subject: Subject) -> Unsaved:
+def _ended(case: Case, name: str, timeout: float, subject: Subject, why: str) -> Unsaved:
     """A case on which a subject ended a process or hung."""
     way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
     verdict = verdict_on_ending(case, name, (), timeout)
     notes = dict(versions(subject.mode), subject=said_by(subject, "label"), ended_by=name)
     notes["verdict"] = verdict.error
-    why = "not shrunk: rnndiff minimize does that in processes of its own"
     report = "{}: {}\n{}".format(case, verdict.error, describe(case, verdict))
     content = packed(case, notes=notes)
-    return Unsaved(way, content, report, why, True, subject.name, subject.mode)
+    return Unsaved(way, content, report, why, True, subject.name, subject.mode, subject.stated)

@@ -3,13 +3,15 @@
 import contextlib
 import os
 import random
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from rnndiff.harness.cases.random_cases import model_named
+from rnndiff.harness.cases.restriction import ANY, restricted, sizes_named
 from rnndiff.harness.checking.fuzz import Progress
 from rnndiff.harness.checking.fuzz import fuzz as run
 from rnndiff.harness.checking.stop import Stop
@@ -17,54 +19,72 @@ from rnndiff.harness.commands.options import (
     all_models,
     mode_option,
     models_argument,
+    no_empty_option,
+    premise_option,
+    sizes_option,
     subject_option,
 )
 from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.tally import WORST
 from rnndiff.harness.report import page
+from rnndiff.harness.subjects.port import premise_named
 from rnndiff.harness.subjects.subject import TIMEOUT
 from rnndiff.harness.versions import versions
 
-_SECONDS = click.FloatRange(min=0.0)
-
-
-@click.command()
-@models_argument
-@subject_option
-@mode_option
-@click.option("--cases", type=click.IntRange(min=1), help="Stop after so many cases.")
-@click.option("--time", "seconds", type=_SECONDS, help="Stop after so many seconds of judging.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=os.cpu_count() or 1,
-    show_default="one for each core",
+seconds_option = click.option(
+    "--time",
+    "seconds",
+    type=click.FloatRange(min=0.0),
+    help="Stop after so many seconds of judging.",
 )
-@click.option(
+timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
     default=TIMEOUT,
     show_default=True,
     help="Seconds that the subject has for each case.",
 )
-@click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
-@click.option(
+json_option = click.option(
     "--json",
     "json_path",
     metavar="FILE",
     help="Write the result as JSON; - is the standard output.",
 )
-@click.option(
+report_option = click.option(
     "--report",
     "report_path",
     metavar="FILE",
     help="Write a page of HTML, with figures (needs the extra [report]).",
 )
+
+
+@click.command()
+@models_argument
+@subject_option
+@mode_option
+@premise_option
+@sizes_option
+@no_empty_option
+@click.option("--cases", type=click.IntRange(min=1), help="Stop after so many cases.")
+@seconds_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 1,
+    show_default="one for each core",
+)
+@timeout_option
+@click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
+@json_option
+@report_option
 def fuzz(
     models: Tuple[str, ...],
     subject_name: str,
     mode: str,
+    premise: str,
+    sizes: str,
+    no_empty: bool,
     cases: Optional[int],
     seconds: Optional[float],
     workers: int,
@@ -79,27 +99,58 @@ def fuzz(
     status: 1 if any case failed, 130 if Ctrl-C ended the run before any was judged, 2 if something
     else did or a file could not be written, else 0.
     """
+    names = models or tuple(all_models())
+    restriction = ANY
+    for name in names if sizes or no_empty else ():
+        restriction = restricted(model_named(name), sizes_named(sizes), {}, not no_empty)
+    if premise:
+        premise_named(premise)
+    judge_and_tell(
+        names,
+        random.SystemRandom().getrandbits(32) if seed is None else seed,
+        workers,
+        mode,
+        json_path,
+        report_path,
+        cases=cases,
+        seconds=seconds,
+        timeout=timeout,
+        subject=subject_name,
+        premise=premise,
+        restriction=restriction,
+    )
+
+
+def judge_and_tell(
+    names: Sequence[str],
+    seed: int,
+    workers: int,
+    mode: str,
+    json_path: Optional[str],
+    report_path: Optional[str],
+    **how: Any,
+) -> None:
+    """Judge random cases of models, tell what was found, and exit with the status of that.
+
+    The arguments are those of the commands; `how` are those of
+    :func:`rnndiff.harness.checking.fuzz.fuzz`.
+    """
     if report_path:
         page.check(report_path)
     if json_path and json_path != "-":
         check_writable(json_path)
-    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    names = models or tuple(all_models())
     # To the end of all that is written.
     with Stop() as stop:
         with _live() as live:
             progress = run(
-                names,
+                tuple(names),
                 seed,
                 workers,
-                cases,
-                seconds,
                 report=lambda progress: live.update(_table(progress, seed)),
-                timeout=timeout,
                 stop=stop,
                 page=bool(report_path),
-                subject=subject_name,
                 mode=mode,
+                **how,
             )
             live.update(_table(progress, seed))
             # Of a run that could not begin there is nothing to be seen.

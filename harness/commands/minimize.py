@@ -18,7 +18,12 @@ from rnndiff.harness.checking.check import (
     verdict_on_ending,
     way_of_failing,
 )
-from rnndiff.harness.commands.options import mode_option, model_option, subject_option
+from rnndiff.harness.commands.options import (
+    mode_option,
+    model_option,
+    premise_option,
+    subject_option,
+)
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
@@ -44,9 +49,15 @@ from rnndiff.harness.versions import versions
 )
 @subject_option
 @mode_option
+@premise_option
 @model_option
 def minimize(
-    path: str, output: Optional[str], evaluations: int, subject_name: str, mode: str
+    path: str,
+    output: Optional[str],
+    evaluations: int,
+    subject_name: str,
+    mode: str,
+    premise: str,
 ) -> None:
     """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
 
@@ -56,7 +67,7 @@ def minimize(
     smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
-    subjects = Subjects(subject_name, mode)
+    subjects = Subjects(subject_name, mode, premise)
     if subject_name != TENSORFLOW:
         # Its module may register the model of the case.
         subjects.in_mode()

@@ -7,6 +7,7 @@ import click
 from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.subjects.named import SHIPPED, import_from_here
+from rnndiff.harness.subjects.port import PREMISES
 from rnndiff.harness.subjects.subject import TENSORFLOW
 from rnndiff.models import ARTICLE, MODELS, Model, load_entry_points, register
 
@@ -86,6 +87,23 @@ mode_option = click.option(
     help="How the subject is run: one of its modes. A wrong one is answered with a list of them.",
 )
 
+premise_option = click.option(
+    "--premise",
+    metavar="PREMISE",
+    default="",
+    show_default="what the subject states",
+    help="What the subject is taken to compute in: {}.".format(", ".join(PREMISES)),
+)
+
+sizes_option = click.option(
+    "--sizes",
+    metavar="NAME=SIZE,...",
+    default="",
+    help="What sizes are to be, or from what to what: num_units=64,inputs=1-16.",
+)
+
+no_empty_option = click.option("--no-empty", is_flag=True, help="No size is to be 0.")
+
 subject_option = click.option(
     "--subject",
     "subject_name",
@@ -94,5 +112,6 @@ subject_option = click.option(
     show_default=True,
     help="What is tested: {}, the name of an entry point, or MODULE:CLASS.".format(
         ", ".join(SHIPPED)
-    ),
+    )
+    + " Or MODULE:FUNCTION, a function of arrays; PATH.py does for MODULE.",
 )

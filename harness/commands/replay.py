@@ -12,7 +12,12 @@ from rnndiff.harness.checking.check import (
     verdict_on,
     verdict_on_ending,
 )
-from rnndiff.harness.commands.options import mode_option, model_option, subject_option
+from rnndiff.harness.commands.options import (
+    mode_option,
+    model_option,
+    premise_option,
+    subject_option,
+)
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.report.describe import describe
@@ -25,15 +30,16 @@ from rnndiff.harness.text import printable
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @subject_option
 @mode_option
+@premise_option
 @model_option
-def replay(paths: Tuple[str, ...], subject_name: str, mode: str) -> None:
+def replay(paths: Tuple[str, ...], subject_name: str, mode: str, premise: str) -> None:
     """Run saved cases again, on the TensorFlow at hand or another subject.
 
     FILE is a case's .npz file, or a folder of them. Without --mode, each is run in the mode that it
     was saved in, if the subject has that. Exit status: 0 if none disagrees, 1 if one
     does, 2 if one cannot be read; the others are run all the same.
     """
-    subjects = Subjects(subject_name, mode)
+    subjects = Subjects(subject_name, mode, premise)
     if subject_name != TENSORFLOW:
         # Its module may register the models of the cases.
         subjects.in_mode()

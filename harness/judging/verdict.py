@@ -332,7 +332,7 @@ def _judged(
     oracle = partial(model.compute, config)
     forced, free = expect(oracle, plan, parameters, data, recorded, arithmetic)
     missing = tuple(name for name in names if name not in actual)
-    return _compared(cases, plan, forced, free, recorded, actual, missing)
+    return compared(cases, plan, forced, free, recorded, actual, missing)
 
 
 def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
@@ -391,7 +391,7 @@ def _is_number(traced: Traced, array: np.ndarray, arithmetic: Arithmetic) -> boo
     return array.dtype.newbyteorder("=") == arithmetic.name
 
 
-def _compared(
+def compared(
     cases: List[Case],
     plan: Plan,
     forced: Expected,

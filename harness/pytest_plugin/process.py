@@ -16,6 +16,7 @@ from typing import (
     Generator,
     Iterator,
     List,
+    Mapping,
     Optional,
     Sequence,
     Set,
@@ -81,15 +82,18 @@ class _Process:
         self._interrupted_at = -_SAME_INTERRUPT
         self._handlers: Dict[int, Any] = {}
 
-    def check_on(self, subject: Subject) -> Check:
-        """What the fixture `check` is: one function for each subject."""
+    def check_on(self, subject: Subject, **how: Any) -> Check:
+        """What the fixture `check` is: one function for each subject.
+
+        `how` it checks are the arguments of :class:`rnndiff.harness.checking.check.Checker`.
+        """
         if not isinstance(subject, Subject):
             pytest.fail(
                 "The fixture `subject` returns {!r}, which is no subject: derive its class from "
                 "rnndiff.Subject, and return an instance.".format(subject),
                 pytrace=False,
             )
-        if not (isinstance(subject.name, str) and re.match(r"[\w.:-]*$", subject.name)):
+        if not (isinstance(subject.name, str) and re.match(r"[\w./:-]*$", subject.name)):
             pytest.fail(
                 "The name of a subject is MODULE:CLASS or empty, not {!r}.".format(subject.name),
                 pytrace=False,
@@ -101,10 +105,10 @@ class _Process:
         for known, check in self._checks:
             if known is subject:
                 return check
-        self._checks.append((subject, self._check_on(subject)))
+        self._checks.append((subject, self._check_on(subject, how)))
         return self._checks[-1][1]
 
-    def _check_on(self, subject: Subject) -> Check:
+    def _check_on(self, subject: Subject, how: Mapping[str, Any]) -> Check:
         timeout = self._config.getoption("--rnndiff-timeout") or TIMEOUT
         record, path, number = self.record, self.in_flight, len(self._checks)
         record.subjects.add((subject.name, subject.mode))
@@ -113,7 +117,7 @@ class _Process:
         def found(failure: Failure) -> None:
             record.found(failure, number)
 
-        checker = Checker(journaled, record.tally, found=found, timeout=timeout)
+        checker = Checker(journaled, record.tally, found=found, timeout=timeout, **how)
 
         def check(cases: Union[Case, Sequence[Case]]) -> None:
             __tracebackhide__ = True
@@ -237,9 +241,9 @@ class Main(_Process):
         # It ends what takes too long in CI. A worker is ended by it, and replaced.
         self._interrupt_at(signal.SIGTERM, signal.SIG_DFL)
 
-    def check_on(self, subject: Subject) -> Check:
+    def check_on(self, subject: Subject, **how: Any) -> Check:
         """What the fixture `check` is: one function for each subject."""
-        check = super().check_on(subject)
+        check = super().check_on(subject, **how)
         self._introduce()
         return check
 

@@ -59,9 +59,9 @@ def first_difference(
             subject,
             number(actual, actual.dtype),
             number(expected, actual.dtype),
-            _with_ulp(bound, expected, actual.dtype),
+            with_ulp(bound, expected, actual.dtype),
         )
-        yield "    " + _difference(actual, expected)
+        yield "    " + difference(actual, expected)
 
 
 def other_class(case: Case, verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
@@ -106,16 +106,18 @@ def _side_by_side(arrays: Mapping[str, np.ndarray], digits: int) -> str:
     return "\n".join("".join(row).rstrip() for row in rows)
 
 
-def _difference(actual: Any, expected: Any) -> str:
+def difference(actual: Any, expected: Any) -> str:
+    """How far an element is from what is expected, in words."""
     if actual == expected:
         return "the sign of the zero differs"
     if not (np.isfinite(actual) and np.isfinite(expected)):
         return "NaN and infinities must be the same"
     distance = abs(float(actual) - float(expected))
-    return "difference {}".format(_with_ulp(distance, expected, actual.dtype))
+    return "difference {}".format(with_ulp(distance, expected, actual.dtype))
 
 
-def _with_ulp(distance: float, expected: Any, dtype: Any) -> str:
+def with_ulp(distance: float, expected: Any, dtype: Any) -> str:
+    """A distance, and beside it in ULP of what is expected."""
     counted = ulps(distance, expected, dtype)
     return "{:.3g} ({} ULP)".format(distance, counted) if counted else "{:.3g}".format(distance)
 

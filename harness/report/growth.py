@@ -14,7 +14,7 @@ from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.judging.forcing import follow
 from rnndiff.harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
 from rnndiff.harness.subjects import Subject
-from rnndiff.models import MODELS, Model
+from rnndiff.models import Model, find
 from rnndiff.models.layout import STATE
 
 # Long and chaotic, where the two ways of looking differ most: times the square root of their
@@ -101,7 +101,7 @@ def sampled(subject: Subject, names: Iterable[str], cases: int = CASES) -> List[
         for name in names:
             # Whatever a subject raises or leaves out: its failures are told elsewhere.
             with contextlib.suppress(Exception):
-                model = MODELS[name]
+                model = find(name)
                 if subject.supports(model, _config(model)):
                     found.append(growth(SAMPLE, _judged(subject, model, cases)))
     return found

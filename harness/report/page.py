@@ -87,7 +87,9 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    ratios = {name: report.tally.ratios[name] for name in MODELS if name in report.tally.ratios}
+    found = report.tally.ratios
+    # Those that are registered in their order, then those in a layout.
+    ratios = {name: found[name] for name in [*MODELS, *sorted(found)] if name in found}
     most = max((max(counts) for counts in ratios.values()), default=0)
     return environment.get_template("page.html.j2").render(
         report=report,

@@ -5,6 +5,8 @@ down in an order of cases until nothing simpler fails. They would end in many pl
 where they start; so they start, if they can, from a small case that is the same for everybody.
 """
 
+import math
+import time
 from dataclasses import asdict, fields, replace
 from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
@@ -13,6 +15,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import is_one_hot
+from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.shrinking.simplicity import (
     SIMPLE,
     fingerprint,
@@ -39,6 +42,10 @@ class Shrinker:
         Whether another case fails in the same way.
     evaluations : int
         How often `fails` may be called.
+    restriction : Restriction
+        What the simpler cases may be.
+    seconds : float
+        How long shrinking may take.
 
     Attributes
     ----------
@@ -48,11 +55,20 @@ class Shrinker:
         How often `fails` was called.
     """
 
-    def __init__(self, case: Case, fails: Callable[[Case], bool], evaluations: int = 500) -> None:
+    def __init__(
+        self,
+        case: Case,
+        fails: Callable[[Case], bool],
+        evaluations: int = 500,
+        restriction: Restriction = ANY,
+        seconds: float = math.inf,
+    ) -> None:
         self.case = case
         self.used = 0
         self._fails = fails
         self._evaluations = evaluations
+        self._restriction = restriction
+        self._until = time.monotonic() + seconds
         self._known: Dict[bytes, bool] = {}
 
     def run(self) -> Case:
@@ -67,7 +83,8 @@ class Shrinker:
         return self.case
 
     def _run(self, given: Case) -> None:
-        if not self._try(islice(smallest(given.model, given.precision), self._evaluations // 2)):
+        smallest_ones = smallest(given.model, given.precision, self._restriction)
+        if not self._try(islice(smallest_ones, self._evaluations // 2)):
             # A new size needs a new graph, new numbers do not: settle the sizes first.
             self._repeat(self._sizes)
             self._try(_random_cases(given, self.case.config))
@@ -83,7 +100,7 @@ class Shrinker:
         while gained:
             gained = False
             for candidates in (candidates for sweep in passes for candidates in sweep()):
-                if self.used >= self._evaluations:
+                if self._is_over():
                     return
                 gained = self._descend(candidates) or gained
 
@@ -95,9 +112,11 @@ class Shrinker:
     def _try(self, candidates: Iterable[Case]) -> bool:
         """Go over to the first candidate that fails, if there is one."""
         for candidate in candidates:
+            if not self._restriction.allows(candidate.config):
+                continue
             key = fingerprint(candidate)
             if key not in self._known:
-                if self.used >= self._evaluations:
+                if self._is_over():
                     return False
                 self.used += 1
                 self._known[key] = self._fails(candidate)
@@ -105,6 +124,9 @@ class Shrinker:
                 self.case = candidate
                 return True
         return False
+
+    def _is_over(self) -> bool:
+        return self.used >= self._evaluations or time.monotonic() >= self._until
 
     def _sizes(self) -> Iterator[Iterable[Case]]:
         """Each size less."""

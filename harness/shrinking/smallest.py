@@ -10,6 +10,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case, zeros
 from rnndiff.harness.cases.draws import lengths
+from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.shrinking.simplicity import SIMPLE
 from rnndiff.models import Model
 from rnndiff.models.layout import is_optional, sizes_in
@@ -17,10 +18,13 @@ from rnndiff.models.layout import is_optional, sizes_in
 _RANDOM_CASES = 8
 
 
-def smallest(model: Model, precision: str = "float32") -> Iterator[Case]:
+def smallest(
+    model: Model, precision: str = "float32", restriction: Restriction = ANY
+) -> Iterator[Case]:
     """One of everything, then two steps, two classes, two of all but rows, two of all, three steps.
 
-    Those of one unit come with a single 1, too.
+    Those of one unit come with a single 1, too. What a restriction does not allow has the nearest
+    sizes that it does.
     """
     known = sizes_in(model.Config)
     ones = {name: 1 for name in known if not is_optional(model.Config, name)}
@@ -31,11 +35,11 @@ def smallest(model: Model, precision: str = "float32") -> Iterator[Case]:
     one_row, steps = dict.fromkeys(of("row"), 1), of("step", "token")
     # A window of one slot has no order that could be wrong.
     for twos in ([], steps + of("slot"), of("class")):
-        config = model.Config(**dict(ones, **dict.fromkeys(twos, 2)))
+        config = restriction.nearest(model.Config, dict(ones, **dict.fromkeys(twos, 2)))
         yield from _with_a_one(model, config, precision)
         yield from random_cases(model, config, precision=precision)
     for changed in (one_row, {}, dict(dict.fromkeys(steps, 3), **one_row)):
-        config = model.Config(**dict(dict.fromkeys(ones, 2), **changed))
+        config = restriction.nearest(model.Config, dict(dict.fromkeys(ones, 2), **changed))
         yield from random_cases(model, config, precision=precision)
 
 

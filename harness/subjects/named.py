@@ -1,11 +1,15 @@
 """A subject by its name, as a command line takes it."""
 
 import importlib
+import importlib.util
+import inspect
 import os
 import sys
 from typing import Any, Dict, Mapping, Optional
 
 from rnndiff.harness.errors import UserError, in_one_line
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects.port import Port, with_premise
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject, check_mode
 from rnndiff.harness.versions import versions
 from rnndiff.models import entry_points
@@ -22,11 +26,39 @@ SHIPPED = {
 
 
 def import_from_here(name: str) -> Any:
-    """Import a module, of the current directory, too; whatever it raises is raised."""
+    """Import a module, of the current directory, too; whatever it raises is raised.
+
+    The path of a file does for a name, as in `tests/test_my_port.py`.
+    """
     if os.getcwd() not in sys.path:
         # Behind all else: what lies there may have the name of anything.
         sys.path.append(os.getcwd())
-    return importlib.import_module(name)
+    return _import_file(name) if name.endswith(".py") else importlib.import_module(name)
+
+
+def _import_file(path: str) -> Any:
+    path = os.path.abspath(path)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == path:
+            return module
+    if os.path.dirname(path) not in sys.path:
+        sys.path.append(os.path.dirname(path))
+    name = os.path.splitext(os.path.basename(path))[0]
+    # Not by its name: another module may have the same.
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not os.path.exists(path):
+        raise ModuleNotFoundError("there is no file {}".format(path))
+    module = importlib.util.module_from_spec(spec)
+    if sys.modules.setdefault(name, module) is not module:
+        sys.modules[path] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        for known in (name, path):
+            if sys.modules.get(known) is module:
+                del sys.modules[known]
+        raise
+    return module
 
 
 def of_tensorflow(notes: Mapping[str, str]) -> bool:
@@ -43,17 +75,20 @@ class Subjects:
         As :func:`subject_named` takes it.
     mode : str
         That for all; "" is the one of each file, if the subject has it, and else the default.
+    premise : str
+        What it is taken to compute in; "" is what it states itself.
     """
 
-    def __init__(self, name: str, mode: str = "") -> None:
-        self._name, self._mode = name, mode
+    def __init__(self, name: str, mode: str = "", premise: str = "") -> None:
+        self._name, self._mode, self._premise = name, mode, premise
         self._made: Dict[str, Subject] = {}
 
     def in_mode(self, mode: str = "") -> Subject:
         """The subject in a mode, made the first time that it is asked for."""
         mode = self._mode or mode
         if mode not in self._made:
-            self._made[mode] = subject_named(self._name, mode=mode)
+            subject = subject_named(self._name, mode=mode)
+            self._made[mode] = with_premise(subject, self._premise)
         return self._made[mode]
 
     def of(self, notes: Mapping[str, Any]) -> Subject:
@@ -75,9 +110,9 @@ class Subjects:
         )
 
 
-def options_of(name: str, mode: str) -> str:
+def options_of(name: str, mode: str, premise: str = "") -> str:
     """The options by which a command makes the subject of a name in a mode, after a space."""
-    options = {"subject": name if name != TENSORFLOW else "", "mode": mode}
+    options = {"subject": name if name != TENSORFLOW else "", "mode": mode, "premise": premise}
     return "".join(" --{} {}".format(*option) for option in options.items() if option[1])
 
 
@@ -89,7 +124,8 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
     name : str
         One of :data:`SHIPPED`, of an entry point of the group ``rnndiff.subjects``, or
         ``MODULE:CLASS``. The class is called without arguments, but for a mode; modules of the
-        current directory are found, too.
+        current directory are found, too, and the path of a file does for one. A function of arrays
+        is a :class:`rnndiff.harness.subjects.port.Port`, and so is a class that is no subject.
     timeout : float, optional
         Its ``timeout``, if it is to have another one than it says itself.
     mode : str, optional
@@ -104,7 +140,8 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
     module_name, colon, class_name = _written_out(name).partition(":")
     if not (module_name and colon and class_name):
         raise UserError(
-            "{!r} names no subject: write MODULE:CLASS, such as my_port:MyPort.".format(name)
+            "{!r} names no subject: write MODULE:CLASS or MODULE:FUNCTION, such as "
+            "my_port:MyPort.".format(name)
         )
     try:
         module = import_from_here(module_name)
@@ -117,20 +154,43 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
         raise UserError("The module {} has no {!r}.".format(module_name, class_name))
     if mode:
         check_mode(name, getattr(made, "modes", {}), mode)
-    given = {"mode": mode} if mode else {}
-    try:
-        subject = made(**given)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        how = "with mode={!r}".format(mode) if mode else "without arguments"
-        raise UserError("Calling {} {} fails: {}.".format(name, how, in_one_line(error)))
+    subject = made if isinstance(made, Subject) else getattr(made, "rnndiff_port", None)
+    if subject is None and _takes_arrays(made):
+        subject = Port(made, arithmetic("float32"))
+    if subject is None:
+        subject = _made(made, name, {"mode": mode} if mode else {})
     if not isinstance(subject, Subject):
-        raise UserError("{} is no subject: derive it from rnndiff.Subject.".format(class_name))
+        if not (isinstance(made, type) and callable(subject)):
+            raise UserError(
+                "{} is no subject: derive it from rnndiff.Subject, or name a function of "
+                "arrays.".format(class_name)
+            )
+        subject = Port(made, arithmetic("float32"))
     subject.name = name
     if timeout is not None:
         subject.timeout = timeout
     return subject
+
+
+def _takes_arrays(made: Any) -> bool:
+    """Whether this is a port itself, a function of arrays, not what makes a subject."""
+    if isinstance(made, type) or not callable(made):
+        return False
+    try:
+        parameters = inspect.signature(made).parameters
+    except (TypeError, ValueError):
+        return True
+    return bool(set(parameters) - {"mode"})
+
+
+def _made(make: Any, name: str, given: Mapping[str, Any]) -> Any:
+    try:
+        return make(**given)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        how = "with mode={mode!r}".format(**given) if given else "without arguments"
+        raise UserError("Calling {} {} fails: {}.".format(name, how, in_one_line(error)))
 
 
 def _written_out(name: str) -> str:

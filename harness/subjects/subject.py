@@ -39,6 +39,8 @@ class Subject:
         of one is then an argument of the constructor, the keyword ``mode``.
     mode : str
         The name of the one that it was made to run in, "" of the default.
+    stated : str
+        The name of the premise that a command was given for it, "" if none.
     precision : str
         Of the numbers of the cases that are drawn for it: "float32", "float64" or "float16". What
         it is given from elsewhere, such as a file, may be of another one, and is rounded as it is
@@ -51,6 +53,7 @@ class Subject:
     repeatable: bool = True
     modes: Mapping[str, str] = {}
     mode: str = ""
+    stated: str = ""
     precision: str = "float32"
     _made_of: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 
@@ -134,6 +137,10 @@ class Subject:
         """
         return ""
 
+    def advice(self, case: Case) -> str:
+        """What those who wrote it are told beside a case that fails; "" if nothing."""
+        return ""
+
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which it computes this case: the same for all cases of a config.
 
@@ -163,7 +170,7 @@ class Wrapper(Subject):
         self.known, self.repeatable = subject.known, subject.repeatable
         self.name, self.timeout = subject.name, subject.timeout
         self.modes, self.mode = subject.modes, subject.mode
-        self.precision = subject.precision
+        self.precision, self.stated = subject.precision, subject.stated
 
     @property
     def label(self) -> str:
@@ -199,6 +206,10 @@ class Wrapper(Subject):
     def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
         """As the subject does."""
         return self._subject.script(case, verdict, notes)
+
+    def advice(self, case: Case) -> str:
+        """As the subject does."""
+        return self._subject.advice(case)
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """As the subject does."""

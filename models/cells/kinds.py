@@ -5,6 +5,7 @@
 of TensorFlow.
 """
 
+import re
 import sys
 from dataclasses import dataclass, fields
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
@@ -106,7 +107,7 @@ def class_of(kind: Kind, Base: Any) -> Any:
 
     It stands in the module of `Base`, by whose name and place it is found in other processes.
     """
-    name = "{}_{}".format(Base.__name__, kind.name.replace("-", "_"))
+    name = "{}_{}".format(Base.__name__, re.sub(r"\W", "_", kind.name))
     body = {"__doc__": Base.__doc__, "__module__": Base.__module__, "kind": kind}
     # A cell of no units is tried as the article's plain one.
     body.update({"__annotations__": {"num_units": int}, "num_units": size("unit", 4)})

@@ -23,7 +23,7 @@ from examples import Float32Port, random_case
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.checking.check import Checker, verdict_on
-from rnndiff.harness.checking.fuzz import _Run, fuzz
+from rnndiff.harness.checking.fuzz import _Run, _Task, fuzz
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import SubjectError
@@ -570,7 +570,7 @@ def test_a_run_that_was_stopped_past_its_time_takes_what_the_workers_found(
 
 
 def test_at_the_end_all_is_heard_that_was_said(tmp_path):
-    run = _Run(("seq2seq",), 3, str(tmp_path), timeout=TIMEOUT)
+    run = _Run(_Task(("seq2seq",), 3, TIMEOUT), str(tmp_path))
     ours, theirs = map(Channel, socket.socketpair())
     run.workers = [
         SimpleNamespace(
@@ -830,7 +830,7 @@ def test_a_new_file_takes_no_other_place_where_there_are_no_links(tmp_path, monk
 def test_a_pause_of_all_processes_ends_no_worker_and_a_long_case_does(monkeypatch, tmp_path):
     killed, clock = [], [0.0]
     monkeypatch.setattr("rnndiff.harness.checking.fuzz.time.monotonic", lambda: clock[0])
-    run = _Run(("seq2seq",), 3, str(tmp_path), timeout=TIMEOUT)
+    run = _Run(_Task(("seq2seq",), 3, TIMEOUT), str(tmp_path))
     at_work, waiting = (
         SimpleNamespace(
             begun=SimpleNamespace(value=1),
