@@ -165,6 +165,7 @@ def test_an_operator_of_onnx_that_resets_elsewhere_does_not_agree():
         assert normal_reports(port, "rnn-gru@onnx", {"reset_after": told}, ONNX_GRU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cell, layer, options",
     [
