@@ -1,6 +1,5 @@
 """``rnndiff record``: what this environment computes, bit for bit, in a file."""
 
-import os
 from typing import Dict, List, Optional, Tuple
 
 import click

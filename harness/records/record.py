@@ -2,14 +2,16 @@
 
 import io
 import json
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from rnndiff.harness.cases.fixed import SET
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import read_npz, written_whole
 from rnndiff.harness.text import printable
+from rnndiff.models import MODELS
 
 FORMAT = 1
 # What the oracle says of an element: it is within its bound; the bound says nothing; it is outside,
@@ -180,3 +182,11 @@ def _group(meta: Dict[str, Any], place: int, arrays: Dict[str, np.ndarray]) -> C
 
 def _traces(group: Computed) -> int:
     return group.errors.count("")
+
+
+def case_of(group: Computed, place: int) -> Optional[Case]:
+    """A case of a group of the fixed set; None if this rnndiff has other ones, or no such model."""
+    if group.model not in MODELS or not 0 <= group.number < len(GROUPS):
+        return None
+    cases = fixed_group(group.model, group.number).cases
+    return cases[place] if digest(cases) == group.digest else None

@@ -133,8 +133,11 @@ class Recorder:
         except (EOFError, OSError):
             self._process.join()
             name = name_of_end(self._process.exitcode)
-            raise UserError("Nothing is recorded: making {} ended the process ({}).".format(
-                self._task.subject, name))
+            raise UserError(
+                "Nothing is recorded: making {} ended the process ({}).".format(
+                    self._task.subject, name
+                )
+            )
 
     def _hear(self) -> Any:
         """What the process says next; an EOFError if it is gone, or has to be ended."""
