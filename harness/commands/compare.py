@@ -120,15 +120,12 @@ def _row(model: ModelDifference) -> List[str]:
     total = sum(model.cases.values())
     absolute = max((array.absolute for array in model.arrays.values()), default=0.0)
     ulp = max((array.ulp for array in model.arrays.values()), default=0.0)
-    said = _said(model.cases)
-    if model.known:
-        said += "; known: {}".format(", ".join(sorted(model.known)))
     return [
         model.model,
         str(total),
         str(model.cases[IDENTICAL]),
         *_moves(absolute, ulp),
-        said,
+        _said(model.cases),
     ]
 
 
@@ -222,7 +219,7 @@ def _of_example(model: str, example: Example, saved: Dict[Any, str]) -> Dict[str
         "case": case,
         "config": example.group.config,
         "array": example.array,
-        "index": list(example.index),
+        "index": list(example.place),
         "values": list(example.values),
         "known": list(example.known),
         "file": saved.get((model, group, case)),

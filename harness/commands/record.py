@@ -15,7 +15,7 @@ from rnndiff.harness.commands.options import (
     models_argument,
     subject_option,
 )
-from rnndiff.harness.errors import INTERRUPTED
+from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, read_npz
 from rnndiff.harness.records.record import Computed, Record, save
 from rnndiff.harness.records.recording import Recorder, Task
@@ -69,25 +69,33 @@ def record(
             raise click.UsageError("--inputs goes with --subject MODULE:FUNCTION, and no MODEL")
         inputs = read_npz(inputs_path, "inputs of a function, an .npz file")
     check_writable(path)
-    names = [subject_name] if inputs is not None else models or all_models()
-    jobs = [(n, k) for n in dict.fromkeys(names) for k in range(1 if inputs else len(GROUPS))]
+    names = ["function"] if inputs is not None else models or all_models()
+    jobs = [
+        (n, k) for n in dict.fromkeys(names) for k in range(len(GROUPS) if inputs is None else 1)
+    ]
     groups: List[Computed] = []
-    with Stop() as stop, Recorder(Task(subject_name, mode, timeout, inputs)) as recorder:
+    complaint = ""
+    with Stop() as stop, Recorder(Task(subject_name, mode, timeout, inputs), stop) as recorder:
         with _progress() as progress:
             task = progress.add_task("recording", total=len(jobs), model=jobs[0][0])
-            for group in recorder.compute(jobs):
-                groups.append(group)
-                following = jobs[min(len(groups), len(jobs) - 1)][0]
-                progress.update(task, advance=1, model=following)
-                if stop.signal:
-                    break
+            try:
+                for group in recorder.compute(jobs):
+                    groups.append(group)
+                    following = jobs[min(len(groups), len(jobs) - 1)][0]
+                    progress.update(task, advance=1, model=following)
+            except UserError as error:
+                # What was computed before is kept.
+                complaint = str(error)
+        if complaint and not groups:
+            raise UserError(complaint)
         notes = dict(versions(mode), **recorder.notes)
         save(path, Record(notes, groups, len(groups) == len(jobs)))
         click.echo("{}: {}".format(printable(path), _summary(groups)))
         if len(groups) < len(jobs):
-            said = "rnndiff: ended by {}: {} of {} groups of cases are recorded."
-            click.echo(said.format(stop.signal, len(groups), len(jobs)), err=True)
-            raise SystemExit(INTERRUPTED)
+            why = complaint or "Ended by {}.".format(stop.signal)
+            said = "rnndiff: {} {} of {} groups of cases are recorded."
+            click.echo(said.format(why, len(groups), len(jobs)), err=True)
+            raise SystemExit(2 if complaint else INTERRUPTED)
 
 
 def _progress() -> Progress:

@@ -41,7 +41,7 @@ class Example(NamedTuple):
     group: Computed
     case: int
     array: str
-    index: Tuple[int, ...]
+    place: Tuple[int, ...]
     values: Tuple[str, ...]
     known: Tuple[str, ...]
 
@@ -138,6 +138,10 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
     """
     others = {group.key: group for group in second.groups}
     exact = {group.key: group for group in reference.groups} if reference else {}
+    if reference and not {group.digest for group in reference.groups} & {
+        group.digest for group in first.groups
+    }:
+        raise UserError("The reference holds none of the cases: record the same ones in float64.")
     pairs: Dict[str, List[Tuple[Computed, Computed]]] = {}
     left_out: Dict[str, str] = {}
     for group in first.groups:

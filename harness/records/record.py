@@ -28,7 +28,7 @@ class Computed(NamedTuple):
     Parameters
     ----------
     model : str
-        Its name, or the name of a function of a user's own.
+        Its name, or "function" for a user's own.
     number : int
         Of the group of cases.
     config : str
@@ -80,8 +80,12 @@ class Record(NamedTuple):
     def title(self) -> str:
         """The subject in a few words: "TensorFlow 2.21.0, session"."""
         subject = self.notes.get("subject", "TensorFlow")
+        tensorflow = "TensorFlow {}".format(self.notes.get("tensorflow", "missing"))
         if subject == "TensorFlow":
-            subject += " " + self.notes.get("tensorflow", "")
+            subject = tensorflow
+        elif ":" in subject:
+            # A function says nothing of what it rests on.
+            subject = "{} beside {}".format(subject, tensorflow)
         return "{}, {}".format(subject, self.notes["mode"]) if self.notes.get("mode") else subject
 
 

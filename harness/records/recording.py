@@ -18,6 +18,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
 from rnndiff.harness.checking.check import said_by, supported, verdict_on, verdict_on_ending
 from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
+from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
 from rnndiff.harness.judging.verdict import TEACHER_FORCED, Verdict
 from rnndiff.harness.records.record import (
@@ -54,12 +55,12 @@ class Task(NamedTuple):
 
 
 class _About(NamedTuple):
-    """What is known of a group before it is computed; of an unsupported one ``count`` is 0."""
+    """What is known of a group before it is computed."""
 
     config: str
     numbers: int
     digest: str
-    count: int
+    cases: int
     supported: bool
 
 
@@ -75,14 +76,20 @@ class _Came(NamedTuple):
 class Recorder:
     """A context manager that computes groups of the fixed set, or a function.
 
+    Parameters
+    ----------
+    task : Task
+    stop : Stop
+        The wish to end, looked at after every case.
+
     Attributes
     ----------
     notes : dict of str to str
         What the subject says of itself: label and premise; known once something is computed.
     """
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, task: Task, stop: Stop) -> None:
+        self._task, self._stop = task, stop
         self._process: Any = None
         self._end: Any = None
         self.notes: Dict[str, str] = {}
@@ -96,7 +103,7 @@ class Recorder:
             self._process.join()
 
     def compute(self, jobs: Sequence[Tuple[str, int]]) -> Iterator[Computed]:
-        """Compute groups, each named by a model and a number.
+        """Compute groups, each named by a model and a number, until it is to end.
 
         Raises
         ------
@@ -106,24 +113,29 @@ class Recorder:
         for name, number in jobs:
             about: Optional[_About] = None
             came: List[_Came] = []
-            while about is None or len(came) < about.count:
+            while about is None or len(came) < about.cases:
                 try:
                     if not self._process:
                         self._start()
                     self._end.send((name, number, len(came)))
                     about = self._hear()
-                    while len(came) < about.count:
+                    while len(came) < about.cases and not self._stop.signal:
                         came.append(self._hear())
                 except (EOFError, OSError) as error:
+                    # Those who asked for the end may have ended it, too.
+                    if self._stop.signal:
+                        return
                     hung = HANG in error.args
                     came.append(self._ended(name, number, len(came), about, hung))
+                if self._stop.signal:
+                    return
             yield _computed(name, number, about, came)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._end, theirs = context.Pipe()
         arguments = (theirs, self._task, os.getpid(), modules())
-        self._process = context.Process(target=_work, args=arguments, daemon=True)  # type: ignore
+        self._process = context.Process(target=_work, args=arguments, daemon=True)
         with without_signals_of_a_terminal():
             self._process.start()
         theirs.close()
@@ -132,6 +144,8 @@ class Recorder:
             self.notes = self._receive()
         except (EOFError, OSError):
             self._process.join()
+            if self._stop.signal:
+                raise EOFError
             name = name_of_end(self._process.exitcode)
             raise UserError(
                 "Nothing is recorded: making {} ended the process ({}).".format(

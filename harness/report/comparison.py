@@ -160,7 +160,7 @@ def _example(kind: str, example: Example) -> Dict[str, Any]:
         "group": example.group.number,
         "config": example.group.config,
         "array": example.array,
-        "index": list(example.index),
+        "index": list(example.place),
         "values": example.values,
         "known": example.known,
         "given": shown.given,
