@@ -20,6 +20,7 @@ from rnndiff.harness.checking.check import said_by, supported, verdict_on, verdi
 from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
 from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
+from rnndiff.harness.judging.excuses import KnownRewrite
 from rnndiff.harness.judging.verdict import TEACHER_FORCED, Verdict
 from rnndiff.harness.records.record import (
     KNOWN,
@@ -258,7 +259,11 @@ def _came_of(subject: Subject, case: Case, timeout: float) -> _Came:
     if verdict.error:
         return _Came({}, {}, printable(verdict.error), list(verdict.known))
     arrays = {each.name: trace[each.name] for each in case.model.trace if each.name in trace}
-    return _Came(arrays, _codes(verdict, arrays), "", list(verdict.known))
+    codes, known = _codes(verdict, arrays), list(verdict.known)
+    if any(isinstance(entry, KnownRewrite) and entry.name in known for entry in subject.known):
+        # What was judged is another case.
+        codes = {name: np.full(array.shape, KNOWN, np.uint8) for name, array in arrays.items()}
+    return _Came(arrays, codes, "", known)
 
 
 def _codes(verdict: Verdict, arrays: Mapping[str, np.ndarray]) -> Arrays:

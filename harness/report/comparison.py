@@ -47,7 +47,7 @@ def sentences(found: Comparison) -> Iterator[str]:
         yield "The same but for rounding."
     elif differ:
         named = sum(model.named for model in found.models)
-        yield "{:,} cases differ in meaning, {:,} of them where a known divergence was met.".format(
+        yield "Different in meaning: {:,}, of these with a known divergence met: {:,}.".format(
             differ, named
         )
     else:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -13,6 +14,7 @@ from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
 from rnndiff.harness.cli import main
 from rnndiff.harness.commands import record as command
 from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.excuses import KnownRewrite
 from rnndiff.harness.records.compare import (
     BEYOND,
     CHOICE,
@@ -35,7 +37,8 @@ from rnndiff.harness.records.record import (
     load,
     save,
 )
-from rnndiff.harness.records.recording import Task, _computed, _OfFunction
+from rnndiff.harness.records.recording import Task, _came_of, _computed, _OfFunction
+from rnndiff.harness.subjects.float32 import Float32
 
 # Of the cases of four models, as Python 3.7 with NumPy 1.18 and Python 3.13 with NumPy 2.x have
 # them. If it has to change, SET does: records of before are of other cases.
@@ -205,6 +208,22 @@ def test_a_flushed_subnormal_is_told_as_such(record, one, other):
     first = planted(record, "decoder_states", set_first(one))
     found = compare(first, planted(record, "decoder_states", set_first(other)))
     assert kinds_of(found) == {IDENTICAL: 59, FLUSHED: 1}
+
+
+def test_what_is_known_to_be_computed_of_another_case_is_not_within_the_bound_of_this_one(record):
+    def other(case):
+        return replace(case, arrays=dict(case.arrays, inputs=np.zeros_like(case.inputs)))
+
+    class OfZeros(Float32):
+        known = (KnownRewrite("of-zeros", "", "", None, lambda case: True, other),)
+
+        def __call__(self, case):
+            return super().__call__(other(case))
+
+    cases = [case_of(group, 1) for group in record.groups]
+    came = [each for each in (_came_of(OfZeros(), case, 60.0) for case in cases) if each.known]
+    assert came
+    assert all((codes == KNOWN).all() for each in came for codes in each.codes.values())
 
 
 def test_what_moves_beside_a_difference_of_meaning_is_not_taken_for_rounding(record):
