@@ -16,7 +16,19 @@ from rnndiff.harness.text import printable
 _FULL = errno.ENOSPC, errno.EIO
 _NOT_WHOLE = "The output is not whole: {}."
 
-COMMANDS = ("verify", "check", "fuzz", "replay", "minimize", "repro", "ulp", "frequencies", "bench")
+COMMANDS = (
+    "verify",
+    "check",
+    "fuzz",
+    "replay",
+    "minimize",
+    "repro",
+    "record",
+    "compare",
+    "ulp",
+    "frequencies",
+    "bench",
+)
 
 
 class _Commands(click.Group):

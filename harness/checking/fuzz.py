@@ -195,7 +195,7 @@ class _Worker:
         self.since: Optional[Tuple[int, float]] = None
         self.job: Any = (_START, None)
         process: Any = context.Process(target=_work, args=(theirs, self.begun, task), daemon=True)
-        with _without_signals_of_a_terminal():
+        with without_signals_of_a_terminal():
             process.start()
         self.process = process
         theirs.close()
@@ -211,7 +211,7 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _without_signals_of_a_terminal() -> Iterator[None]:
+def without_signals_of_a_terminal() -> Iterator[None]:
     """What is started inside is never ended by Ctrl-C, but by this process."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

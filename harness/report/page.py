@@ -79,31 +79,37 @@ def write(path: str, report: Report) -> None:
 
 def render(report: Report) -> str:
     """The text of the page."""
-    import jinja2
-
     from rnndiff.harness.report import plots
 
-    loader = jinja2.PackageLoader("rnndiff.harness.report", "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     found = report.tally.ratios
     # Those that are registered in their order, then those in a layout.
     ratios = {name: found[name] for name in [*MODELS, *sorted(found)] if name in found}
     most = max((max(counts) for counts in ratios.values()), default=0)
-    return environment.get_template("page.html.j2").render(
-        report=report,
-        tally=report.tally,
-        cases=sum(report.tally.cases.values()),
-        histograms=[plots.histogram(name, counts, most) for name, counts in ratios.items()],
-        growths=[plots.along_the_steps(growth) for growth in report.growths],
-        samples=list(dict.fromkeys(growth.sample for growth in report.growths)),
-        # Rounded down: an error that is just inside its bound is not at it.
-        worst="{:.3f}".format(math.floor(1000 * report.tally.worst) / 1000),
-        failed=report.failures or any(table.status not in _RIGHT for table in report.tables),
-        headline=_headline(report),
-        environment=dict(_environment(), premise=report.tally.premise, **report.environment),
+    return (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            tally=report.tally,
+            cases=sum(report.tally.cases.values()),
+            histograms=[plots.histogram(name, counts, most) for name, counts in ratios.items()],
+            growths=[plots.along_the_steps(growth) for growth in report.growths],
+            samples=list(dict.fromkeys(growth.sample for growth in report.growths)),
+            # Rounded down: an error that is just inside its bound is not at it.
+            worst="{:.3f}".format(math.floor(1000 * report.tally.worst) / 1000),
+            failed=report.failures or any(table.status not in _RIGHT for table in report.tables),
+            headline=_headline(report),
+            environment=dict(environment_of(), premise=report.tally.premise, **report.environment),
+        )
     )
+
+
+def templates() -> Any:
+    """Jinja's environment, with the templates of the pages."""
+    import jinja2
+
+    loader = jinja2.PackageLoader("rnndiff.harness.report", "templates")
+    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def _headline(report: Report) -> str:
@@ -117,7 +123,8 @@ def _headline(report: Report) -> str:
     return "None of {:,} cases disagrees".format(cases) if cases else "No case was judged"
 
 
-def _environment() -> Dict[str, Any]:
+def environment_of() -> Dict[str, Any]:
+    """The command that runs, when, and on what."""
     folder, program = os.path.split(sys.argv[0])
     module = ["python", "-m", os.path.basename(folder)]
     words = (module if program == "__main__.py" else [program]) + sys.argv[1:]

@@ -1,0 +1,128 @@
+"""``rnndiff record``: what this environment computes, bit for bit, in a file."""
+
+from typing import Dict, List, Optional, Tuple
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from rnndiff.harness.cases.fixed import GROUPS
+from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.commands.options import (
+    all_models,
+    mode_option,
+    models_argument,
+    subject_option,
+)
+from rnndiff.harness.errors import INTERRUPTED, UserError
+from rnndiff.harness.files import check_writable, read_npz
+from rnndiff.harness.records.record import Computed, Record, save
+from rnndiff.harness.records.recording import Recorder, Task
+from rnndiff.harness.text import printable
+from rnndiff.harness.versions import versions
+
+# A graph of many unrolled steps takes a minute to build on a busy machine, and what is recorded
+# should not depend on how busy it is.
+_TIMEOUT = 300.0
+
+
+@click.command()
+@models_argument
+@subject_option
+@mode_option
+@click.option(
+    "--inputs",
+    "inputs_path",
+    metavar="FILE",
+    help="Record a function of yours instead, --subject MODULE:FUNCTION, of the arrays of this "
+    ".npz, which it takes by their names. It returns an array, or a tuple or dict of arrays.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
+    default=_TIMEOUT,
+    show_default=True,
+    help="Seconds that the subject has for each case.",
+)
+@click.option(
+    "-o", "--output", "path", required=True, metavar="FILE", help="The record, an .npz file."
+)
+def record(
+    models: Tuple[str, ...],
+    subject_name: str,
+    mode: str,
+    inputs_path: Optional[str],
+    timeout: float,
+    path: str,
+) -> None:
+    """Record what this environment computes, for `rnndiff compare`.
+
+    The cases are the fixed set, 60 of each MODEL (all by default) and the same everywhere: of six
+    configs, of all regimes of numbers. Every array that the subject computes of them is kept bit
+    for bit, with what the oracle says of each element, versions, processor, mode and premise. Cases
+    run in a process of their own: one that ends it is recorded as such.
+
+    Ctrl-C ends the run, and what was computed until then is in the file. Exit status: 130 then, 2
+    if nothing could be recorded, else 0, whatever the oracle says.
+    """
+    inputs: Optional[Dict[str, np.ndarray]] = None
+    if inputs_path:
+        if models or mode or ":" not in subject_name:
+            raise click.UsageError("--inputs goes with --subject MODULE:FUNCTION, and no MODEL")
+        inputs = read_npz(inputs_path, "inputs of a function, an .npz file")
+    check_writable(path)
+    names = ["function"] if inputs is not None else models or all_models()
+    jobs = [
+        (n, k) for n in dict.fromkeys(names) for k in range(len(GROUPS) if inputs is None else 1)
+    ]
+    groups: List[Computed] = []
+    complaint = ""
+    with Stop() as stop, Recorder(Task(subject_name, mode, timeout, inputs), stop) as recorder:
+        with _progress() as progress:
+            task = progress.add_task("recording", total=len(jobs), model=jobs[0][0])
+            try:
+                for group in recorder.compute(jobs):
+                    groups.append(group)
+                    following = jobs[min(len(groups), len(jobs) - 1)][0]
+                    progress.update(task, advance=1, model=following)
+            except UserError as error:
+                # What was computed before is kept.
+                complaint = str(error)
+        if complaint and not groups:
+            raise UserError(complaint)
+        notes = dict(versions(mode), **recorder.notes)
+        save(path, Record(notes, groups, len(groups) == len(jobs)))
+        click.echo("{}: {}".format(printable(path), _summary(groups)))
+        if len(groups) < len(jobs):
+            why = complaint or "Ended by {}.".format(stop.signal)
+            said = "rnndiff: {} {} of {} groups of cases are recorded."
+            click.echo(said.format(why, len(groups), len(jobs)), err=True)
+            raise SystemExit(2 if complaint else INTERRUPTED)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[model]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _summary(groups: List[Computed]) -> str:
+    computed = [group for group in groups if group.supported]
+    cases = sum(len(group.errors) for group in computed)
+    numbers = sum(array.size for group in computed for array in group.trace.values())
+    said = "{:,} cases of {} models, {:,} numbers".format(
+        cases, len({group.model for group in computed}), numbers
+    )
+    ended = sum(bool(error) for group in computed for error in group.errors)
+    left_out = sorted({group.model for group in groups if not group.supported})
+    if ended:
+        said += "; {} cases ended in an error".format(ended)
+    if left_out:
+        said += "; not supported here: {}".format(", ".join(left_out))
+    return said

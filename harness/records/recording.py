@@ -1,0 +1,342 @@
+"""Making a record, in a process of its own, which a case may end.
+
+The process computes and judges one group of cases after the other, and tells of every case. If a
+case ends it, that is what came of the case, and another process goes on with the next one.
+"""
+
+import importlib
+import multiprocessing
+import os
+import sys
+import traceback
+from hashlib import sha256
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.fixed import digest, fixed_group
+from rnndiff.harness.checking.check import said_by, supported, verdict_on, verdict_on_ending
+from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
+from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.errors import SubjectError, UserError, in_one_line
+from rnndiff.harness.judging.excuses import KnownRewrite
+from rnndiff.harness.judging.verdict import TEACHER_FORCED, Verdict
+from rnndiff.harness.records.record import (
+    KNOWN,
+    OUTSIDE,
+    UNDECIDED,
+    UNJUDGED,
+    WITHIN,
+    Computed,
+)
+from rnndiff.harness.subjects.alone import FAILED, name_of_end
+from rnndiff.harness.subjects.named import import_from_here, subject_named
+from rnndiff.harness.subjects.orphans import end_with
+from rnndiff.harness.subjects.run import GRACE, HANG, run
+from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
+from rnndiff.harness.text import printable
+from rnndiff.models import modules
+
+Arrays = Dict[str, np.ndarray]
+
+
+class Task(NamedTuple):
+    """What is recorded.
+
+    ``subject`` is the name of one, in a ``mode``; or with ``inputs`` that of a function, as
+    MODULE:FUNCTION, which takes these arrays by their names. ``timeout`` are the seconds that it
+    has for each case.
+    """
+
+    subject: str
+    mode: str
+    timeout: float
+    inputs: Optional[Arrays] = None
+
+
+class _About(NamedTuple):
+    """What is known of a group before it is computed."""
+
+    config: str
+    numbers: int
+    digest: str
+    cases: int
+    supported: bool
+
+
+class _Came(NamedTuple):
+    """What came of one case."""
+
+    trace: Arrays
+    codes: Arrays
+    error: str
+    known: List[str]
+
+
+class Recorder:
+    """A context manager that computes groups of the fixed set, or a function.
+
+    Parameters
+    ----------
+    task : Task
+    stop : Stop
+        The wish to end, looked at after every case.
+
+    Attributes
+    ----------
+    notes : dict of str to str
+        What the subject says of itself: label and premise; known once something is computed.
+    """
+
+    def __init__(self, task: Task, stop: Stop) -> None:
+        self._task, self._stop = task, stop
+        self._process: Any = None
+        self._end: Any = None
+        self.notes: Dict[str, str] = {}
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.join()
+
+    def compute(self, jobs: Sequence[Tuple[str, int]]) -> Iterator[Computed]:
+        """Compute groups, each named by a model and a number, until it is to end.
+
+        Raises
+        ------
+        UserError
+            If there is no such subject or function.
+        """
+        for name, number in jobs:
+            about: Optional[_About] = None
+            came: List[_Came] = []
+            while about is None or len(came) < about.cases:
+                try:
+                    if not self._process:
+                        self._start()
+                    self._end.send((name, number, len(came)))
+                    about = self._hear()
+                    while len(came) < about.cases and not self._stop.signal:
+                        came.append(self._hear())
+                except (EOFError, OSError) as error:
+                    # Those who asked for the end may have ended it, too.
+                    if self._stop.signal:
+                        return
+                    hung = HANG in error.args
+                    came.append(self._ended(name, number, len(came), about, hung))
+                if self._stop.signal:
+                    return
+            yield _computed(name, number, about, came)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._end, theirs = context.Pipe()
+        arguments = (theirs, self._task, os.getpid(), modules())
+        self._process = context.Process(target=_work, args=arguments, daemon=True)
+        with without_signals_of_a_terminal():
+            self._process.start()
+        theirs.close()
+        try:
+            # What making the subject takes, such as the import of TensorFlow, has no limit.
+            self.notes = self._receive()
+        except (EOFError, OSError):
+            self._process.join()
+            if self._stop.signal:
+                raise EOFError
+            name = name_of_end(self._process.exitcode)
+            raise UserError(
+                "Nothing is recorded: making {} ended the process ({}).".format(
+                    self._task.subject, name
+                )
+            )
+
+    def _hear(self) -> Any:
+        """What the process says next; an EOFError if it is gone, or has to be ended."""
+        # Python code that hangs is interrupted there.
+        if not self._end.poll(self._task.timeout + GRACE):
+            self._process.kill()
+            raise EOFError(HANG)
+        return self._receive()
+
+    def _receive(self) -> Any:
+        message = self._end.recv()
+        if isinstance(message, UserError):
+            raise message
+        return message
+
+    def _ended(
+        self, name: str, number: int, place: int, about: Optional[_About], hung: bool
+    ) -> _Came:
+        """What came of the case that ended the process."""
+        self._process.join()
+        code, self._process = self._process.exitcode, None
+        if code == FAILED or about is None:
+            said = "Computing group {} of {} failed by itself; its error stands above."
+            raise UserError(said.format(number, name))
+        how = HANG if hung else name_of_end(code)
+        if self._task.inputs is not None:
+            return _Came({}, {}, "{}: the process was ended".format(how), [])
+        case = fixed_group(name, number).cases[place]
+        verdict = verdict_on_ending(case, how, timeout=self._task.timeout)
+        return _Came({}, {}, verdict.error, [])
+
+
+def _computed(name: str, number: int, about: _About, came: List[_Came]) -> Computed:
+    errors: List[str] = []
+    first: Any = None
+    for each in came:
+        kinds = [(n, a.shape, a.dtype) for n, a in each.trace.items()]
+        first = first or kinds
+        unlike = bool(not each.error and kinds != first)
+        errors.append("WrongTrace: it is not like that of another case" if unlike else each.error)
+    traces = [each for each, error in zip(came, errors) if not error]
+    names = list(traces[0].trace) if traces else []
+    return Computed(
+        name,
+        number,
+        about.config,
+        about.numbers,
+        about.digest,
+        about.supported,
+        errors,
+        [each.known for each in came],
+        {n: np.stack([each.trace[n] for each in traces]) for n in names},
+        {n: np.stack([each.codes[n] for each in traces]) for n in names},
+    )
+
+
+def _work(end: Any, task: Task, parent: int, names: List[str]) -> None:
+    """The process: compute what is asked for until the parent is gone."""
+    end_with(parent)
+    try:
+        for module in names:
+            importlib.import_module(module)
+        hands: Any = _OfSubject(task) if task.inputs is None else _OfFunction(task)
+        end.send(hands.notes)
+        for name, number, begin in iter(end.recv, None):
+            for message in hands.compute(name, number, begin):
+                end.send(message)
+    except UserError as error:
+        end.send(error)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    except Exception:
+        traceback.print_exc()
+        sys.exit(FAILED)
+
+
+class _OfSubject:
+    """Computes groups of the fixed set on a subject."""
+
+    def __init__(self, task: Task) -> None:
+        self._timeout = task.timeout
+        self._subject = subject_named(task.subject, task.timeout, task.mode)
+        self.notes = {
+            "subject": said_by(self._subject, "label"),
+            "premise": said_by(self._subject, "premise"),
+        }
+        if task.subject != TENSORFLOW:
+            modes = self._subject.modes
+            self.notes["mode"] = self._subject.mode or next(iter(modes), "")
+
+    def compute(self, name: str, number: int, begin: int) -> Iterator[Any]:
+        """What is known of the group, then what came of each case."""
+        cases = fixed_group(name, number).cases
+        numbers = sum(array.size for array in cases[0].arrays.values())
+        is_supported = supported(self._subject, cases[0])
+        count = len(cases) if is_supported else 0
+        yield _About(str(cases[0].config), numbers, digest(cases), count, is_supported)
+        for case in cases[begin:count]:
+            yield _came_of(self._subject, case.of_precision(self._subject.precision), self._timeout)
+
+
+def _came_of(subject: Subject, case: Case, timeout: float) -> _Came:
+    verdict, trace = verdict_on(subject, case, timeout)
+    if verdict.error:
+        return _Came({}, {}, printable(verdict.error), list(verdict.known))
+    arrays = {each.name: trace[each.name] for each in case.model.trace if each.name in trace}
+    codes, known = _codes(verdict, arrays), list(verdict.known)
+    if any(isinstance(entry, KnownRewrite) and entry.name in known for entry in subject.known):
+        # What was judged is another case.
+        codes = {name: np.full(array.shape, KNOWN, np.uint8) for name, array in arrays.items()}
+    return _Came(arrays, codes, "", known)
+
+
+def _codes(verdict: Verdict, arrays: Mapping[str, np.ndarray]) -> Arrays:
+    codes = {name: np.full(array.shape, UNJUDGED, np.uint8) for name, array in arrays.items()}
+    for each in verdict.arrays:
+        if each.run == TEACHER_FORCED:
+            known = np.zeros(each.ratios.shape, bool) if each.known is None else each.known
+            conditions, choices = [known, each.undecided], [KNOWN, UNDECIDED]
+            codes[each.name] = np.select(conditions, choices, WITHIN).astype(np.uint8)
+        codes[each.name] = np.where(each.wrong, np.uint8(OUTSIDE), codes[each.name])
+    return codes
+
+
+class _Given:
+    """Arrays for a function, as a case is for a subject."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.arrays = arrays
+
+    def copy(self) -> "_Given":
+        """The same with arrays of its own."""
+        return _Given({name: array.copy() for name, array in self.arrays.items()})
+
+
+class _Function(Subject):
+    """A function that takes arrays by name, as a subject."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __call__(self, case: Any) -> Arrays:
+        """What it returns, by names."""
+        result = self._function(**case.arrays)
+        if isinstance(result, Mapping):
+            return {str(name): np.asarray(array) for name, array in result.items()}
+        if isinstance(result, (tuple, list)):
+            return {"output_{}".format(k): np.asarray(each) for k, each in enumerate(result)}
+        return {"output": np.asarray(result)}
+
+
+class _OfFunction:
+    """Computes a function of a user's own."""
+
+    def __init__(self, task: Task) -> None:
+        module, _, name = task.subject.partition(":")
+        try:
+            function = getattr(import_from_here(module), name)
+        except (Exception, SystemExit) as error:  # A module may raise anything.
+            said = "{} cannot be imported: {}; write MODULE:FUNCTION."
+            raise UserError(said.format(printable(task.subject), in_one_line(error)))
+        if not callable(function):
+            raise UserError("{} is no function.".format(task.subject))
+        self._function, self._timeout, self._inputs = _Function(function), task.timeout, task.inputs
+        self.notes = {"subject": task.subject, "premise": "", "mode": ""}
+
+    def compute(self, name: str, number: int, begin: int) -> Iterator[Any]:
+        """What is known of the inputs, then what came of them."""
+        inputs, found = self._inputs or {}, sha256()
+        for key, array in sorted(inputs.items()):
+            found.update("{} {} {}".format(key, array.dtype.str, array.shape).encode())
+            found.update(array.tobytes())
+        shapes = ", ".join("{} {}".format(key, list(a.shape)) for key, a in inputs.items())
+        numbers = sum(array.size for array in inputs.values())
+        yield _About(shapes, numbers, found.hexdigest(), 1, True)
+        given: Any = _Given(inputs)
+        outcome = run(self._function, given, self._timeout)
+        trace = outcome.trace or {}
+        unfit = [key for key, array in trace.items() if array.dtype.kind not in "fiub"]
+        error = outcome.error or outcome.signal
+        if unfit:
+            error = str(SubjectError("WrongTrace: {!r} holds no numbers".format(unfit[0])))
+        if error:
+            yield _Came({}, {}, printable(error), [])
+        else:
+            codes = {key: np.full(array.shape, UNJUDGED, np.uint8) for key, array in trace.items()}
+            yield _Came(trace, codes, "", [])

@@ -1,0 +1,377 @@
+"""Records of what an environment computes: the fixed set, the file, and the comparison."""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
+from rnndiff.harness.cli import main
+from rnndiff.harness.commands import record as command
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.excuses import KnownRewrite
+from rnndiff.harness.records.compare import (
+    BEYOND,
+    CHOICE,
+    ERROR,
+    FLUSHED,
+    FOLLOWS,
+    IDENTICAL,
+    INFINITY,
+    NAN,
+    ROUNDING,
+    UNKNOWN,
+    compare,
+)
+from rnndiff.harness.records.record import (
+    KNOWN,
+    OUTSIDE,
+    UNDECIDED,
+    Record,
+    case_of,
+    load,
+    save,
+)
+from rnndiff.harness.records.recording import Task, _came_of, _computed, _OfFunction
+from rnndiff.harness.subjects.float32 import Float32
+
+# Of the cases of four models, as Python 3.7 with NumPy 1.18 and Python 3.13 with NumPy 2.x have
+# them. If it has to change, SET does: records of before are of other cases.
+DIGESTS = {
+    "seq2seq": "505c5e44 d8f7bd7d 37fc5714 9532e4e4 de5d906c b42651f6",
+    "attention-lstm": "deebc5ce aa175670 52f72107 bb98e587 c5d3ef61 94e890e7",
+    "birnn-gru": "bfc727c1 fe096f16 a06feef6 5fa8fab9 38a6017c dfa1bff6",
+    "keras-bidirectional-lstm": "6f3a54fd 6266beb0 76ffe7ad 176c6ad6 662391a9 b2831bcc",
+}
+SUBJECT = """
+import os
+from rnndiff.harness.subjects.float32 import Float32
+
+class Bad(Float32):
+    modes = {"good": "As it should be.", "bad": "As it should not."}
+
+    def __init__(self, mode="good"):
+        super().__init__()
+        self.seen = 0
+
+    def __call__(self, case):
+        self.seen += 1
+        if self.mode == "bad" and self.seen == 2:
+            raise ValueError("the second case")
+        if self.mode == "bad" and self.seen == 4 and not os.path.exists(__file__ + ".ended"):
+            open(__file__ + ".ended", "w").close()
+            os.abort()
+        return super().__call__(case)
+
+def twice(x, weights):
+    return {"doubled": 2 * x, "product": x @ weights}
+
+def other(x, weights):
+    return {"doubled": x + x, "product": (x[:, ::-1].copy() @ weights[::-1].copy())}
+
+def wrong(x, weights):
+    return {"doubled": x + x, "product": x @ weights * x.dtype.type(1.01)}
+"""
+
+
+def rnndiff(*arguments):
+    """The exit status of a command, in this process."""
+    with mock.patch.object(sys, "argv", ["rnndiff", *arguments]), mock.patch.dict(os.environ):
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A record of the oracle itself in float32."""
+    path = str(tmp_path_factory.mktemp("records") / "float32.npz")
+    assert rnndiff("record", "seq2seq", "--subject", "float32", "-o", path) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def record(path):
+    return load(path)
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "recorded_subject.py").write_text(SUBJECT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "recorded_subject"
+
+
+def planted(record, array, change, code=None):
+    """The record with the first case's array of the first group changed."""
+    group, *others = record.groups
+    trace = {name: a.copy() for name, a in group.trace.items()}
+    codes = {name: a.copy() for name, a in group.codes.items()}
+    change(trace[array][0])
+    if code is not None:
+        codes[array][0].flat[0] = code
+    return record._replace(groups=[group._replace(trace=trace, codes=codes), *others])
+
+
+def set_first(value):
+    def change(array):
+        array.flat[0] = value
+
+    return change
+
+
+def ulp(array):
+    array.flat[0] = np.nextafter(array.flat[0], np.float32(9))
+
+
+def kinds_of(found):
+    (model,) = found.models
+    return {kind: count for kind, count in model.cases.items() if count}
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_the_fixed_set_is_the_same_everywhere(name):
+    groups = [digest(fixed_group(name, number).cases)[:8] for number in range(len(GROUPS))]
+    assert (SET, " ".join(groups)) == (1, DIGESTS[name])
+
+
+def test_the_fixed_set_draws_from_no_generator():
+    no = mock.Mock(side_effect=AssertionError)
+    with mock.patch("numpy.random.RandomState", no), mock.patch("random.Random.random", no):
+        fixed_group("rnn-lstm", 5)
+
+
+def test_a_record_is_read_back_as_it_was_written(path, record, tmp_path):
+    copy = str(tmp_path / "copy.npz")
+    save(copy, record)
+    with open(path, "rb") as one, open(copy, "rb") as other:
+        assert len(one.read()) == len(other.read())
+    again = load(copy)
+    assert again.notes == record.notes
+    for one, other in zip(record.groups, again.groups):
+        assert one._replace(trace={}, codes={}) == other._replace(trace={}, codes={})
+        for name, array in one.trace.items():
+            assert array.tobytes() == other.trace[name].tobytes()
+            assert array.dtype == other.trace[name].dtype
+            assert np.array_equal(one.codes[name], other.codes[name])
+
+
+def test_a_record_says_on_what_it_was_made(record):
+    notes = record.notes
+    assert notes["subject"] == "Float32" and notes["numpy"] == np.__version__
+    assert {"processor", "instruction_set", "threads", "environment", "python"} <= set(notes)
+
+
+def test_the_cases_of_a_record_can_be_had_again(record):
+    case, group = case_of(record.groups[0], 3), record.groups[0]
+    np.testing.assert_array_equal(case.oracle("float32")["scores"], group.trace["scores"][3])
+    assert case_of(group._replace(digest="0"), 3) is None
+    assert case_of(group._replace(model="none such"), 3) is None
+
+
+def test_a_record_is_the_same_as_itself(path, record, capsys):
+    assert rnndiff("compare", path, path) == 0
+    assert "The same but for rounding." in capsys.readouterr().out
+    assert kinds_of(compare(record, load(path))) == {IDENTICAL: 60}
+
+
+@pytest.mark.parametrize(
+    "array, change, code, kind",
+    [
+        ("encoder_states", ulp, None, ROUNDING),
+        ("encoder_states", ulp, OUTSIDE, BEYOND),
+        ("encoder_states", ulp, KNOWN, BEYOND),
+        ("encoder_states", ulp, UNDECIDED, UNKNOWN),
+        ("encoder_states", set_first(np.nan), OUTSIDE, NAN),
+        ("encoder_states", set_first(-np.inf), OUTSIDE, INFINITY),
+        ("predictions", set_first(7), None, CHOICE),
+    ],
+)
+def test_what_differs_is_told_by_its_kind(record, array, change, code, kind):
+    found = compare(record, planted(record, array, change, code))
+    assert kinds_of(found) == {IDENTICAL: 59, kind: 1}
+    assert found.same == (kind == ROUNDING)
+    (model,) = found.models
+    assert model.arrays[array].counts[kind] == 1
+    assert model.examples[kind].array == array and not any(model.examples[kind].place)
+    if kind in (ROUNDING, BEYOND, UNKNOWN):
+        assert 0.5 <= model.arrays[array].ulp <= 1
+
+
+@pytest.mark.parametrize("one, other", [(0.0, 2.0**-140), (-(2.0**-149), -0.0)])
+def test_a_flushed_subnormal_is_told_as_such(record, one, other):
+    first = planted(record, "decoder_states", set_first(one))
+    found = compare(first, planted(record, "decoder_states", set_first(other)))
+    assert kinds_of(found) == {IDENTICAL: 59, FLUSHED: 1}
+
+
+def test_what_is_known_to_be_computed_of_another_case_is_not_within_the_bound_of_this_one(record):
+    def other(case):
+        return replace(case, arrays=dict(case.arrays, inputs=np.zeros_like(case.inputs)))
+
+    class OfZeros(Float32):
+        known = (KnownRewrite("of-zeros", "", "", None, lambda case: True, other),)
+
+        def __call__(self, case):
+            return super().__call__(other(case))
+
+    cases = [case_of(group, 1) for group in record.groups]
+    came = [each for each in (_came_of(OfZeros(), case, 60.0) for case in cases) if each.known]
+    assert came
+    assert all((codes == KNOWN).all() for each in came for codes in each.codes.values())
+
+
+def test_what_moves_beside_a_difference_of_meaning_is_not_taken_for_rounding(record):
+    other = planted(planted(record, "predictions", set_first(7)), "probabilities", ulp)
+    (model,) = compare(record, other).models
+    assert model.arrays["probabilities"].kind == FOLLOWS
+
+
+def test_errors_and_endings_are_recorded_and_the_run_goes_on(module, record, tmp_path, capsys):
+    bad = str(tmp_path / "bad.npz")
+    options = ["--subject", module + ":Bad", "--mode", "bad", "-o", bad]
+    assert rnndiff("record", "seq2seq", *options) == 0
+    errors = [error for group in load(bad).groups for error in group.errors]
+    assert [(place, error.partition(":")[0]) for place, error in enumerate(errors) if error] == [
+        (1, "ValueError"),
+        (3, "SIGABRT"),
+        # The process that went on is a new one.
+        (5, "ValueError"),
+    ]
+    found = compare(record, load(bad))
+    assert kinds_of(found) == {IDENTICAL: 57, ERROR: 3}
+    assert found.models[0].examples[ERROR].values[0] == "a trace"
+    assert found.second.title == "Bad, bad" and not found.same
+
+
+def test_a_function_of_ones_own_is_judged_by_a_float64_run(module, tmp_path):
+    random, records = np.random.RandomState(0), []
+    inputs = dict(x=random.randn(5, 40), weights=random.randn(40, 3))
+    np.savez(str(tmp_path / "float32.npz"), **{name: np.float32(a) for name, a in inputs.items()})
+    for function in ("twice", "other", "wrong"):
+        task = Task("{}:{}".format(module, function), "", 60.0, _arrays(tmp_path / "float32.npz"))
+        about, came = _OfFunction(task).compute("f", 0, 0)
+        records.append(Record({}, [_computed("f", 0, about, [came])]))
+    one, right, wrong = records
+    exact = {name: a.astype(np.float64) for name, a in one.groups[0].trace.items()}
+    x, weights = (np.float32(inputs[name]).astype(np.float64) for name in ("x", "weights"))
+    exact["product"] = (x @ weights)[None]
+    reference = Record({}, [one.groups[0]._replace(trace=exact)])
+    found = compare(one, right)
+    assert found.models[0].arrays["doubled"].kind == IDENTICAL
+    assert found.models[0].arrays["product"].kind == UNKNOWN and not found.same
+    assert compare(one, right, reference).same
+    assert compare(one, wrong, reference).models[0].arrays["product"].kind == BEYOND
+
+
+def test_a_function_is_recorded_by_its_name(module, tmp_path):
+    inputs, target = str(tmp_path / "inputs.npz"), str(tmp_path / "function.npz")
+    np.savez(inputs, x=np.float32([[1, 2]]), weights=np.float32([[3], [4]]))
+    assert rnndiff("record", "--subject", module + ":twice", "--inputs", inputs, "-o", target) == 0
+    (group,) = load(target).groups
+    assert group.model == "function" and load(target).title.startswith(module + ":twice beside ")
+    assert group.trace["product"].tolist() == [[[11]]]
+    for name, said in ((":none", "cannot be imported"), (":os", "is no function")):
+        with pytest.raises(UserError, match=said):
+            _OfFunction(Task(module + name, "", 60.0, {}))
+
+
+def _arrays(path):
+    with np.load(str(path)) as file:
+        return dict(file)
+
+
+def test_ctrl_c_keeps_what_was_recorded(record, tmp_path):
+    target, jobs = str(tmp_path / "part.npz"), []
+
+    def update(progress, task, advance, model):
+        jobs.append(model)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with mock.patch.object(command.Progress, "update", update):
+        assert rnndiff("record", "seq2seq", "--subject", "float32", "-o", target) == 130
+    part = load(target)
+    assert len(jobs) == len(part.groups) == 1 and not part.whole
+    found = compare(record, part)
+    assert kinds_of(found) == {IDENTICAL: 12} and "seq2seq" in found.left_out
+
+
+def test_records_of_other_cases_are_not_compared(record):
+    group, *others = record.groups
+    other = record._replace(groups=[group._replace(digest="0" * 64), *others])
+    with pytest.raises(UserError, match="hold other cases of seq2seq"):
+        compare(record, other)
+
+
+DAMAGE = {
+    "another format": ({"record": 2}, {}, "has the format 2"),
+    "another set": ({"set": 0}, {}, "has the set of cases 0"),
+    "no record": ({"record": None}, {}, "has the format None"),
+    "no groups": ({"groups": 3}, {}, "is damaged"),
+    "a group twice": ({"groups": lambda groups: groups + groups[:1]}, {}, "is damaged"),
+    "an array of others": ({}, {"0/scores": np.zeros((2, 2))}, "does not go with its cases"),
+    "an array of text": ({}, {"0/scores": np.array(["a"] * 12)}, "does not go with its cases"),
+    "verdicts of others": ({}, {"0": np.zeros((12, 1), np.uint8)}, "is damaged"),
+    "verdicts of none": ({}, {"0": lambda a: a + np.uint8(9)}, "do not go with its arrays"),
+    "terminal escapes": ({"groups": lambda g: [dict(g[0], known=["\x1b[2J"])]}, {}, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("meta, arrays, said", DAMAGE.values(), ids=DAMAGE)
+def test_a_file_that_is_no_record_is_one_sentence(path, tmp_path, capsys, meta, arrays, said):
+    content = _arrays(path)
+    text = json.loads(str(content["meta"]))
+    for name, value in meta.items():
+        text[name] = value(text[name]) if callable(value) else value
+    for name, value in arrays.items():
+        content[name] = value(content[name]) if callable(value) else value
+    content["meta"] = np.array(json.dumps(text))
+    bad = str(tmp_path / "bad.npz")
+    np.savez(bad, **content)
+    assert rnndiff("compare", path, bad) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and said in printed.err
+    assert printed.err.isascii() and "\x1b" not in printed.err
+
+
+def test_a_truncated_record_and_a_case_are_one_sentence(path, tmp_path, capsys):
+    bad = tmp_path / "bad.npz"
+    with open(path, "rb") as file:
+        bad.write_bytes(file.read()[:-1000])
+    case = os.path.join(os.path.dirname(__file__), "..", "bad-inputs", "note-nul.npz")
+    for each in (str(bad), case, str(tmp_path / "none.npz")):
+        assert rnndiff("compare", path, each) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_record_of_another_version_of_tensorflow_loads():
+    folder = os.path.join(os.path.dirname(__file__), "..", "data")
+    record = load(os.path.join(folder, "record_tensorflow_1_15.npz"))
+    assert record.title == "TensorFlow 1.15.5, session"
+    assert [group.model for group in record.groups] == ["bidirectional"]
+    assert case_of(record.groups[0], 0) is not None
+
+
+def test_the_page_leads_from_each_field_to_its_smallest_case(path, record, tmp_path):
+    page, result = str(tmp_path / "page.html"), str(tmp_path / "result.json")
+    other = planted(record, "encoder_states", set_first(np.nan), OUTSIDE)
+    group = other.groups[0]._replace(known=[["<b>known</b>"]] + other.groups[0].known[1:])
+    other = other._replace(groups=[group, *other.groups[1:]])
+    paths = [path, str(tmp_path / "other.npz")]
+    save(paths[1], other)
+    options = ["--report", page, "--json", result, "--save", str(tmp_path / "cases")]
+    assert rnndiff("compare", *paths, *options) == 1
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    assert '<a href="#of-0-0"' in text and '<article id="of-0-0">' in text
+    assert "1 NaN" in text and "Its parameters and inputs" in text
+    assert "<b>known</b>" not in text and "http:" not in text
+    with open(result) as file:
+        smallest = json.load(file)["comparisons"][0]["models"]["seq2seq"]["smallest"]["NaN"]
+    assert smallest["values"][1] == "nan" and smallest["known"] == ["<b>known</b>"]
+    assert rnndiff("replay", smallest["file"], "--subject", "float32") == 0
