@@ -384,8 +384,8 @@ class _Run:
         number, skip, name = worker.job[1]
         worker.job = None
         if content is not None:
-            place, failing = content
-            self.tally.cases[DISAGREE] += 1
+            place, model, failing = content
+            self.tally.count(model, DISAGREE)
             self._first.append((_JUDGE, (number, skip + [place])))
             if failing.way not in self._owners:
                 self._owners[failing.way] = None
@@ -546,7 +546,8 @@ class _Hands:
         found = None
         if ending:
             place = next(place for place in places if cases[place] is ending.case)
-            found = place, _ended(ending.case, ending.signal, timeout, self._subject)
+            failing = _ended(ending.case, ending.signal, timeout, self._subject)
+            found = place, ending.case.model.name, failing
         self._channel.send(("explained", found))
 
     def show(self, content: Any) -> None:
