@@ -3,7 +3,7 @@
 import contextlib
 import os
 import random
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -22,7 +22,9 @@ from rnndiff.harness.commands.options import (
 from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.tally import WORST
+from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, UNDECIDED
 from rnndiff.harness.report import page
+from rnndiff.harness.subjects.named import modes_named
 from rnndiff.harness.subjects.subject import TIMEOUT
 from rnndiff.harness.versions import versions
 
@@ -33,6 +35,12 @@ _SECONDS = click.FloatRange(min=0.0)
 @models_argument
 @subject_option
 @mode_option
+@click.option(
+    "--modes",
+    metavar="MODES",
+    help="Run one mode after the other, each to --cases or --time: all of the subject's, or "
+    "those named, with commas between; then print a table of them.",
+)
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after so many cases.")
 @click.option("--time", "seconds", type=_SECONDS, help="Stop after so many seconds of judging.")
 @click.option(
@@ -65,6 +73,7 @@ def fuzz(
     models: Tuple[str, ...],
     subject_name: str,
     mode: str,
+    modes: Optional[str],
     cases: Optional[int],
     seconds: Optional[float],
     workers: int,
@@ -79,6 +88,7 @@ def fuzz(
     status: 1 if any case failed, 130 if Ctrl-C ended the run before any was judged, 2 if something
     else did or a file could not be written, else 0.
     """
+    chosen = _chosen(subject_name, mode, modes, cases, seconds, report_path)
     if report_path:
         page.check(report_path)
     if json_path and json_path != "-":
@@ -87,24 +97,88 @@ def fuzz(
     names = models or tuple(all_models())
     # To the end of all that is written.
     with Stop() as stop:
-        with _live() as live:
-            progress = run(
-                names,
-                seed,
-                workers,
-                cases,
-                seconds,
-                report=lambda progress: live.update(_table(progress, seed)),
-                timeout=timeout,
-                stop=stop,
-                page=bool(report_path),
-                subject=subject_name,
-                mode=mode,
-            )
-            live.update(_table(progress, seed))
-            # Of a run that could not begin there is nothing to be seen.
-            live.transient = bool(progress.error) and not (progress.cases or progress.failures)
-        raise SystemExit(_tell(progress, seed, workers, mode, stop, json_path, report_path))
+        runs: Dict[str, Progress] = {}
+        statuses = []
+        for each in chosen:
+            if stop.signal:
+                break
+            if modes:
+                _print("mode {}".format(each), err=True)
+            with _live() as live:
+                progress = run(
+                    names,
+                    seed,
+                    workers,
+                    cases,
+                    seconds,
+                    report=lambda progress, live=live: live.update(_table(progress, seed)),
+                    timeout=timeout,
+                    stop=stop,
+                    page=bool(report_path),
+                    subject=subject_name,
+                    mode=each,
+                )
+                live.update(_table(progress, seed))
+                # Of a run that could not begin there is nothing to be seen.
+                live.transient = bool(progress.error) and not (progress.cases or progress.failures)
+            runs[each] = progress
+            if modes:
+                statuses.append(_tell(progress, seed, workers, each, stop, None, None))
+            else:
+                status = _tell(progress, seed, workers, each, stop, json_path, report_path)
+                raise SystemExit(status)
+        raise SystemExit(_tell_modes(runs, statuses, seed, json_path))
+
+
+def _chosen(
+    subject: str,
+    mode: str,
+    modes: Optional[str],
+    cases: Optional[int],
+    seconds: Optional[float],
+    report_path: Optional[str],
+) -> List[str]:
+    """The modes to run."""
+    if modes is None:
+        return [mode]
+    if mode or report_path:
+        other = "--mode" if mode else "--report"
+        raise UserError("Give either --modes or {}.".format(other))
+    if cases is None and seconds is None:
+        raise UserError("With --modes, say by --cases or --time when each mode is done.")
+    return modes_named(subject, modes)
+
+
+def _tell_modes(
+    runs: Dict[str, Progress], statuses: List[int], seed: int, json_path: Optional[str]
+) -> int:
+    """Print and write what came of each mode; the exit status.
+
+    A mode that this subject does not have here is no failure.
+    """
+    if json_path != "-":
+        for line in _table_of_modes(runs):
+            _print(line, err=False)
+    if json_path:
+        results = {mode: _result(progress, seed, mode, None) for mode, progress in runs.items()}
+        errors = {mode: progress.error for mode, progress in runs.items() if progress.error}
+        write_json(json_path, {"modes": results, "errors": errors})
+    if 1 in statuses:
+        return 1
+    judged = [status for status, run in zip(statuses, runs.values()) if run.cases]
+    return max(judged) if judged else max(statuses, default=INTERRUPTED)
+
+
+def _table_of_modes(runs: Dict[str, Progress]) -> Iterator[str]:
+    columns = ("cases", DISAGREE, UNDECIDED, KNOWN)
+    width = max([len(mode) for mode in runs] + [4])
+    yield "\n{}  {}".format("mode".ljust(width), "  ".join(x.rjust(9) for x in columns))
+    for mode, progress in runs.items():
+        counts = [progress.cases] + [progress.tally.cases[status] for status in columns[1:]]
+        said = "  ".join(str(count).rjust(9) for count in counts)
+        if progress.error and not progress.cases:
+            said = "  " + progress.error
+        yield "{}  {}".format(mode.ljust(width), said)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject, check_mode
@@ -101,6 +101,42 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
         If there is no such module, class or mode, importing or calling the class fails, or it is no
         subject.
     """
+    made = _class_named(name)
+    if mode:
+        check_mode(name, getattr(made, "modes", {}), mode)
+    given = {"mode": mode} if mode else {}
+    try:
+        subject = made(**given)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        how = "with mode={!r}".format(mode) if mode else "without arguments"
+        raise UserError("Calling {} {} fails: {}.".format(name, how, in_one_line(error)))
+    if not isinstance(subject, Subject):
+        class_name = _written_out(name).partition(":")[2]
+        raise UserError("{} is no subject: derive it from rnndiff.Subject.".format(class_name))
+    subject.name = name
+    if timeout is not None:
+        subject.timeout = timeout
+    return subject
+
+
+def modes_named(name: str, modes: str) -> List[str]:
+    """Modes of the subject of a name, which is not made: those with commas between, or "all".
+
+    Raises
+    ------
+    UserError
+        If there is no such subject, or it has no such mode.
+    """
+    known = getattr(_class_named(name), "modes", {})
+    chosen = list(known) if modes == "all" else [each.strip() for each in modes.split(",")]
+    for each in chosen or [modes]:
+        check_mode(name, known, each)
+    return chosen
+
+
+def _class_named(name: str) -> Any:
     module_name, colon, class_name = _written_out(name).partition(":")
     if not (module_name and colon and class_name):
         raise UserError(
@@ -115,22 +151,7 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
     made = getattr(module, class_name, None)
     if made is None:
         raise UserError("The module {} has no {!r}.".format(module_name, class_name))
-    if mode:
-        check_mode(name, getattr(made, "modes", {}), mode)
-    given = {"mode": mode} if mode else {}
-    try:
-        subject = made(**given)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        how = "with mode={!r}".format(mode) if mode else "without arguments"
-        raise UserError("Calling {} {} fails: {}.".format(name, how, in_one_line(error)))
-    if not isinstance(subject, Subject):
-        raise UserError("{} is no subject: derive it from rnndiff.Subject.".format(class_name))
-    subject.name = name
-    if timeout is not None:
-        subject.timeout = timeout
-    return subject
+    return made
 
 
 def _written_out(name: str) -> str:

@@ -11,8 +11,6 @@ import numpy as np
 
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode, config_of
 
-# In the versions before, a function does not know those that are called in what it imports.
-_KNOWS_INNER_FUNCTIONS = (2, 5)
 # The option of ``tf.function`` had another name before.
 _JIT_COMPILE = (2, 5)
 
@@ -153,8 +151,7 @@ class AsFunction:
         del definition.node[:]
         definition.node.extend(kept)
         read = {name.lstrip("^").partition(":")[0] for node in kept for name in node.input}
-        if self._tf1.VERSION < _KNOWS_INNER_FUNCTIONS:
-            self._tell_of_inner_functions(definition)
+        self._tell_of_inner_functions(definition)
 
         def compute(*arrays: Any) -> Any:
             graph = tf1.get_default_graph()
@@ -179,6 +176,7 @@ class AsFunction:
     def _tell_of_inner_functions(self, definition: Any) -> None:
         from tensorflow.python.eager import context
 
+        # Up to 2.10 at least, a function does not know those that are called in what it imports.
         for function in definition.library.function:
             context.context().add_function_def(function)
 
