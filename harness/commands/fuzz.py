@@ -105,20 +105,24 @@ def fuzz(
             if modes:
                 _print("mode {}".format(each), err=True)
             with _live() as live:
+
+                def shown(progress: Progress, live: Live = live) -> None:
+                    live.update(_table(progress, seed))
+
                 progress = run(
                     names,
                     seed,
                     workers,
                     cases,
                     seconds,
-                    report=lambda progress, live=live: live.update(_table(progress, seed)),
+                    report=shown,
                     timeout=timeout,
                     stop=stop,
                     page=bool(report_path),
                     subject=subject_name,
                     mode=each,
                 )
-                live.update(_table(progress, seed))
+                shown(progress)
                 # Of a run that could not begin there is nothing to be seen.
                 live.transient = bool(progress.error) and not (progress.cases or progress.failures)
             runs[each] = progress

@@ -281,7 +281,7 @@ class _Ready:
         self.graph, self._precision = graph, mode.precision
         self._compiled = mode.runner == "xla"
         sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
-        self._running = running(models_tf1, graph.graph, mode, graph.parameters)
+        self._running: Any = running(models_tf1, graph.graph, mode, graph.parameters)
         operations = len(graph.graph.get_operations())
         of_numbers = np.dtype(self._precision).itemsize * sum(sizes)
         self.bytes = operations * _BYTES_OF_AN_OPERATION + of_numbers
