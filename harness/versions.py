@@ -52,7 +52,7 @@ def versions(mode: str = "") -> Dict[str, str]:
         "threads": "{} of TensorFlow, {} of NumPy".format(
             "as the mode has it" if mode else 1, _numpy_threads()
         ),
-        "mode": mode or ("xla" if xla_compiles_unasked() else "session"),
+        "mode": mode or ("xla-auto" if xla_compiles_unasked() else "session"),
         "environment": environment(),
     }
 

@@ -419,8 +419,8 @@ class _Run:
         number, skip, name = worker.job[1]
         worker.job = None
         if content is not None:
-            place, failing = content
-            self.tally.cases[DISAGREE] += 1
+            place, model, failing = content
+            self.tally.count(model, DISAGREE)
             self._first.append((_JUDGE, (number, skip + [place])))
             if failing.way not in self._owners:
                 self._owners[failing.way] = None
@@ -605,7 +605,8 @@ class _Hands:
             case, why = ending.case, _OF_PROCESSES
             if self._task.first_alone and ending.signal != HANG:
                 case, why = self._shrunk(ending), ""
-            found = place, _ended(case, ending.signal, timeout, self._subject, why)
+            failing = _ended(case, ending.signal, timeout, self._subject, why)
+            found = place, case.model.name, failing
         self._channel.send(("explained", found))
 
     def _shrunk(self, ending: Ending) -> Case:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import random
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 import click
 from rich.console import Console
@@ -27,7 +27,9 @@ from rnndiff.harness.commands.options import (
 from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.tally import WORST
+from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, UNDECIDED
 from rnndiff.harness.report import page
+from rnndiff.harness.subjects.named import modes_named
 from rnndiff.harness.subjects.port import premise_named
 from rnndiff.harness.subjects.subject import TIMEOUT
 from rnndiff.harness.versions import versions
@@ -63,6 +65,12 @@ report_option = click.option(
 @models_argument
 @subject_option
 @mode_option
+@click.option(
+    "--modes",
+    metavar="MODES",
+    help="Run one mode after the other, each to --cases or --time: all of the subject's, or "
+    "those named, with commas between; then print a table of them.",
+)
 @premise_option
 @sizes_option
 @no_empty_option
@@ -82,6 +90,7 @@ def fuzz(
     models: Tuple[str, ...],
     subject_name: str,
     mode: str,
+    modes: Optional[str],
     premise: str,
     sizes: str,
     no_empty: bool,
@@ -105,13 +114,8 @@ def fuzz(
         restriction = restricted(model_named(name), sizes_named(sizes), {}, not no_empty)
     if premise:
         premise_named(premise)
-    judge_and_tell(
-        names,
-        random.SystemRandom().getrandbits(32) if seed is None else seed,
-        workers,
-        mode,
-        json_path,
-        report_path,
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    how = dict(
         cases=cases,
         seconds=seconds,
         timeout=timeout,
@@ -119,6 +123,15 @@ def fuzz(
         premise=premise,
         restriction=restriction,
     )
+    if modes:
+        if mode or report_path:
+            other = "--mode" if mode else "--report"
+            raise UserError("Give either --modes or {}.".format(other))
+        if cases is None and seconds is None:
+            raise UserError("With --modes, say by --cases or --time when each mode is done.")
+        chosen = modes_named(subject_name, modes)
+        _judge_in_modes(names, seed, workers, chosen, json_path, how)
+    judge_and_tell(names, seed, workers, mode, json_path, report_path, **how)
 
 
 def judge_and_tell(
@@ -129,7 +142,7 @@ def judge_and_tell(
     json_path: Optional[str],
     report_path: Optional[str],
     **how: Any,
-) -> None:
+) -> NoReturn:
     """Judge random cases of models, tell what was found, and exit with the status of that.
 
     The arguments are those of the commands; `how` are those of
@@ -141,21 +154,83 @@ def judge_and_tell(
         check_writable(json_path)
     # To the end of all that is written.
     with Stop() as stop:
-        with _live() as live:
-            progress = run(
-                tuple(names),
-                seed,
-                workers,
-                report=lambda progress: live.update(_table(progress, seed)),
-                stop=stop,
-                page=bool(report_path),
-                mode=mode,
-                **how,
-            )
-            live.update(_table(progress, seed))
-            # Of a run that could not begin there is nothing to be seen.
-            live.transient = bool(progress.error) and not (progress.cases or progress.failures)
+        progress = _judged(names, seed, workers, mode, stop, dict(how, page=bool(report_path)))
         raise SystemExit(_tell(progress, seed, workers, mode, stop, json_path, report_path))
+
+
+def _judged(
+    names: Sequence[str], seed: int, workers: int, mode: str, stop: Stop, how: Mapping[str, Any]
+) -> Progress:
+    """What came of random cases in one mode, shown while they are judged."""
+    with _live() as live:
+        progress = run(
+            tuple(names),
+            seed,
+            workers,
+            report=lambda progress: live.update(_table(progress, seed)),
+            stop=stop,
+            mode=mode,
+            **how,
+        )
+        live.update(_table(progress, seed))
+        # Of a run that could not begin there is nothing to be seen.
+        live.transient = bool(progress.error) and not (progress.cases or progress.failures)
+    return progress
+
+
+def _judge_in_modes(
+    names: Sequence[str],
+    seed: int,
+    workers: int,
+    modes: Sequence[str],
+    json_path: Optional[str],
+    how: Mapping[str, Any],
+) -> NoReturn:
+    """The same in one mode after the other, and a table of them."""
+    if json_path and json_path != "-":
+        check_writable(json_path)
+    runs: Dict[str, Progress] = {}
+    statuses = []
+    with Stop() as stop:
+        for mode in modes:
+            if stop.signal:
+                break
+            _print("mode {}".format(mode), err=True)
+            runs[mode] = _judged(names, seed, workers, mode, stop, how)
+            statuses.append(_tell(runs[mode], seed, workers, mode, stop, None, None))
+        raise SystemExit(_tell_modes(runs, statuses, seed, json_path))
+
+
+def _tell_modes(
+    runs: Dict[str, Progress], statuses: List[int], seed: int, json_path: Optional[str]
+) -> int:
+    """Print and write what came of each mode; the exit status.
+
+    A mode that this subject does not have here is no failure.
+    """
+    if json_path != "-":
+        for line in _table_of_modes(runs):
+            _print(line, err=False)
+    if json_path:
+        results = {mode: _result(progress, seed, mode, None) for mode, progress in runs.items()}
+        errors = {mode: progress.error for mode, progress in runs.items() if progress.error}
+        write_json(json_path, {"modes": results, "errors": errors})
+    if 1 in statuses:
+        return 1
+    judged = [status for status, run in zip(statuses, runs.values()) if run.cases]
+    return max(judged) if judged else max(statuses, default=INTERRUPTED)
+
+
+def _table_of_modes(runs: Dict[str, Progress]) -> Iterator[str]:
+    columns = ("cases", DISAGREE, UNDECIDED, KNOWN)
+    width = max([len(mode) for mode in runs] + [4])
+    yield "\n{}  {}".format("mode".ljust(width), "  ".join(x.rjust(9) for x in columns))
+    for mode, progress in runs.items():
+        counts = [progress.cases] + [progress.tally.cases[status] for status in columns[1:]]
+        said = "  ".join(str(count).rjust(9) for count in counts)
+        if progress.error and not progress.cases:
+            said = "  " + progress.error
+        yield "{}  {}".format(mode.ljust(width), said)
 
 
 @contextlib.contextmanager

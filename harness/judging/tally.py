@@ -30,8 +30,9 @@ EDGES = np.concatenate([[0.0], 2.0 ** np.arange(-12, 4)])
 class Tally:
     """Counts of cases and elements, and the largest ratio of error to bound.
 
-    ``ratios`` is, for each model, how many teacher-forced elements have a ratio in each bin of
-    ``EDGES``, those that known divergences excuse left out. ``premise`` is that of the subject.
+    ``models`` has the counts of cases of each model. ``ratios`` is, for each model, how many
+    teacher-forced elements have a ratio in each bin of ``EDGES``, those that known divergences
+    excuse left out. ``premise`` is that of the subject.
 
     A tally turns into a dict for another process or a JSON file, and such dicts add up again.
     """
@@ -42,6 +43,7 @@ class Tally:
     def clear(self) -> None:
         """Start again from nothing."""
         self.cases = dict.fromkeys(_COUNTS, 0)
+        self.models: Dict[str, Dict[str, int]] = {}
         self.elements = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         self.undecided = {TEACHER_FORCED: 0, FREE_RUNNING: 0}
         # Of those that are undecided: the ones with an infinite bound.
@@ -60,9 +62,15 @@ class Tally:
         # Bytes of its file, so that it goes from process to process like all the rest.
         self.worst_case = b""
 
+    def count(self, model: str, status: str, cases: int = 1) -> None:
+        """Count cases of a model by what came of them, and nothing else of them."""
+        self.cases[status] += cases
+        mine = self.models.setdefault(model, dict.fromkeys(_COUNTS, 0))
+        mine[status] += cases
+
     def add(self, case: Case, verdict: Verdict) -> None:
         """Count one case."""
-        self.cases[verdict.status] += 1
+        self.count(case.model.name, verdict.status)
         for run in self.elements:
             self.elements[run] += verdict.elements(run)
             self.undecided[run] += verdict.undecided(run)
@@ -79,8 +87,9 @@ class Tally:
     def add_stack(self, stack: StackVerdict) -> None:
         """Count cases of which none disagrees."""
         doubtful = int(np.count_nonzero(stack.doubtful()))
-        self.cases[UNDECIDED] += doubtful
-        self.cases[AGREE] += len(stack.cases) - doubtful
+        for case in stack.cases[:1]:
+            self.count(case.model.name, UNDECIDED, doubtful)
+            self.count(case.model.name, AGREE, len(stack.cases) - doubtful)
         for run in self.elements:
             mine = stack.of(run)
             self.elements[run] += len(stack.cases) * int(stack.sizes()[mine].sum())
@@ -113,6 +122,7 @@ class Tally:
         """Everything in JSON's types, the worst case in base 64."""
         return {
             "cases": dict(self.cases),
+            "models": {name: dict(counts) for name, counts in self.models.items()},
             "elements": dict(self.elements),
             "undecided": dict(self.undecided),
             "overflow": dict(self.overflow),
@@ -129,8 +139,10 @@ class Tally:
 
     def add_dict(self, other: Dict[str, Any]) -> None:
         """Add what :meth:`as_dict` gave."""
+        for name, counts in other["models"].items():
+            for status, count in counts.items():
+                self.count(name, status, count)
         for mine, theirs in (
-            (self.cases, other["cases"]),
             (self.elements, other["elements"]),
             (self.undecided, other["undecided"]),
             (self.overflow, other["overflow"]),

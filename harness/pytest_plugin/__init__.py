@@ -35,6 +35,11 @@ def pytest_addoption(parser: Any) -> None:
         help="Write a page of HTML on what was judged, with figures.",
     )
     group.addoption(
+        "--rnndiff-json",
+        metavar="FILE",
+        help="Write what was judged as JSON: cases and elements, for each model, too.",
+    )
+    group.addoption(
         "--rnndiff-subject",
         metavar="SUBJECT",
         help="What the fixture `check` tests, as `rnndiff fuzz --subject` takes it; by default "
@@ -62,11 +67,12 @@ def pytest_configure(config: Any) -> None:
     if hasattr(config, "workerinput"):
         config.rnndiff_run = config.workerinput["rnndiff_run"]
         return
-    page_path, name, mode = (
-        config.getoption("--rnndiff-" + option) for option in ("report", "subject", "mode")
+    page_path, json_path, name, mode = (
+        config.getoption("--rnndiff-" + option) for option in ("report", "json", "subject", "mode")
     )
-    if page_path or name or mode:
+    if page_path or json_path or name or mode:
         from rnndiff.harness.errors import UserError
+        from rnndiff.harness.files import check_writable
         from rnndiff.harness.report import page
         from rnndiff.harness.subjects.named import subject_named
         from rnndiff.harness.subjects.subject import TENSORFLOW
@@ -74,6 +80,8 @@ def pytest_configure(config: Any) -> None:
         try:
             if page_path:
                 page.check(page_path)
+            if json_path:
+                check_writable(json_path)
             if name or mode:
                 subject_named(name or TENSORFLOW, mode=mode)
         except UserError as error:
@@ -87,8 +95,9 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_sessionstart(session: Any) -> None:
-    """A page of no cases is a page, too."""
-    if session.config.getoption("--rnndiff-report") and not session.config.option.collectonly:
+    """What is written of no cases is written, too."""
+    told = any(session.config.getoption("--rnndiff-" + x) for x in ("report", "json"))
+    if told and not session.config.option.collectonly:
         begin(session.config)
 
 

@@ -7,6 +7,7 @@ from typing import Any, List, Optional, Set, Tuple
 
 from rnndiff.harness.checking import journal
 from rnndiff.harness.errors import UserError, in_one_line
+from rnndiff.harness.files import write_json
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import WORST, Tally
 from rnndiff.harness.report import page
@@ -90,6 +91,8 @@ class Summary:
         for path in journal.saved_since(began):
             if os.path.abspath(path) not in told:
                 failures.append(self._untold(path))
+        if self._config.getoption("--rnndiff-json"):
+            self._write_json(self._config.getoption("--rnndiff-json"), record)
         if self._config.getoption("--rnndiff-report"):
             self._write_page(self._config.getoption("--rnndiff-report"), record, failures)
 
@@ -123,6 +126,13 @@ class Summary:
         said = (said + "rnndiff replay {0}").format(path)
         self._write(said)
         return Failure(os.path.basename(path), path, said)
+
+    def _write_json(self, path: str, record: journal.Record) -> None:
+        mode = mode_of(record.subjects)
+        try:
+            write_json(path, dict(record.tally.as_dict(), versions=versions(mode)))
+        except (UserError, OSError) as error:
+            self._write("The JSON is not written: {}".format(error), red=True)
 
     def _write_page(self, path: str, record: journal.Record, failures: List[Failure]) -> None:
         try:

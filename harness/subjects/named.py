@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.numerics.arithmetic import arithmetic
@@ -137,6 +137,44 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
         If there is no such module, class or mode, importing or calling the class fails, or it is no
         subject.
     """
+    made = _named(name)
+    if mode:
+        check_mode(name, getattr(made, "modes", {}), mode)
+    subject = made if isinstance(made, Subject) else getattr(made, "rnndiff_port", None)
+    if subject is None and _takes_arrays(made):
+        subject = Port(made, arithmetic("float32"))
+    if subject is None:
+        subject = _made(made, name, {"mode": mode} if mode else {})
+    if not isinstance(subject, Subject):
+        if not (isinstance(made, type) and callable(subject)):
+            raise UserError(
+                "{} is no subject: derive it from rnndiff.Subject, or name a function of "
+                "arrays.".format(_written_out(name).partition(":")[2])
+            )
+        subject = Port(made, arithmetic("float32"))
+    subject.name = name
+    if timeout is not None:
+        subject.timeout = timeout
+    return subject
+
+
+def modes_named(name: str, modes: str) -> List[str]:
+    """Modes of the subject of a name, which is not made: those with commas between, or "all".
+
+    Raises
+    ------
+    UserError
+        If there is no such subject, or it has no such mode.
+    """
+    known = getattr(_named(name), "modes", {})
+    chosen = list(known) if modes == "all" else [each.strip() for each in modes.split(",")]
+    for each in chosen or [modes]:
+        check_mode(name, known, each)
+    return chosen
+
+
+def _named(name: str) -> Any:
+    """The class, function or subject of a name, as its module has it."""
     module_name, colon, class_name = _written_out(name).partition(":")
     if not (module_name and colon and class_name):
         raise UserError(
@@ -152,24 +190,7 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
     made = getattr(module, class_name, None)
     if made is None:
         raise UserError("The module {} has no {!r}.".format(module_name, class_name))
-    if mode:
-        check_mode(name, getattr(made, "modes", {}), mode)
-    subject = made if isinstance(made, Subject) else getattr(made, "rnndiff_port", None)
-    if subject is None and _takes_arrays(made):
-        subject = Port(made, arithmetic("float32"))
-    if subject is None:
-        subject = _made(made, name, {"mode": mode} if mode else {})
-    if not isinstance(subject, Subject):
-        if not (isinstance(made, type) and callable(subject)):
-            raise UserError(
-                "{} is no subject: derive it from rnndiff.Subject, or name a function of "
-                "arrays.".format(class_name)
-            )
-        subject = Port(made, arithmetic("float32"))
-    subject.name = name
-    if timeout is not None:
-        subject.timeout = timeout
-    return subject
+    return made
 
 
 def _takes_arrays(made: Any) -> bool:

@@ -22,7 +22,7 @@ from examples import Float32Port, random_case
 
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
-from rnndiff.harness.checking.check import Checker, verdict_on
+from rnndiff.harness.checking.check import Checker, verdict_on, verdicts_on
 from rnndiff.harness.checking.fuzz import _Run, _Task, fuzz
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.checking.stop import Stop
@@ -193,6 +193,20 @@ def test_tallies_of_workers_add_up():
     for part in parts:
         total.add_dict(json.loads(json.dumps(part.as_dict())))
     assert total.as_dict() == whole.as_dict()
+
+
+def test_a_tally_counts_the_cases_of_each_model():
+    tally, cases = Tally(), random_batch("bidirectional", 0, 0)[:9]
+    stacks, others = verdicts_on(Float32Port(), [random_case("seq2seq", seed) for seed in range(3)])
+    for stack in stacks:
+        tally.add_stack(stack)
+    for case in cases:
+        tally.add(case, verdict_on(Float32Port(), case)[0])
+    tally.count("attention", "disagree")
+    of_each = {name: sum(counts.values()) for name, counts in tally.models.items()}
+    assert of_each == {"seq2seq": 3 - len(others), "bidirectional": 9, "attention": 1}
+    for status, count in tally.cases.items():
+        assert count == sum(counts[status] for counts in tally.models.values())
 
 
 def test_the_case_with_the_largest_ratio_is_kept(tmp_path):

@@ -1,5 +1,6 @@
 """What somebody has who has installed rnndiff: public names, and a plugin that keeps to itself."""
 
+import json
 import os
 import re
 import subprocess
@@ -201,8 +202,10 @@ def test_a_test_may_ask_for_the_fixture_while_it_runs(workers, tmp_path):
         "    check([rnndiff.random_case('seq2seq')])\n"
     )
     options = ["-p", "no:cacheprovider", "--rnndiff-subject", "float32", *workers]
-    ended = run(tmp_path, "-m", "pytest", *options)
+    ended = run(tmp_path, "-m", "pytest", *options, "--rnndiff-json", "told/cases.json")
     assert "1 passed" in ended.stdout and "1 cases: 1 agree" in ended.stdout, ended.stdout
+    told = json.loads((tmp_path / "told" / "cases.json").read_text())
+    assert told["models"] == {"seq2seq": told["cases"]} and told["cases"]["agree"] == 1
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]])
@@ -213,6 +216,7 @@ def test_a_test_may_ask_for_the_fixture_while_it_runs(workers, tmp_path):
         (["--rnndiff-timeout", "0"], "invalid"),
         (["--rnndiff-timeout", "inf"], "invalid"),
         (["--rnndiff-report", "no/such/folder/page.html"], "Cannot write"),
+        (["--rnndiff-json", "no/such/folder/cases.json"], "Cannot write"),
     ],
 )
 def test_an_option_that_is_wrong_is_one_sentence_and_no_test_runs(options, said, workers, tmp_path):

@@ -1,5 +1,6 @@
 """The modes of subjects: a user's own, and TensorFlow's."""
 
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.subject import Wrapper
-from rnndiff.harness.subjects.tensorflow.modes import MODES, config_of
+from rnndiff.harness.subjects.tensorflow.modes import MODES, check, config_of, prepare
 from rnndiff.models import MODELS
 
 PORT = """
@@ -161,7 +162,79 @@ def test_pytest_tests_in_the_mode_that_an_option_names(tmp_path):
     assert " --subject {} --mode wrong".format(NAME) in run.stdout
 
 
+def test_fuzz_runs_one_mode_after_the_other_and_tells_of_them_in_a_table(tmp_path):
+    options = ["--modes", "wrong, absent", "--cases", "9", "--workers", "1", "--seed", "1"]
+    absent = PORT.replace("self.chosen = mode", "self.chosen = mode; assert mode != 'absent'")
+    (tmp_path / "port_of_two.py").write_text(absent.replace("deadly", "absent"))
+    options += ["--subject", "port_of_two:Port", "--json", "told.json"]
+    run = CliRunner().invoke(fuzz_command, ["seq2seq", *options])
+    assert run.exit_code == 1 and isinstance(run.exception, SystemExit), run.exception
+    *_, wrong, missing = run.stdout.splitlines()
+    assert wrong.split()[0] == "wrong" and int(wrong.split()[2]) > 0
+    assert missing.startswith("absent ") and "AssertionError" in missing
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert list(told["modes"]) == ["wrong", "absent"] and list(told["errors"]) == ["absent"]
+    assert wrong.split()[1] == str(sum(told["modes"]["wrong"]["cases"].values()))
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--modes", "all"], "say by --cases or --time when each mode is done"),
+        (["--modes", "right", "--mode", "right"], "Give either --modes or --mode."),
+        (["--modes", "right,fast", "--cases", "1"], "has no mode 'fast', only right, wrong"),
+    ],
+)
+def test_modes_that_cannot_be_run_are_one_sentence(options, said):
+    run = CliRunner().invoke(fuzz_command, ["seq2seq", "--subject", NAME, *options])
+    assert isinstance(run.exception, UserError) and said in str(run.exception)
+
+
+def test_a_mode_that_is_set_before_tensorflow_is_imported_takes_a_process_of_its_own(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    prepare("onednn-on")
+    with pytest.raises(UserError, match="run --mode onednn-off by itself"):
+        prepare("onednn-off")
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    prepare("onednn-off")
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+
 # --- TensorFlow's ------------------------------------------------------------------------------
+
+
+class At:
+    """A TensorFlow of a version, with or without oneDNN."""
+
+    def __init__(self, version, onednn=False):
+        self.VERSION, self.ONEDNN = version, onednn
+
+
+def test_a_mode_that_a_tensorflow_does_not_have_is_one_sentence():
+    check(At((2, 5), True), "onednn-on")
+    check(At((2, 0)), "function")
+    with pytest.raises(UserError, match="^TensorFlow 1.15 has no mode 'function', only 2.0 and la"):
+        check(At((1, 15)), "function")
+    with pytest.raises(UserError, match="runs without oneDNN in the mode 'onednn-on'"):
+        check(At((2, 5)), "onednn-on")
+
+
+@pytest.mark.parametrize("mode", ["function", pytest.param("xla", marks=pytest.mark.slow)])
+def test_a_graph_agrees_as_a_function(in_mode, mode):
+    if in_mode("session").version < MODES[mode].first:
+        pytest.skip("this TensorFlow has no such mode")
+    subject = in_mode(mode)
+    # With functions that are called inside: those of a loop, and of its conditions.
+    for name, options in (("bidirectional", {}), ("rnn-lstm", {"runner": "dynamic_rnn"})):
+        case = random_case(name, **options)
+        # To measure what a function presumes takes long, and its kernels are those of a session.
+        stated = in_mode(mode if mode == "xla" else "session").arithmetic(case)
+        verdict = judge(case, subject(case), stated)
+        assert verdict.status in ("agree", "undecided"), verdict.summary()
+        kernels, others = (in_mode(x)._session(case).kernels(case) for x in (mode, "session"))
+        assert kernels.compiled if mode == "xla" else kernels.biased == others.biased
 
 
 @pytest.fixture(scope="module")

@@ -208,7 +208,7 @@ from rnndiff.models import tf1
 from rnndiff.harness.subjects.tensorflow.kernels import XLA, Kernels
 
 kernels = Kernels(tf1, compiled=True)
-forms, session = kernels._forms, kernels._session
+forms, session = kernels._forms, kernels._running.session
 assert {kernel.op for kernel in kernels.kernels} == {XLA}
 assert {"tanh", "exp", "log", "softmax"} <= {kernel.function.name for kernel in kernels.kernels}
 from rnndiff.harness.subjects.tensorflow import kernels as tensorflow_kernels

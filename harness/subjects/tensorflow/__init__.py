@@ -33,9 +33,10 @@ from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
 from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
-from rnndiff.harness.subjects.tensorflow.modes import MODES, Mode, Option, config_of
+from rnndiff.harness.subjects.tensorflow.modes import MODES, Mode, Option, check, prepare
 from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
+from rnndiff.harness.subjects.tensorflow.running import running
 from rnndiff.models import Model
 from rnndiff.models.layout import options_in
 
@@ -92,7 +93,8 @@ class TensorFlow(Subject):
     Raises
     ------
     UserError
-        If TensorFlow cannot be imported, or has no such mode; later, if a model has no graph.
+        If TensorFlow cannot be imported, or has no such mode, or was imported in another one that
+        it cannot leave; later, if a model has no graph.
     """
 
     modes = {name: mode.what for name, mode in MODES.items()}
@@ -106,13 +108,16 @@ class TensorFlow(Subject):
         *,
         mode: str = "session",
     ) -> None:
+        prepare(mode)
         tf1 = tensorflow()
+        check(tf1, mode)
         self._tf1, self._mode = tf1, MODES[mode]
         self.name = TENSORFLOW
         self.version = tf1.VERSION
         self._looked_up: Optional[Premises] = None
+        xla = tf1.XLA or self._mode.runner == "xla"
         self.known = known_in(
-            self.version, tf1.ONEDNN, tf1.XLA, self._mode.grappler, self._mode.precision
+            self.version, tf1.ONEDNN, xla, self._mode.grappler, self._mode.precision
         )
         self._ended_by: Dict[Tuple[Any, ...], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
@@ -180,7 +185,9 @@ class TensorFlow(Subject):
         return arithmetic(self.precision, functions, bias_anywhere=bias_anywhere, sums=sums)
 
     def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
-        """One that needs NumPy and TensorFlow alone."""
+        """One that needs NumPy and TensorFlow alone; of a session, so there is none of others."""
+        if self._mode.runner != "session":
+            return ""
         case = case.of_precision(self.precision)
         return script(Finding(case, verdict, dict(notes), self.options))
 
@@ -250,45 +257,27 @@ def _graph(case: Case, precision: str) -> Any:
     return case.model.graph().build(case.config, precision=precision)
 
 
-def _close(session: Any, calls: Dict[str, Any]) -> None:
-    # TensorFlow 1.x releases a call by its session, which must be open, and by a module that is
-    # gone at the end of the process.
-    calls.clear()
-    session.close()
-
-
 class _Ready:
     """The graph of one config with a session, its weights assigned by one run."""
 
     def __init__(self, models_tf1: Any, graph: "Graph", mode: Mode) -> None:
-        tf1 = models_tf1.tf1
-        with graph.graph.as_default():
-            # One array to feed, in place of up to 22, halves the time that assigning takes.
-            sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
-            values = tf1.placeholder(mode.precision, [sum(sizes)])
-            parts = zip(graph.parameters, tf1.split(values, sizes))
-            assign = tf1.group(*[tf1.assign(v, tf1.reshape(x, v.shape)) for v, x in parts])
-        graph.graph.finalize()
-        self.graph = graph
+        self.graph, self._precision = graph, mode.precision
+        self._compiled = mode.runner == "xla"
+        sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
+        self._running: Any = running(models_tf1, graph.graph, mode, graph.parameters)
         operations = len(graph.graph.get_operations())
-        self._precision = mode.precision
         of_numbers = np.dtype(self._precision).itemsize * sum(sizes)
         self.bytes = operations * _BYTES_OF_AN_OPERATION + of_numbers
-        self.session = tf1.Session(graph=graph.graph, config=config_of(tf1, mode))
         self._feeds, self._fetches = list(graph.data.values()), list(graph.trace.values())
-        self._calls = {
-            "assign": models_tf1.ready_to_run(self.session, [values], [assign]),
-            "compute": models_tf1.ready_to_run(self.session, self._feeds, self._fetches),
-        }
         # At the end of the process, too, while there are modules.
-        self.close = weakref.finalize(self, _close, self.session, self._calls)
-        self._nodes_run = models_tf1.nodes_run
+        self.close = weakref.finalize(self, self._running.close)
         self._kernels: Optional[GraphKernels] = None
 
     def run(self, case: Case) -> Dict[str, np.ndarray]:
         case = case.of_precision(self._precision)
-        self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
-        return dict(zip(self.graph.trace, self._calls["compute"](*self._arrays(case))))
+        self._running.assign(case.parameters)
+        values = self._running.run(self._fetches, self._feeds, self._arrays(case))
+        return dict(zip(self.graph.trace, values))
 
     def _arrays(self, case: Case) -> List[np.ndarray]:
         return [case.arrays[name] for name in self.graph.data]
@@ -298,7 +287,7 @@ class _Ready:
         taken = []
         for _ in range(runs):
             started = time.perf_counter()
-            self.session.run(self.graph.trace, feed)
+            self._running.session.run(self.graph.trace, feed)
             taken.append(time.perf_counter() - started)
         return taken
 
@@ -311,15 +300,15 @@ class _Ready:
         """
         if self._kernels is None:
             case = case.of_precision(self._precision)
-            self._calls["assign"](np.concatenate([array.ravel() for array in case.parameters]))
-            nodes = self._nodes_run(self.session, self._feeds, self._fetches, self._arrays(case))
+            self._running.assign(case.parameters)
+            nodes = self._running.nodes(self._fetches, self._feeds, self._arrays(case))
             biased = [(node.op, fused(node)) for node in nodes if fused(node)]
             in_products = sum("Tanh" in fused(node) for node in nodes)
             written = sum(
                 operation.type == "Tanh" and operation.inputs[0].op.type == "BiasAdd"
                 for operation in self.graph.graph.get_operations()
             )
-            compiled = any(node.op == "_XlaRun" for node in nodes)
+            compiled = self._compiled or any(node.op == "_XlaRun" for node in nodes)
             self._kernels = GraphKernels(
                 # In the body of a loop only the nodes that are run can tell.
                 plain_tanh=in_products < written or any(node.op == "Tanh" for node in nodes),

@@ -469,10 +469,12 @@ def _with_relu_in_product(cell: Any, config: Any, instead: Any = _relu_of_nan_is
     row may be a bias.
     """
     for each in _cells_in(cell):
-        if isinstance(each, _IN_PRODUCTS) and each.activation is relu:
-            each.activation = instead
-        elif isinstance(each, keras.LSTMCell) and each.activation is relu:
-            if each.implementation == 1 and config.batch == 1:
+        gate_by_gate = getattr(each, "implementation", 2) == 1
+        is_lstm = isinstance(each, keras.LSTMCell)
+        if getattr(each, "activation", None) is relu:
+            if isinstance(each, _IN_PRODUCTS):
+                each.activation = instead
+            elif is_lstm and gate_by_gate and config.batch == 1:
                 each.__class__ = _LSTMWithCandidateInProduct
                 each.of_candidate = instead
 

@@ -6,6 +6,7 @@ inside the product, as is a Sigmoid. Under XLA's auto-clustering a graph has par
 and parts that are not: both are kernels there.
 """
 
+from functools import partial
 from typing import (
     Any,
     Callable,
@@ -21,7 +22,8 @@ from typing import (
 
 import numpy as np
 
-from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode, config_of
+from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode
+from rnndiff.harness.subjects.tensorflow.running import running
 from rnndiff.harness.subjects.ulp import (
     FUSED_SIGMOID,
     FUSED_TANH,
@@ -102,10 +104,10 @@ class Kernels:
         graph = tf1.tf1.Graph()
         with graph.as_default():
             forms = list(_forms(tf1.tf1, mode.precision))
-        self._session = _session(tf1.tf1, graph, compiled, mode)
+        self._running = _running(tf1, graph, compiled, mode)
         feed = _feed(forms, [np.full(form.size, -0.5, mode.precision) for form in forms])
         fetches = list({form.output: None for form in forms})
-        nodes = tf1.nodes_run(self._session, list(feed), fetches, list(feed.values()))
+        nodes = self._running.nodes(fetches, list(feed), list(feed.values()))
         nodes = {node.name: node for node in nodes}
         ops = [_op(form, nodes, bool(compiled)) for form in forms]
         self._forms = [form for form, op in zip(forms, ops) if op]
@@ -128,7 +130,9 @@ class Kernels:
             ]
 
     def _run(self, forms: List[Form], arguments: List[np.ndarray]) -> List[np.ndarray]:
-        return self._session.run([form.output for form in forms], _feed(forms, arguments))
+        feed = _feed(forms, arguments)
+        fetches = [form.output for form in forms]
+        return self._running.run(fetches, list(feed), list(feed.values()))
 
     def _kernel(self, form: Form, op: str) -> Kernel:
         def run(arguments: np.ndarray) -> np.ndarray:
@@ -143,18 +147,15 @@ class Kernels:
         return Kernel(form.function, op, form.shape, run, exact, form.thorough, form.rounding)
 
 
-def _session(tf1: Any, graph: Any, compiled: Optional[bool], mode: Mode) -> Any:
-    """A session as the harness has, but for the rewriting that would join arrays into one."""
-    options = config_of(tf1, mode)
-    # Grappler would join many short arrays into a long one: Concat(f(a), f(b)) becomes
-    # f(Concat(a, b)). Fusion into a product is another optimizer's work and stays on.
-    rewrites = options.graph_options.rewrite_options
-    rewrites.arithmetic_optimization = type(rewrites).OFF
-    if compiled is not None:
+def _running(tf1: Any, graph: Any, compiled: Optional[bool], mode: Mode) -> Any:
+    """A graph run as the harness does, but for the rewriting that would join arrays into one."""
+    if compiled is not None and mode.runner == "session":
         # As ``tf.xla.experimental.jit_scope`` does, which is elsewhere in each version.
         for operation in graph.get_operations():
-            operation._set_attr("_XlaCompile", tf1.AttrValue(b=compiled))
-    return tf1.Session(graph=graph, config=options)
+            operation._set_attr("_XlaCompile", tf1.tf1.AttrValue(b=compiled))
+    # Grappler would join many short arrays into a long one: Concat(f(a), f(b)) becomes
+    # f(Concat(a, b)). Fusion into a product is another optimizer's work and stays on.
+    return running(tf1, graph, mode, rewrites_off=["arithmetic_optimization"])
 
 
 def fused(node: Any) -> FrozenSet[str]:
@@ -173,7 +174,10 @@ def _op(form: Form, nodes: Mapping[str, Any], compiled: bool) -> Optional[str]:
 
 
 def _feed(forms: List[Form], arguments: List[np.ndarray]) -> Dict[Any, np.ndarray]:
-    return {form.inputs: form.arrange(x) for form, x in zip(forms, arguments)}
+    return {
+        form.inputs: np.asarray(form.arrange(x), form.function.precision)
+        for form, x in zip(forms, arguments)
+    }
 
 
 def _in_blocks(
@@ -310,21 +314,21 @@ def biased_kernels(
     """The kernels that compute a product with its bias and add the bias last.
 
     One that was seen to add it anywhere else in any product is left out; of other precisions than
-    float32 none is tried.
+    float32, and of what XLA compiles, none is tried.
     """
-    if mode.precision != "float32":
+    if mode.precision != "float32" or mode.runner == "xla":
         return frozenset()
     seen, elsewhere = set(), set()
     for with_tanh in (False, True):
         graph = tf1.tf1.Graph()
         with graph.as_default():
             forms = [_product(tf1.tf1, *sizes, with_tanh) for sizes in PRODUCTS]
-        session = _session(tf1.tf1, graph, compiled, mode)
+        ready = _running(tf1, graph, compiled, mode)
         inputs = [tensor for tensors, _ in forms for tensor in tensors]
         outputs = [output for _, output in forms]
-        run = tf1.ready_to_run(session, inputs, outputs)
         arrays = _flat(adversarial_products(1, 1.0, with_tanh)[0])
-        nodes = {node.name: node for node in tf1.nodes_run(session, inputs, outputs, arrays)}
+        nodes = {node.name: node for node in ready.nodes(outputs, inputs, arrays)}
+        run = partial(_of_arrays, ready, outputs, inputs)
         last = bias_is_last(run, with_tanh)
         for output, right in zip(outputs, last):
             node = nodes.get(output.op.name)
@@ -332,6 +336,10 @@ def biased_kernels(
                 seen.add((node.op, fused(node)))
                 elsewhere.update(() if right else [(node.op, fused(node))])
     return frozenset(seen - elsewhere)
+
+
+def _of_arrays(ready: Any, outputs: Any, inputs: Any, *arrays: np.ndarray) -> List[np.ndarray]:
+    return ready.run(outputs, inputs, arrays)
 
 
 # Factors, columns and rows of the products that tell in which precision they are added up.
@@ -348,7 +356,7 @@ def adds_in_float32(tf1: Any, mode: Mode) -> bool:
     with graph.as_default():
         sizes = [(k, m, b) for k in _FACTORS for m in _COLUMNS for b in _ROWS]
         forms = [_sum(tf1.tf1, mode.precision, *each) for each in sizes]
-    session = _session(tf1.tf1, graph, None, mode)
+    session = _running(tf1, graph, None, mode).session
     random = np.random.RandomState(0)
     feed = {
         tensor: random.uniform(0.5, 1.0, tensor.shape.as_list()).astype(mode.precision)

@@ -1,6 +1,11 @@
-"""The modes in which TensorFlow is run, as data: what they set in the session of a graph."""
+"""The modes in which TensorFlow is run, as data: what they set, and what they need."""
 
-from typing import Any, Mapping, NamedTuple, Tuple, Union
+import os
+import sys
+from typing import Any, Mapping, NamedTuple, Optional, Tuple, Union
+
+from rnndiff.harness.errors import UserError
+from rnndiff.models.environment import INSTRUCTION_SETS, processor
 
 # An option of a ConfigProto, as it is written after a dot, and its value.
 Option = Tuple[str, Union[bool, int]]
@@ -13,12 +18,31 @@ class Mode(NamedTuple):
 
     ``what`` is a sentence, ``options`` are those of the session. Without ``grappler`` a graph is
     run as it was written, but for what oneDNN and XLA do to it. ``precision`` is that of the graph.
+    ``environment`` are variables that TensorFlow reads when it is imported. ``runner`` is what runs
+    the graph: a "session", a "function", or a function that "xla" compiles. ``onednn`` says whether
+    oneDNN's kernels stand in, where the mode decides it, and ``instruction_set`` the one that the
+    processor has to have. ``first`` is the version from which TensorFlow has such a mode.
     """
 
     what: str
     options: Tuple[Option, ...] = _ONE_THREAD
     grappler: bool = True
     precision: str = "float32"
+    environment: Tuple[Tuple[str, str], ...] = ()
+    runner: str = "session"
+    onednn: Optional[bool] = None
+    instruction_set: str = ""
+    first: Tuple[int, int] = (1, 13)
+
+
+def _of_instruction_set(asked: str, name: str) -> Mode:
+    return Mode(
+        "OneDNN takes no larger instruction set than {}.".format(asked),
+        environment=(("TF_ENABLE_ONEDNN_OPTS", "1"), ("ONEDNN_MAX_CPU_ISA", asked)),
+        onednn=True,
+        instruction_set=name,
+        first=(2, 5),
+    )
 
 
 # The first one is the default.
@@ -43,8 +67,82 @@ MODES: Mapping[str, Mode] = {
     ),
     "float64": Mode("The graph is built in float64.", precision="float64"),
     "float16": Mode("The graph is built in float16.", precision="float16"),
+    "onednn-off": Mode(
+        "Eigen's kernels compute all, none of oneDNN's.",
+        environment=(("TF_ENABLE_ONEDNN_OPTS", "0"),),
+        onednn=False,
+        first=(2, 5),
+    ),
+    "onednn-on": Mode(
+        "OneDNN's kernels stand in for Eigen's, as by default from 2.9 on.",
+        environment=(("TF_ENABLE_ONEDNN_OPTS", "1"),),
+        onednn=True,
+        first=(2, 5),
+    ),
+    "isa-sse41": _of_instruction_set("SSE41", "sse41"),
+    "isa-avx": _of_instruction_set("AVX", "avx"),
+    "isa-avx2": _of_instruction_set("AVX2", "avx2"),
+    "isa-avx512": _of_instruction_set("AVX512_CORE", "avx512"),
+    "xla-auto": Mode(
+        "XLA compiles the parts of a graph that it chooses.",
+        environment=(("TF_XLA_FLAGS", "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"),),
+        first=(1, 15),
+    ),
+    "xla": Mode(
+        "XLA compiles all of it: tf.function with jit_compile=True.", runner="xla", first=(2, 1)
+    ),
+    "function": Mode("The graph is a tf.function.", runner="function", first=(2, 0)),
 }
 SESSION = MODES["session"]
+
+
+def prepare(name: str) -> None:
+    """Set what TensorFlow reads when it is imported, before it is.
+
+    Raises
+    ------
+    UserError
+        If it was imported without, or the processor is too small.
+    """
+    mode = MODES[name]
+    names = [each for each, _ in INSTRUCTION_SETS]
+    largest = processor().instruction_set
+    if mode.instruction_set and largest in names:
+        if names.index(largest) < names.index(mode.instruction_set):
+            raise UserError("The mode {!r} needs a processor with {}.".format(name, mode.what))
+    unset = [each for each in mode.environment if os.environ.get(each[0]) != each[1]]
+    if unset and "tensorflow" in sys.modules:
+        raise UserError(
+            "TensorFlow was imported before the mode {0!r} was chosen, which it takes when it is "
+            "imported: run --mode {0} by itself.".format(name)
+        )
+    os.environ.update(unset)
+
+
+def check(tf1: Any, name: str) -> None:
+    """See that the TensorFlow at hand has a mode.
+
+    Parameters
+    ----------
+    tf1 : module
+        ``rnndiff.models.tf1``.
+    name : str
+
+    Raises
+    ------
+    UserError
+        If it has not.
+    """
+    mode = MODES[name]
+    if tf1.VERSION < mode.first:
+        raise UserError(
+            "TensorFlow {}.{} has no mode {!r}, only {}.{} and later have.".format(
+                *tf1.VERSION, name, *mode.first
+            )
+        )
+    if mode.onednn not in (None, tf1.ONEDNN):
+        said = "without" if mode.onednn else "with"
+        raise UserError("This TensorFlow runs {} oneDNN in the mode {!r}.".format(said, name))
 
 
 def config_of(tf1: Any, mode: Mode) -> Any:

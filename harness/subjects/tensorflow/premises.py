@@ -96,19 +96,22 @@ def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
             tried += arguments
             left_out += wrong
     bias_last = biased_kernels(tf1, False if tf1.XLA else None, mode)
-    text = _text(tf1, where, missed, tried, left_out)
+    text = _text(tf1, mode, where, missed, tried, left_out)
     sums = None
     if mode.precision == "float16":
         sums = "float32" if adds_in_float32(tf1, mode) else None
         said = "matrix products are added in {}, as was tried here".format(sums or "float16")
     else:
-        said = _place_of_bias(tf1, bias_last)
+        said = _place_of_bias(tf1, mode, bias_last)
     return Premises(functions, bias_last, "{}; {}".format(text, said), sums)
 
 
 def every_kernel(tf1: Any, mode: Mode = SESSION) -> List[Kernels]:
     """The kernels of the TensorFlow at hand; with XLA, those that it compiles as well."""
-    return [Kernels(tf1, compiled, mode) for compiled in ((False, True) if tf1.XLA else (None,))]
+    kinds: Tuple[Optional[bool], ...] = (False, True) if tf1.XLA else (None,)
+    if mode.runner == "xla":
+        kinds = (True,)
+    return [Kernels(tf1, compiled, mode) for compiled in kinds]
 
 
 def name_of(kernel: Kernel) -> Name:
@@ -186,8 +189,10 @@ def margin(function: str) -> float:
     return SOFTMAX_MARGIN if function == "softmax" else MARGIN
 
 
-def _place_of_bias(tf1: Any, bias_last: FrozenSet[Biased]) -> str:
+def _place_of_bias(tf1: Any, mode: Mode, bias_last: FrozenSet[Biased]) -> str:
     """Where a bias is presumed to be added by kernels that compute its product as well."""
+    if mode.runner == "xla":
+        return "what XLA compiles may add the bias anywhere"
     if not bias_last:
         return "fused kernels may add the bias anywhere"
     beside = ", what XLA compiles may add it anywhere" if tf1.XLA else ""
@@ -196,12 +201,14 @@ def _place_of_bias(tf1: Any, bias_last: FrozenSet[Biased]) -> str:
     )
 
 
-def _text(tf1: Any, where: Place, missed: Iterable[Name], tried: int, left_out: int) -> str:
+def _text(
+    tf1: Any, mode: Mode, where: Place, missed: Iterable[Name], tried: int, left_out: int
+) -> str:
     at_hand = "TensorFlow {}.{}, {}{} on {}".format(
         where.version[0],
         where.version[1],
         "oneDNN ({})".format(where.instruction_set) if tf1.ONEDNN else "without oneDNN",
-        ", XLA" if tf1.XLA else "",
+        ", XLA" if tf1.XLA or mode.runner == "xla" else "",
         where.processor.strip(),
     )
     if not missed:
