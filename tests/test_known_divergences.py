@@ -37,16 +37,15 @@ def is_seen(entry, tensorflow):
     params=[
         name if name == "session" else pytest.param(name, marks=SLOW)
         for name, mode in MODES.items()
-        # Most entries are of kernels of float32, and some modes take processes of their own.
-        if mode.precision == "float32" and not mode.environment
+        # Most entries are of kernels of float32; some modes take processes of their own, and in
+        # functions each entry's graph would be compiled.
+        if mode.precision == "float32" and mode.runner == "session" and not mode.environment
     ],
 )
 def in_mode(request, tensorflow):
     """TensorFlow in each of its modes of float32; the default is that of the tests."""
     if request.param == "session":
         return tensorflow
-    if tensorflow.version < MODES[request.param].first:
-        pytest.skip("{} has no such mode".format(tensorflow.title))
     return subject_named("tensorflow", mode=request.param)
 
 

@@ -30,6 +30,7 @@ from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.files import write_new
 from rnndiff.harness.judging.excuses import KnownEnding
 from rnndiff.harness.judging.tally import Tally
+from rnndiff.harness.judging.verdict import AGREE
 from rnndiff.harness.report.describe import describe, matrix
 from rnndiff.harness.subjects.alone import Alone
 from rnndiff.harness.subjects.run import GRACE
@@ -596,7 +597,7 @@ def test_at_the_end_all_is_heard_that_was_said(tmp_path):
         )
     ]
     tally = Tally()
-    tally.cases["agree"] = 1
+    tally.count("seq2seq", AGREE)
     # More than a socket holds.
     message = "judged", (dict(tally.as_dict(), more="x" * (1 << 22)), [])
     sender = threading.Thread(target=theirs.send, args=(message,), daemon=True)

@@ -43,7 +43,10 @@ def in_style(style):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    return tmp_path
+    # Another test may have written another module of this name.
+    sys.modules.pop("my_port", None)
+    yield tmp_path
+    sys.modules.pop("my_port", None)
 
 
 def report_of(test):
