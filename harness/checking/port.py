@@ -11,6 +11,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import model_named, random_batch
 from rnndiff.harness.cases.restriction import Range, Restriction, restricted
 from rnndiff.harness.checking.check import SECONDS, Checker
+from rnndiff.harness.diagnosis.diagnose import diagnosed
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.numerics.arithmetic import Arithmetic
@@ -133,7 +134,7 @@ def port(
 
         def test(pytestconfig: Any = None) -> None:
             subject.name = _name_of(test)
-            check = _checker(asked, subject, pytestconfig)
+            check = _checker(asked, subject, seed, pytestconfig)
             for batch in _batches(asked, subject, cases, seed):
                 check(batch)
 
@@ -162,17 +163,19 @@ def _batches(asked: Asked, subject: Port, cases: int, seed: int) -> Any:
         yield batch
 
 
-def _checker(asked: Asked, subject: Port, pytestconfig: Any) -> Callable[[Sequence[Case]], None]:
+def _checker(
+    asked: Asked, subject: Port, seed: int, pytestconfig: Any
+) -> Callable[[Sequence[Case]], None]:
     """What fails, in pytest's way or by an AssertionError, unless all cases agree."""
     try:
         model, restriction = asked.drawn_for(subject)
         within = restricted_to(subject, restriction)
         how: Dict[str, Any] = dict(restriction=restriction, seconds=SECONDS, first_alone=True)
         if pytestconfig is None:
-            return _alone(within, model, how)
+            return _alone(within, model, seed, how)
         from rnndiff.harness.pytest_plugin import begin
 
-        check = begin(pytestconfig).check_on(within, **how)
+        check = begin(pytestconfig).check_on(within, seed, **how)
         look(within, model, restriction)
         return check
     except UserError as error:
@@ -184,7 +187,9 @@ def _checker(asked: Asked, subject: Port, pytestconfig: Any) -> Callable[[Sequen
     pytest.fail(why, pytrace=False)
 
 
-def _alone(subject: Any, model: Model, how: Mapping[str, Any]) -> Callable[[Sequence[Case]], None]:
+def _alone(
+    subject: Any, model: Model, seed: int, how: Mapping[str, Any]
+) -> Callable[[Sequence[Case]], None]:
     look(subject, model, how["restriction"])
     checker = Checker(subject, Tally(), **how)
 
@@ -192,7 +197,7 @@ def _alone(subject: Any, model: Model, how: Mapping[str, Any]) -> Callable[[Sequ
         __tracebackhide__ = True
         failures = checker(cases).failures
         if failures:
-            raise AssertionError(failures[0].report)
+            raise AssertionError(diagnosed(subject, failures[0], how["restriction"], seed))
 
     return check
 

@@ -1,6 +1,7 @@
 """``rnndiff check``: is a port right?"""
 
 import os
+from functools import partial
 from typing import Any, Optional, Tuple
 
 import click
@@ -22,6 +23,7 @@ from rnndiff.harness.commands.options import (
     premise_option,
     sizes_option,
 )
+from rnndiff.harness.diagnosis.apart import diagnose_apart
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.port import premise_named
@@ -149,4 +151,7 @@ def check(
         premise=premise,
         restriction=restriction,
         first_alone=True,
+        diagnose=partial(
+            diagnose_apart, port, mode, premise, timeout=timeout, restriction=restriction, seed=seed
+        ),
     )

@@ -3,7 +3,18 @@
 import contextlib
 import os
 import random
-from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import click
 from rich.console import Console
@@ -24,8 +35,10 @@ from rnndiff.harness.commands.options import (
     sizes_option,
     subject_option,
 )
+from rnndiff.harness.diagnosis.diagnose import Diagnosis
 from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, write_json
+from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import WORST
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, UNDECIDED
 from rnndiff.harness.report import page
@@ -33,6 +46,8 @@ from rnndiff.harness.subjects.named import modes_named
 from rnndiff.harness.subjects.port import premise_named
 from rnndiff.harness.subjects.subject import TIMEOUT
 from rnndiff.harness.versions import versions
+
+Diagnose = Callable[[Failure, Stop], Optional[Diagnosis]]
 
 seconds_option = click.option(
     "--time",
@@ -141,12 +156,14 @@ def judge_and_tell(
     mode: str,
     json_path: Optional[str],
     report_path: Optional[str],
+    diagnose: Optional[Diagnose] = None,
     **how: Any,
 ) -> NoReturn:
     """Judge random cases of models, tell what was found, and exit with the status of that.
 
     The arguments are those of the commands; `how` are those of
-    :func:`rnndiff.harness.checking.fuzz.fuzz`.
+    :func:`rnndiff.harness.checking.fuzz.fuzz`. What `diagnose` says of the first failure is told
+    after it.
     """
     if report_path:
         page.check(report_path)
@@ -155,7 +172,8 @@ def judge_and_tell(
     # To the end of all that is written.
     with Stop() as stop:
         progress = _judged(names, seed, workers, mode, stop, dict(how, page=bool(report_path)))
-        raise SystemExit(_tell(progress, seed, workers, mode, stop, json_path, report_path))
+        status = _tell(progress, seed, workers, mode, stop, json_path, report_path, diagnose)
+        raise SystemExit(status)
 
 
 def _judged(
@@ -257,11 +275,17 @@ def _tell(
     stop: Stop,
     json_path: Optional[str],
     report_path: Optional[str],
+    diagnose: Optional[Diagnose],
 ) -> int:
     """Print and write what was found, each thing even if another cannot be; the exit status."""
     # With --json - the standard output is the JSON's.
     for failure in progress.failures:
         _print("\n" + failure.report, err=json_path == "-")
+    diagnosis = None
+    if diagnose and progress.failures and not stop.signal:
+        diagnosis = diagnose(progress.failures[0], stop)
+        if diagnosis:
+            _print("\n{}".format(diagnosis), err=json_path == "-")
     worst, where, complaints = None, "", []
     try:
         worst = progress.tally.save_worst(WORST)
@@ -272,7 +296,7 @@ def _tell(
         _print("the case of the largest error{}".format(where), err=True)
     try:
         if json_path:
-            write_json(json_path, _result(progress, seed, mode, worst))
+            write_json(json_path, _result(progress, seed, mode, worst, diagnosis))
     except (UserError, OSError) as error:
         complaints.append(str(error))
     try:
@@ -303,9 +327,17 @@ def _print(text: str, err: bool) -> None:
             return
 
 
-def _result(progress: Progress, seed: int, mode: str, worst: Optional[str]) -> Dict[str, Any]:
+def _result(
+    progress: Progress,
+    seed: int,
+    mode: str,
+    worst: Optional[str],
+    diagnosis: Optional[Diagnosis],
+) -> Dict[str, Any]:
+    of_first = {"diagnosis": diagnosis.as_dict()} if diagnosis else {}
     return dict(
         progress.tally.as_dict(),
+        **of_first,
         worst_case=worst,
         seed=seed,
         seconds=progress.seconds,

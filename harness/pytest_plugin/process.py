@@ -29,6 +29,7 @@ import pytest
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking import journal
 from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.diagnosis.diagnose import diagnosed
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.pytest_plugin.summary import Summary, mode_of, profile
@@ -82,10 +83,11 @@ class _Process:
         self._interrupted_at = -_SAME_INTERRUPT
         self._handlers: Dict[int, Any] = {}
 
-    def check_on(self, subject: Subject, **how: Any) -> Check:
+    def check_on(self, subject: Subject, seed: Optional[int] = None, **how: Any) -> Check:
         """What the fixture `check` is: one function for each subject.
 
-        `how` it checks are the arguments of :class:`rnndiff.harness.checking.check.Checker`.
+        `how` it checks are the arguments of :class:`rnndiff.harness.checking.check.Checker`. With a
+        seed, what fails is diagnosed.
         """
         if not isinstance(subject, Subject):
             pytest.fail(
@@ -105,10 +107,10 @@ class _Process:
         for known, check in self._checks:
             if known is subject:
                 return check
-        self._checks.append((subject, self._check_on(subject, how)))
+        self._checks.append((subject, self._check_on(subject, seed, how)))
         return self._checks[-1][1]
 
-    def _check_on(self, subject: Subject, how: Mapping[str, Any]) -> Check:
+    def _check_on(self, subject: Subject, seed: Optional[int], how: Mapping[str, Any]) -> Check:
         timeout = self._config.getoption("--rnndiff-timeout") or TIMEOUT
         record, path, number = self.record, self.in_flight, len(self._checks)
         record.subjects.add((subject.name, subject.mode))
@@ -131,9 +133,16 @@ class _Process:
             record.judged()
             for failure in checked.failures:
                 found(failure)
+            report = checked.failures[0].report if checked.failures else ""
+            if report and seed is not None:
+                # Whatever the port does meanwhile, the failure is kept.
+                record.write()
+                report = diagnosed(
+                    journaled, checked.failures[0], how["restriction"], seed, timeout
+                )
             journal.close(path)
-            for failure in checked.failures[:1]:
-                pytest.fail(failure.report, pytrace=False)
+            if report:
+                pytest.fail(report, pytrace=False)
             _look_for_more(checked.worst)
 
         return check
@@ -241,9 +250,9 @@ class Main(_Process):
         # It ends what takes too long in CI. A worker is ended by it, and replaced.
         self._interrupt_at(signal.SIGTERM, signal.SIG_DFL)
 
-    def check_on(self, subject: Subject, **how: Any) -> Check:
+    def check_on(self, subject: Subject, seed: Optional[int] = None, **how: Any) -> Check:
         """What the fixture `check` is: one function for each subject."""
-        check = super().check_on(subject, **how)
+        check = super().check_on(subject, seed, **how)
         self._introduce()
         return check
 

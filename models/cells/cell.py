@@ -64,3 +64,10 @@ def like(state, parts):
         return tuple(map(packed, each)) if isinstance(each, tuple) else parts.pop(0)
 
     return packed(state)
+
+
+def cells_in(cell):
+    """The cell, and all those that it is made of."""
+    yield cell
+    for inner in getattr(cell, "cells", [cell.cell] if hasattr(cell, "cell") else []):
+        yield from cells_in(inner)

@@ -5,12 +5,13 @@ What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging
 
 from copy import copy
 from functools import lru_cache, partial
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import PRECISIONS, Case
+from rnndiff.harness.cases.changed_cells import Change, with_cells
 from rnndiff.harness.judging.excuses import (
     Entry,
     Instead,
@@ -26,7 +27,7 @@ from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.models import MODELS, Model
 from rnndiff.models.cells import BasicRNNCell, GRUCell, LayerNormBasicLSTMCell, keras
-from rnndiff.models.cells.cell import flat, like
+from rnndiff.models.cells.cell import cells_in, flat, like
 from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
 from rnndiff.models.functions import (
     accumulate,
@@ -352,8 +353,6 @@ def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
 
 # --- cells of any kind ------------------------------------------------------------------------
 
-Change = Callable[[Any, Any], None]
-
 
 def _takes_any_cell(config: Any) -> bool:
     kind = getattr(config, "kind", None)
@@ -371,7 +370,7 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         if not _takes_any_cell(case.config):
             return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
-        other = _with_cells(case, changes)
+        other = with_cells(case, changes)
         found = _expected(other, trace, array)
         apart = np.abs(found.expected - array.expected) > found.bound + array.bound
         covered = apart | np.isnan(array.expected) | np.isnan(found.expected)
@@ -380,38 +379,10 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     return instead
 
 
-def _with_cells(case: Case, changes: Tuple[Change, ...]) -> Case:
-    """The case with cells that are changed."""
-    Config: Any = type(case.config)
-    config = _with_changes(Config, changes)(**vars(case.config))
-    return Case(case.model, config, case.arrays)
-
-
-@lru_cache(maxsize=None)
-def _with_changes(Config: Any, changes: Tuple[Change, ...]) -> Any:
-    """The class of the same configs with a kind that makes changed cells."""
-
-    class Changed(Kind):
-        def cell(self, config: Any, noise: Sequence[Any] = ()) -> Any:
-            cell = super().cell(config, noise)
-            for change in changes:
-                change(cell, config)
-            return cell
-
-    return type(Config.__name__, (Config,), {"kind": Changed(*Config.kind)})
-
-
 def _expected(case: Case, trace: Trace, array: ArrayVerdict) -> ArrayVerdict:
     """What is expected of an array in another case, of what TensorFlow recorded."""
     verdict = judge(case, trace, _arithmetic_of(trace))
     return next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
-
-
-def _cells_in(cell: Any) -> Iterator[Any]:
-    """The cell, and all those that it is made of."""
-    yield cell
-    for inner in getattr(cell, "cells", [cell.cell] if hasattr(cell, "cell") else []):
-        yield from _cells_in(inner)
 
 
 def _everywhere(numbers: np.ndarray) -> bool:
@@ -468,7 +439,7 @@ def _with_relu_in_product(cell: Any, config: Any, instead: Any = _relu_of_nan_is
     Gate by gate, Keras' LSTM adds a product of the state to one of the inputs, which of a single
     row may be a bias.
     """
-    for each in _cells_in(cell):
+    for each in cells_in(cell):
         gate_by_gate = getattr(each, "implementation", 2) == 1
         is_lstm = isinstance(each, keras.LSTMCell)
         if getattr(each, "activation", None) is relu:
@@ -507,7 +478,7 @@ class _GRUWithGatesInProduct(GRUCell):
 
 def _with_sigmoid_in_product(cell: Any, config: Any) -> None:
     """The sigmoid of a product with its bias, or with what takes the place of one."""
-    for each in _cells_in(cell):
+    for each in cells_in(cell):
         if isinstance(each, GRUCell):
             each.__class__ = _GRUWithGatesInProduct
         gate_by_gate = getattr(each, "implementation", 2) == 1
@@ -528,7 +499,7 @@ _tanh_in_packets = _with_number(-1.0, np.tanh, _each_in_packets)
 
 
 def _with_tanh_in_packets(cell: Any, config: Any) -> None:
-    for each in _cells_in(cell):
+    for each in cells_in(cell):
         if getattr(each, "activation", None) is np.tanh:
             each.activation = _tanh_in_packets
 
@@ -569,7 +540,7 @@ class _LayerNormInPackets(LayerNormBasicLSTMCell):
 
 
 def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
-    for each in _cells_in(cell):
+    for each in cells_in(cell):
         if isinstance(each, LayerNormBasicLSTMCell):
             each.__class__ = _LayerNormInPackets
 
@@ -736,7 +707,7 @@ def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     case = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
     found = _expected(case, trace, array)
-    known = _expected(_with_cells(case, (_with_zeros_that_are_known,)), trace, array)
+    known = _expected(with_cells(case, (_with_zeros_that_are_known,)), trace, array)
     covered = np.ones(array.actual.shape, dtype=bool)
     both = (Instead(covered, each.expected, each.bound) for each in (found, known))
     return _or_known_zeros(array, *both)
@@ -1059,7 +1030,7 @@ ENTRIES: Tuple[Entry, ...] = (
         what="DropoutWrapper holds its keep probabilities as numbers of float32",
         where=Where(OLDEST, precision="float64"),
         covers=_drops_by_more_than_float32,
-        computes=partial(_with_cells, changes=(_with_keep_probs_of_float32,)),
+        computes=partial(with_cells, changes=(_with_keep_probs_of_float32,)),
         minimal=Minimal(
             "rnn-dropout-lstm",
             {"input_keep_prob": 0.9},

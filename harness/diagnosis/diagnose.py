@@ -1,0 +1,282 @@
+"""Which single mistake, planted in the oracle, makes a port agree with it?
+
+The cases are judged once against the oracle as it is, then against each oracle with a mistake in
+it, of which nearly all are out at the first stack. What is left explains the port: it computes the
+wrong formula, and computes that rightly.
+"""
+
+import itertools
+import time
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from rnndiff.harness.cases.case import Case, load
+from rnndiff.harness.cases.random_cases import SMALL_BATCH, batch_size, random_batch
+from rnndiff.harness.cases.restriction import ANY, Restriction
+from rnndiff.harness.diagnosis.catalogue import mistakes_of
+from rnndiff.harness.diagnosis.planting import Mistake, planted
+from rnndiff.harness.errors import SubjectError
+from rnndiff.harness.judging.excuses import excuse
+from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, judge_stacks
+from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.subjects.run import HANG, Running
+from rnndiff.harness.subjects.subject import TIMEOUT, Subject
+from rnndiff.models import Model
+
+# Of cases that are tried, and of those that share a config: an option, such as that of lengths,
+# shows in some configs alone.
+CASES, _OF_A_CONFIG = 200, 10
+# What all of it may take, and the part of that which is the port's.
+SECONDS, _OF_PORT = 10.0, 0.4
+# What fewer cases speak for is not said without a word on that.
+_ENOUGH = 5
+
+
+class Diagnosis(NamedTuple):
+    """What came of trying the catalogue.
+
+    Parameters
+    ----------
+    cases : int
+        How many the port computed.
+    wrong : int
+        In how many of them it disagrees with the oracle as it is: those tell a mistake from none.
+    tried, known : int
+        How many mistakes there was time to try, of those that can be made in the model.
+    explained_by : tuple of Mistake
+        Those with which the oracle and the port agree on all cases.
+    """
+
+    cases: int
+    wrong: int
+    tried: int
+    known: int
+    explained_by: Tuple[Mistake, ...]
+
+    def as_dict(self) -> Dict[str, Any]:
+        """For JSON."""
+        found = [{"name": x.name, "says": x.says, "look": x.look} for x in self.explained_by]
+        return dict(self._asdict(), explained_by=found)
+
+    def __str__(self) -> str:
+        """For people, in one line for each mistake, and one on what was tried."""
+        tried = "all {} known mistakes were tried".format(self.known)
+        if self.tried < self.known:
+            tried = "{} of {} known mistakes were tried, as time allowed".format(
+                self.tried, self.known
+            )
+        if not self.explained_by:
+            return (
+                "diagnosis: no single mistake that is known explains it ({}): look at what is "
+                "first wrong above, all before it is right".format(tried)
+            )
+        all_cases = "diagnosis: your port agrees with the oracle on all {} cases".format(self.cases)
+        if len(self.explained_by) == 1:
+            (only,) = self.explained_by
+            lines = ["{} if {}".format(all_cases, only.says), "look at: " + only.look]
+        else:
+            lines = [all_cases + " if any one of these is so, which these cases do not tell apart:"]
+            lines += ["{}; look at: {}".format(x.says, x.look) for x in self.explained_by]
+        lines.append("(as it should be, it disagrees on {} of them; {})".format(self.wrong, tried))
+        if self.wrong < _ENOUGH:
+            lines.append("(so few may have another cause)")
+        return "\n    ".join(lines)
+
+
+class _Stack(NamedTuple):
+    """Cases of one config, what the port computed, and which of them it should have otherwise."""
+
+    cases: List[Case]
+    traces: List[Mapping[str, np.ndarray]]
+    stated: Arithmetic
+    wrong: np.ndarray
+
+
+def diagnose(
+    subject: Subject,
+    model: Model,
+    failing: Case,
+    restriction: Restriction = ANY,
+    seed: int = 0,
+    timeout: float = TIMEOUT,
+    seconds: float = SECONDS,
+    cases: int = CASES,
+) -> Optional[Diagnosis]:
+    """Try every mistake of the catalogue on a port that disagrees with the oracle.
+
+    Parameters
+    ----------
+    subject : Subject
+        The port.
+    model : Model
+    failing : Case
+        One on which it disagrees.
+    restriction : Restriction
+        What is drawn beside it.
+    seed : int
+        What is drawn depends on it.
+    timeout : float
+        Seconds that the port has for each case.
+    seconds : float
+        What all of it takes at most.
+    cases : int
+        How many are drawn.
+
+    Returns
+    -------
+    Diagnosis or None
+        None if no mistake is known of the model, or the port does not disagree with the oracle.
+    """
+    began = time.monotonic()
+    known = mistakes_of(model)
+    if not known:
+        return None
+    drawn = _drawn(model, subject.precision, restriction, seed, cases)
+    of_port = began + seconds * _OF_PORT
+    stacks = list(_stacks(subject, itertools.chain([[failing]], drawn), timeout, of_port))
+    # An oracle that is wrong is out at the first case that tells it from what the port computes.
+    stacks.sort(key=lambda stack: -int(np.count_nonzero(stack.wrong)))
+    wrong = sum(int(np.count_nonzero(stack.wrong)) for stack in stacks)
+    if not wrong:
+        return None
+    found, tried = [], 0
+    for mistake in known:
+        if time.monotonic() - began > seconds:
+            break
+        tried += 1
+        if _explains(mistake, stacks):
+            found.append(mistake)
+    computed = sum(len(stack.cases) for stack in stacks)
+    return Diagnosis(computed, wrong, tried, len(known), tuple(found))
+
+
+def diagnosis_of(
+    subject: Subject,
+    failure: Failure,
+    restriction: Restriction,
+    seed: int,
+    timeout: float = TIMEOUT,
+) -> Optional[Diagnosis]:
+    """The same of a failure that was saved; None if nothing was computed that could be judged.
+
+    Whatever goes wrong with it, the failure is the failure that it was.
+    """
+    if not failure.path:
+        return None
+    try:
+        saved = load(failure.path)
+        if not saved.trace:
+            return None
+        return diagnose(subject, saved.case.model, saved.case, restriction, seed, timeout)
+    except Exception:
+        return None
+
+
+def diagnosed(
+    subject: Subject,
+    failure: Failure,
+    restriction: Restriction,
+    seed: int,
+    timeout: float = TIMEOUT,
+) -> str:
+    """What is to be read of a failure, with the diagnosis if there is one."""
+    diagnosis = diagnosis_of(subject, failure, restriction, seed, timeout)
+    return "{}\n\n{}".format(failure.report, diagnosis) if diagnosis else failure.report
+
+
+def _drawn(
+    model: Model, precision: str, restriction: Restriction, seed: int, count: int
+) -> Iterator[List[Case]]:
+    """Batches of small cases, or of such as there are, each of another config."""
+    is_small = restriction.is_small(model)
+    left = count
+    for number in itertools.count():
+        if left <= 0:
+            return
+        if is_small and batch_size(seed, number) < SMALL_BATCH:
+            continue
+        most = min(_OF_A_CONFIG, left)
+        cases = random_batch(model, seed, number, precision, restriction, most)
+        left -= len(cases)
+        yield cases
+
+
+def _stacks(
+    subject: Subject, batches: Iterator[List[Case]], timeout: float, until: float
+) -> Iterator[_Stack]:
+    """What the port computes of each batch, but for what it raises an error on, until a time."""
+    for cases in batches:
+        if time.monotonic() > until:
+            return
+        if not subject.supports(cases[0].model, cases[0].config):
+            continue
+        ran: Dict[Any, List[Tuple[Case, Mapping[str, np.ndarray]]]] = {}
+        with Running(subject, min(timeout, SECONDS)) as running:
+            for case in cases:
+                outcome = running(case)
+                if outcome.kind == HANG:
+                    return
+                if outcome.trace is not None:
+                    ran.setdefault(case.config, []).append((case, outcome.trace))
+        for pairs in ran.values():
+            stated = subject.arithmetic(cases[0])
+            try:
+                yield _judged(subject, pairs, stated)
+            except SubjectError:
+                continue
+
+
+def _judged(
+    subject: Subject, pairs: Sequence[Tuple[Case, Mapping[str, np.ndarray]]], stated: Arithmetic
+) -> _Stack:
+    """What disagrees, without the cases in which the subject is known to diverge."""
+    wrong, known = [], []
+    verdicts = _by_case(pairs, stated)
+    for place, (stack, row) in enumerate(verdicts):
+        wrong.append(bool(stack.disagree()[row]))
+        if wrong[-1] and subject.known:
+            case, trace = pairs[place]
+            verdict = excuse(stack.verdict(row), case, trace, subject.known)
+            if verdict.status != DISAGREE:
+                known.append(place)
+    places = [place for place in range(len(pairs)) if place not in known]
+    return _Stack(
+        [pairs[place][0] for place in places],
+        [pairs[place][1] for place in places],
+        stated,
+        np.array([wrong[place] for place in places], dtype=bool),
+    )
+
+
+def _by_case(
+    pairs: Sequence[Tuple[Case, Mapping[str, np.ndarray]]], stated: Arithmetic
+) -> List[Tuple[StackVerdict, int]]:
+    """For each case the verdict on its stack, and its row there."""
+    cases = [case for case, _ in pairs]
+    found = {}
+    for stack in judge_stacks(cases, [trace for _, trace in pairs], stated):
+        found.update({id(case): (stack, row) for row, case in enumerate(stack.cases)})
+    return [found[id(case)] for case in cases]
+
+
+def _explains(mistake: Mistake, stacks: Sequence[_Stack]) -> bool:
+    """Whether no case disagrees with the oracle with this mistake, and any speaks for it.
+
+    No case speaks for it whose bounds say nothing.
+    """
+    speaks = False
+    for stack in stacks:
+        if not stack.cases:
+            continue
+        try:
+            pairs = list(zip(planted(stack.cases, mistake), stack.traces))
+            verdicts = _by_case(pairs, stack.stated)
+        except Exception:  # In sizes that it cannot be made in, such as of a kernel not square.
+            return False
+        if any(judged.disagree()[row] for judged, row in verdicts):
+            return False
+        decided = [not judged.doubtful()[row] for judged, row in verdicts]
+        speaks = speaks or bool((stack.wrong & np.array(decided)).any())
+    return speaks

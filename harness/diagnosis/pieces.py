@@ -1,0 +1,71 @@
+"""What stands in planted oracles in the place of a right piece, where that takes more than a line.
+
+Each is a function of arrays that any oracle may be run on; none changes them.
+"""
+
+from typing import Any, List, Sequence
+
+import numpy as np
+
+from rnndiff.models.cells.cell import flat
+from rnndiff.models.functions import accumulate, hard_sigmoid, relu, sigmoid, softmax
+
+__all__ = ["accumulate", "hard_sigmoid", "relu", "sigmoid", "softmax"]
+
+
+def hard_sigmoid_by_six(x: Any) -> Any:
+    """``min(max(x / 6 + 0.5, 0), 1)``, as PyTorch and Keras 3 have it."""
+    return np.clip(x / 6.0 + 0.5, 0.0, 1.0)
+
+
+def column_major(kernel: Any) -> Any:
+    """What is read of a kernel's numbers by columns that lie there by rows."""
+    return np.transpose(np.reshape(kernel, kernel.shape[::-1]))
+
+
+def row_major(kernel: Any) -> Any:
+    """What is read by rows of the numbers of the transposed kernel."""
+    return np.reshape(np.transpose(kernel), kernel.shape)
+
+
+def state_transposed(kernel: Any, units: int, gates: int) -> Any:
+    """A kernel of ``[x; h]`` whose square block of each gate for h is transposed."""
+    end = kernel.shape[0] - units
+    blocks = [np.transpose(block) for block in np.split(kernel[end:], gates, axis=-1)]
+    return np.concatenate([kernel[:end], np.concatenate(blocks, axis=-1)], axis=0)
+
+
+def gru_state_transposed(parameters: Sequence[Any], units: int) -> List[Any]:
+    """The same of both kernels of a GRU."""
+    gates, candidate = (
+        [state_transposed(kernel, units, count), bias]
+        for kernel, bias, count in ((*parameters[:2], 2), (*parameters[2:4], 1))
+    )
+    return [gates, candidate]
+
+
+def reset_after(inputs: Any, state: Any, r: Any, kernel: Any, bias: Any) -> Any:
+    """What a GRU's candidate is the tanh of, if the product is reset and not the state."""
+    size = inputs.shape[-1]
+    return accumulate(inputs, kernel[:size], bias, r * np.matmul(state, kernel[size:]))
+
+
+def softmax_over(scores: Any, axis: int) -> Any:
+    """The softmax along another axis than the last one."""
+    return np.swapaxes(softmax(np.swapaxes(scores, axis, -1)), axis, -1)
+
+
+def time_major(inputs: Any) -> Any:
+    """Inputs [batch, time, inputs] whose numbers are read as [time, batch, inputs]."""
+    batch, time, size = inputs.shape
+    return np.swapaxes(np.reshape(inputs, (time, batch, size)), 0, 1)
+
+
+def output_of(state: Any) -> Any:
+    """The part of a state that is the output: h, the last one."""
+    return flat(state)[-1]
+
+
+def zeros_like(array: Any) -> Any:
+    """Zeros of the shape of an array."""
+    return np.zeros(array.shape, getattr(array, "dtype", None))

@@ -1,0 +1,414 @@
+"""Ports with one mistake each, written without a look at the oracles: what they are told."""
+
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+import rnndiff
+from rnndiff.harness.cases.case import save
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.cases.restriction import ANY, restricted
+from rnndiff.harness.checking.check import verdicts_on
+from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.diagnosis.apart import diagnose_apart
+from rnndiff.harness.diagnosis.catalogue import CATALOGUE, mistakes_of
+from rnndiff.harness.diagnosis.diagnose import diagnose, diagnosis_of
+from rnndiff.harness.diagnosis.planting import planted
+from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.judging.verdict import judge_stacks
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects.port import Port
+from rnndiff.models import MODELS, find
+
+F = np.float32
+
+
+# --- ports ---------------------------------------------------------------------------------------
+
+
+def logistic(x):
+    return F(1) / (F(1) + np.exp(-x))
+
+
+def hard(x):
+    return np.clip(F(0.2) * x + F(0.5), F(0), F(1))
+
+
+def identity(x):
+    return x
+
+
+def steps(step, inputs, units, parts=1):
+    """Outputs of all steps, of a function of a row and a state that returns the new state."""
+    state = [np.zeros((len(inputs), units), F) for _ in range(parts)]
+    outputs = []
+    for t in range(inputs.shape[1]):
+        state = step(inputs[:, t], *state)
+        outputs.append(state[0])
+    return np.stack(outputs, axis=1)
+
+
+def elman(parameters, inputs, bias=1, transposed=False, state_first=False, f=np.tanh):
+    kernel, b = parameters
+    units = kernel.shape[1]
+    if state_first:
+        of_h, of_x = kernel[:units], kernel[units:]
+    else:
+        of_x, of_h = kernel[:-units], kernel[-units:]
+    of_h = of_h.T if transposed else of_h
+    return steps(lambda x, h: [f(x @ of_x + h @ of_h + F(bias) * b)], inputs, units)
+
+
+def no_bias(parameters, inputs):
+    return elman([parameters[0], 0 * np.nan_to_num(parameters[1])], inputs)
+
+
+def lstm(
+    parameters, inputs, order="igfo", forget=1.0, s=logistic, of_g=np.tanh, of_c=np.tanh, clip=None
+):
+    kernel, b = parameters
+    units = b.size // 4
+
+    def step(x, h, c):
+        gates = np.hstack([x, h]) @ kernel + b
+        of = {name: gates[:, k * units : (k + 1) * units] for k, name in enumerate(order)}
+        c = s(of["f"] + F(forget)) * c + s(of["i"]) * of_g(of["g"])
+        new = s(of["o"]) * of_c(c)
+        return [new, c if clip is None else np.clip(c, F(-clip), F(clip))]
+
+    return steps(step, inputs, units, 2)
+
+
+def clipped_lstm(parameters, inputs, cell_clip):
+    return lstm(parameters, inputs, clip=cell_clip)
+
+
+def torch_lstm(parameters, inputs, order="ifgo", of_c=np.tanh, second_bias=True):
+    w, r, b, d = parameters
+    units = w.shape[0] // 4
+
+    def step(x, h, c):
+        gates = x @ w.T + b + h @ r.T + (d if second_bias else F(0))
+        of = dict(zip(order, np.split(gates, 4, axis=1)))
+        c = logistic(of["f"]) * c + logistic(of["i"]) * np.tanh(of["g"])
+        return [logistic(of["o"]) * of_c(c), c]
+
+    return steps(step, inputs, units, 2)
+
+
+def gru(parameters, inputs, after=False, inverted=False):
+    kernel, b, of_n, b_n = parameters
+    units = b_n.size
+
+    def step(x, h):
+        r, u = np.split(logistic(np.hstack([x, h]) @ kernel + b), 2, axis=1)
+        u = F(1) - u if inverted else u
+        of_x, of_h = of_n[:-units], of_n[-units:]
+        read = r * (h @ of_h) if after else (r * h) @ of_h
+        return [u * h + (F(1) - u) * np.tanh(x @ of_x + read + b_n)]
+
+    return steps(step, inputs, units)
+
+
+def torch_gru(parameters, inputs, order="rz", reset_bias=True):
+    w, r, b, d = parameters
+    units = w.shape[0] // 3
+
+    def step(x, h):
+        of_x, of_h = x @ w.T + b, h @ r.T
+        gates = logistic(of_x[:, : 2 * units] + of_h[:, : 2 * units] + d[: 2 * units])
+        of = dict(zip(order, np.split(gates, 2, axis=1)))
+        n_x, n_h, n_d = of_x[:, 2 * units :], of_h[:, 2 * units :], d[2 * units :]
+        read = of["r"] * (n_h + n_d) if reset_bias else of["r"] * n_h + n_d
+        n = np.tanh(n_x + read)
+        return [(F(1) - of["z"]) * n + of["z"] * h]
+
+    return steps(step, inputs, units)
+
+
+def with_lengths(parameters, inputs, sequence_length, masks=True, least=0):
+    outputs = elman(parameters, inputs)
+    if sequence_length is None or not masks:
+        return outputs
+    past = np.arange(inputs.shape[1])[None] >= np.maximum(sequence_length, least)[:, None]
+    return np.where(past[..., None], F(0), outputs)
+
+
+def both(parameters, inputs, sequence_length=None, own_end=True, back=True, swapped=False):
+    """Both directions; each row is turned round up to its own end, or with its padding."""
+    time = inputs.shape[1]
+    lengths = [time] * len(inputs) if sequence_length is None else sequence_length
+    ends = lengths if own_end else [time] * len(inputs)
+
+    def turned(rows):
+        return np.stack([np.concatenate([x[:n][::-1], x[n:]]) for x, n in zip(rows, ends)])
+
+    ahead = with_lengths(parameters[:2], inputs, lengths)
+    behind = with_lengths(parameters[2:], turned(inputs), lengths)
+    behind = turned(behind) if back else behind
+    return np.concatenate([behind, ahead] if swapped else [ahead, behind], axis=2)
+
+
+def scores(parameters, inputs, of="last"):
+    outputs = both(parameters[:4], inputs)
+    units = outputs.shape[2] // 2
+    read = {
+        "last": outputs[:, -1],
+        "first": outputs[:, 0],
+        "final": np.hstack([outputs[:, -1, :units], outputs[:, 0, units:]]),
+    }
+    return read[of] @ parameters[4] + parameters[5]
+
+
+def written(parameters, inputs, output_time, feeds="one-hots", carried=True):
+    """The scores of all tokens that an encoder-decoder writes."""
+    if output_time > 1:
+        encoder, projection, decoder = parameters[:2], parameters[2:4], parameters[4:]
+    else:
+        encoder, projection = parameters[:2], parameters[2:4]
+    state = elman(encoder, inputs)[:, -1]
+    rows = [state @ projection[0] + projection[1]]
+    for token in range(1, output_time):
+        fed = rows[-1]
+        if feeds == "one-hots":
+            fed = np.eye(fed.shape[1], dtype=F)[np.argmax(fed, axis=1)]
+        if token == 1 and not carried:
+            state = F(0) * np.nan_to_num(state)
+        state = np.tanh(np.hstack([fed, state]) @ decoder[0] + decoder[1])
+        rows.append(state @ projection[0] + projection[1])
+    return np.stack(rows, axis=1)
+
+
+RIGHT = {
+    "rnn-basic": elman,
+    "rnn-basic-lstm": lstm,
+    "rnn-lstm@pytorch": torch_lstm,
+    "rnn-gru": gru,
+    "rnn-gru@pytorch": torch_gru,
+    "birnn-basic": both,
+    "bidirectional": scores,
+    "seq2seq": written,
+}
+WRONG = [
+    ("state-before-input", "rnn-basic", partial(elman, state_first=True)),
+    ("state-kernel-transposed", "rnn-basic", partial(elman, transposed=True)),
+    ("no-tanh", "rnn-basic", partial(elman, f=identity)),
+    ("bias-twice", "rnn-basic", partial(elman, bias=2)),
+    ("bias-left-out", "rnn-basic", no_bias),
+    ("gates-ifgo", "rnn-basic-lstm", partial(lstm, order="ifgo")),
+    ("forget-bias-left-out", "rnn-basic-lstm", partial(lstm, forget=0.0)),
+    ("hard-sigmoid", "rnn-basic-lstm", partial(lstm, s=hard)),
+    ("candidate-by-sigmoid", "rnn-basic-lstm", partial(lstm, of_g=logistic)),
+    ("clipped-after", "rnn-lstm", clipped_lstm),
+    ("gates-ifog", "rnn-lstm@pytorch", partial(torch_lstm, order="ifog")),
+    ("output-without-tanh", "rnn-lstm@pytorch", partial(torch_lstm, of_c=identity)),
+    ("state-bias-left-out", "rnn-lstm@pytorch", partial(torch_lstm, second_bias=False)),
+    ("reset-after", "rnn-gru", partial(gru, after=True)),
+    ("update-inverted", "rnn-gru", partial(gru, inverted=True)),
+    ("gates-swapped", "rnn-gru@pytorch", partial(torch_gru, order="zr")),
+    ("state-bias-not-reset", "rnn-gru@pytorch", partial(torch_gru, reset_bias=False)),
+    ("padding-read-first", "birnn-basic", partial(both, own_end=False)),
+    ("halves-swapped", "birnn-basic", partial(both, swapped=True)),
+    ("scores-of-first-output", "bidirectional", partial(scores, of="first")),
+    ("scores-of-final-states", "bidirectional", partial(scores, of="final")),
+    ("scores-fed-back", "seq2seq", partial(written, feeds="scores")),
+    ("decoder-from-zero-state", "seq2seq", partial(written, carried=False)),
+]
+
+
+def asked_of(function, names):
+    """A function with arguments of these names alone, as a port has them."""
+    return eval("lambda {0}: function({0})".format(", ".join(names)), {"function": function})
+
+
+ARGUMENTS = {
+    "birnn-basic": ("parameters", "inputs", "sequence_length"),
+    "seq2seq": ("parameters", "inputs", "output_time"),
+}
+
+
+def diagnosis(function, name, sizes=None, options=None, cases=80):
+    """What a port is told; None if it agrees on all cases."""
+    names = ARGUMENTS.get(name, ("parameters", "inputs"))
+    model = find(name)
+    if isinstance(function, partial) or function in RIGHT.values():
+        function = asked_of(function, names)
+    port = Port(function, arithmetic("float32"))
+    given = dict(port.knows(model), **(options or {}))
+    restriction = restricted(model, sizes or {}, given, empty=False)
+    for number in range(12):
+        batch = random_batch(model, 5, number, restriction=restriction, most=8)
+        failing = [judged.case for judged in verdicts_on(port, batch)[1]]
+        if failing:
+            # However busy the machine is.
+            return diagnose(port, model, failing[0], restriction, seconds=1000, cases=cases)
+    return None
+
+
+def names_in(found):
+    return [mistake.name for mistake in found.explained_by]
+
+
+# --- what they are told --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, model, port", WRONG, ids=["{}-{}".format(*x) for x in WRONG])
+def test_a_mistake_is_named(name, model, port):
+    found = diagnosis(port, model)
+    assert name in names_in(found) and len(names_in(found)) <= 3, str(found)
+    assert found.tried == found.known and found.wrong >= 5
+    assert "agrees with the oracle on all {} cases".format(found.cases) in str(found)
+
+
+@pytest.mark.parametrize("model", RIGHT)
+def test_a_right_port_is_told_nothing(model):
+    port = Port(
+        asked_of(RIGHT[model], ARGUMENTS.get(model, ("parameters", "inputs"))),
+        arithmetic("float32"),
+    )
+    model = find(model)
+    restriction = restricted(model, {}, port.knows(model), empty=False)
+    (case,) = random_batch(model, 0, 0, restriction=restriction, most=1)
+    assert diagnose(port, model, case, restriction, seconds=1000, cases=40) is None
+
+
+def test_a_mistake_that_is_not_in_the_catalogue_is_explained_by_none():
+    found = diagnosis(partial(elman, f=lambda x: np.tanh(x) * F(0.9)), "rnn-basic")
+    assert names_in(found) == []
+    assert "no single mistake that is known explains it" in str(found)
+
+
+def test_mistakes_that_these_sizes_cannot_tell_apart_are_all_named():
+    def port(parameters, inputs, sequence_length):
+        return elman(parameters, inputs)
+
+    same = {"lengths-not-looked-at", "one-step-too-many", "outputs-past-the-end"}
+    assert set(names_in(diagnosis(port, "rnn-basic", {"time": 1}))) == same
+    found = diagnosis(port, "rnn-basic", {"time": (2, 5)}, cases=150)
+    assert names_in(found) == ["lengths-not-looked-at"]
+
+
+def test_what_few_cases_speak_for_is_said_to_be_so():
+    found = diagnosis(partial(elman, bias=2), "rnn-basic", cases=20)
+    few = found._replace(wrong=2)
+    assert "so few may have another cause" in str(few)
+    assert "so few" not in str(found._replace(wrong=50))
+
+
+def test_a_diagnosis_that_is_out_of_time_says_how_far_it_came():
+    port = Port(lambda parameters, inputs: no_bias(parameters, inputs), arithmetic("float32"))
+    model = find("rnn-basic")
+    restriction = restricted(model, {}, port.knows(model), empty=False)
+    batch = random_batch(model, 5, 0, restriction=restriction, most=8)
+    failing = verdicts_on(port, batch)[1][0].case
+    # The first batch is always computed.
+    found = diagnose(port, model, failing, restriction, seconds=1e-9)
+    assert found is None or found.tried < found.known and "as time allowed" in str(found)
+
+
+def test_an_exception_gets_no_diagnosis(tmp_path):
+    def port(parameters, inputs):
+        raise ZeroDivisionError
+
+    (case,) = random_batch("rnn-basic", 0, 0, most=1)
+    path = str(tmp_path / "case.npz")
+    save(path, case)
+    subject = Port(port, arithmetic("float32"))
+    assert diagnosis_of(subject, Failure("way", path, "report"), ANY, 0) is None
+    assert diagnosis_of(subject, Failure("way", "", "report"), ANY, 0) is None
+
+
+def test_a_test_that_fails_says_the_diagnosis_after_the_failure(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    test = rnndiff.port("rnn-basic", sizes={"num_units": 2, "inputs": 2}, empty=False)(
+        lambda parameters, inputs: no_bias(parameters, inputs)
+    )
+    with pytest.raises(AssertionError) as raised:
+        test()
+    failure, _, said = str(raised.value).partition("diagnosis: ")
+    assert "disagree: outputs (teacher-forced)" in failure
+    assert "if the cell's bias is left out" in said
+
+
+MODULE = """
+import ctypes
+
+import numpy as np
+
+
+def wrong(parameters, inputs):
+    outputs, h = [], np.zeros((len(inputs), len(parameters[1])), np.float32)
+    for t in range(inputs.shape[1]):
+        h = np.tanh(np.hstack([inputs[:, t], h]) @ parameters[0])
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
+def crashes(parameters, inputs):
+    ctypes.string_at(0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, named", [("wrong", True), ("crashes", False)])
+def test_a_diagnosis_in_a_process_of_its_own_survives_a_port_that_crashes(
+    name, named, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_port.py").write_text(MODULE)
+    model = find("rnn-basic")
+    (case,) = random_batch(model, 0, 0, most=1)
+    path = str(tmp_path / "case.npz")
+    save(path, case, case.oracle(np.float32))
+    with Stop() as stop:
+        found = diagnose_apart(
+            "my_port.py:" + name,
+            "",
+            "",
+            Failure("way", path, "report"),
+            stop,
+            timeout=60.0,
+            restriction=restricted(model, {}, {}, empty=False),
+            seed=0,
+        )
+    assert (found is not None) == named
+    assert not named or "bias-left-out" in names_in(found)
+
+
+# --- the catalogue -------------------------------------------------------------------------------
+
+
+def test_every_mistake_has_a_name_of_its_own_and_its_pieces_are_in_the_oracles():
+    assert len({mistake.name for mistake in CATALOGUE}) == len(CATALOGUE) >= 100
+    for mistake in CATALOGUE:
+        for module in {edit.module for edit in mistake.edits}:
+            compile(mistake.source(module), module, "exec")
+        assert mistake.says[0].islower() and not mistake.says.endswith(".")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{}-{}".format(family, cell) if cell else family
+        for family in ("rnn", "birnn", "bidirectional", "seq2seq", "attention")
+        for cell in ("", "basic", "basic-lstm", "lstm", "gru", "lstm@pytorch", "gru@onnx")
+        if cell or family in MODELS
+    ],
+)
+def test_every_mistake_can_be_planted_and_makes_no_other_operations_for_other_values(name):
+    model = find(name)
+    batches = [random_batch(model, 3, number, most=2)[:1] for number in range(6)]
+    for mistake in mistakes_of(model):
+        for cases in batches:
+            with np.errstate(all="ignore"):
+                wrong = planted(cases, mistake)
+                try:
+                    traces = [case.oracle(F) for case in wrong]
+                except ValueError:  # Of a kernel that is not square, and the like.
+                    continue
+            for stack in judge_stacks(wrong, traces, arithmetic("float32")):
+                assert not stack.disagree().any(), mistake.name
