@@ -72,7 +72,7 @@ def ledger(tox: str) -> str:
     tox : str
         What stands in `tox.ini`, by which it is known which versions are tested.
     """
-    versions = tested_versions(tox)
+    versions = versions_in(tox)
     named = ", ".join(map(_version, versions))
     lines = [_HEADER.format(count=len(ENTRIES), versions=named).rstrip("\n")]
     for entry in ENTRIES:
@@ -83,7 +83,7 @@ def ledger(tox: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tested_versions(tox: str) -> List[Version]:
+def versions_in(tox: str) -> List[Version]:
     """The versions of TensorFlow that `tox.ini` pins, the oldest first."""
     pins = re.findall(r"^ +tf\d+: tensorflow\S*==(\d+)\.(\d+)", tox, re.MULTILINE)
     return sorted((int(major), int(minor)) for major, minor in pins)
@@ -161,7 +161,10 @@ def _range(entry: Entry, versions: Sequence[Version]) -> Iterator[str]:
 
 
 def _is_looked_at(entry: Entry, where: Where, version: Version) -> bool:
-    """Whether the tests have a mode for a place, and the version has the cell of the entry."""
+    """Whether the tests have a mode for a place, and the version has the cell of the entry.
+
+    They take oneDNN as it is by default, and XLA where it compiles all.
+    """
     kind = getattr(find(entry.minimal.model).Config, "kind", None)
     if kind is not None and kind.contrib and version >= (2, 0):
         return False
@@ -171,7 +174,6 @@ def _is_looked_at(entry: Entry, where: Where, version: Version) -> bool:
             version, version >= _ONEDNN, mode.runner == "xla", mode.grappler, mode.precision
         )
         for mode in MODES.values()
-        if not mode.environment
     )
 
 
