@@ -21,6 +21,7 @@ COMMANDS = (
     "check",
     "fuzz",
     "replay",
+    "bisect",
     "minimize",
     "repro",
     "record",

@@ -9,7 +9,6 @@ import click
 from rnndiff.harness.cases.restriction import sizes_named
 from rnndiff.harness.checking.port import Asked, model_of
 from rnndiff.harness.commands.fuzz import (
-    json_option,
     judge_and_tell,
     report_option,
     seconds_option,
@@ -17,6 +16,7 @@ from rnndiff.harness.commands.fuzz import (
 )
 from rnndiff.harness.commands.options import (
     ModelName,
+    json_option,
     load_models,
     mode_option,
     no_empty_option,

@@ -28,6 +28,7 @@ from rnndiff.harness.checking.fuzz import fuzz as run
 from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.commands.options import (
     all_models,
+    json_option,
     mode_option,
     models_argument,
     no_empty_option,
@@ -61,12 +62,6 @@ timeout_option = click.option(
     default=TIMEOUT,
     show_default=True,
     help="Seconds that the subject has for each case.",
-)
-json_option = click.option(
-    "--json",
-    "json_path",
-    metavar="FILE",
-    help="Write the result as JSON; - is the standard output.",
 )
 report_option = click.option(
     "--report",

@@ -104,6 +104,13 @@ sizes_option = click.option(
 
 no_empty_option = click.option("--no-empty", is_flag=True, help="No size is to be 0.")
 
+json_option = click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    help="Write the result as JSON; - is the standard output.",
+)
+
 subject_option = click.option(
     "--subject",
     "subject_name",

@@ -1,11 +1,14 @@
 """``rnndiff replay``: run saved cases again, on the TensorFlow at hand."""
 
+import contextlib
 import os
-from typing import Iterator, Tuple
+from functools import partial
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import click
 
-from rnndiff.harness.cases.case import load
+from rnndiff.harness.cases.case import Case, load
+from rnndiff.harness.checking.bisect import UNSUPPORTED
 from rnndiff.harness.checking.check import (
     ended_again_by,
     supported,
@@ -13,17 +16,22 @@ from rnndiff.harness.checking.check import (
     verdict_on_ending,
 )
 from rnndiff.harness.commands.options import (
+    json_option,
     mode_option,
     model_option,
     premise_option,
     subject_option,
 )
 from rnndiff.harness.errors import UserError
-from rnndiff.harness.judging.verdict import DISAGREE
+from rnndiff.harness.files import check_writable, write_json
+from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow
-from rnndiff.harness.subjects.subject import TENSORFLOW
+from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
+from rnndiff.harness.versions import versions
+
+JSON_FORMAT = 1
 
 
 @click.command()
@@ -32,18 +40,26 @@ from rnndiff.harness.text import printable
 @mode_option
 @premise_option
 @model_option
-def replay(paths: Tuple[str, ...], subject_name: str, mode: str, premise: str) -> None:
+@json_option
+def replay(
+    paths: Tuple[str, ...], subject_name: str, mode: str, premise: str, json_path: Optional[str]
+) -> None:
     """Run saved cases again, on the TensorFlow at hand or another subject.
 
     FILE is a case's .npz file, or a folder of them. Without --mode, each is run in the mode that it
     was saved in, if the subject has that. Exit status: 0 if none disagrees, 1 if one
     does, 2 if one cannot be read; the others are run all the same.
     """
+    if json_path and json_path != "-":
+        check_writable(json_path)
     subjects = Subjects(subject_name, mode, premise)
     if subject_name != TENSORFLOW:
         # Its module may register the models of the cases.
         subjects.in_mode()
     worst = 0
+    results: List[Dict[str, Any]] = []
+    # With --json - the standard output is the JSON's.
+    say = partial(click.echo, err=json_path == "-")
     for path in _files(paths):
         try:
             one = load(path)
@@ -54,15 +70,17 @@ def replay(paths: Tuple[str, ...], subject_name: str, mode: str, premise: str) -
         case, notes = one.case, one.notes
         subject = subjects.of(notes)
         if not supported(subject, case):
-            click.echo("{}: not supported by {}".format(printable(path), subject.title))
+            say("{}: not supported by {}".format(printable(path), subject.title))
+            results.append({"path": path, "subject": subject.title, "verdict": UNSUPPORTED})
             continue
         signal = ended_again_by(subject, one)
         if signal:
             verdict = verdict_on_ending(case, signal, subject.known)
         else:
             verdict, _ = verdict_on(subject, case)
-        click.echo("{}: {} on {}".format(printable(path), verdict.status, subject.title))
-        click.echo(
+        results.append(dict(_result(subject, case, verdict), path=path, ended_by=signal))
+        say("{}: {} on {}".format(printable(path), verdict.status, subject.title))
+        say(
             "    saved with {} {}, {}: {}".format(
                 "TensorFlow"
                 if of_tensorflow(notes)
@@ -74,10 +92,31 @@ def replay(paths: Tuple[str, ...], subject_name: str, mode: str, premise: str) -
         )
         missing = subjects.without_mode_of(notes)
         if missing:
-            click.echo("    {}".format(printable(missing)))
-        click.echo("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
+            say("    {}".format(printable(missing)))
+        say("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
         worst = max(worst, int(verdict.status == DISAGREE))
+    if json_path:
+        write_json(json_path, {"format": JSON_FORMAT, "versions": versions(mode), "cases": results})
     raise SystemExit(worst)
+
+
+def _result(subject: Subject, case: Case, verdict: Verdict) -> Dict[str, Any]:
+    """What is written as JSON of a case."""
+    kernels: Tuple[str, ...] = ()
+    if not verdict.error:
+        with contextlib.suppress(Exception):  # A subject may raise anything.
+            kernels = subject.kernels(case)
+    wrong = verdict.first_wrong()
+    return {
+        "subject": subject.title,
+        "mode": subject.mode,
+        "verdict": verdict.status,
+        "known": list(verdict.known),
+        "first_wrong": wrong.name if wrong else None,
+        "error": printable(verdict.error) or None,
+        "summary": printable(verdict.summary()),
+        "kernels": list(kernels),
+    }
 
 
 def _files(paths: Tuple[str, ...]) -> Iterator[str]:

@@ -141,6 +141,10 @@ class Subject:
         """What those who wrote it are told beside a case that fails; "" if nothing."""
         return ""
 
+    def kernels(self, case: Case) -> Tuple[str, ...]:
+        """What computes a case otherwise than it was written, by names; () if that is not known."""
+        return ()
+
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which it computes this case: the same for all cases of a config.
 
@@ -210,6 +214,10 @@ class Wrapper(Subject):
     def advice(self, case: Case) -> str:
         """As the subject does."""
         return self._subject.advice(case)
+
+    def kernels(self, case: Case) -> Tuple[str, ...]:
+        """As of the subject."""
+        return self._subject.kernels(case)
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """As the subject does."""

@@ -55,6 +55,8 @@ _LACKED = {
     "lstm-block": ("float64",),
     "layer-norm-lstm": ("float16",),
 }
+# Operations that hand tensors on.
+_PLUMBING = ("_Arg", "_Retval", "_Send", "_Recv", "_HostSend", "_HostRecv")
 FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
 
 
@@ -191,6 +193,16 @@ class TensorFlow(Subject):
         case = case.of_precision(self.precision)
         return script(Finding(case, verdict, dict(notes), self.options))
 
+    def kernels(self, case: Case) -> Tuple[str, ...]:
+        """The operations that Grappler, oneDNN and XLA have put in the place of others.
+
+        With what they compute besides: "_FusedMatMul+BiasAdd+Relu".
+        """
+        with self._errors():
+            nodes = self._session(case).nodes(case)
+        replaced = [node for node in nodes if node.op.startswith("_") and node.op not in _PLUMBING]
+        return tuple(sorted({"+".join([node.op, *sorted(fused(node))]) for node in replaced}))
+
     @property
     def options(self) -> Tuple[Option, ...]:
         """Those of its sessions."""
@@ -291,6 +303,12 @@ class _Ready:
             taken.append(time.perf_counter() - started)
         return taken
 
+    def nodes(self, case: Case) -> List[Any]:
+        """The nodes that are run for a case, after all rewriting."""
+        case = case.of_precision(self._precision)
+        self._running.assign(case.parameters)
+        return self._running.nodes(self._fetches, self._feeds, self._arrays(case))
+
     def kernels(self, case: Case) -> GraphKernels:
         """Which kernels compute the graph; `case` is computed to see it.
 
@@ -299,9 +317,7 @@ class _Ready:
         and Tanh where it fused them.
         """
         if self._kernels is None:
-            case = case.of_precision(self._precision)
-            self._running.assign(case.parameters)
-            nodes = self._running.nodes(self._fetches, self._feeds, self._arrays(case))
+            nodes = self.nodes(case)
             biased = [(node.op, fused(node)) for node in nodes if fused(node)]
             in_products = sum("Tanh" in fused(node) for node in nodes)
             written = sum(
