@@ -45,10 +45,14 @@ class Outcome(NamedTuple):
         return self.signal or self.error.partition(":")[0]
 
 
-def ended(name: str, timeout: float) -> Outcome:
-    """The outcome of a case that ended a process by a signal or, if `name` is "Hang", hung."""
+def ended(name: str, timeout: float, progress: str = "") -> Outcome:
+    """The outcome of a case that ended a process by a signal or, if `name` is "Hang", hung.
+
+    The progress, if any is known, is how far a hang had come.
+    """
     if name == HANG:
-        return Outcome(error="{}: no result after {:g} s".format(HANG, timeout))
+        said = "{}: no result after {:g} s".format(HANG, timeout)
+        return Outcome(error=printable("; ".join(filter(None, [said, progress]))))
     return Outcome(signal=name)
 
 
@@ -94,10 +98,10 @@ class Running:
                     trace = _arrays(self._subject(copy))
             finally:
                 self._stop()
-        except _TimeIsUp:
+        except TimeIsUp as late:
             # It may have come while the clock was being stopped.
             self._stop()
-            return ended(HANG, self._timeout)
+            return ended(HANG, self._timeout, str(late))
         except BaseException as error:
             if not _is_of_subject(error):
                 raise
@@ -112,7 +116,7 @@ class Running:
 
     def _interrupt(self, number: int, frame: Any) -> None:
         self._is_late = True
-        raise _TimeIsUp
+        raise TimeIsUp
 
     def _start(self) -> None:
         self._is_late = False
@@ -168,8 +172,11 @@ def _same(before: Outcome, again: Outcome, name: str) -> bool:
     )
 
 
-class _TimeIsUp(BaseException):
-    """No Exception: a subject may catch those."""
+class TimeIsUp(BaseException):
+    """Interrupts a subject that hangs; its text, if it is given one there, says how far that came.
+
+    No Exception: a subject may catch those.
+    """
 
 
 def _is_of_subject(error: BaseException) -> bool:
