@@ -26,7 +26,7 @@ from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.subjects.alone import name_of_end
 from rnndiff.harness.subjects.orphans import ending_with_this
 from rnndiff.harness.subjects.port import UNNAMED, WRONG, about_empty_sizes, defaults
-from rnndiff.harness.subjects.run import HANG, TimeIsUp, ended
+from rnndiff.harness.subjects.run import CRASH, HANG, TimeIsUp, ended
 from rnndiff.harness.subjects.subject import COMMAND, Subject
 from rnndiff.harness.text import printable
 from rnndiff.models import Model
@@ -37,7 +37,6 @@ _DTYPES = {
     name: np.dtype(name).newbyteorder("<")
     for name in ("float32", "float64", "float16", "int32", "int64")
 }
-_CRASH = "Crash"
 _ARRAY = b"array "
 _LINE = re.compile(r"array (\S+) (\S+)((?: \d{1,9})*) *$")
 # Characters of a line of an answer, and of what is shown of one.
@@ -117,7 +116,7 @@ class Executable(Subject):
                 return answer.arrays()
             except TimeIsUp as late:
                 self._end()
-                late.args = (answer.progress(),)
+                late.args = (answer.progress(hangs=True),)
                 raise
             except _Ended as end:
                 self._end()
@@ -194,7 +193,7 @@ class _Ended(Exception):
             how = "was ended by {}".format(name_of_end(self.status))
         else:
             how = "exited with the status {}".format(self.status)
-        parts = ["{}: the program {}".format(_CRASH, how), answer.progress(), wrote]
+        parts = ["{}: the program {}".format(CRASH, how), answer.progress(), wrote]
         return SubjectError("; ".join(filter(None, parts)))
 
 
@@ -255,7 +254,7 @@ class _Process:
         while left or not answer.is_whole:
             seconds = None if _has_clock() else until - time.monotonic()
             if seconds is not None and seconds <= 0:
-                raise SubjectError(ended(HANG, timeout, answer.progress()).error)
+                raise SubjectError(ended(HANG, timeout, answer.progress(hangs=True)).error)
             for key, _ in selector.select(seconds):
                 if key.fileobj is process.stdin:
                     left = self._write(left)
@@ -430,15 +429,15 @@ class _Answer:
             start += size
         return found
 
-    def progress(self) -> str:
-        """How much has come of one that is not whole."""
+    def progress(self, hangs: bool = False) -> str:
+        """How much has come of one that is not whole; and if the program hangs, a likely reason."""
         if self._size is not None:
             return "{} of the {} bytes of its arrays came".format(len(self._come), self._size)
         if self._come:
             return "its answer breaks off after {}".format(_shown(bytes(self._come)))
         if self._arrays:
             return "its answer breaks off before the empty line after the names of its arrays"
-        return "nothing of its answer came, which may not have been flushed"
+        return "nothing of its answer came" + ", which may not have been flushed" * hangs
 
 
 def _bytes_of(dtype: Any, shape: Tuple[int, ...]) -> int:

@@ -21,6 +21,8 @@ from rnndiff.harness.text import printable
 
 GRACE = 10.0
 HANG = "Hang"
+# Of a process that is not the one that this runs in.
+CRASH = "Crash"
 NOT_REPEATABLE = "NotRepeatable"
 # Whose exceptions steer a test, and are no failures: of `assume`, `skip` and the like.
 _TESTING = ("hypothesis", "_pytest", "unittest")
@@ -146,8 +148,8 @@ def not_repeatable(before: Outcome, again: Outcome) -> Optional[Outcome]:
         from_without = before.signal or again.signal or HANG in (before.kind, again.kind)
         if before.kind == again.kind or from_without:
             return None
-        kinds = " and ".join(outcome.kind or "a trace" for outcome in (before, again))
-        what = "had another outcome ({})".format(kinds)
+        outcomes = " and ".join(each.error or each.kind or "a trace" for each in (before, again))
+        what = "had another outcome ({})".format(outcomes)
     else:
         # One that only one of the two has is none that is judged.
         names = sorted(set(before.trace or {}) & set(again.trace or {}), key=str)
