@@ -49,8 +49,8 @@ SECONDS = 8.0
 REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
 HANGS = 20
-# After so many of one kind, what is left of some cases is not run: what hangs twice may hang on all,
-# and a program takes its time to be started again.
+# After so many of one kind, what is left of some cases is not run: what hangs twice may hang on
+# all, and a program takes its time to be started again.
 _MOST = {HANG: 2, CRASH: 8}
 _ONCE = (
     "not shrunk: {}, once; run again, the case did not do so "
