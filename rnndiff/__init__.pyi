@@ -14,6 +14,7 @@ from .harness.shrinking.minimal import minimal as minimal
 
 # A subject, and what it states.
 from .harness.subjects import Subject as Subject
+from .harness.subjects.executable import Executable as Executable
 from .harness.subjects.float32 import Float32 as Float32
 from .harness.numerics import Accuracy as Accuracy, Arithmetic as Arithmetic
 from .harness.numerics import arithmetic as arithmetic

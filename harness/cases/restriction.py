@@ -148,6 +148,22 @@ def _numbers(model: Model, config: Any) -> int:
     return numbers
 
 
+def options_named(model: Model, names: Sequence[str]) -> Sequence[str]:
+    """Names of options of a model, or of sizes of it that may be None.
+
+    Raises
+    ------
+    UserError
+        If one of them is none.
+    """
+    known = [x for x in sizes_in(model.Config) if is_optional(model.Config, x)]
+    known = options_in(model.Config) + known
+    for name in names:
+        if name not in known:
+            raise UserError(_unknown(model, "option", name, known))
+    return names
+
+
 def sizes_named(text: str) -> Dict[str, Range]:
     """The sizes in a text such as "num_units=64,inputs=1-16".
 

@@ -28,6 +28,7 @@ from rnndiff.harness.shrinking.smallest import random_cases
 from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.named import options_of
 from rnndiff.harness.subjects.run import (
+    CRASH,
     HANG,
     NOT_REPEATABLE,
     Outcome,
@@ -48,6 +49,9 @@ SECONDS = 8.0
 REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
 HANGS = 20
+# After so many of one kind, what is left of some cases is not run: what hangs twice may hang on
+# all, and a program takes its time to be started again.
+_MOST = {HANG: 2, CRASH: 8}
 _ONCE = (
     "not shrunk: {}, once; run again, the case did not do so "
     "(a busy machine, a pause or the lack of memory may have been the cause)"
@@ -164,7 +168,7 @@ def verdicts_on(
     """The verdicts on many cases: on those that agree or are undecided in stacks, then the others.
 
     They are those of :func:`verdict_on`, at a fraction of the time for cases of one config. The
-    second one on which the subject hangs is the last: what hangs twice may hang on all.
+    second one on which the subject hangs is the last, and so is the eighth that ends a program.
 
     Parameters
     ----------
@@ -176,12 +180,14 @@ def verdicts_on(
         The places of cases that are run a second time, after all others.
     """
     outcomes: List[Outcome] = []
-    hangs = 0
+    left = dict(_MOST)
     with Running(subject, timeout) as running:
         for case in cases:
             outcomes.append(running(case))
-            hangs += outcomes[-1].kind == HANG
-            if hangs == 2:
+            kind = outcomes[-1].kind
+            if kind in left:
+                left[kind] -= 1
+            if 0 in left.values():
                 repeated = []
                 break
         for place in repeated if subject.repeatable else ():

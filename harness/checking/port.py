@@ -9,12 +9,13 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence,
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import model_named, random_batch
-from rnndiff.harness.cases.restriction import Range, Restriction, restricted
+from rnndiff.harness.cases.restriction import Range, Restriction, options_named, restricted
 from rnndiff.harness.checking.check import SECONDS, Checker
 from rnndiff.harness.diagnosis.diagnose import diagnosed
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.subjects.executable import Executable
 from rnndiff.harness.subjects.port import Port, look, premise_named, restricted_to
 from rnndiff.models import MODELS, Model
 
@@ -23,7 +24,10 @@ CASES_TO_A_CONFIG = 32
 
 
 class Asked(NamedTuple):
-    """What of a port is to be checked; see :func:`port`."""
+    """What of a port is to be checked; see :func:`port`.
+
+    Beside the options that it asks for, those of the names ``drawn`` do not keep their defaults.
+    """
 
     model: Union[str, Model]
     cell: str
@@ -31,6 +35,7 @@ class Asked(NamedTuple):
     sizes: Mapping[str, Union[int, Range]]
     options: Mapping[str, Any]
     empty: bool
+    drawn: Sequence[str] = ()
 
     def drawn_for(self, subject: Any) -> Tuple[Model, Restriction]:
         """The model, and what is drawn of it.
@@ -42,8 +47,9 @@ class Asked(NamedTuple):
             model does not have.
         """
         model = model_of(self.model, self.cell, self.layout)
-        kept = subject.knows(model) if isinstance(subject, Port) else {}
-        kept = {name: value for name, value in kept.items() if name not in self.sizes}
+        kept = subject.knows(model) if isinstance(subject, (Port, Executable)) else {}
+        others = options_named(model, self.drawn), self.sizes
+        kept = {name: x for name, x in kept.items() if not any(name in each for each in others)}
         return model, restricted(model, self.sizes, dict(kept, **self.options), self.empty)
 
 

@@ -16,17 +16,20 @@ from rnndiff.harness.commands.fuzz import (
 )
 from rnndiff.harness.commands.options import (
     ModelName,
+    command_option,
     json_option,
     load_models,
     mode_option,
     no_empty_option,
     premise_option,
     sizes_option,
+    subject_or_command,
 )
 from rnndiff.harness.diagnosis.apart import diagnose_apart
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.port import premise_named
+from rnndiff.harness.subjects.subject import COMMAND
 from rnndiff.harness.trained.own import option_named
 from rnndiff.models.cells import layouts
 from rnndiff.models.cells.kinds import KINDS
@@ -38,7 +41,8 @@ _MOST_WORKERS = 4
 
 
 @click.command()
-@click.argument("port", metavar="MODULE:FUNCTION")
+@click.argument("port", required=False, metavar="[MODULE:FUNCTION]", callback=subject_or_command)
+@command_option
 @click.option(
     "--model",
     "model_name",
@@ -63,6 +67,13 @@ _MOST_WORKERS = 4
     multiple=True,
     help="What an option of the model is to be: forget_bias=0.5; may be given several times.",
 )
+@click.option(
+    "--draw",
+    "drawn",
+    metavar="NAME,...",
+    default="",
+    help="Options of the model that do not keep their defaults, if it is a program.",
+)
 @premise_option
 @mode_option
 @click.option(
@@ -86,13 +97,14 @@ _MOST_WORKERS = 4
 @json_option
 @report_option
 def check(
-    port: str,
+    port: Optional[str],
     model_name: Optional[str],
     cell: str,
     layout: str,
     sizes: str,
     no_empty: bool,
     settings: Tuple[str, ...],
+    drawn: str,
     premise: str,
     mode: str,
     cases: int,
@@ -109,9 +121,12 @@ def check(
     labels, initial_state, num_units, config, or any array) and returns the scores, the outputs of
     all steps, or a dict of any arrays of the trace. What a test by rnndiff.port has been told
     already need not be said again. PATH.py does for MODULE. A class is called for a port, or is an
-    rnndiff.Subject. Exit status: 0 if all cases agree, 1 if one fails, 2 if anything is to be
-    mended first.
+    rnndiff.Subject. A program is named by --command instead, and is given the defaults of the
+    model's options but for those of --set and --draw. Exit status: 0 if all cases agree, 1 if one
+    fails, 2 if anything is to be mended first.
     """
+    if port is None:
+        raise click.UsageError("Name a port, MODULE:FUNCTION, or by --command a program.")
     load_models()
     subject = subject_named(port, timeout, mode)
     told: Any = getattr(subject, "asked", None)
@@ -119,13 +134,18 @@ def check(
     if model_name and ":" in model_name:
         model_name = ModelName().convert(model_name, None, click.get_current_context())
     if not (model_name or asked.model):
-        raise UserError("Say by --model what {} computes, such as bidirectional.".format(port))
+        raise UserError(
+            "Say by --model what {} computes, such as bidirectional.".format(
+                subject.label if port.startswith(COMMAND) else port
+            )
+        )
     asked = asked._replace(
         model=model_name or asked.model,
         cell=cell or asked.cell,
         layout=layout or asked.layout,
         sizes=dict(asked.sizes, **sizes_named(sizes)),
         empty=asked.empty and not no_empty,
+        drawn=[name.strip() for name in drawn.split(",") if name.strip()],
     )
     model = model_of(asked.model, asked.cell, asked.layout)
     given = {k: x for setting in settings for k, x in option_named(model, setting).items()}

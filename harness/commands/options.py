@@ -8,7 +8,7 @@ from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.subjects.named import SHIPPED, import_from_here
 from rnndiff.harness.subjects.port import PREMISES
-from rnndiff.harness.subjects.subject import TENSORFLOW
+from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW
 from rnndiff.models import ARTICLE, MODELS, Model, load_entry_points, register
 
 # What is shown where each model takes a column, or minutes: one cell stands for the many others.
@@ -111,14 +111,54 @@ json_option = click.option(
     help="Write the result as JSON; - is the standard output.",
 )
 
-subject_option = click.option(
+_META = "rnndiff.command"
+
+
+def _keep(context: click.Context, param: click.Parameter, command: Optional[str]) -> None:
+    context.meta[_META] = command
+
+
+def subject_or_command(
+    context: click.Context, param: click.Parameter, name: Optional[str]
+) -> Optional[str]:
+    """The name of the subject: as given, or that of the program of `--command`.
+
+    Raises
+    ------
+    UsageError
+        If there are both.
+    """
+    command = context.meta[_META]
+    if command is None:
+        return name
+    if name is not None:
+        raise click.UsageError("Give either --command or {}.".format(param.get_error_hint(context)))
+    return COMMAND + str(command)
+
+
+command_option = click.option(
+    "--command",
+    metavar="COMMAND",
+    expose_value=False,
+    is_eager=True,
+    callback=_keep,
+    help="What is tested is a program: './my_rnn --fast'. It is given cases in turn, as "
+    "examples/README.md says, by no shell.",
+)
+
+_subject_option = click.option(
     "--subject",
     "subject_name",
     metavar="SUBJECT",
-    default=TENSORFLOW,
-    show_default=True,
+    show_default=TENSORFLOW,
+    callback=lambda *given: subject_or_command(*given) or TENSORFLOW,
     help="What is tested: {}, the name of an entry point, or MODULE:CLASS.".format(
         ", ".join(SHIPPED)
     )
     + " Or MODULE:FUNCTION, a function of arrays; PATH.py does for MODULE.",
 )
+
+
+def subject_option(function: Any) -> Any:
+    """The options `--subject` and `--command`, which give one name to a command."""
+    return _subject_option(command_option(function))

@@ -4,13 +4,15 @@ import importlib
 import importlib.util
 import inspect
 import os
+import shlex
 import sys
 from typing import Any, Dict, List, Mapping, Optional
 
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.subjects.executable import Executable
 from rnndiff.harness.subjects.port import Port, with_premise
-from rnndiff.harness.subjects.subject import TENSORFLOW, Subject, check_mode
+from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW, Subject, check_mode
 from rnndiff.harness.versions import versions
 from rnndiff.models import entry_points
 
@@ -113,6 +115,8 @@ class Subjects:
 def options_of(name: str, mode: str, premise: str = "") -> str:
     """The options by which a command makes the subject of a name in a mode, after a space."""
     options = {"subject": name if name != TENSORFLOW else "", "mode": mode, "premise": premise}
+    if name.startswith(COMMAND):
+        options = dict(options, subject="", command=shlex.quote(name[len(COMMAND) :]))
     return "".join(" --{} {}".format(*option) for option in options.items() if option[1])
 
 
@@ -125,7 +129,8 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
         One of :data:`SHIPPED`, of an entry point of the group ``rnndiff.subjects``, or
         ``MODULE:CLASS``. The class is called without arguments, but for a mode; modules of the
         current directory are found, too, and the path of a file does for one. A function of arrays
-        is a :class:`rnndiff.harness.subjects.port.Port`, and so is a class that is no subject.
+        is a :class:`rnndiff.harness.subjects.port.Port`, and so is a class that is no subject. Or
+        :data:`rnndiff.harness.subjects.subject.COMMAND` and the command of a program.
     timeout : float, optional
         Its ``timeout``, if it is to have another one than it says itself.
     mode : str, optional
@@ -175,6 +180,8 @@ def modes_named(name: str, modes: str) -> List[str]:
 
 def _named(name: str) -> Any:
     """The class, function or subject of a name, as its module has it."""
+    if name.startswith(COMMAND):
+        return Executable(name[len(COMMAND) :])
     module_name, colon, class_name = _written_out(name).partition(":")
     if not (module_name and colon and class_name):
         raise UserError(

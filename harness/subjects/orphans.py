@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from typing import Any, Callable, Optional
 
 # Of Linux's prctl.
 _PR_SET_PDEATHSIG = 1
@@ -32,6 +33,25 @@ def end_with(parent: int) -> None:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def ending_with_this() -> Optional[Callable[[], None]]:
+    """What a child calls before it becomes another program, so that it ends with this thread.
+
+    None where the system does not see to that.
+    """
+    try:
+        prctl: Any = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
+    except (OSError, AttributeError):
+        prctl = None
+    parent = os.getpid()
+
+    def end() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return end if prctl else None
 
 
 def _watch(parent: int) -> None:

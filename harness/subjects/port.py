@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from typing import Any, Callable, Dict, List, Mapping, Set
+from typing import Any, Callable, Collection, Dict, List, Mapping, Set
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from rnndiff.models import Model
 from rnndiff.models.layout import choices_of, is_optional, options_in, sizes_in
 
 # What an array stands for that is returned without a name, of those that a model has.
-_UNNAMED = "scores", "outputs"
-_WRONG = "WrongTrace"
+UNNAMED = "scores", "outputs"
+WRONG = "WrongTrace"
 # What an argument can be beside an array, a size or an option.
 PARAMETERS, CONFIG, STATE = "parameters", "config", "initial_state"
 
@@ -130,10 +130,7 @@ class Port(Subject):
         asked = set(self._asked)
         asked.update(x.when for x in model.data if x.when and x.name in self._asked)
         asked.update(x.when for x in _state_of(model) if STATE in self._asked)
-        options = [x for x in options_in(model.Config) if x not in asked]
-        kept = {name: choices_of(model.Config, name)[0] for name in options}
-        sizes = [x for x in sizes_in(model.Config) if x not in asked]
-        return dict(kept, **{x: None for x in sizes if is_optional(model.Config, x)})
+        return defaults(model, asked)
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
         """What the function returns of a case, by its names."""
@@ -145,13 +142,7 @@ class Port(Subject):
 
     def advice(self, case: Case) -> str:
         """How not to be asked for empty arrays."""
-        empty = [name for name, size in case.config.sizes().items() if size == 0]
-        if not empty:
-            return ""
-        return (
-            "\nThe size {} is 0 in the simplest case that fails: a port that need not compute such "
-            "says so by empty=False (--no-empty).".format(" and ".join(empty))
-        )
+        return about_empty_sizes(case)
 
     def _arguments(self, case: Case) -> Dict[str, Any]:
         model, config = case.model, case.config
@@ -178,6 +169,25 @@ class Port(Subject):
                 if name not in self._asked and array is not None
             )
         return arguments
+
+
+def defaults(model: Model, but: Collection[str]) -> Dict[str, Any]:
+    """The options of a model, and the sizes that may be None, but for some: with their defaults."""
+    options = [x for x in options_in(model.Config) if x not in but]
+    kept = {name: choices_of(model.Config, name)[0] for name in options}
+    sizes = [x for x in sizes_in(model.Config) if x not in but]
+    return dict(kept, **{x: None for x in sizes if is_optional(model.Config, x)})
+
+
+def about_empty_sizes(case: Case) -> str:
+    """How not to be asked for empty arrays, if a case has any."""
+    empty = [name for name, size in case.config.sizes().items() if size == 0]
+    if not empty:
+        return ""
+    return (
+        "\nThe size {} is 0 in the simplest case that fails: a port that need not compute such "
+        "says so by empty=False (--no-empty).".format(" and ".join(empty))
+    )
 
 
 def _with_self(made: Any) -> Any:
@@ -214,15 +224,15 @@ def _named(case: Case, result: Any) -> Mapping[str, np.ndarray]:
         unknown = [name for name in result if name not in names]
         if unknown or not result:
             what = "an array {!r}".format(unknown[0]) if unknown else "an empty dict"
-            raise SubjectError("{}: it returns {}, but {}".format(_WRONG, what, known))
+            raise SubjectError("{}: it returns {}, but {}".format(WRONG, what, known))
         return result
     if result is None or not hasattr(result, "__array__"):
         raise SubjectError(
             "{}: it returns {}: return the array of the {}, or a dict of arrays by their names; "
             "{}".format(
-                _WRONG,
+                WRONG,
                 "None" if result is None else "a {}".format(type(result).__name__),
-                " or the ".join(name for name in _UNNAMED if name in names) or names[0],
+                " or the ".join(name for name in UNNAMED if name in names) or names[0],
                 known,
             )
         )
@@ -230,12 +240,12 @@ def _named(case: Case, result: Any) -> Mapping[str, np.ndarray]:
     fitting = [
         traced.name
         for traced in case.model.trace
-        if traced.name in _UNNAMED and len(traced.axes) == array.ndim
+        if traced.name in UNNAMED and len(traced.axes) == array.ndim
     ]
     if len(fitting) != 1:
         raise SubjectError(
             "{}: it returns an array of the shape {} without a name: return a dict of arrays by "
-            "their names; {}".format(_WRONG, list(array.shape), known)
+            "their names; {}".format(WRONG, list(array.shape), known)
         )
     return {fitting[0]: array}
 
@@ -325,13 +335,13 @@ def look(subject: Subject, model: Model, restriction: Restriction) -> None:
     case = normal_case(np.random.RandomState(0), model, config).of_precision(subject.precision)
     with Running(subject, subject.timeout) as running:
         outcome = running(case)
-    wrong = outcome.error if outcome.kind == _WRONG else ""
+    wrong = outcome.error if outcome.kind == WRONG else ""
     if outcome.trace is not None:
         try:
             judge(case, outcome.trace, subject.arithmetic(case))
         except SubjectError as error:
             wrong = str(error)
-    if wrong.startswith(_WRONG):
+    if wrong.startswith(WRONG):
         what = wrong.partition(": ")[2].rstrip(".")
         if re.search(r"is \w+, not \w+", what):
             what += " (return that, or state by a premise what else it computes in)"

@@ -21,6 +21,8 @@ from rnndiff.harness.text import printable
 
 GRACE = 10.0
 HANG = "Hang"
+# Of a process that is not the one that this runs in.
+CRASH = "Crash"
 NOT_REPEATABLE = "NotRepeatable"
 # Whose exceptions steer a test, and are no failures: of `assume`, `skip` and the like.
 _TESTING = ("hypothesis", "_pytest", "unittest")
@@ -45,10 +47,14 @@ class Outcome(NamedTuple):
         return self.signal or self.error.partition(":")[0]
 
 
-def ended(name: str, timeout: float) -> Outcome:
-    """The outcome of a case that ended a process by a signal or, if `name` is "Hang", hung."""
+def ended(name: str, timeout: float, progress: str = "") -> Outcome:
+    """The outcome of a case that ended a process by a signal or, if `name` is "Hang", hung.
+
+    The progress, if any is known, is how far a hang had come.
+    """
     if name == HANG:
-        return Outcome(error="{}: no result after {:g} s".format(HANG, timeout))
+        said = "{}: no result after {:g} s".format(HANG, timeout)
+        return Outcome(error=printable("; ".join(filter(None, [said, progress]))))
     return Outcome(signal=name)
 
 
@@ -94,10 +100,10 @@ class Running:
                     trace = _arrays(self._subject(copy))
             finally:
                 self._stop()
-        except _TimeIsUp:
+        except TimeIsUp as late:
             # It may have come while the clock was being stopped.
             self._stop()
-            return ended(HANG, self._timeout)
+            return ended(HANG, self._timeout, str(late))
         except BaseException as error:
             if not _is_of_subject(error):
                 raise
@@ -112,7 +118,7 @@ class Running:
 
     def _interrupt(self, number: int, frame: Any) -> None:
         self._is_late = True
-        raise _TimeIsUp
+        raise TimeIsUp
 
     def _start(self) -> None:
         self._is_late = False
@@ -142,8 +148,8 @@ def not_repeatable(before: Outcome, again: Outcome) -> Optional[Outcome]:
         from_without = before.signal or again.signal or HANG in (before.kind, again.kind)
         if before.kind == again.kind or from_without:
             return None
-        kinds = " and ".join(outcome.kind or "a trace" for outcome in (before, again))
-        what = "had another outcome ({})".format(kinds)
+        outcomes = " and ".join(each.error or each.kind or "a trace" for each in (before, again))
+        what = "had another outcome ({})".format(outcomes)
     else:
         # One that only one of the two has is none that is judged.
         names = sorted(set(before.trace or {}) & set(again.trace or {}), key=str)
@@ -168,8 +174,11 @@ def _same(before: Outcome, again: Outcome, name: str) -> bool:
     )
 
 
-class _TimeIsUp(BaseException):
-    """No Exception: a subject may catch those."""
+class TimeIsUp(BaseException):
+    """Interrupts a subject that hangs; its text, if it is given one there, says how far that came.
+
+    No Exception: a subject may catch those.
+    """
 
 
 def _is_of_subject(error: BaseException) -> bool:

@@ -14,6 +14,8 @@ from rnndiff.models import Model
 
 # The name of the subject that is tested by default.
 TENSORFLOW = "tensorflow"
+# What the name of a program begins with, before its command; no module has such a name.
+COMMAND = "command "
 # Seconds that a subject has for a case. Building a large graph takes ten, on a busy machine.
 TIMEOUT = 60.0
 

@@ -63,7 +63,7 @@ def test_the_five_lines_are_a_test_and_the_one_line_a_command(tmp_path):
     ended = subprocess.run(pytest_it, cwd=str(tmp_path), capture_output=True, text=True)
     assert "1 passed" in ended.stdout, ended.stdout
     (tmp_path / "my_rnn.py").write_text(MY_RNN.format(bias="0 * bias"))
-    (line,) = re.findall("^rnndiff (check .*)$", block("sh", "rnndiff check"), re.MULTILINE)
+    (line,) = re.findall("^rnndiff (check .*)$", block("sh", "rnndiff check my_rnn"), re.MULTILINE)
     check = [sys.executable, "-m", "rnndiff", *few(line).split(), "--workers", "1"]
     ended = subprocess.run(check, cwd=str(tmp_path), capture_output=True, text=True)
     assert ended.returncode == 1, ended.stderr
