@@ -125,7 +125,7 @@ def fuzz(
     if premise:
         premise_named(premise)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    how = dict(
+    how: Dict[str, Any] = dict(
         cases=cases,
         seconds=seconds,
         timeout=timeout,
@@ -270,7 +270,7 @@ def _tell(
     stop: Stop,
     json_path: Optional[str],
     report_path: Optional[str],
-    diagnose: Optional[Diagnose],
+    diagnose: Optional[Diagnose] = None,
 ) -> int:
     """Print and write what was found, each thing even if another cannot be; the exit status."""
     # With --json - the standard output is the JSON's.
@@ -327,7 +327,7 @@ def _result(
     seed: int,
     mode: str,
     worst: Optional[str],
-    diagnosis: Optional[Diagnosis],
+    diagnosis: Optional[Diagnosis] = None,
 ) -> Dict[str, Any]:
     of_first = {"diagnosis": diagnosis.as_dict()} if diagnosis else {}
     return dict(
