@@ -140,7 +140,7 @@ def fuzz(
         if cases is None and seconds is None:
             raise UserError("With --modes, say by --cases or --time when each mode is done.")
         chosen = modes_named(subject_name, modes)
-        _judge_in_modes(names, seed, workers, chosen, json_path, how)
+        _judge_in_modes(names, seed, workers, chosen, json_path, modes == "all", how)
     judge_and_tell(names, seed, workers, mode, json_path, report_path, **how)
 
 
@@ -197,9 +197,13 @@ def _judge_in_modes(
     workers: int,
     modes: Sequence[str],
     json_path: Optional[str],
+    are_all: bool,
     how: Mapping[str, Any],
 ) -> NoReturn:
-    """The same in one mode after the other, and a table of them."""
+    """The same in one mode after the other, and a table of them.
+
+    Of all modes of a subject, one that there is not at hand is no failure.
+    """
     if json_path and json_path != "-":
         check_writable(json_path)
     runs: Dict[str, Progress] = {}
@@ -210,17 +214,20 @@ def _judge_in_modes(
                 break
             _print("mode {}".format(mode), err=True)
             runs[mode] = _judged(names, seed, workers, mode, stop, how)
-            statuses.append(_tell(runs[mode], seed, workers, mode, stop, None, None))
-        raise SystemExit(_tell_modes(runs, statuses, seed, json_path))
+            told = _tell(runs[mode], seed, workers, mode, stop, None, None, err=json_path == "-")
+            statuses.append(told)
+        status = _tell_modes(runs, statuses, seed, json_path)
+        if are_all and status != 1:
+            status = max(
+                [x for x, run in zip(statuses, runs.values()) if run.cases], default=status
+            )
+        raise SystemExit(status)
 
 
 def _tell_modes(
     runs: Dict[str, Progress], statuses: List[int], seed: int, json_path: Optional[str]
 ) -> int:
-    """Print and write what came of each mode; the exit status.
-
-    A mode that this subject does not have here is no failure.
-    """
+    """Print and write what came of each mode; the exit status."""
     if json_path != "-":
         for line in _table_of_modes(runs):
             _print(line, err=False)
@@ -228,10 +235,7 @@ def _tell_modes(
         results = {mode: _result(progress, seed, mode, None) for mode, progress in runs.items()}
         errors = {mode: progress.error for mode, progress in runs.items() if progress.error}
         write_json(json_path, {"modes": results, "errors": errors})
-    if 1 in statuses:
-        return 1
-    judged = [status for status, run in zip(statuses, runs.values()) if run.cases]
-    return max(judged) if judged else max(statuses, default=INTERRUPTED)
+    return 1 if 1 in statuses else max(statuses, default=INTERRUPTED)
 
 
 def _table_of_modes(runs: Dict[str, Progress]) -> Iterator[str]:
@@ -271,16 +275,20 @@ def _tell(
     json_path: Optional[str],
     report_path: Optional[str],
     diagnose: Optional[Diagnose] = None,
+    err: bool = False,
 ) -> int:
-    """Print and write what was found, each thing even if another cannot be; the exit status."""
-    # With --json - the standard output is the JSON's.
+    """Print and write what was found, each thing even if another cannot be; the exit status.
+
+    ``err`` says whether to the standard error, as with ``--json -``.
+    """
+    err = err or json_path == "-"
     for failure in progress.failures:
-        _print("\n" + failure.report, err=json_path == "-")
+        _print("\n" + failure.report, err=err)
     diagnosis = None
     if diagnose and progress.failures and not stop.signal:
         diagnosis = diagnose(progress.failures[0], stop)
         if diagnosis:
-            _print("\n{}".format(diagnosis), err=json_path == "-")
+            _print("\n{}".format(diagnosis), err=err)
     worst, where, complaints = None, "", []
     try:
         worst = progress.tally.save_worst(WORST)

@@ -68,7 +68,12 @@ def replay(
             worst = 2
             continue
         case, notes = one.case, one.notes
-        subject = subjects.of(notes)
+        try:
+            subject = subjects.of(notes)
+        except UserError as error:
+            click.echo("rnndiff: {}: {}".format(printable(path), printable(error)), err=True)
+            worst = 2
+            continue
         if not supported(subject, case):
             say("{}: not supported by {}".format(printable(path), subject.title))
             results.append({"path": path, "subject": subject.title, "verdict": UNSUPPORTED})

@@ -95,16 +95,15 @@ class Subjects:
 
     def of(self, notes: Mapping[str, Any]) -> Subject:
         """The subject for the notes of a file."""
-        default = self.in_mode()
         noted = notes.get("mode", "")
-        is_another = noted in list(default.modes)[1:]
-        return self.in_mode(noted) if is_another else default
+        # A mode may be one that is taken before anything is made.
+        is_another = noted in list(modes_of(self._name))[1:]
+        return self.in_mode(noted if is_another else "")
 
     def without_mode_of(self, notes: Mapping[str, Any]) -> str:
         """A sentence, if a file notes a mode that the subject does not have; else ""."""
-        subject = self.in_mode()
-        noted = notes.get("mode", "")
-        unknown = subject.modes and noted not in ("", versions()["mode"], *subject.modes)
+        modes, noted = modes_of(self._name), notes.get("mode", "")
+        unknown = modes and noted not in ("", versions()["mode"], *modes)
         if self._mode or not unknown:
             return ""
         return "It was saved in the mode {!r}, which {} does not have: this is the default.".format(
@@ -163,6 +162,18 @@ def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") ->
     return subject
 
 
+def modes_of(name: str) -> Mapping[str, str]:
+    """The modes of the subject of a name, which is not made; see :class:`Subject`.
+
+    Raises
+    ------
+    UserError
+        If there is no such subject.
+    """
+    known: Mapping[str, str] = getattr(_named(name), "modes", {})
+    return known
+
+
 def modes_named(name: str, modes: str) -> List[str]:
     """Modes of the subject of a name, which is not made: those with commas between, or "all".
 
@@ -171,7 +182,7 @@ def modes_named(name: str, modes: str) -> List[str]:
     UserError
         If there is no such subject, or it has no such mode.
     """
-    known = getattr(_named(name), "modes", {})
+    known = modes_of(name)
     chosen = list(known) if modes == "all" else [each.strip() for each in modes.split(",")]
     for each in chosen or [modes]:
         check_mode(name, known, each)

@@ -266,7 +266,9 @@ def _graph(case: Case, precision: str) -> Any:
                 case.model.name
             )
         )
-    return case.model.graph().build(case.config, precision=precision)
+    # A graph of another package may be of float32 alone.
+    known = {} if precision == "float32" else {"precision": precision}
+    return case.model.graph().build(case.config, **known)
 
 
 class _Ready:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 from rnndiff.harness.errors import UserError
 from rnndiff.models.environment import INSTRUCTION_SETS, processor
@@ -95,6 +95,9 @@ MODES: Mapping[str, Mode] = {
 }
 SESSION = MODES["session"]
 
+# What this process has set for a mode: TensorFlow is imported but once.
+_SET_FOR_A_MODE: Set[str] = set()
+
 
 def prepare(name: str) -> None:
     """Set what TensorFlow reads when it is imported, before it is.
@@ -107,16 +110,22 @@ def prepare(name: str) -> None:
     mode = MODES[name]
     names = [each for each, _ in INSTRUCTION_SETS]
     largest = processor().instruction_set
-    if mode.instruction_set and largest in names:
-        if names.index(largest) < names.index(mode.instruction_set):
-            raise UserError("The mode {!r} needs a processor with {}.".format(name, mode.what))
+    has = names[: names.index(largest) + 1] if largest in names else []
+    if mode.instruction_set and mode.instruction_set not in has:
+        needed = mode.instruction_set.upper()
+        raise UserError("The mode {!r} needs a processor with {}.".format(name, needed))
     unset = [each for each in mode.environment if os.environ.get(each[0]) != each[1]]
-    if unset and "tensorflow" in sys.modules:
+    others = _SET_FOR_A_MODE.difference(dict(mode.environment))
+    if (unset or others) and "tensorflow" in sys.modules:
         raise UserError(
-            "TensorFlow was imported before the mode {0!r} was chosen, which it takes when it is "
+            "TensorFlow was imported in another mode than {0!r}, and takes that when it is "
             "imported: run --mode {0} by itself.".format(name)
         )
+    for other in others:
+        os.environ.pop(other, None)
     os.environ.update(unset)
+    _SET_FOR_A_MODE.difference_update(others)
+    _SET_FOR_A_MODE.update(dict(unset))
 
 
 def check(tf1: Any, name: str) -> None:

@@ -220,8 +220,10 @@ def _without(off: Sequence[str], optimizer: Any) -> Iterator[None]:
     if not off:
         yield
         return
+    before = optimizer.get_experimental_options()
     optimizer.set_experimental_options(dict.fromkeys(off, False))
     try:
         yield
     finally:
-        optimizer.set_experimental_options(dict.fromkeys(off, True))
+        # What was not set is on.
+        optimizer.set_experimental_options({name: before.get(name, True) for name in off})
