@@ -169,7 +169,8 @@ def diagnosis_of(
         saved = load(failure.path)
         if not saved.trace:
             return None
-        return diagnose(subject, saved.case.model, saved.case, restriction, seed, timeout)
+        model = saved.case.model
+        return diagnose(subject, model, saved.case, restriction, seed, timeout, SECONDS)
     except Exception:
         return None
 

@@ -135,8 +135,7 @@ class _Process:
                 found(failure)
             report = checked.failures[0].report if checked.failures else ""
             if report and seed is not None:
-                # Whatever the port does meanwhile, the failure is kept.
-                record.write()
+                # Whatever the port does meanwhile, the failure has been written.
                 report = diagnosed(
                     journaled, checked.failures[0], how["restriction"], seed, timeout
                 )
