@@ -130,8 +130,7 @@ FINDINGS: Mapping[str, Finding] = {
     ),
     "swish-of-two-numbers": Finding(
         "An LSTM with linear activation, as it is or in a larger model, computes another network, "
-        "of any weights and inputs. Use 2.15 or later, or `TF_ENABLE_ONEDNN_OPTS=0`; what was "
-        "trained in these versions was trained wrong.",
+        "of any weights and inputs. Use 2.15 or later, or `TF_ENABLE_ONEDNN_OPTS=0`.",
         _issue(60941, "closed: mended by [tensorflow/tensorflow#61334]")
         + "(https://github.com/tensorflow/tensorflow/pull/61334)",
     ),
