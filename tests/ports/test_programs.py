@@ -327,6 +327,14 @@ def test_a_hang_is_told_with_how_far_it_came(program):
     assert said == "Hang: no result after 2 s; 16 of the 32 bytes of its arrays came"
 
 
+def test_a_crash_between_two_cases_is_told_with_what_was_written_then(program):
+    subject = program(ZEROS + "; os.write(2, b'free(): invalid pointer'); os.abort()")
+    assert not run(subject, case()).kind
+    subject._process._process.wait()
+    said = run(subject, case()).error
+    assert re.search("by SIGABRT; nothing of its answer came; .* free.*invalid pointer$", said)
+
+
 def test_after_each_of_these_it_is_started_again(program):
     lines = [
         "if sizes['batch'] == '1': os.abort()",
