@@ -145,6 +145,23 @@ def test_the_lines_of_the_examples_page_work(folder):
     assert done.exit_code == 0 and "0 disagree" in done.output, done.output
 
 
+@pytest.mark.slow
+@needs_compiler
+def test_a_test_takes_the_program(folder):
+    built(folder, with_mistake(*MISTAKES["no bias"]))
+    (folder / "test_it.py").write_text(
+        "import pytest, rnndiff\n\n\n"
+        "@pytest.fixture(scope='session')\n"
+        "def subject():\n"
+        "    return rnndiff.Executable('./my_rnn')\n\n\n"
+        "def test_it(check):\n"
+        "    check(rnndiff.random_batch('bidirectional', 0, 0, most=4))\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    ended = subprocess.run(command, capture_output=True, text=True).stdout
+    assert "1 failed" in ended and re.search(r"rnndiff replay \S+ --command \./my_rnn\n", ended)
+
+
 # --- what a program may do -----------------------------------------------------------------------
 
 # In Python, as it takes no compiler. What `answer` does is what is tried; `zeros` is a right form.
