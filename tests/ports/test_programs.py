@@ -19,7 +19,7 @@ import rnndiff
 from rnndiff.harness.cases.case import load
 from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.cases.restriction import restricted
-from rnndiff.harness.checking.check import Checker, verdict_on
+from rnndiff.harness.checking.check import Checker, verdict_on, verdicts_on
 from rnndiff.harness.cli import cli
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
@@ -388,6 +388,13 @@ def test_a_crash_is_shrunk_and_saved_and_replays_with_the_printed_command(progra
         cli, shlex.split(failure.report.partition("run it again: rnndiff ")[2])
     )
     assert replayed.exit_code == 1 and "now bidirectional: disagree: Crash" in replayed.output
+
+
+def test_a_program_that_ends_on_every_case_is_not_started_for_all(program):
+    subject = program("open('started', 'a').write('.'); sys.exit(1)")
+    _, judged = verdicts_on(subject, [case()] * 12)
+    with open("started") as file:
+        assert len(judged) == len(file.read()) == 8
 
 
 def test_a_hang_is_saved(program):
