@@ -34,7 +34,7 @@ from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.pytest_plugin.summary import Summary, mode_of, profile
 from rnndiff.harness.subjects.run import GRACE
-from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.accuracy import coverage
 from rnndiff.harness.versions import version_of, versions
 
@@ -95,7 +95,8 @@ class _Process:
                 "rnndiff.Subject, and return an instance.".format(subject),
                 pytrace=False,
             )
-        if not (isinstance(subject.name, str) and re.match(r"[\w./:-]*$", subject.name)):
+        names = r"[\w./:-]*$|" + COMMAND
+        if not (isinstance(subject.name, str) and re.match(names, subject.name)):
             pytest.fail(
                 "The name of a subject is MODULE:CLASS or empty, not {!r}.".format(subject.name),
                 pytrace=False,

@@ -43,6 +43,8 @@ _LINE = re.compile(r"array (\S+) (\S+)((?: \d{1,9})*) *$")
 _MOST_LINE, _SHOWN = 1000, 60
 # Bytes that are read or written at once, and of the standard error that are kept.
 _CHUNK, _MOST_ERRORS = 2**16, 2**14
+# How often the standard error is read at once.
+_READS = 16
 # Lines of the standard error that are shown, and characters of them.
 _LINES, _MOST_SHOWN = 5, 400
 # Seconds that a program which has closed its output may take to exit.
@@ -246,8 +248,6 @@ class _Process:
             a clock.
         """
         process, selector, left = self._process, self._selector, memoryview(content)
-        self._read_errors()
-        self._errors = b""
         self._check_nothing_is_left()
         selector.register(process.stdin, selectors.EVENT_WRITE)
         until = time.monotonic() + timeout
@@ -263,6 +263,9 @@ class _Process:
                 else:
                     self._read(answer)
         self.answers += 1
+        # What comes from now on is of the next case, or of the end.
+        self._read_errors()
+        self._errors = b""
 
     def _write(self, left: memoryview) -> memoryview:
         """What is left to be written, after some of it was."""
@@ -307,8 +310,8 @@ class _Process:
     def _read_errors(self) -> None:
         """Read what there is of the standard error, and keep the last of it."""
         pipe = self._process.stderr
-        # Of a program that writes without an end, no more than can be waited for.
-        for _ in range(_CHUNK):
+        # A pipe holds less; a program that writes without an end is not waited for.
+        for _ in range(_READS):
             try:
                 data = os.read(pipe.fileno(), _CHUNK)
             except BlockingIOError:

@@ -19,7 +19,7 @@ import rnndiff
 from rnndiff.harness.cases.case import load
 from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.cases.restriction import restricted
-from rnndiff.harness.checking.check import Checker, verdict_on
+from rnndiff.harness.checking.check import Checker, verdict_on, verdicts_on
 from rnndiff.harness.cli import cli
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
@@ -143,6 +143,23 @@ def test_the_lines_of_the_examples_page_work(folder):
     subprocess.run(shlex.split(build), check=True)
     done = CliRunner().invoke(cli, [*shlex.split(check)[1:], "--workers", "2"])
     assert done.exit_code == 0 and "0 disagree" in done.output, done.output
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_test_takes_the_program(folder):
+    built(folder, with_mistake(*MISTAKES["no bias"]))
+    (folder / "test_it.py").write_text(
+        "import pytest, rnndiff\n\n\n"
+        "@pytest.fixture(scope='session')\n"
+        "def subject():\n"
+        "    return rnndiff.Executable('./my_rnn')\n\n\n"
+        "def test_it(check):\n"
+        "    check(rnndiff.random_batch('bidirectional', 0, 0, most=4))\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    ended = subprocess.run(command, capture_output=True, text=True).stdout
+    assert "1 failed" in ended and re.search(r"rnndiff replay \S+ --command \./my_rnn\n", ended)
 
 
 # --- what a program may do -----------------------------------------------------------------------
@@ -327,6 +344,14 @@ def test_a_hang_is_told_with_how_far_it_came(program):
     assert said == "Hang: no result after 2 s; 16 of the 32 bytes of its arrays came"
 
 
+def test_a_crash_between_two_cases_is_told_with_what_was_written_then(program):
+    subject = program(ZEROS + "; os.write(2, b'free(): invalid pointer'); os.abort()")
+    assert not run(subject, case()).kind
+    subject._process._process.wait()
+    said = run(subject, case()).error
+    assert re.search("by SIGABRT; nothing of its answer came; .* free.*invalid pointer$", said)
+
+
 def test_after_each_of_these_it_is_started_again(program):
     lines = [
         "if sizes['batch'] == '1': os.abort()",
@@ -363,6 +388,13 @@ def test_a_crash_is_shrunk_and_saved_and_replays_with_the_printed_command(progra
         cli, shlex.split(failure.report.partition("run it again: rnndiff ")[2])
     )
     assert replayed.exit_code == 1 and "now bidirectional: disagree: Crash" in replayed.output
+
+
+def test_a_program_that_ends_on_every_case_is_not_started_for_all(program):
+    subject = program("open('started', 'a').write('.'); sys.exit(1)")
+    _, judged = verdicts_on(subject, [case()] * 12)
+    with open("started") as file:
+        assert len(judged) == len(file.read()) == 8
 
 
 def test_a_hang_is_saved(program):
