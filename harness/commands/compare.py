@@ -73,7 +73,10 @@ def compare(
     infinities, another class, subnormals flushed to 0, errors. No TensorFlow is needed.
 
     Exit status: 0 if all is the same but for rounding; 1 if anything differs in meaning, or moved
-    and nothing says whether by rounding; 2 if a file is no such record.
+    and nothing says whether by rounding, if an array is of one side only, if both sides end in the
+    same error and no known divergence of both says so, if a record is not whole, or if one has a
+    model that the other has not (what a side does not support is left out, which is no reason); 2
+    if a file is no such record.
     """
     if len(paths) < 2:
         raise click.UsageError("there is nothing to compare: name two records or more")
@@ -92,7 +95,7 @@ def compare(
         write_json(json_path, _result(comparisons, saved))
     if report_path:
         page.write(report_path, comparisons)
-    sys.exit(0 if all(each.same for each in comparisons) else 1)
+    sys.exit(0 if all(each.same and each.complete for each in comparisons) else 1)
 
 
 def _print(console: Console, found: Comparison, arrays: bool) -> None:
@@ -165,12 +168,14 @@ def _result(comparisons: List[Comparison], saved: Dict[Any, str]) -> Dict[str, A
     return {
         "format": JSON_FORMAT,
         "same_but_for_rounding": all(each.same for each in comparisons),
+        "complete": all(each.complete for each in comparisons),
         "kinds": dict(KINDS),
         "first": _about(comparisons[0].first),
         "comparisons": [
             {
                 "with": _about(found.second),
                 "same_but_for_rounding": found.same,
+                "complete": found.complete,
                 "cases": found.cases,
                 "left_out": found.left_out,
                 "models": {model.model: _of_model(model, saved) for model in found.models},
@@ -191,6 +196,7 @@ def _of_model(model: ModelDifference, saved: Dict[Any, str]) -> Dict[str, Any]:
         "known": model.known,
         "differ_in_meaning": sum(model.cases[kind] for kind in MEANING),
         "of_these_known": model.named,
+        "failed_and_not_known": model.failed,
         "arrays": {
             name: {
                 "kind": array.kind,

@@ -63,8 +63,9 @@ def record(
     for bit, with what the oracle says of each element, versions, processor, mode and premise. Cases
     run in a process of their own: one that ends it is recorded as such.
 
-    Ctrl-C ends the run, and what was computed until then is in the file. Exit status: 130 then, 2
-    if nothing could be recorded, else 0, whatever the oracle says.
+    Ctrl-C ends the run, and what was computed until then is in the file; if nothing was, no file is
+    written. Exit status: 130 then, 2 if nothing could be recorded, 1 if only a part could be, else
+    0, whatever the oracle says.
     """
     inputs: Optional[Dict[str, np.ndarray]] = None
     if inputs_path:
@@ -91,14 +92,16 @@ def record(
                 complaint = str(error)
         if complaint and not groups:
             raise UserError(complaint)
-        notes = dict(versions(mode), **recorder.notes)
-        save(path, Record(notes, groups, len(groups) == len(jobs)))
-        click.echo("{}: {}".format(printable(path), _summary(groups)))
+        # A former record is worth more than an empty one.
+        if groups:
+            notes = dict(versions(mode), **recorder.notes)
+            save(path, Record(notes, groups, len(groups) == len(jobs)))
+            click.echo("{}: {}".format(printable(path), _summary(groups)))
         if len(groups) < len(jobs):
             why = complaint or "Ended by {}.".format(stop.signal)
             said = "rnndiff: {} {} of {} groups of cases are recorded."
             click.echo(said.format(why, len(groups), len(jobs)), err=True)
-            raise SystemExit(2 if complaint else INTERRUPTED)
+            raise SystemExit(1 if complaint else INTERRUPTED)
 
 
 def _progress() -> Progress:

@@ -10,6 +10,7 @@ from rnndiff.harness.records.record import KNOWN, OUTSIDE, UNDECIDED, UNJUDGED, 
 
 # What can be said of an element, or of a case that ended in an error, from good to bad.
 IDENTICAL, ROUNDING, FOLLOWS, UNKNOWN = "identical", "rounding", "follows", "not known"
+ONE_SIDED, FAILS = "array of one side", "error on both sides"
 FLUSHED, BEYOND, CHOICE = "flushed", "beyond rounding", "arg max"
 INFINITY, NAN, ERROR = "infinity", "NaN", "error"
 KINDS = {
@@ -17,6 +18,8 @@ KINDS = {
     ROUNDING: "moved, and within the bound of the oracle on both sides",
     FOLLOWS: "moved in a case that differs in meaning elsewhere",
     UNKNOWN: "moved, and nobody knows whether by rounding: there is no bound, or it is too wide",
+    ONE_SIDED: "in an array that only one side has",
+    FAILS: "the same error on both sides: nothing was computed",
     FLUSHED: "0 on one side, a subnormal number on the other",
     BEYOND: "moved, and outside the bound of the oracle on one side, or on both",
     CHOICE: "another class or count: of nearly equal scores, say, the other one",
@@ -25,6 +28,9 @@ KINDS = {
     ERROR: "an error or a crash on one side, another one, or arrays of another shape",
 }
 MEANING = (FLUSHED, BEYOND, CHOICE, INFINITY, NAN, ERROR)
+# Why a model is not compared, or not all of it.
+MISSING = "not in both records"
+UNSUPPORTED = "not supported by both, in some config or in all"
 _NAMES = list(KINDS)
 _RANKS = {kind: rank for rank, kind in enumerate(KINDS)}
 # How many times farther from a float64 run one side may be than the other. It is a convention, and
@@ -76,6 +82,8 @@ class ModelDifference(NamedTuple):
         In how many cases that differ in meaning a known divergence of either side was met.
     named : int
         How many of the cases that differ in meaning those are.
+    failed : int
+        How many cases end in the same error on both sides, without a known divergence on both.
     examples : dict of str to Example
         Of each kind of difference.
     """
@@ -85,6 +93,7 @@ class ModelDifference(NamedTuple):
     arrays: Dict[str, ArrayDifference]
     known: Dict[str, int]
     named: int
+    failed: int
     examples: Dict[str, Example]
 
     @property
@@ -112,8 +121,18 @@ class Comparison(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether all is the same but for rounding."""
-        return set(self.cases) <= {IDENTICAL, ROUNDING}
+        """Whether all that is compared is the same but for rounding.
+
+        Errors on both sides are, if a known divergence of both says so.
+        """
+        failed = sum(each.failed for each in self.models)
+        return not failed and set(self.cases) <= {IDENTICAL, ROUNDING, FAILS}
+
+    @property
+    def complete(self) -> bool:
+        """Whether both records are whole, and all is compared that both sides support."""
+        whole = self.first.whole and self.second.whole
+        return whole and MISSING not in self.left_out.values()
 
 
 def worst_of(counts: Dict[str, int]) -> str:
@@ -134,7 +153,7 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
     Raises
     ------
     UserError
-        If they have no group in common, or other cases under the same name.
+        If they have no group in common, or other cases under the same name, or not as many.
     """
     others = {group.key: group for group in second.groups}
     exact = {group.key: group for group in reference.groups} if reference else {}
@@ -147,7 +166,7 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
     for group in first.groups:
         other = others.get(group.key)
         if other is None:
-            left_out.setdefault(group.model, "not in both records")
+            left_out[group.model] = MISSING
             continue
         for each in filter(None, (other, exact.get(group.key))):
             if each.digest != group.digest:
@@ -155,13 +174,18 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
                     "The records hold other cases of {}: record both with the same rnndiff, and "
                     "the same inputs.".format(group.model)
                 )
+            if each.supported and group.supported and len(each.errors) != len(group.errors):
+                raise UserError(
+                    "One of the records is damaged: of the same cases of {}, they hold {} and "
+                    "{}.".format(group.model, len(group.errors), len(each.errors))
+                )
         if group.supported and other.supported:
             pairs.setdefault(group.model, []).append((group, other))
         else:
-            left_out[group.model] = "not supported by both, in some config or in all"
+            left_out.setdefault(group.model, UNSUPPORTED)
     for group in second.groups:
         if group.key not in {each.key for each in first.groups}:
-            left_out.setdefault(group.model, "not in both records")
+            left_out[group.model] = MISSING
     if not pairs:
         raise UserError(
             "The records {} and {} have no model in common.".format(first.title, second.title)
@@ -179,12 +203,13 @@ def _of_model(
     arrays: Dict[str, ArrayDifference] = {}
     known: Dict[str, int] = {}
     examples: Dict[str, Example] = {}
-    named = 0
+    named = failed = 0
     # The smallest first.
     for one, other in sorted(groups, key=lambda pair: (pair[0].numbers, pair[0].number)):
         for case, kinds, rows, said in _cases(one, other, exact.get(one.key)):
             worst = _NAMES[max(int(np.max(found, initial=0)) for found in kinds.values())]
             cases[worst] += 1
+            failed += worst == FAILS and not (one.known[case] and other.known[case])
             met = tuple(dict.fromkeys(one.known[case] + other.known[case]))
             if worst in MEANING:
                 named += bool(met)
@@ -192,14 +217,17 @@ def _of_model(
                     known[entry] = known.get(entry, 0) + 1
             for array, found in kinds.items():
                 if rows:
-                    arrays[array] = _added(arrays.get(array), found, *(row[array] for row in rows))
+                    sides = (row.get(array, found) for row in rows)
+                    arrays[array] = _added(arrays.get(array), found, *sides)
                 for rank in set(found.ravel().tolist()) - {0}:
                     if _NAMES[rank] in examples:
                         continue
                     index = tuple(int(i) for i in np.argwhere(found == rank)[0])
-                    values = said or tuple(_number(row[array][index]) for row in rows)
+                    values = said or tuple(
+                        _number(row[array][index]) if array in row else "none" for row in rows
+                    )
                     examples[_NAMES[rank]] = Example(one, case, array, index, values, met)
-    return ModelDifference(name, cases, arrays, known, named, examples)
+    return ModelDifference(name, cases, arrays, known, named, failed, examples)
 
 
 def _cases(
@@ -211,9 +239,7 @@ def _cases(
     """
     for case, errors in enumerate(zip(one.errors, other.errors)):
         if any(errors):
-            # Errors of one type are the same.
-            types = {error.partition(":")[0] for error in errors}
-            rank = _RANKS[ERROR if len(types) > 1 else IDENTICAL]
+            rank = _RANKS[FAILS if errors[0] == errors[1] else ERROR]
             yield case, {"": np.array([rank])}, (), tuple(each or "a trace" for each in errors)
             continue
         a, b = _row(one, one.trace, case), _row(other, other.trace, case)
@@ -230,6 +256,8 @@ def _cases(
             name: _kinds(a[name], b[name], codes[0][name], codes[1][name], wanted.get(name))
             for name in names
         }
+        for name in sorted(set(a) ^ set(b)):
+            kinds[name] = np.full({**a, **b}[name].shape, _RANKS[ONE_SIDED])
         if any(np.any(codes[0][name] != UNJUDGED) for name in names):
             _mark_what_follows(kinds)
         yield case, kinds, (a, b), None

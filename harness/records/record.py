@@ -11,7 +11,7 @@ from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import read_npz, written_whole
 from rnndiff.harness.text import printable
-from rnndiff.models import MODELS
+from rnndiff.models import find
 
 FORMAT = 1
 # What the oracle says of an element: it is within its bound; the bound says nothing; it is outside,
@@ -190,7 +190,11 @@ def _traces(group: Computed) -> int:
 
 def case_of(group: Computed, place: int) -> Optional[Case]:
     """A case of a group of the fixed set; None if this rnndiff has other ones, or no such model."""
-    if group.model not in MODELS or not 0 <= group.number < len(GROUPS):
+    try:
+        find(group.model)
+    except (KeyError, ValueError):
+        return None
+    if not 0 <= group.number < len(GROUPS):
         return None
     cases = fixed_group(group.model, group.number).cases
-    return cases[place] if digest(cases) == group.digest else None
+    return cases[place] if place in range(len(cases)) and digest(cases) == group.digest else None

@@ -7,10 +7,13 @@ import numpy as np
 from rnndiff.harness.files import written_whole
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.records.compare import (
+    FAILS,
     IDENTICAL,
     KINDS,
     MEANING,
+    ONE_SIDED,
     ROUNDING,
+    UNKNOWN,
     Comparison,
     Example,
     ModelDifference,
@@ -44,14 +47,26 @@ def sentences(found: Comparison) -> Iterator[str]:
     yield "{:,} cases: {}".format(sum(counts.values()), said)
     differ = sum(counts.get(kind, 0) for kind in MEANING)
     if found.same:
-        yield "The same but for rounding."
+        yield "The same but for rounding{}.".format(_of_what(found))
     elif differ:
         named = sum(model.named for model in found.models)
         yield "Different in meaning: {:,}, of these with a known divergence met: {:,}.".format(
             differ, named
         )
-    else:
+    elif counts.get(UNKNOWN):
         yield "Whether all that moved is rounding, nobody knows: see --reference."
+    if counts.get(FAILS):
+        failed = sum(model.failed for model in found.models)
+        said = "The same error on both sides, nothing computed: {:,}, of these not known: {:,}."
+        yield said.format(counts[FAILS], failed)
+    alone = sorted(
+        "{} of {}".format(name, model.model)
+        for model in found.models
+        for name, array in model.arrays.items()
+        if array.counts[ONE_SIDED]
+    )
+    if alone:
+        yield "Only one side has the arrays {}.".format(", ".join(alone))
     known: Dict[str, int] = {}
     for model in found.models:
         for name, count in model.known.items():
@@ -65,6 +80,10 @@ def sentences(found: Comparison) -> Iterator[str]:
     for record in (found.first, found.second):
         if not record.whole:
             yield "The record of {} is not whole: it was interrupted.".format(record.title)
+
+
+def _of_what(found: Comparison) -> str:
+    return "" if found.complete and not found.left_out else ", of what both have"
 
 
 def write(path: str, comparisons: Sequence[Comparison]) -> None:
@@ -95,10 +114,12 @@ def render(comparisons: Sequence[Comparison]) -> str:
         headline = "{} against {}: {}".format(
             only.second.title,
             only.first.title,
-            "the same but for rounding" if only.same else "not the same",
+            "the same but for rounding" + _of_what(only) if only.same else "not the same",
         )
     else:
-        headline = "{} of {} records are the same but for rounding".format(same, len(comparisons))
+        headline = "{} of {} records are the same but for rounding{}".format(
+            same, len(comparisons), max(map(_of_what, comparisons))
+        )
     first = comparisons[0].first
     return (
         templates()
@@ -106,7 +127,7 @@ def render(comparisons: Sequence[Comparison]) -> str:
         .render(
             comparisons=comparisons,
             headline=headline,
-            same=same == len(comparisons),
+            same=all(found.same and found.complete for found in comparisons),
             first=first,
             rows=rows,
             details=[field for fields in rows.values() for field in fields if field],

@@ -19,11 +19,13 @@ from rnndiff.harness.records.compare import (
     BEYOND,
     CHOICE,
     ERROR,
+    FAILS,
     FLUSHED,
     FOLLOWS,
     IDENTICAL,
     INFINITY,
     NAN,
+    ONE_SIDED,
     ROUNDING,
     UNKNOWN,
     compare,
@@ -38,6 +40,7 @@ from rnndiff.harness.records.record import (
     save,
 )
 from rnndiff.harness.records.recording import Task, _came_of, _computed, _OfFunction
+from rnndiff.harness.report.comparison import sentences
 from rnndiff.harness.subjects.float32 import Float32
 
 # Of the cases of four models, as Python 3.7 with NumPy 1.18 and Python 3.13 with NumPy 2.x have
@@ -125,6 +128,24 @@ def set_first(value):
     return change
 
 
+def of_first(record, **change):
+    """The record with its first group changed."""
+    group, *others = record.groups
+    return record._replace(groups=[group._replace(**change), *others])
+
+
+def failed(record, error, known=()):
+    """The record with an error instead of the first case's trace of the first group."""
+    group = record.groups[0]
+    return of_first(
+        record,
+        errors=[error] + group.errors[1:],
+        known=[list(known)] + group.known[1:],
+        trace={name: a[1:] for name, a in group.trace.items()},
+        codes={name: a[1:] for name, a in group.codes.items()},
+    )
+
+
 def ulp(array):
     array.flat[0] = np.nextafter(array.flat[0], np.float32(9))
 
@@ -171,7 +192,19 @@ def test_the_cases_of_a_record_can_be_had_again(record):
     case, group = case_of(record.groups[0], 3), record.groups[0]
     np.testing.assert_array_equal(case.oracle("float32")["scores"], group.trace["scores"][3])
     assert case_of(group._replace(digest="0"), 3) is None
-    assert case_of(group._replace(model="none such"), 3) is None
+    for name in ("none such", "none such@pytorch", "seq2seq@pytorch", "rnn-lstm@none"):
+        assert case_of(group._replace(model=name), 3) is None
+
+
+@pytest.mark.parametrize("place", [-1, 12])
+def test_a_case_that_the_set_does_not_have_is_none(record, place):
+    assert case_of(record.groups[0], place) is None
+
+
+def test_a_case_of_a_model_in_a_layout_can_be_had_again(record):
+    cases = fixed_group("rnn-lstm@pytorch", 0).cases
+    group = record.groups[0]._replace(model="rnn-lstm@pytorch", digest=digest(cases))
+    assert digest([case_of(group, 3)]) == digest(cases[3:4])
 
 
 def test_a_record_is_the_same_as_itself(path, record, capsys):
@@ -201,6 +234,62 @@ def test_what_differs_is_told_by_its_kind(record, array, change, code, kind):
     assert model.examples[kind].array == array and not any(model.examples[kind].place)
     if kind in (ROUNDING, BEYOND, UNKNOWN):
         assert 0.5 <= model.arrays[array].ulp <= 1
+
+
+def test_the_same_error_on_both_sides_is_not_the_same_result(record):
+    found = compare(*[failed(record, "ValueError: it") for _ in range(2)])
+    assert kinds_of(found) == {IDENTICAL: 59, FAILS: 1} and not found.same
+    assert "nothing computed: 1, of these not known: 1." in " ".join(sentences(found))
+
+
+def test_an_error_that_is_known_on_both_sides_is_the_same(record):
+    known, unknown = failed(record, "ValueError: it", ["raises"]), failed(record, "ValueError: it")
+    assert compare(known, known).same
+    assert not compare(known, unknown).same and not compare(unknown, known).same
+
+
+def test_errors_of_other_texts_differ(record):
+    found = compare(failed(record, "ValueError: it"), failed(record, "ValueError: another"))
+    assert kinds_of(found) == {IDENTICAL: 59, ERROR: 1}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_array_of_one_side_is_a_difference(record, first):
+    trace = {name: a for name, a in record.groups[0].trace.items() if name != "scores"}
+    pair = [record, of_first(record, trace=trace)]
+    found = compare(*(pair if first else reversed(pair)))
+    assert kinds_of(found) == {IDENTICAL: 48, ONE_SIDED: 12} and not found.same
+    values = found.models[0].examples[ONE_SIDED].values
+    assert [value == "none" for value in values] == [not first, first]
+    assert "Only one side has the arrays scores of seq2seq." in list(sentences(found))
+
+
+@pytest.mark.parametrize(
+    "change, status",
+    [
+        (lambda record: record, 0),
+        (lambda record: record._replace(whole=False), 1),
+        (lambda record: record._replace(groups=record.groups[1:]), 1),
+        (lambda record: of_first(record, model="another"), 1),
+        (
+            lambda record: of_first(
+                record, supported=False, errors=[], known=[], trace={}, codes={}
+            ),
+            0,
+        ),
+    ],
+    ids=["whole", "interrupted", "a group less", "another model", "not supported"],
+)
+def test_what_is_missing_is_said_and_not_taken_for_the_same(
+    path, record, tmp_path, capsys, change, status
+):
+    other, changed = str(tmp_path / "other.npz"), change(record)
+    save(other, changed)
+    for pair in ((path, other), (other, path)):
+        assert rnndiff("compare", *pair) == status
+        said = capsys.readouterr().out
+        assert ("The same but for rounding.\n" in said) == (changed is record)
+        assert ("for rounding, of what both have.\n" in said) == (changed is not record)
 
 
 @pytest.mark.parametrize("one, other", [(0.0, 2.0**-140), (-(2.0**-149), -0.0)])
@@ -299,6 +388,34 @@ def test_ctrl_c_keeps_what_was_recorded(record, tmp_path):
     assert len(jobs) == len(part.groups) == 1 and not part.whole
     found = compare(record, part)
     assert kinds_of(found) == {IDENTICAL: 12} and "seq2seq" in found.left_out
+
+
+def test_an_interrupt_before_anything_is_computed_leaves_a_former_record(tmp_path, capsys):
+    target = tmp_path / "former.npz"
+    target.write_bytes(b"former")
+    with mock.patch.object(command.Recorder, "compute", lambda self, jobs: iter(())):
+        assert rnndiff("record", "seq2seq", "--subject", "float32", "-o", str(target)) == 130
+    assert target.read_bytes() == b"former"
+    assert "0 of 6 groups of cases are recorded." in capsys.readouterr().err
+
+
+def test_a_part_that_could_be_recorded_is_kept_and_told_by_the_exit_status(record, tmp_path):
+    def compute(self, jobs):
+        yield record.groups[0]
+        raise UserError("It ended.")
+
+    target = str(tmp_path / "part.npz")
+    with mock.patch.object(command.Recorder, "compute", compute):
+        assert rnndiff("record", "seq2seq", "--subject", "float32", "-o", target) == 1
+    assert len(load(target).groups) == 1 and not load(target).whole
+
+
+@pytest.mark.parametrize("cases", [11, 13])
+def test_records_of_more_and_of_fewer_cases_are_not_compared(record, cases):
+    errors = (record.groups[0].errors + ["ValueError: it"])[:cases]
+    other = of_first(record, errors=errors, known=[[]] * cases)
+    with pytest.raises(UserError, match="they hold 12 and {}".format(cases)):
+        compare(record, other)
 
 
 def test_records_of_other_cases_are_not_compared(record):
