@@ -350,9 +350,8 @@ def options_of(path: str) -> str:
         return ""
     name, mode = notes.get("subject_name", ""), notes.get("subject_mode", "")
     # No option, and no file that is not below: the names that this package notes.
-    plain = (
-        re.fullmatch(r"(?![-/])(?!.*\.\.)[\w./-]+(:\w+)?", name)
-        and re.fullmatch(r"(?!-)[\w.-]*", mode)
+    plain = re.fullmatch(r"(?![-/])(?!.*\.\.)[\w./-]+(:\w+)?", name) and re.fullmatch(
+        r"(?!-)[\w.-]*", mode
     )
     return named.options_of(name, mode) if plain else ""
 

@@ -194,7 +194,7 @@ def test_a_run_that_is_alive_is_left_alone_and_one_that_was_ended_is_told_once(t
 )
 def test_a_command_names_no_subject_of_a_file_that_is_not_below(name, told, tmp_path):
     path = str(tmp_path / "case.npz")
-    save(path, random_case("rnn-basic"), subject_name=name)
+    save(path, random_case("rnn-basic"), notes={"subject_name": name})
     assert options_of(path) == (" --subject {}".format(name) if told else "")
 
 
