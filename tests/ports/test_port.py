@@ -169,9 +169,9 @@ def test_a_port_is_given_arrays_of_the_precision_of_its_premise(premise):
     assert seen == {"float32" if premise == "tf32" else premise}
 
 
-def test_a_port_that_computes_in_less_than_its_premise_is_found(folder):
+def test_a_port_that_reads_its_arrays_in_less_than_its_premise_is_found(folder):
     def casts(parameters, inputs):
-        return basic(*(x.astype("f4") for x in [inputs, *parameters])).astype("f8")
+        return basic(*(x.astype("f4").astype("f8") for x in [inputs, *parameters]))
 
     report = report_of(rnndiff.port("rnn-basic", premise="float64", empty=False)(casts))
     assert report.count("disagree: outputs (teacher-forced)") == 1
