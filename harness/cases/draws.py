@@ -8,7 +8,7 @@ else.
 
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any, Callable, Dict, Iterator, Mapping, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, Iterator, Mapping, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -195,6 +195,25 @@ def _grids(model: Model) -> Dict[Tuple[str, int], np.ndarray]:
 def every_array(model: Model) -> Dict[str, Field]:
     """All arrays that a case of some config has, parameters and data, by their names."""
     return {field.name: field for config in _largest(model) for field in model.fields(config)}
+
+
+def options_behind(model: Model, names: Collection[str]) -> Set[str]:
+    """Options, and sizes that may be None, without which a case does not have all these arrays.
+
+    That is, if they have their defaults.
+    """
+    Config, without = model.Config, {}
+    for option in options_in(Config):
+        without[option] = choices_of(Config, option)[0]
+    without.update({size: None for size in sizes_in(Config) if is_optional(Config, size)})
+    found = set()
+    for config in _largest(model):
+        there = {field.name for field in model.fields(config)}.intersection(names)
+        for option, default in without.items():
+            fields_left = model.fields(replace(config, **{option: default}))
+            if not there.issubset(field.name for field in fields_left):
+                found.add(option)
+    return found
 
 
 def _largest(model: Model) -> Iterator[Any]:

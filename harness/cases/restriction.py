@@ -24,6 +24,22 @@ _FEW_NUMBERS = 2**14
 _ZERO_EVERY = 6
 
 
+class _Sizes(Sequence[int]):
+    """Each of a range, which may be a long one, so many times, and then 0 once if need be."""
+
+    def __init__(self, sizes: range, zero: bool) -> None:
+        self._sizes, self._zero = sizes, zero
+
+    def __len__(self) -> int:
+        return len(self._sizes) * _ZERO_EVERY + self._zero
+
+    def __getitem__(self, place: Any) -> Any:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        zero = place == len(self._sizes) * _ZERO_EVERY
+        return 0 if zero else self._sizes[place % len(self._sizes)]
+
+
 class Restriction(NamedTuple):
     """What may be drawn; by default anything. :func:`restricted` makes one.
 
@@ -50,7 +66,7 @@ class Restriction(NamedTuple):
             for value, (least, most) in ((getattr(config, x), y) for x, y in self.ranges.items())
         ) and all(getattr(config, name) == value for name, value in self.options.items())
 
-    def sizes(self, name: str, known: Size, largest: int) -> List[int]:
+    def sizes(self, name: str, known: Size, largest: int) -> Sequence[int]:
         """What is drawn for a size, the simplest first, each as often as it is to be drawn.
 
         Up to `largest`, unless there is none so small.
@@ -58,8 +74,8 @@ class Restriction(NamedTuple):
         least, most = self.ranges.get(name, (known.least, largest))
         low = max(1, least)
         high = min(most, largest) if low <= largest else most
-        zero = [0] if least == 0 and known.least == 0 and self.empty else []
-        return [*range(low, high + 1)] * _ZERO_EVERY + zero
+        zero = least == 0 and known.least == 0 and self.empty
+        return _Sizes(range(low, high + 1), zero)
 
     def within(self, name: str, sizes: Sequence[int]) -> List[int]:
         """Those of some values of a size that are within."""
@@ -123,13 +139,14 @@ def restricted(
     found = Restriction(ranges, dict(options), empty)
     required = {name: 1 for name in known if name in _required(model.Config)}
     try:
-        smallest = found.nearest(model.Config, required)
+        found.nearest(model.Config, required)
+        largest = found.nearest(model.Config, found.largest(required))
     except ValueError as error:
         raise UserError("{}.".format(error))
-    numbers = _numbers(model, smallest)
+    numbers = _numbers(model, largest)
     if numbers > _MOST_NUMBERS:
         raise UserError(
-            "A case of these sizes has {} numbers, more than {}: take smaller sizes.".format(
+            "A case of sizes up to these has {} numbers, more than {}: take smaller ones.".format(
                 numbers, _MOST_NUMBERS
             )
         )

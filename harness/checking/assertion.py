@@ -74,19 +74,21 @@ def assert_within_bounds(
     with np.errstate(all="ignore"):
         expected = named([], *[leaf.astype(np.float64) for leaf in leaves])
     stated = arithmetic or _arithmetic_of(given, leaves)
+    if not given and not expected:
+        raise AssertionError("there is nothing to compare: actual and the oracle have no array")
     wrong = list(_misfits(given, expected, stated))
     if wrong:
         raise AssertionError("actual is not of the oracle's form: {}".format("; ".join(wrong)))
     try:
         found = plan(named, [], [leaf.shape for leaf in leaves], list(given))
+        stacks = {name: array[None] for name, array in given.items()}
+        recorded = side_by_side(found, stacks)
+        both = expect(named, found, [], [leaf[None] for leaf in leaves], recorded, stated)
     except OracleError:
         raise
     except Exception as error:
         # It is followed on zeros first, of which what has no bound may make anything.
         raise OracleError("the oracle cannot be followed ({})".format(in_one_line(error)))
-    stacks = {name: array[None] for name, array in given.items()}
-    recorded = side_by_side(found, stacks)
-    both = expect(named, found, [], [leaf[None] for leaf in leaves], recorded, stated)
     verdict = compared([], found, *both, recorded, stacks, ()).verdict(0)
     first = verdict.first_wrong()
     if first is not None:

@@ -349,7 +349,10 @@ def options_of(path: str) -> str:
     except UserError:
         return ""
     name, mode = notes.get("subject_name", ""), notes.get("subject_mode", "")
-    plain = re.fullmatch(r"[\w./-]+(:\w+)?", name) and re.fullmatch(r"[\w.-]*", mode)
+    # No option, and no file that is not below: the names that this package notes.
+    plain = re.fullmatch(r"(?![-/])(?!.*\.\.)[\w./-]+(:\w+)?", name) and re.fullmatch(
+        r"(?!-)[\w.-]*", mode
+    )
     return named.options_of(name, mode) if plain else ""
 
 

@@ -122,16 +122,18 @@ def port(
         What the port computes in: one of ``rnndiff.harness.subjects.port.PREMISES``, or what
         ``rnndiff.arithmetic`` returns.
     cases : int
-        How many are judged.
+        How many are judged, 1 or more.
     seed : int
         The cases depend on it alone.
 
     Raises
     ------
     UserError
-        If anything of this is wrong: what the function asks for and the premise at once, all else
-        when the test runs.
+        If anything of this is wrong: what the function asks for, the premise and the number of
+        cases at once, all else when the test runs.
     """
+    if cases < 1:
+        raise UserError("A test of cases={} judges nothing: take 1 or more.".format(cases))
     asked = Asked(model, cell, layout, dict(sizes or {}), dict(options or {}), empty)
 
     def test_of(function: Callable[..., Any]) -> Callable[..., None]:

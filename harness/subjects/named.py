@@ -212,14 +212,17 @@ def _named(name: str) -> Any:
 
 
 def _takes_arrays(made: Any) -> bool:
-    """Whether this is a port itself, a function of arrays, not what makes a subject."""
+    """Whether this is a port itself, a function of arrays, not what makes a subject.
+
+    What makes one can be called without arguments.
+    """
     if isinstance(made, type) or not callable(made):
         return False
     try:
         parameters = inspect.signature(made).parameters
     except (TypeError, ValueError):
         return True
-    return bool(set(parameters) - {"mode"})
+    return any(x.default is x.empty for name, x in parameters.items() if name != "mode")
 
 
 def _made(make: Any, name: str, given: Mapping[str, Any]) -> Any:

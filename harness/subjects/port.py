@@ -7,7 +7,7 @@ from typing import Any, Callable, Collection, Dict, List, Mapping, Set
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.cases.draws import every_array
+from rnndiff.harness.cases.draws import every_array, options_behind
 from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.errors import SubjectError, UserError
@@ -41,6 +41,7 @@ class Port(Subject):
         A class is called for a fresh one of its objects. Another object has a method ``reset`` if
         it keeps anything from one call to the next.
     stated : Arithmetic
+        Arrays that it is given have its precision.
 
     Attributes
     ----------
@@ -52,6 +53,7 @@ class Port(Subject):
 
     def __init__(self, function: Callable[..., Any], stated: Arithmetic) -> None:
         self._function, self._stated = function, stated
+        self.precision = stated.name
         # An object of a class is made when it is needed.
         self._call = None if isinstance(function, type) else function
         called = getattr(function, "__name__", type(function).__name__)
@@ -128,8 +130,8 @@ class Port(Subject):
         if CONFIG in self._asked:
             return {}
         asked = set(self._asked)
-        asked.update(x.when for x in model.data if x.when and x.name in self._asked)
-        asked.update(x.when for x in _state_of(model) if STATE in self._asked)
+        of_asked = [x for x in every_array(model) if identifier(x) in asked]
+        asked.update(options_behind(model, of_asked))
         return defaults(model, asked)
 
     def __call__(self, case: Case) -> Mapping[str, np.ndarray]:
@@ -269,6 +271,7 @@ class _Stated(Wrapper):
     def __init__(self, subject: Subject, name: str, stated: Arithmetic) -> None:
         super().__init__(subject)
         self.stated, self._arithmetic = name, stated
+        self.precision = stated.name
 
     @property
     def premise(self) -> str:

@@ -20,6 +20,7 @@ from rnndiff.harness.checking.journal import (
     ended_runs,
     keep,
     left_in,
+    options_of,
     record_of,
     saved_since,
 )
@@ -177,6 +178,24 @@ def test_a_run_that_is_alive_is_left_alone_and_one_that_was_ended_is_told_once(t
     assert load(kept).case.model.name == "seq2seq"
     with ended_runs(runs) as ended:
         assert ended == [] and os.listdir(runs) == []
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("my_port:f", True),
+        ("tests/test_my_port.py:test_f", True),
+        ("../../x.py:f", False),
+        ("tests/../../x.py:f", False),
+        ("/x.py:f", False),
+        ("--mode", False),
+        ("a b:f", False),
+    ],
+)
+def test_a_command_names_no_subject_of_a_file_that_is_not_below(name, told, tmp_path):
+    path = str(tmp_path / "case.npz")
+    save(path, random_case("rnn-basic"), notes={"subject_name": name})
+    assert options_of(path) == (" --subject {}".format(name) if told else "")
 
 
 def test_two_cases_in_flight_do_not_take_each_others_place(tmp_path):

@@ -122,9 +122,16 @@ def test_of_what_is_undecided_there_is_a_warning():
             lambda x: np.linalg.inv(x),
             "the oracle cannot be followed .LinAlgError|no bound is known",
         ),
+        (lambda x: x * np.argmax(x), "the oracle cannot be followed .TypeError"),
     ],
-    ids=["a condition", "what has no bound"],
+    ids=["a condition", "what has no bound", "an argument left out"],
 )
 def test_an_oracle_that_cannot_be_bounded_is_one_sentence(oracle, text):
     with pytest.raises(rnndiff.OracleError, match=text):
         assert_within_bounds(np.eye(2, dtype="f4"), oracle, np.eye(2, dtype="f4"))
+
+
+@pytest.mark.parametrize("nothing", [{}, (), []])
+def test_where_there_is_no_array_there_is_nothing_to_compare(nothing):
+    with pytest.raises(AssertionError, match="there is nothing to compare"):
+        assert_within_bounds(nothing, lambda x: nothing, X)

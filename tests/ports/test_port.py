@@ -15,7 +15,7 @@ import rnndiff
 from rnndiff.harness.cases.case import load
 from rnndiff.harness.cases.draws import draw_config, draw_kernel_config, small_sizes
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
-from rnndiff.harness.cases.restriction import restricted, sizes_named
+from rnndiff.harness.cases.restriction import Restriction, restricted, sizes_named
 from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.cli import cli
 from rnndiff.harness.errors import UserError
@@ -25,6 +25,7 @@ from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.port import Port
 from rnndiff.models import MODELS, find
+from rnndiff.models.layout import sizes_in
 
 BIDIRECTIONAL = MODELS["bidirectional"]
 SIZES = {"num_units": 5, "inputs": (2, 16), "batch": (1, 2)}
@@ -54,6 +55,15 @@ def report_of(test):
     with pytest.raises(AssertionError) as raised:
         test()
     return str(raised.value)
+
+
+def basic(inputs, kernel, bias):
+    """The outputs of rnn-basic, in the precision of its arrays."""
+    h, outputs = np.zeros((len(inputs), bias.size), inputs.dtype), []
+    for t in range(inputs.shape[1]):
+        h = np.tanh(np.hstack([inputs[:, t], h]) @ kernel + bias)
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
 
 
 # --- a test of a function ------------------------------------------------------------------------
@@ -144,6 +154,39 @@ def test_a_port_is_given_what_its_arguments_are_called():
                 port(case)
     assert {each[:2] for each in seen} == {(a, b) for a in (True, False) for b in (True, False)}
     assert {"initial_c", "initial_h"} == {name for *_, rest in seen for name in rest}
+
+
+@pytest.mark.parametrize("premise", ["float16", "float64", "tf32"])
+def test_a_port_is_given_arrays_of_the_precision_of_its_premise(premise):
+    seen = set()
+
+    @rnndiff.port("rnn-basic", premise=premise, cases=40)
+    def port(cell_kernel, cell_bias, inputs):
+        seen.update({inputs.dtype.name, cell_kernel.dtype.name})
+        return basic(inputs, cell_kernel, cell_bias)
+
+    port()
+    assert seen == {"float32" if premise == "tf32" else premise}
+
+
+def test_a_port_that_reads_its_arrays_in_less_than_its_premise_is_found(folder):
+    def casts(parameters, inputs):
+        return basic(*(x.astype("f4").astype("f8") for x in [inputs, *parameters]))
+
+    report = report_of(rnndiff.port("rnn-basic", premise="float64", empty=False)(casts))
+    assert report.count("disagree: outputs (teacher-forced)") == 1
+
+
+def test_a_weight_that_is_asked_for_by_its_name_is_given():
+    port = Port(lambda cell_w_f_diag, inputs: inputs, arithmetic("float32"))
+    assert "use_peepholes" not in port.knows(MODELS["rnn-lstm"])
+    kept = Port(lambda cell_kernel, inputs: inputs, arithmetic("float32"))
+    assert kept.knows(MODELS["rnn-lstm"])["use_peepholes"] is False
+
+
+def test_a_test_that_would_judge_nothing_is_refused():
+    with pytest.raises(UserError, match="cases=0 judges nothing: take 1 or more"):
+        rnndiff.port("rnn-basic", cases=0)
 
 
 class Remembers:
@@ -325,6 +368,8 @@ def test_a_premise_that_a_command_is_given_holds_when_its_case_is_replayed(folde
         (["my_port:test_wrong", "--sizes", "time=4-2"], "The size time cannot be from 4 to 2"),
         (["my_port:test_wrong", "--sizes", "inputs=0"], "inputs cannot be 0 where no size is"),
         (["my_port:test_wrong", "--sizes", "num_units=99999"], "numbers, more than"),
+        (["my_port:test_wrong", "--sizes", "num_units=1-99999"], "numbers, more than"),
+        (["my_port:test_wrong", "--sizes", "inputs=1-2000000000"], "numbers, more than"),
         (["my_port:test_wrong", "--set", "forget=1"], "names no option of rnn-basic"),
         (["my_port:test_wrong", "--premise", "float8"], "no premise 'float8': take one of"),
     ],
@@ -365,9 +410,14 @@ def test_what_a_port_returns_in_the_wrong_form_is_one_sentence_of_the_command(fo
 
 def test_a_function_that_makes_a_subject_still_does(folder):
     (folder / "made.py").write_text(
-        "import rnndiff\n\n\ndef make():\n    return rnndiff.Float32()\n"
+        "import rnndiff\n\n\n"
+        "def make(scale=2):\n    return rnndiff.Float32()\n\n\n"
+        "def port(inputs, scale=2):\n    return inputs\n\n\n"
+        "def takes_all(**arrays):\n    return arrays\n"
     )
     assert isinstance(subject_named("made:make"), rnndiff.Float32)
+    assert isinstance(subject_named("made:port"), Port)
+    assert isinstance(subject_named("made:takes_all"), Port)
 
 
 # --- what is drawn -------------------------------------------------------------------------------
@@ -414,6 +464,15 @@ def drawn_for_kernels(random, model, restriction):
 
 def chosen_by(random):
     return lambda options: options[random.randint(len(options))]
+
+
+def test_a_long_range_of_sizes_is_not_written_out():
+    known = sizes_in(BIDIRECTIONAL.Config)["inputs"]
+    drawn = Restriction({"inputs": (0, 10**10)}).sizes("inputs", known, 10**10)
+    assert len(drawn) == 6 * 10**10 + 1
+    assert [drawn[x] for x in (0, 10**10 - 1, 10**10, 6 * 10**10)] == [1, 10**10, 1, 0]
+    few = restricted(BIDIRECTIONAL, {"inputs": (0, 2)}, {}).sizes("inputs", known, 5)
+    assert list(few) == [1, 2] * 6 + [0]
 
 
 def test_sizes_are_read_from_a_text():
