@@ -263,9 +263,6 @@ class _Process:
                 else:
                     self._read(answer)
         self.answers += 1
-        # What comes from now on is of the next case, or of the end.
-        self._read_errors()
-        self._errors = b""
 
     def _write(self, left: memoryview) -> memoryview:
         """What is left to be written, after some of it was."""
