@@ -74,15 +74,14 @@ class Mistake(NamedTuple):
             If the module does not have a piece that is to be replaced.
         """
         source = _source(module)
-        for edit in self.edits:
-            if edit.module == module:
-                if edit.right not in source:
-                    raise LookupError(
-                        "{} has no {!r}: mend the mistake {!r}".format(
-                            module, edit.right, self.name
-                        )
-                    )
-                source = source.replace(edit.right, edit.wrong)
+        pieces = [(edit.right, edit.wrong) for edit in self.edits if edit.module == module]
+        # Two classes of a module may have a piece in common.
+        for right, wrong in dict.fromkeys(pieces):
+            if right not in source:
+                raise LookupError(
+                    "{} has no {!r}: mend the mistake {!r}".format(module, right, self.name)
+                )
+            source = source.replace(right, wrong)
         return source
 
 

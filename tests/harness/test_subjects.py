@@ -211,10 +211,13 @@ def test_a_wrapper_states_all_that_its_subject_does():
         def advice(self, case):
             return "advice", case
 
+        def kernels(self, case):
+            return "kernels", case
+
     subject, wrapper = Stated(), Wrapper(Stated())
     names = {name for name in vars(Subject) if not name.startswith("_")} - {"fresh"}
     methods = {name for name in names if callable(getattr(subject, name))}
-    assert methods == {"ended_by", "arithmetic", "supports", "script", "advice"}
+    assert methods == {"ended_by", "arithmetic", "supports", "script", "advice", "kernels"}
     assert wrapper("case") == subject("case")
     for name in names:
         mine, its = getattr(wrapper, name), getattr(subject, name)

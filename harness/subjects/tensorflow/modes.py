@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any, Mapping, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 from rnndiff.harness.errors import UserError
 from rnndiff.models.environment import INSTRUCTION_SETS, processor
@@ -96,7 +96,7 @@ MODES: Mapping[str, Mode] = {
 SESSION = MODES["session"]
 
 # What this process has set for a mode: TensorFlow is imported but once.
-_SET_FOR_A_MODE: Set[str] = set()
+_SET_FOR_A_MODE: Dict[str, str] = {}
 
 
 def prepare(name: str) -> None:
@@ -115,17 +115,20 @@ def prepare(name: str) -> None:
         needed = mode.instruction_set.upper()
         raise UserError("The mode {!r} needs a processor with {}.".format(name, needed))
     unset = [each for each in mode.environment if os.environ.get(each[0]) != each[1]]
-    others = _SET_FOR_A_MODE.difference(dict(mode.environment))
+    others = [
+        each
+        for each, value in _SET_FOR_A_MODE.items()
+        if each not in dict(mode.environment) and os.environ.get(each) == value
+    ]
     if (unset or others) and "tensorflow" in sys.modules:
         raise UserError(
             "TensorFlow was imported in another mode than {0!r}, and takes that when it is "
             "imported: run --mode {0} by itself.".format(name)
         )
     for other in others:
-        os.environ.pop(other, None)
+        del os.environ[other]
     os.environ.update(unset)
-    _SET_FOR_A_MODE.difference_update(others)
-    _SET_FOR_A_MODE.update(dict(unset))
+    _SET_FOR_A_MODE.update(unset)
 
 
 def check(tf1: Any, name: str) -> None:
