@@ -7,6 +7,7 @@ a copy of that module, so that oracles and cells have no seams for it: as with t
 
 import importlib
 import importlib.util
+import inspect
 import tokenize
 from copy import copy
 from functools import lru_cache, partial
@@ -119,6 +120,12 @@ def _modules_of(oracle: Callable[..., Any]) -> FrozenSet[str]:
     return frozenset(found)
 
 
+def _is_edited(function: Callable[..., Any], mistake: Mistake) -> bool:
+    """Whether a piece stands in it: of all others of its module, no bound is known of a copy."""
+    pieces_of = [edit.right for edit in mistake.edits if edit.module == function.__module__]
+    return any(piece in inspect.getsource(function) for piece in pieces_of)
+
+
 def _is_oracle(function: Callable[..., Any]) -> bool:
     return function.__module__.endswith(".oracle")
 
@@ -160,14 +167,13 @@ def _namespace(module: str, mistake: Mistake) -> Dict[str, Any]:
 @lru_cache(maxsize=512)
 def _planted_oracle(oracle: Callable[..., Any], mistake: Mistake) -> Callable[..., Any]:
     """A function of an oracle's module that calls none that should have the mistake in it."""
-    edited = {edit.module for edit in mistake.edits}
     namespace = _namespace(oracle.__module__, mistake)
     for name, value in list(namespace.items()):
         if not isinstance(value, FunctionType) or value.__module__ == oracle.__module__:
             continue
         if _is_oracle(value):
             namespace[name] = _planted_oracle(value, mistake)
-        elif value.__module__ in edited:
+        elif _is_edited(value, mistake):
             namespace[name] = _namespace(value.__module__, mistake)[value.__name__]
     if "cell_of" in namespace:
         made = namespace["cell_of"]

@@ -17,6 +17,7 @@ from rnndiff.harness.diagnosis.apart import diagnose_apart
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE, mistakes_of
 from rnndiff.harness.diagnosis.diagnose import diagnose, diagnosis_of
 from rnndiff.harness.diagnosis.planting import planted
+from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import judge_stacks
 from rnndiff.harness.numerics.arithmetic import arithmetic
@@ -375,7 +376,13 @@ def test_a_diagnosis_in_a_process_of_its_own_survives_a_port_that_crashes(
             Failure("way", path, "report"),
             stop,
             timeout=60.0,
-            restriction=restricted(model, {}, {}, empty=False),
+            # What the port does not ask for.
+            restriction=restricted(
+                model,
+                {},
+                dict(activation="tanh", sequence_length=False, initial_state=False),
+                empty=False,
+            ),
             seed=0,
         )
     assert (found is not None) == named
@@ -414,5 +421,9 @@ def test_every_mistake_can_be_planted_and_makes_no_other_operations_for_other_va
                     traces = [case.oracle(F) for case in wrong]
                 except ValueError:  # Of a kernel that is not square, and the like.
                     continue
-            for stack in judge_stacks(wrong, traces, arithmetic("float32")):
+            try:
+                stacks = judge_stacks(wrong, traces, arithmetic("float32"))
+            except SubjectError:  # Arrays of another shape, as without a projection.
+                continue
+            for stack in stacks:
                 assert not stack.disagree().any(), mistake.name
