@@ -34,7 +34,8 @@ def tox_on_install(tox_env, arguments, section, of_type):
 def tox_before_run_commands(tox_env):
     """Forget what an earlier run has left."""
     _ENDINGS[tox_env.conf.name] = "interrupted"
-    _tally_of(tox_env).unlink(missing_ok=True)
+    if _tally_of(tox_env).exists():
+        _tally_of(tox_env).unlink()
 
 
 @impl
