@@ -39,7 +39,7 @@ def is_seen(entry, tensorflow):
         for name, mode in MODES.items()
         # Most entries are of kernels of float32; some modes take processes of their own, and in
         # functions each entry's graph would be compiled.
-        if mode.precision == "float32" and mode.runner == "session" and not mode.environment
+        if mode.precision == "float32" and mode.is_any_session
     ],
 )
 def in_mode(request, tensorflow):

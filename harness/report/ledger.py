@@ -35,9 +35,9 @@ is written by `python -m rnndiff.harness.report.ledger > FINDINGS.md`, from the
 
 [One test](tests/test_known_divergences.py) holds each to its range, in both directions: it is seen
 in every version and mode that its entry names, and no other needs the entry. `tox` runs that in the
-default mode, and `tox -- -m slow` in every mode that needs no process of its own (that is, with XLA
-where all of a graph is compiled, and with oneDNN where that is the default, from 2.9 on), on these
-versions:
+default mode, and `tox -- -m slow` in every mode that is a session and needs no process of its own
+(that is, in none of XLA's, whose entries no test holds to their versions, and with oneDNN where
+that is the default, from 2.9 on), on these versions:
 
     {versions}
 
@@ -163,16 +163,14 @@ def _range(entry: Entry, versions: Sequence[Version]) -> Iterator[str]:
 def _is_looked_at(entry: Entry, where: Where, version: Version) -> bool:
     """Whether the tests have a mode for a place, and the version has the cell of the entry.
 
-    They take oneDNN as it is by default, and XLA where it compiles all.
+    They take sessions, with oneDNN as it is by default, and none of XLA's modes.
     """
     kind = getattr(find(entry.minimal.model).Config, "kind", None)
     if kind is not None and kind.contrib and version >= (2, 0):
         return False
     return any(
-        mode.first <= version
-        and where.holds(
-            version, version >= _ONEDNN, mode.runner == "xla", mode.grappler, mode.precision
-        )
+        mode.is_any_session
+        and where.holds(version, version >= _ONEDNN, False, mode.grappler, mode.precision)
         for mode in MODES.values()
     )
 

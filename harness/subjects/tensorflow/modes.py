@@ -34,6 +34,11 @@ class Mode(NamedTuple):
     instruction_set: str = ""
     first: Tuple[int, int] = (1, 13)
 
+    @property
+    def is_any_session(self) -> bool:
+        """Whether a session is all that it takes, in a process with sessions of other modes."""
+        return self.runner == "session" and not self.environment
+
 
 def _of_instruction_set(asked: str, name: str) -> Mode:
     return Mode(
