@@ -25,8 +25,11 @@ from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.subject import Wrapper
+from rnndiff.harness.subjects.tensorflow import modes as modes_of_tensorflow
 from rnndiff.harness.subjects.tensorflow.modes import MODES, check, config_of, prepare
+from rnndiff.harness.subjects.tensorflow.running import _without
 from rnndiff.models import MODELS
+from rnndiff.models.environment import Processor
 
 PORT = """
 import os
@@ -202,6 +205,24 @@ def test_a_mode_that_is_set_before_tensorflow_is_imported_takes_a_process_of_its
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
 
 
+@pytest.mark.parametrize("modes, status", [("right,deadly", 2), ("all", 0)])
+def test_a_mode_that_was_named_and_cannot_be_run_is_no_success(modes, status, tmp_path):
+    broken = PORT.replace("self.chosen = mode", "self.chosen = mode; assert mode != 'deadly'")
+    of_two = broken.replace(""""wrong": "With losses too large.", """, "")
+    (tmp_path / "port_of_right_and_broken.py").write_text(of_two)
+    options = ["--subject", "port_of_right_and_broken:Port", "--cases", "9", "--workers", "1"]
+    run = CliRunner().invoke(fuzz_command, ["seq2seq", *options, "--modes", modes])
+    assert run.exit_code == status and isinstance(run.exception, (SystemExit, type(None)))
+
+
+def test_what_fails_in_a_mode_is_no_part_of_the_json_on_the_standard_output():
+    options = ["--subject", NAME, "--cases", "9", "--workers", "1", "--modes", "right,wrong"]
+    command = [sys.executable, "-m", "rnndiff", "fuzz", "seq2seq", *options, "--json", "-"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1 and "is outside its bound" in run.stderr
+    assert list(json.loads(run.stdout)["modes"]) == ["right", "wrong"]
+
+
 # --- TensorFlow's ------------------------------------------------------------------------------
 
 
@@ -219,6 +240,55 @@ def test_a_mode_that_a_tensorflow_does_not_have_is_one_sentence():
         check(At((1, 15)), "function")
     with pytest.raises(UserError, match="runs without oneDNN in the mode 'onednn-on'"):
         check(At((2, 5)), "onednn-on")
+
+
+@pytest.mark.parametrize("largest", ["avx2", "aarch64"])
+def test_a_mode_of_an_instruction_set_that_the_processor_lacks_is_one_sentence(
+    largest, monkeypatch
+):
+    at_hand = Processor("", "", largest, frozenset())
+    monkeypatch.setattr(modes_of_tensorflow, "processor", lambda: at_hand)
+    with pytest.raises(UserError, match="^The mode 'isa-avx512' needs a processor with AVX512.$"):
+        prepare("isa-avx512")
+
+
+def test_what_was_set_for_a_mode_is_not_kept_for_another_one(monkeypatch):
+    at_hand = Processor("", "", "avx2", frozenset())
+    monkeypatch.setattr(modes_of_tensorflow, "processor", lambda: at_hand)
+    monkeypatch.setattr(modes_of_tensorflow, "_SET_FOR_A_MODE", {})
+    for name, _ in MODES["isa-avx"].environment:
+        monkeypatch.setenv(name, "unlike")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    prepare("isa-avx")
+    prepare("session")
+    assert not any(name in os.environ for name, _ in MODES["isa-avx"].environment)
+    prepare("isa-avx")
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(UserError, match="run --mode session by itself"):
+        prepare("session")
+
+
+def test_what_grappler_is_to_do_is_afterwards_what_it_was():
+    class Optimizer:
+        options = {"arithmetic_optimization": False}
+
+        def get_experimental_options(self):
+            return dict(self.options)
+
+        def set_experimental_options(self, options):
+            self.options.update(options)
+
+    optimizer, names = Optimizer(), ["arithmetic_optimization", "remapping"]
+    with _without(names, optimizer):
+        assert optimizer.options == dict.fromkeys(names, False)
+    assert optimizer.options == {"arithmetic_optimization": False, "remapping": True}
+
+
+def test_a_graph_of_another_package_may_be_of_float32_alone(in_mode, monkeypatch):
+    case, build = random_case("seq2seq"), MODELS["seq2seq"].graph().build
+    monkeypatch.setattr(MODELS["seq2seq"].graph(), "build", lambda config: build(config))
+    subject = in_mode("session").fresh()
+    assert verdict_on(subject, case)[0].status in ("agree", "undecided")
 
 
 @pytest.mark.parametrize("mode", ["function", pytest.param("xla", marks=pytest.mark.slow)])
