@@ -122,8 +122,19 @@ def write_json(path: str, report: Any) -> None:
     if path == "-":
         sys.stdout.write(text)
     else:
-        with written_whole(path) as file:
-            file.write(text.encode())
+        write_text(path, text)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text to `path` in UTF-8, whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    with written_whole(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def read_npz(path: str, what: str) -> Dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ Nothing here imports TensorFlow until :meth:`Model.graph` is called.
 import importlib
 import warnings
 from functools import lru_cache
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
@@ -172,6 +172,12 @@ def modules() -> List[str]:
         for part in (model.Config, model.parameters, model.oracle):
             found.add(getattr(part, "__module__", "__main__"))
     return sorted(found - {"__main__"})
+
+
+def load_modules(names: Iterable[str]) -> None:
+    """Import what another process says by :func:`modules`; whatever that raises is raised."""
+    for name in names:
+        importlib.import_module(name)
 
 
 def entry_points(group: str) -> Any:

@@ -85,6 +85,14 @@ def draw_kernel_config(model: Model, choose: Choose, restriction: Restriction = 
     return replace(config, **{name: choose(sizes[name])})
 
 
+def draw_config_of(model: Model, kind: str, choose: Choose, restriction: Restriction = ANY) -> Any:
+    """A config of a kind: "small", "large", or "kernel" as :func:`draw_kernel_config` has it."""
+    if kind == "kernel":
+        return draw_kernel_config(model, choose, restriction)
+    large = restriction.largest(large_sizes(model))
+    return draw_config(model, small_sizes(model) if kind == "small" else large, choose, restriction)
+
+
 def small_sizes(model: Model) -> Dict[str, int]:
     """The largest sizes of a small case.
 

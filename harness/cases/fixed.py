@@ -15,13 +15,10 @@ import numpy as np
 from rnndiff.harness.cases.another_batch import can_be_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import (
-    draw_config,
-    draw_kernel_config,
+    draw_config_of,
     large_case,
-    large_sizes,
     length_of,
     small_case,
-    small_sizes,
 )
 from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.cases.regimes import REGIMES, SCALES
@@ -89,11 +86,7 @@ def fixed_group(name: str, number: int) -> Group:
     model = model_named(name)
     kind, rounds = GROUPS[number]
     stream = Stream("rnndiff/{}/{}/{}".format(SET, name, number))
-    if kind == "kernel":
-        config = draw_kernel_config(model, stream.choice)
-    else:
-        largest = small_sizes(model) if kind == "small" else large_sizes(model)
-        config = draw_config(model, largest, stream.choice)
+    config = draw_config_of(model, kind, stream.choice)
     if can_be_open(model):
         config = replace(config, open_batch=number % 2 == 1)
     cases, length = [], length_of(model)

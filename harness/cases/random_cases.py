@@ -9,9 +9,8 @@ from rnndiff.harness.cases.another_batch import can_be_open, in_another_batch, i
 from rnndiff.harness.cases.case import PRECISIONS, Case
 from rnndiff.harness.cases.draws import (
     draw_config,
-    draw_kernel_config,
+    draw_config_of,
     large_case,
-    large_sizes,
     length_of,
     small_case,
     small_sizes,
@@ -74,12 +73,7 @@ def random_batch(
     model = model_named(name) if isinstance(name, str) else name
     kind, is_small = _kind(random), restriction.is_small(model)
     count = min(most, batch_size(seed, number, is_small))
-    if kind == "kernel":
-        config = draw_kernel_config(model, _choose(random), restriction)
-    else:
-        large = restriction.largest(large_sizes(model))
-        largest = small_sizes(model) if kind == "small" else large
-        config = draw_config(model, largest, _choose(random), restriction)
+    config = draw_config_of(model, kind, _choose(random), restriction)
     draw = _small_cases if kind == "small" and _is_small(model, config) else _large_cases
     if can_be_open(model) and "open_batch" not in restriction.options:
         config = replace(config, open_batch=bool(random.randint(2)))

@@ -10,7 +10,6 @@ are judged. A worker that stays with one case for too long is ended from here.
 """
 
 import contextlib
-import importlib
 import math
 import multiprocessing
 import os
@@ -64,7 +63,7 @@ from rnndiff.harness.subjects.port import look, restricted_to, with_premise
 from rnndiff.harness.subjects.run import GRACE, HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
 from rnndiff.harness.versions import versions
-from rnndiff.models import modules
+from rnndiff.models import load_modules, modules
 
 # Seconds between two looks at the workers, and at whether to stop.
 _LOOKS_EVERY = 0.25
@@ -522,8 +521,7 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
     channel = Channel(end)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
-            for module in task.modules:
-                importlib.import_module(module)
+            load_modules(task.modules)
             subject = subject_named(task.subject, task.timeout, task.mode)
             subject = restricted_to(with_premise(subject, task.premise), task.restriction)
             hands = _Hands(channel, _Counted(subject, begun), task)

@@ -1,11 +1,24 @@
 """A function as a test of itself: ``rnndiff.port``."""
 
+import contextlib
 import inspect
 import itertools
 import os
 import re
 import sys
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import model_named, random_batch
@@ -142,8 +155,10 @@ def port(
 
         def test(pytestconfig: Any = None) -> None:
             subject.name = _name_of(test)
-            check = _checker(asked, subject, seed, pytestconfig)
-            for batch in _batches(asked, subject, cases, seed):
+            with _told_to(pytestconfig):
+                model, restriction = asked.drawn_for(subject)
+                check = _checker(subject, model, restriction, seed, pytestconfig)
+            for batch in _batches(model, restriction, subject.precision, cases, seed):
                 check(batch)
 
         told: Any = test
@@ -159,46 +174,52 @@ def port(
     return test_of
 
 
-def _batches(asked: Asked, subject: Port, cases: int, seed: int) -> Any:
-    model, restriction = asked.drawn_for(subject)
+def _batches(
+    model: Model, restriction: Restriction, precision: str, cases: int, seed: int
+) -> Iterator[List[Case]]:
     left = cases
     for number in itertools.count():
         if left <= 0:
             return
         most = min(CASES_TO_A_CONFIG, left)
-        batch = random_batch(model, seed, number, subject.precision, restriction, most)
+        batch = random_batch(model, seed, number, precision, restriction, most)
         left -= len(batch)
         yield batch
 
 
 def _checker(
-    asked: Asked, subject: Port, seed: int, pytestconfig: Any
+    subject: Port, model: Model, restriction: Restriction, seed: int, pytestconfig: Any
 ) -> Callable[[Sequence[Case]], None]:
     """What fails, in pytest's way or by an AssertionError, unless all cases agree."""
-    try:
-        model, restriction = asked.drawn_for(subject)
-        within = restricted_to(subject, restriction)
-        how: Dict[str, Any] = dict(restriction=restriction, seconds=SECONDS, first_alone=True)
-        if pytestconfig is None:
-            return _alone(within, model, seed, how)
+    within = restricted_to(subject, restriction)
+    how: Dict[str, Any] = dict(restriction=restriction, seconds=SECONDS, first_alone=True)
+    if pytestconfig is None:
+        check = _alone(within, seed, how)
+    else:
         from rnndiff.harness.pytest_plugin import begin
 
         check = begin(pytestconfig).check_on(within, seed, **how)
-        look(within, model, restriction)
-        return check
+    look(within, model, restriction)
+    return check
+
+
+@contextlib.contextmanager
+def _told_to(pytestconfig: Any) -> Iterator[None]:
+    """What is wrong inside is told in pytest's way, if pytest runs the test."""
+    try:
+        yield
     except UserError as error:
         if pytestconfig is None:
             raise
         why = str(error)
+    else:
+        return
     import pytest
 
     pytest.fail(why, pytrace=False)
 
 
-def _alone(
-    subject: Any, model: Model, seed: int, how: Mapping[str, Any]
-) -> Callable[[Sequence[Case]], None]:
-    look(subject, model, how["restriction"])
+def _alone(subject: Any, seed: int, how: Mapping[str, Any]) -> Callable[[Sequence[Case]], None]:
     checker = Checker(subject, Tally(), **how)
 
     def check(cases: Sequence[Case]) -> None:

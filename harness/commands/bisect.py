@@ -19,7 +19,13 @@ from rnndiff.harness.checking.bisect import (
     changes,
     environments,
 )
-from rnndiff.harness.commands.options import ModelName, json_option, load_models, mode_option
+from rnndiff.harness.commands.options import (
+    ModelName,
+    json_option,
+    load_models,
+    mode_option,
+    timeout_option,
+)
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.subjects.named import modes_named
@@ -49,13 +55,7 @@ JSON_FORMAT = 1
     metavar="MODULE:NAME",
     help="Where a model of the case is, if it is none of rnndiff's; may be given several times.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
-    default=TIMEOUT,
-    show_default=True,
-    help="Seconds for each, the import of TensorFlow included.",
-)
+@timeout_option(TIMEOUT, "Seconds for each, the import of TensorFlow included.")
 @json_option
 def bisect(
     path: str,

@@ -8,12 +8,7 @@ import click
 
 from rnndiff.harness.cases.restriction import sizes_named
 from rnndiff.harness.checking.port import Asked, model_of
-from rnndiff.harness.commands.fuzz import (
-    judge_and_tell,
-    report_option,
-    seconds_option,
-    timeout_option,
-)
+from rnndiff.harness.commands.fuzz import judge_and_tell
 from rnndiff.harness.commands.options import (
     ModelName,
     command_option,
@@ -22,8 +17,11 @@ from rnndiff.harness.commands.options import (
     mode_option,
     no_empty_option,
     premise_option,
+    report_option,
+    seconds_option,
     sizes_option,
     subject_or_command,
+    timeout_option,
 )
 from rnndiff.harness.diagnosis.apart import diagnose_apart
 from rnndiff.harness.errors import UserError
@@ -90,7 +88,7 @@ _MOST_WORKERS = 4
     default=min(_MOST_WORKERS, os.cpu_count() or 1),
     show_default="one for each core, at most {}".format(_MOST_WORKERS),
 )
-@timeout_option
+@timeout_option()
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="The cases depend on it alone."
 )

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnndiff.harness.cases import case as cases
+from rnndiff.harness.commands.options import json_option
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.records.compare import (
     IDENTICAL,
@@ -45,12 +46,7 @@ JSON_FORMAT = 1
     metavar="FOLDER",
     help="Save the smallest case of each difference, for `rnndiff replay` and `minimize`.",
 )
-@click.option(
-    "--json",
-    "json_path",
-    metavar="FILE",
-    help="Write the result as JSON; - is the standard output.",
-)
+@json_option
 @click.option(
     "--report",
     "report_path",
@@ -150,8 +146,8 @@ def _save(folder: str, comparisons: List[Comparison]) -> Dict[Any, str]:
     for found in comparisons:
         for model in found.models:
             for kind, example in model.examples.items():
-                case = case_of(example.group, example.case)
-                if kind == ROUNDING or case is None:
+                case = None if kind == ROUNDING else case_of(example.group, example.case)
+                if case is None:
                     continue
                 name = "{}-{}-{}".format(model.model, example.group.number, example.case)
                 path = os.path.join(folder, re.sub(r"[^\w.-]+", "-", name) + ".npz")

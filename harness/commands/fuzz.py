@@ -33,8 +33,11 @@ from rnndiff.harness.commands.options import (
     models_argument,
     no_empty_option,
     premise_option,
+    report_option,
+    seconds_option,
     sizes_option,
     subject_option,
+    timeout_option,
 )
 from rnndiff.harness.diagnosis.diagnose import Diagnosis
 from rnndiff.harness.errors import INTERRUPTED, UserError
@@ -45,30 +48,9 @@ from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, UNDECIDED
 from rnndiff.harness.report import page
 from rnndiff.harness.subjects.named import modes_named
 from rnndiff.harness.subjects.port import premise_named
-from rnndiff.harness.subjects.subject import TIMEOUT
 from rnndiff.harness.versions import versions
 
 Diagnose = Callable[[Failure, Stop], Optional[Diagnosis]]
-
-seconds_option = click.option(
-    "--time",
-    "seconds",
-    type=click.FloatRange(min=0.0),
-    help="Stop after so many seconds of judging.",
-)
-timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
-    default=TIMEOUT,
-    show_default=True,
-    help="Seconds that the subject has for each case.",
-)
-report_option = click.option(
-    "--report",
-    "report_path",
-    metavar="FILE",
-    help="Write a page of HTML, with figures (needs the extra [report]).",
-)
 
 
 @click.command()
@@ -92,7 +74,7 @@ report_option = click.option(
     default=os.cpu_count() or 1,
     show_default="one for each core",
 )
-@timeout_option
+@timeout_option()
 @click.option("--seed", type=int, help="The cases depend on it alone.  [default: a random one]")
 @json_option
 @report_option

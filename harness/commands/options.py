@@ -8,7 +8,7 @@ from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.subjects.named import SHIPPED, import_from_here
 from rnndiff.harness.subjects.port import PREMISES
-from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW
+from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW, TIMEOUT
 from rnndiff.models import ARTICLE, MODELS, Model, load_entry_points, register
 
 # What is shown where each model takes a column, or minutes: one cell stands for the many others.
@@ -110,6 +110,34 @@ json_option = click.option(
     metavar="FILE",
     help="Write the result as JSON; - is the standard output.",
 )
+
+report_option = click.option(
+    "--report",
+    "report_path",
+    metavar="FILE",
+    help="Write a page of HTML, with figures (needs the extra [report]).",
+)
+
+seconds_option = click.option(
+    "--time",
+    "seconds",
+    type=click.FloatRange(min=0.0),
+    help="Stop after so many seconds of judging.",
+)
+
+
+def timeout_option(
+    default: float = TIMEOUT, what: str = "Seconds that the subject has for each case."
+) -> Any:
+    """The option `--timeout`, of up to a day."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
+        default=default,
+        show_default=True,
+        help=what,
+    )
+
 
 _META = "rnndiff.command"
 

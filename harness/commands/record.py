@@ -14,6 +14,7 @@ from rnndiff.harness.commands.options import (
     mode_option,
     models_argument,
     subject_option,
+    timeout_option,
 )
 from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, read_npz
@@ -38,13 +39,7 @@ _TIMEOUT = 300.0
     help="Record a function of yours instead, --subject MODULE:FUNCTION, of the arrays of this "
     ".npz, which it takes by their names. It returns an array, or a tuple or dict of arrays.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
-    default=_TIMEOUT,
-    show_default=True,
-    help="Seconds that the subject has for each case.",
-)
+@timeout_option(_TIMEOUT)
 @click.option(
     "-o", "--output", "path", required=True, metavar="FILE", help="The record, an .npz file."
 )

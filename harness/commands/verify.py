@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnndiff.harness.checking.check import way_of_failing
-from rnndiff.harness.commands.options import models_argument
+from rnndiff.harness.commands.options import json_option, models_argument, report_option
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.tally import Tally
@@ -107,18 +107,8 @@ COLORS = {AGREE: "green", KNOWN: "green", UNDECIDED: "yellow", DISAGREE: "red"}
     help="An option of the model, or a size that neither weights nor data tell: forget_bias=0.0, "
     "attn_length=7; may be given several times.",
 )
-@click.option(
-    "--json",
-    "json_path",
-    metavar="FILE",
-    help="Write the results as JSON; - is the standard output.",
-)
-@click.option(
-    "--report",
-    "report_path",
-    metavar="FILE",
-    help="Write a page of HTML, with figures (needs the extra [report]).",
-)
+@json_option
+@report_option
 def verify(
     models: Tuple[str, ...],
     cell: Optional[str],

@@ -1,7 +1,6 @@
 """A diagnosis in a process of its own, which a port may end or keep from ending."""
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import time
@@ -14,7 +13,7 @@ from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.port import restricted_to, with_premise
-from rnndiff.models import modules
+from rnndiff.models import load_modules, modules
 
 # Seconds that a port has to be imported, with an engine it may be of, and those between two looks.
 _STARTS, _LOOKS_EVERY = 30.0, 0.1
@@ -81,8 +80,7 @@ def _work(
     diagnosis = None
     # What goes wrong here has been told as a failure, or is none of the port's.
     with contextlib.suppress(Exception):
-        for module in modules:
-            importlib.import_module(module)
+        load_modules(modules)
         subject = with_premise(subject_named(name, timeout, mode), premise)
         end.send((True, None))
         diagnosis = diagnosis_of(

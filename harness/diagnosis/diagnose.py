@@ -170,7 +170,7 @@ def diagnosis_of(
         if not saved.trace:
             return None
         model = saved.case.model
-        return diagnose(subject, model, saved.case, restriction, seed, timeout, SECONDS)
+        return diagnose(subject, model, saved.case, restriction, seed, timeout)
     except Exception:
         return None
 

@@ -6,9 +6,7 @@ a copy of that module, so that oracles and cells have no seams for it: as with t
 """
 
 import importlib
-import importlib.util
 import inspect
-import tokenize
 from copy import copy
 from functools import lru_cache, partial
 from types import FunctionType
@@ -17,6 +15,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Sequence, T
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.changed_cells import with_cells
 from rnndiff.harness.diagnosis import pieces
+from rnndiff.harness.sources import source_with
 from rnndiff.models import Model
 from rnndiff.models.cells.cell import cells_in
 
@@ -74,23 +73,8 @@ class Mistake(NamedTuple):
         LookupError
             If the module does not have a piece that is to be replaced.
         """
-        source = _source(module)
-        pieces = [(edit.right, edit.wrong) for edit in self.edits if edit.module == module]
-        # Two classes of a module may have a piece in common.
-        for right, wrong in dict.fromkeys(pieces):
-            if right not in source:
-                raise LookupError(
-                    "{} has no {!r}: mend the mistake {!r}".format(module, right, self.name)
-                )
-            source = source.replace(right, wrong)
-        return source
-
-
-@lru_cache(maxsize=None)
-def _source(module: str) -> str:
-    spec: Any = importlib.util.find_spec(module)
-    with tokenize.open(spec.origin) as file:
-        return file.read()
+        edits = [(edit.right, edit.wrong) for edit in self.edits if edit.module == module]
+        return source_with(module, edits, self.name)
 
 
 @lru_cache(maxsize=None)

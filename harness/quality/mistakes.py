@@ -8,14 +8,13 @@ an error: a mistake that is not there would be a mistake that is never found.
 """
 
 import importlib
-import importlib.util
 import linecache
-import tokenize
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple, Tuple
 
 from rnndiff.harness.cases.case import Case
+from rnndiff.harness.sources import source_with
 
 _ALL = ("seq2seq", "bidirectional", "attention")
 _DECODERS = ("seq2seq", "attention")
@@ -60,15 +59,8 @@ class Mistake(NamedTuple):
         LookupError
             If it belongs there, and the module does not have the piece that it replaces.
         """
-        spec: Any = importlib.util.find_spec(name)
-        # Its loader may be that of pytest, which rewrites the assertions of plugins.
-        with tokenize.open(spec.origin) as file:
-            source = file.read()
-        if name != self.module.format(model):
-            return source
-        if self.right not in source:
-            raise LookupError("{} has no {!r}: mend {!r}".format(name, self.right, self.name))
-        return source.replace(self.right, self.wrong)
+        belongs = name == self.module.format(model)
+        return source_with(name, [(self.right, self.wrong)] if belongs else [], self.name)
 
 
 @lru_cache(maxsize=None)

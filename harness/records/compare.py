@@ -183,8 +183,9 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
             pairs.setdefault(group.model, []).append((group, other))
         else:
             left_out.setdefault(group.model, UNSUPPORTED)
+    known = {group.key for group in first.groups}
     for group in second.groups:
-        if group.key not in {each.key for each in first.groups}:
+        if group.key not in known:
             left_out[group.model] = MISSING
     if not pairs:
         raise UserError(

@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import lru_cache
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -196,5 +197,12 @@ def case_of(group: Computed, place: int) -> Optional[Case]:
         return None
     if not 0 <= group.number < len(GROUPS):
         return None
-    cases = fixed_group(group.model, group.number).cases
-    return cases[place] if place in range(len(cases)) and digest(cases) == group.digest else None
+    cases, found = _fixed(group.model, group.number)
+    return cases[place] if place in range(len(cases)) and found == group.digest else None
+
+
+@lru_cache(maxsize=8)
+def _fixed(model: str, number: int) -> Tuple[List[Case], str]:
+    """The cases of a group, and their digest: of one group several are asked for."""
+    cases = fixed_group(model, number).cases
+    return cases, digest(cases)

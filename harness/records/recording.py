@@ -4,7 +4,6 @@ The process computes and judges one group of cases after the other, and tells of
 case ends it, that is what came of the case, and another process goes on with the next one.
 """
 
-import importlib
 import multiprocessing
 import os
 import sys
@@ -36,7 +35,7 @@ from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.run import GRACE, HANG, run
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
-from rnndiff.models import modules
+from rnndiff.models import load_modules, modules
 
 Arrays = Dict[str, np.ndarray]
 
@@ -213,8 +212,7 @@ def _work(end: Any, task: Task, parent: int, names: List[str]) -> None:
     """The process: compute what is asked for until the parent is gone."""
     end_with(parent)
     try:
-        for module in names:
-            importlib.import_module(module)
+        load_modules(names)
         hands: Any = _OfSubject(task) if task.inputs is None else _OfFunction(task)
         end.send(hands.notes)
         for name, number, begin in iter(end.recv, None):

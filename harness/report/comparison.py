@@ -4,7 +4,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
 
-from rnndiff.harness.files import written_whole
+from rnndiff.harness.files import write_text
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.records.compare import (
     FAILS,
@@ -94,9 +94,7 @@ def write(path: str, comparisons: Sequence[Comparison]) -> None:
     UserError
         If the file cannot be written.
     """
-    text = render(comparisons)
-    with written_whole(path) as file:
-        file.write(text.encode("utf-8"))
+    write_text(path, render(comparisons))
 
 
 def render(comparisons: Sequence[Comparison]) -> str:

@@ -8,7 +8,7 @@ import sys
 from typing import Any, Dict, List, NamedTuple
 
 from rnndiff.harness.errors import UserError
-from rnndiff.harness.files import check_writable, written_whole
+from rnndiff.harness.files import check_writable, write_text
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import AGREE, KNOWN
 from rnndiff.harness.report.exhibits import Exhibit
@@ -72,9 +72,7 @@ def write(path: str, report: Report) -> None:
     UserError
         If the file cannot be written.
     """
-    text = render(report)
-    with written_whole(path) as file:
-        file.write(text.encode("utf-8"))
+    write_text(path, render(report))
 
 
 def render(report: Report) -> str:

@@ -1,7 +1,6 @@
 """A process of its own for cases that may end it."""
 
 import contextlib
-import importlib
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any, List, NamedTuple, Optional
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.subjects.run import HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT
-from rnndiff.models import modules
+from rnndiff.models import load_modules, modules
 
 _READY = b"ready\n"
 # The exit status of a process that failed without a case.
@@ -149,8 +148,7 @@ def main(name: str, mode: str, names: str) -> None:
     from rnndiff.harness.subjects.named import subject_named
 
     try:
-        for module in names.split(","):
-            importlib.import_module(module)
+        load_modules(names.split(","))
         subject = subject_named(name, mode=mode)
         print(_READY.decode(), end="", flush=True)
         for line in sys.stdin:

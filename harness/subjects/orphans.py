@@ -23,13 +23,8 @@ def end_with(parent: int) -> None:
     parent : int
         The process that started this one; it may be gone already.
     """
-    try:
-        kept = sys.platform.startswith("linux") and not ctypes.CDLL(None).prctl(
-            _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
-        )
-    except (OSError, AttributeError):
-        kept = False
-    if not kept:
+    prctl = _prctl()
+    if not prctl or prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
@@ -40,11 +35,7 @@ def ending_with_this() -> Optional[Callable[[], None]]:
 
     None where the system does not see to that.
     """
-    try:
-        prctl: Any = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
-    except (OSError, AttributeError):
-        prctl = None
-    parent = os.getpid()
+    prctl, parent = _prctl(), os.getpid()
 
     def end() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -52,6 +43,14 @@ def ending_with_this() -> Optional[Callable[[], None]]:
             os._exit(1)
 
     return end if prctl else None
+
+
+def _prctl() -> Any:
+    """Linux's function; None elsewhere."""
+    try:
+        return ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
+    except (OSError, AttributeError):
+        return None
 
 
 def _watch(parent: int) -> None:

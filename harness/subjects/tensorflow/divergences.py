@@ -397,16 +397,28 @@ def _with_number(
 ) -> Callable[[Any], Any]:
     """`function`, but that it makes this number of NaN, or what is meant, in some of the places."""
 
-    def changed(x: Any) -> Any:
-        if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, BoundedArray)):
-            # One operation of an oracle that is run on arrays which tell of it.
-            return x.__array_function__(changed, (type(x),), (x,), {})
-        result = function(x)
-        if not isinstance(x, BoundedArray):
-            return result
-        instead = of(x.mid) & places(x.mid)
-        mid, rad = np.where(instead, number, result.mid), np.where(instead, 0.0, result.rad)
-        return BoundedArray(mid, rad, x.arithmetic, stacked=x.stacked)
+    def of_balls(x: BoundedArray) -> BoundedArray:
+        return _replaced(function(x), of(x.mid) & places(x.mid), number)
+
+    return _stand_in(function, of_balls)
+
+
+def _replaced(balls: BoundedArray, where: np.ndarray, number: float) -> BoundedArray:
+    """The same with just this number in some places."""
+    mid, rad = np.where(where, number, balls.mid), np.where(where, 0.0, balls.rad)
+    return BoundedArray(mid, rad, balls.arithmetic, stacked=balls.stacked)
+
+
+def _stand_in(function: Callable[..., Any], of_balls: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, but something else of bounded arrays."""
+
+    def changed(x: Any, *more: Any) -> Any:
+        if isinstance(x, BoundedArray):
+            return of_balls(x, *more)
+        if isinstance(x, np.ndarray) or not hasattr(x, "__array_function__"):
+            return function(x, *more)
+        # One operation of an oracle that is run on arrays which tell of it.
+        return x.__array_function__(changed, (type(x),), (x, *more), {})
 
     return changed
 
@@ -504,17 +516,14 @@ def _with_tanh_in_packets(cell: Any, config: Any) -> None:
             each.activation = _tanh_in_packets
 
 
-def _layer_norm_in_packets(x: Any, gain: Any, shift: Any, epsilon: float) -> Any:
+def _layer_norm_of_balls_in_packets(
+    x: BoundedArray, gain: BoundedArray, shift: BoundedArray, epsilon: float
+) -> BoundedArray:
     """By Eigen's reciprocal root in AVX: an estimate and a step of Newton's.
 
     The step takes the square of an estimate that is below the smallest normal number for zero, so
     that 1.5 times the estimate is left, and NaN of infinity.
     """
-    arguments = x, gain, shift, epsilon
-    if not isinstance(x, (np.ndarray, BoundedArray)):
-        return x.__array_function__(_layer_norm_in_packets, (type(x),), arguments, {})
-    if isinstance(x, np.ndarray):
-        return layer_norm(*arguments)
     stated = x.arithmetic
     variance = np.mean(np.square(x - np.mean(x, axis=-1)[..., None]), axis=-1)[..., None]
     in_packets = _each_in_packets(variance.mid)
@@ -524,9 +533,10 @@ def _layer_norm_in_packets(x: Any, gain: Any, shift: Any, epsilon: float) -> Any
     overflows = in_packets & ~(variance.magnitude() <= stated.largest)
     mid, rad = np.where(changed, 1.5, 1.0), np.where(changed, 1.5 * errs, 0.0)
     factor = BoundedArray(mid, rad, stated, stacked=x.stacked)
-    result = layer_norm(x, gain * factor, shift, epsilon)
-    mid, rad = np.where(overflows, np.nan, result.mid), np.where(overflows, 0.0, result.rad)
-    return BoundedArray(mid, rad, stated, stacked=x.stacked)
+    return _replaced(layer_norm(x, gain * factor, shift, epsilon), overflows, NAN)
+
+
+_layer_norm_in_packets = _stand_in(layer_norm, _layer_norm_of_balls_in_packets)
 
 
 class _LayerNormInPackets(LayerNormBasicLSTMCell):
@@ -609,7 +619,7 @@ def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Inst
 
 
 def _layer_norms_in_packets(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    """Normalized as :func:`_layer_norm_in_packets` does."""
+    """Normalized as :func:`_layer_norm_of_balls_in_packets` does."""
     zeros, norm = _with_zeros_that_are_known, _with_layer_norm_in_packets
     found, known = (_by_cells(*x)(case, trace, array) for x in ((norm,), (zeros, norm)))
     return _or_known_zeros(array, found, known)
