@@ -26,8 +26,10 @@ _CASES = {}
 @impl
 def tox_on_install(tox_env, arguments, section, of_type):
     """An environment in which something is installed has failed in that until commands are run."""
+    # With --notest none are, and tox says itself what was not installed.
+    without_tests = getattr(tox_env.options, "no_test", False)
     if isinstance(tox_env, RunToxEnv) and not tox_env.conf.name.startswith("."):
-        _ENDINGS[tox_env.conf.name] = INSTALL_FAILED
+        _ENDINGS[tox_env.conf.name] = "not run" if without_tests else INSTALL_FAILED
 
 
 @impl

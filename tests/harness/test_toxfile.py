@@ -19,8 +19,9 @@ class Missing(Exception):
 class Environment:
     """An environment of tox."""
 
-    def __init__(self, name, folder, installs=1, python=True):
+    def __init__(self, name, folder, installs=1, python=True, no_test=False):
         self.conf = Conf(name, installs)
+        self.options = SimpleNamespace(no_test=no_test)
         self.env_dir = folder / name
         self.env_dir.mkdir()
         self._python = python
@@ -65,6 +66,7 @@ def run(toxfile, environment, installed=True, *exit_codes):
 
 def test_an_install_that_fails_is_told_apart_from_a_test_that_does(toxfile, tmp_path):
     run(toxfile, Environment("pins", tmp_path), False)
+    run(toxfile, Environment("made", tmp_path, no_test=True), False)
     run(toxfile, Environment("keras", tmp_path), True, 1)
     run(toxfile, Environment("wrong", tmp_path), True, 0, 1)
     run(toxfile, Environment("without", tmp_path, installs=0), True, 1)
@@ -73,6 +75,7 @@ def test_an_install_that_fails_is_told_apart_from_a_test_that_does(toxfile, tmp_
     assert list(toxfile.table(toxfile._ENDINGS, {})) == [
         "",
         "  pins: INSTALL FAILED",
+        "  made: not run",
         "  keras: INSTALL FAILED",
         "  wrong: tests FAILED",
         "  without: tests FAILED",
