@@ -184,6 +184,8 @@ def test_what_is_worse_than_its_row_is_measured_and_that_is_said(tf1, monkeypatc
 
 def test_a_margin_makes_up_for_what_a_sample_misses(tf1):
     where = table.place(tf1.VERSION, premises.processor())
+    # A figure that is derived is more than a sample has to reach: that is what was seen.
+    less = {(row.function, row.kernel, row.ulp): row.seen for row in table.TABLE if row.seen}
     seen = {}
     for kernel in premises.every_kernel(tf1)[0].kernels:
         name = premises.name_of(kernel)
@@ -196,7 +198,8 @@ def test_a_margin_makes_up_for_what_a_sample_misses(tf1):
         # Without the arguments that are known to be the worst.
         chunks = ulp.sample(kernel.function, premises.SAMPLES)
         *_, measured = ulp.measure(kernel, chunks, known.absolute)
-        seen[name] = (max(measured.ulp, seen.get(name, (0.0,))[0]), known.ulp)
+        worst = less.get((*name, known.ulp), known.ulp)
+        seen[name] = (max(measured.ulp, seen.get(name, (0.0,))[0]), worst)
     assert {"tanh", "exp", "log", "softmax"} <= {function for function, _ in seen}
     for (function, kernel), (measured, known) in seen.items():
         assert premises.margin(function) * measured >= known, (function, kernel, measured, known)
