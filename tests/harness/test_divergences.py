@@ -1,7 +1,6 @@
 """Known divergences: what is excused, to the element, and what is judged all the same."""
 
 import os
-import re
 from unittest import mock
 
 import numpy as np
@@ -17,7 +16,6 @@ from rnndiff.models import ARTICLE
 from rnndiff.models.functions import ACTIVATIONS, accuracy
 
 CORPUS = os.path.join(os.path.dirname(__file__), "..", "corpus")
-README = os.path.join(os.path.dirname(__file__), "..", "..", "README.md")
 ENTRY = {entry.name: entry for entry in ENTRIES}
 
 
@@ -451,10 +449,3 @@ def test_an_entry_of_grapplers_holds_only_where_that_rewrites_graphs(grappler):
     assert where.holds((2, 5), True, False, grappler) == grappler
     assert Where((2, 5)).holds((2, 5), True, False, grappler)
     assert str(where) == "2.5 on, with Grappler"
-
-
-def test_the_table_of_the_readme_is_that_of_the_entries():
-    with open(README) as file:
-        table = file.read().partition("| divergence | TensorFlow | what |")[2].partition("\n\n")[0]
-    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", table, re.MULTILINE)
-    assert rows == [(entry.name, str(entry.where)) for entry in ENTRIES]

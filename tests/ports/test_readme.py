@@ -1,4 +1,4 @@
-"""What README tells the authors of ports to write works as it stands there."""
+"""What the pages tell the authors of ports to write works as it stands there."""
 
 import os
 import re
@@ -11,12 +11,14 @@ from pytorch import lstm, unrolled
 
 import rnndiff
 
-README = os.path.join(os.path.dirname(__file__), "..", "..", "README.md")
+ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
+PAGES = ["README.md", os.path.join("docs", "ports.md")]
 
 
 def blocks(language):
-    with open(README, encoding="utf-8") as file:
-        return re.findall(r"```{}\n(.*?)```".format(language), file.read(), re.DOTALL)
+    for page in PAGES:
+        with open(os.path.join(ROOT, page), encoding="utf-8") as file:
+            yield from re.findall(r"```{}\n(.*?)```".format(language), file.read(), re.DOTALL)
 
 
 def block(language, with_text):
