@@ -27,6 +27,7 @@ COMMANDS = (
     "record",
     "compare",
     "ulp",
+    "models",
     "frequencies",
     "bench",
 )
