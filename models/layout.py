@@ -6,6 +6,7 @@ fewer inputs or units without mixing the rows that belong to ``x`` with those th
 """
 
 import math
+from collections import Counter
 from dataclasses import field, fields
 from functools import lru_cache
 from numbers import Integral
@@ -116,6 +117,14 @@ def sizes_of(config: Any) -> Dict[str, int]:
     return sizes
 
 
+def sum_text(names: Sequence[str]) -> str:
+    """The sum of sizes in words: "inputs + 4 num_units"."""
+    return " + ".join(
+        name if count == 1 else "{} {}".format(count, name)
+        for name, count in Counter(names).items()
+    )
+
+
 class Field(NamedTuple):
     """A named array of a case: a parameter, or of its data.
 
@@ -139,6 +148,11 @@ class Field(NamedTuple):
     def is_free(self) -> bool:
         """Whether any numbers may stand in it: it counts nothing, and labels no class."""
         return not self.counts and self.name != "labels"
+
+    @property
+    def text(self) -> str:
+        """The shape in words: "inputs + num_units, 4 num_units"."""
+        return ", ".join(sum_text(axis) if axis else "1" for axis in self.axes)
 
     def shape(self, config: Any) -> Tuple[int, ...]:
         """The shape under ``config``; the axis ``()`` has the size 1."""
@@ -174,6 +188,16 @@ class Traced(NamedTuple):
     name: str
     axes: Tuple[Tuple[Part, ...], ...]
     role: str = VALUE
+
+    @property
+    def text(self) -> str:
+        """The shape in words: "batch, output_time - 1, outputs"."""
+        texts = []
+        for axis in self.axes:
+            less = sum(part.less for part in axis)
+            whole = sum_text([part.size for part in axis])
+            texts.append("{} - {}".format(whole, less) if less else whole)
+        return ", ".join(texts)
 
     def shape(self, config: Any) -> Tuple[int, ...]:
         """The shape under ``config``."""

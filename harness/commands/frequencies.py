@@ -8,7 +8,7 @@ from rich.table import Table
 
 from rnndiff.harness.cases.frequencies import frequencies as measure
 from rnndiff.harness.commands.options import SHOWN, models_argument
-from rnndiff.models import MODELS
+from rnndiff.models import find
 
 
 @click.command()
@@ -20,7 +20,7 @@ def frequencies(models: Tuple[str, ...], cases: int) -> None:
     Of the article's models and rnn-lstm, if no MODEL is named.
     """
     names = models or SHOWN
-    found = {name: measure(MODELS[name], cases) for name in names}
+    found = {name: measure(find(name), cases) for name in names}
     table = Table("of {} cases".format(cases), *names)
     for trait in dict.fromkeys(trait for name in names for trait in found[name]):
         shares = (found[name].get(trait) for name in names)

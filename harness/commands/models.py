@@ -4,8 +4,7 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections import Counter
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import click
 from rich.console import Console
@@ -15,7 +14,7 @@ from rich.text import Text
 from rnndiff.harness.commands.options import ModelName, load_models
 from rnndiff.harness.trained.own import option_named
 from rnndiff.models import MODELS, Model, find
-from rnndiff.models.layout import COPY, Axis, Part, choices_of, is_optional, sizes_in
+from rnndiff.models.layout import COPY, Field, Traced, choices_of, is_optional, sizes_in
 
 
 @click.command()
@@ -106,16 +105,16 @@ def _tables(model: Model, config: Any) -> Iterator[Table]:
         else:
             when = "only with {}".format(field.when)
         counted = "whole numbers up to {}".format(field.counts) if field.counts else ""
-        data.add_row(field.name, _shape(field.axes), "; ".join(filter(None, [counted, when])))
+        data.add_row(field.name, _shape(field), "; ".join(filter(None, [counted, when])))
     yield data
     weights = Table("weights, in TensorFlow's order", "shape")
     for field in model.parameters(config):
-        weights.add_row(field.name, _shape(field.axes))
+        weights.add_row(field.name, _shape(field))
     yield weights
     trace = Table("it computes", "shape", "")
     for array in model.trace:
         said = "made of arrays above" if array.role == COPY else array.role
-        trace.add_row(array.name, _shape_of_trace(array.axes), said)
+        trace.add_row(array.name, _shape(array), said)
     yield trace
     yield _options(model, config)
 
@@ -158,26 +157,6 @@ def _parameters_of(described: Any) -> Dict[str, str]:
     return found
 
 
-def _shape(axes: Tuple[Axis, ...]) -> Text:
-    return _in_brackets(_sum(Counter(axis)) if axis else "1" for axis in axes)
-
-
-def _shape_of_trace(axes: Tuple[Tuple[Part, ...], ...]) -> Text:
-    """The same of what is computed, in which some stretches lack a few."""
-    texts = []
-    for axis in axes:
-        less = sum(part.less for part in axis)
-        whole = _sum(Counter(part.size for part in axis))
-        texts.append("{} - {}".format(whole, less) if less else whole)
-    return _in_brackets(texts)
-
-
-def _in_brackets(texts: Iterable[str]) -> Text:
+def _shape(array: Union[Field, Traced]) -> Text:
     # A string in brackets were a style.
-    return Text("[{}]".format(", ".join(texts)))
-
-
-def _sum(counted: Dict[str, int]) -> str:
-    return " + ".join(
-        name if count == 1 else "{} {}".format(count, name) for name, count in counted.items()
-    )
+    return Text("[{}]".format(array.text))

@@ -59,8 +59,8 @@ def record(
     run in a process of their own: one that ends it is recorded as such.
 
     Ctrl-C ends the run, and what was computed until then is in the file; if nothing was, no file is
-    written. Exit status: 130 then, 2 if nothing could be recorded, 1 if only a part could be, else
-    0, whatever the oracle says.
+    written. Exit status: 130 then, 2 if nothing could be recorded, 1 if only a part could be or the
+    function of --subject ended in an error, else 0, whatever the oracle says.
     """
     inputs: Optional[Dict[str, np.ndarray]] = None
     if inputs_path:
@@ -92,11 +92,16 @@ def record(
             notes = dict(versions(mode), **recorder.notes)
             save(path, Record(notes, groups, len(groups) == len(jobs)))
             click.echo("{}: {}".format(printable(path), _summary(groups)))
+            failed = next((error for group in groups for error in group.errors if error), "")
+            if failed:
+                click.echo("the first error: {}".format(failed))
         if len(groups) < len(jobs):
             why = complaint or "Ended by {}.".format(stop.signal)
             said = "rnndiff: {} {} of {} groups of cases are recorded."
             click.echo(said.format(why, len(groups), len(jobs)), err=True)
             raise SystemExit(1 if complaint else INTERRUPTED)
+    if inputs is not None and any(error for group in groups for error in group.errors):
+        raise SystemExit(1)
 
 
 def _progress() -> Progress:

@@ -5,6 +5,7 @@ import sys
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -158,6 +159,12 @@ def verify(
     if (inputs_path or settings or maps) and len(names) > 1:
         raise click.UsageError("--map, --inputs and --set are of one MODEL")
     names = names or list(training.PLANS)
+    laid_out = [name for name in names if name not in MODELS]
+    if laid_out:
+        raise click.UsageError(
+            "TensorFlow has no weights of the layout of {}: to judge what a port makes of yours, "
+            "take rnndiff.assert_within_bounds".format(laid_out[0])
+        )
     if cell:
         if not all(name in training.PLANS for name in names):
             raise click.UsageError("--cell goes with {}".format(", ".join(training.PLANS)))
@@ -213,9 +220,19 @@ def verify(
                     if save:
                         training.save_weights(save, fitted)
                 task = progress.add_task("verifying {}".format(name), total=1, note="")
-                for each in (subject, *_recorded(loaded[name])):
+                computed: Dict[str, np.ndarray] = {}
+
+                def see(judged: Judged, computed: Dict[str, np.ndarray] = computed) -> None:
+                    computed.update(judged.trace)
+                    if seen:
+                        seen(judged)
+
+                verifications.append(
+                    verify_weights(model, loaded[name], fitted[name], subject, see)
+                )
+                for each in _recorded(loaded[name]):
                     verifications.append(
-                        verify_weights(model, loaded[name], fitted[name], each, seen)
+                        verify_weights(model, loaded[name], fitted[name], each, seen, computed)
                     )
                 progress.advance(task)
     finally:
@@ -336,7 +353,7 @@ def _print(console: Console, verified: Verification) -> None:
     console.print(Text("\n".join(_heading(verified))), soft_wrap=True)
     table = Table()
     first, *others = _columns(verified)
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")
     for row in _rows(verified):
@@ -350,6 +367,9 @@ def _print(console: Console, verified: Verification) -> None:
 
 
 def _columns(verified: Verification) -> List[str]:
+    if verified.is_recorded:
+        title = "from {}".format(verified.versions["tensorflow"])
+        return ["", "verdict", "largest difference", "in ULP", title, "in ULP"]
     if verified.is_own:
         return ["", "verdict", "largest difference", "in ULP"]
     subject = "TensorFlow {}".format(verified.versions["tensorflow"])
@@ -359,7 +379,8 @@ def _columns(verified: Verification) -> List[str]:
 def _rows(verified: Verification) -> Iterator[List[str]]:
     if verified.is_own:
         for name, status in verified.statuses.items():
-            yield [name, status, *_cells(verified.differences.get(name))]
+            moved = _cells(verified.moved.get(name)) if verified.is_recorded else ()
+            yield [name, status, *_cells(verified.differences.get(name)), *moved]
         return
     for name, form in (("accuracy", "{:.4f}"), ("loss", "{:.9g}")):
         sides = (form.format(getattr(side, name)) for side in (verified.subject, verified.oracle))

@@ -153,7 +153,8 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
     Raises
     ------
     UserError
-        If they have no group in common, or other cases under the same name, or not as many.
+        If they have no group in common, or other cases under the same name, or not as many; if the
+        reference has no numbers.
     """
     others = {group.key: group for group in second.groups}
     exact = {group.key: group for group in reference.groups} if reference else {}
@@ -161,6 +162,9 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
         group.digest for group in first.groups
     }:
         raise UserError("The reference holds none of the cases: record the same ones in float64.")
+    if reference and not any(group.trace for group in reference.groups):
+        ended = next((error for group in reference.groups for error in group.errors), "nothing")
+        raise UserError("The reference holds no numbers, but {}: record it again.".format(ended))
     pairs: Dict[str, List[Tuple[Computed, Computed]]] = {}
     left_out: Dict[str, str] = {}
     for group in first.groups:

@@ -73,28 +73,35 @@ def match(
         If no variables fit, or more than one for a parameter.
     """
     missing, problem = "", ""
+    left: Mapping[str, np.ndarray] = {}
     for options in _options(model, config, given):
         changed = dataclasses.replace(config, **options)
         try:
             return Match(_names(variables, model, changed, said), options)
         except _Missing as error:
             # The last one is of the fewest parameters.
-            missing = str(error)
+            missing, left = str(error), error.left
         except _Ambiguous as error:
             problem = str(error)
             break
         except ValueError as error:
             problem = problem or str(error)
+    if problem or not left:
+        there = "the variables of the checkpoint are {}".format(listed(variables))
+    else:
+        there = "nothing is made of {}".format(listed(left))
     raise UserError(
-        "{} does not fit the model {}: {}; the variables of the checkpoint are {}; say which is "
-        "which by --map PARAMETER=VARIABLE, or --map SCOPE=SCOPE.".format(
-            path, model.name, problem or missing, listed(variables)
-        )
+        "{} does not fit the model {}: {}; {}; say which is which by --map PARAMETER=VARIABLE, "
+        "or --map SCOPE=SCOPE.".format(path, model.name, problem or missing, there)
     )
 
 
 class _Missing(ValueError):
-    """No variables have the names of parameters."""
+    """No variables have the names of parameters; those that are `left` are no others."""
+
+    def __init__(self, text: str, left: Mapping[str, np.ndarray]) -> None:
+        super().__init__(text)
+        self.left = left
 
 
 class _Ambiguous(ValueError):
@@ -180,11 +187,11 @@ def _names(
             roots.setdefault(_root(field.name), []).append(field)
     rest = {name: array for name, array in variables.items() if name not in fixed.values()}
     ways = [list(_ways(rest, root, roots, said.get(root.partition("/")[0], ""))) for root in roots]
-    for root, of_root in zip(roots, ways):
-        if not of_root:
-            raise _Missing(
-                "it has no variables for {}".format(", ".join(f.name for f in roots[root]))
-            )
+    missing = [f.name for root, of_root in zip(roots, ways) if not of_root for f in roots[root]]
+    if missing:
+        used = {name for of_root in ways for way in of_root for name in way.values()}
+        left = {name: array for name, array in rest.items() if name not in used}
+        raise _Missing("it has no variables for {}".format(", ".join(missing)), left)
     count = 1
     for of_root in ways:
         count *= len(of_root)

@@ -37,7 +37,8 @@ class OwnData(NamedTuple):
     def chance(self) -> Optional[float]:
         """The accuracy of the best constant answer to all rows; None without labels."""
         labels = self.data.get("labels", np.zeros(0))
-        if not labels.size:
+        # Zeros are no labels.
+        if not np.any(labels):
             return None
         return float(np.mean(np.max(np.mean(labels, axis=0, dtype=np.float64), axis=-1)))
 
@@ -92,13 +93,17 @@ def read_own(model: Model, inputs: str, labels: Optional[str], options: Any) -> 
         raise _unfit(
             inputs,
             model,
-            "it has an array {!r}, which is none of its data ({}), nor of what it computes".format(
-                printable(unknown[0]), ", ".join(fields)
+            "it has {}, none of its data ({}), nor of what it computes ({})".format(
+                ", ".join(repr(printable(name)) for name in unknown),
+                ", ".join(fields),
+                ", ".join(traced),
             ),
         )
     for name in ("inputs", "labels"):
         if name in fields and name not in arrays:
-            raise _unfit(inputs, model, "there is no array {!r}".format(name))
+            zeros = "; where there are none, give zeros" if name == "labels" else ""
+            said = "there is no array {!r} [{}]{}".format(name, fields[name].text, zeros)
+            raise _unfit(inputs, model, said)
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub":
             raise _unfit(inputs, model, "{!r} holds {}, not numbers".format(name, array.dtype))
@@ -129,7 +134,9 @@ def _data(field: Field, array: np.ndarray) -> np.ndarray:
     """An array in the numbers of its field."""
     if array.ndim != len(field.axes):
         raise ValueError(
-            "{!r} has {} axes in place of {}".format(field.name, array.ndim, len(field.axes))
+            "{!r} has the shape {} in place of [{}]".format(
+                field.name, list(array.shape), field.text
+            )
         )
     with np.errstate(over="ignore", invalid="ignore"):
         converted = array.astype(field.dtype)
@@ -206,4 +213,8 @@ def option_named(model: Model, text: str) -> Dict[str, Any]:
 
 
 def _unfit(path: str, model: Model, reason: str) -> UserError:
-    return UserError("{} does not fit the model {}: {}.".format(path, model.name, reason))
+    return UserError(
+        "{} does not fit the model {}: {} (`rnndiff models {}` says what its arrays are).".format(
+            path, model.name, reason, model.name
+        )
+    )

@@ -12,7 +12,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.forcing import follow
-from rnndiff.harness.judging.verdict import DISAGREE, Verdict
+from rnndiff.harness.judging.verdict import DISAGREE, UNDECIDED, Verdict
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.report.describe import first_difference
 from rnndiff.harness.report.growth import Judged
@@ -23,6 +23,7 @@ from rnndiff.harness.trained.training import Weights
 from rnndiff.harness.versions import versions
 from rnndiff.models import Model
 from rnndiff.models.functions import accuracy
+from rnndiff.models.layout import STATE
 
 # Seconds to build a graph of thousands of steps, and to compute thousands of rows.
 TIMEOUT = 3600.0
@@ -93,6 +94,8 @@ class Verification:
     versions : dict of str to str
     is_own, is_recorded : bool
         Whether the rows are a user's own, and whether the subject is what was recorded of them.
+    moved : dict of str to Difference
+        Of every array that another subject has, too, the difference from that.
     """
 
     model: str
@@ -114,6 +117,7 @@ class Verification:
     versions: Dict[str, str]
     is_own: bool = False
     is_recorded: bool = False
+    moved: Dict[str, Difference] = dataclasses.field(default_factory=dict)
 
     def states(self) -> Optional[Difference]:
         """The largest difference in any state of any step; None if the subject has none."""
@@ -148,6 +152,7 @@ def verify(
     weights: Weights,
     subject: Subject,
     judged: Optional[Callable[[Judged], None]] = None,
+    another: Optional[Mapping[str, np.ndarray]] = None,
 ) -> Verification:
     """Compute the validation rows with the subject and with the oracle, and compare.
 
@@ -160,6 +165,8 @@ def verify(
         Such as ``rnndiff.harness.subjects.tensorflow.TensorFlow()``.
     judged : function of a Judged, optional
         Called with the case, what was computed and the verdict, which are too large to be kept.
+    another : dict of str to array, optional
+        The trace of another subject, to tell how far this one is from it.
 
     Raises
     ------
@@ -196,18 +203,33 @@ def verify(
         disagreements=list(_disagreements(case, verdict, subject.title)),
         status=verdict.status,
         summary=verdict.summary(),
-        undecided=why_undecided(case, verdict),
+        undecided=[*why_undecided(case, verdict), *_what_to_record(case, verdict, subject)],
         seconds=time.time() - started,
         versions=dict(versions(), premise=subject.premise),
         is_own=isinstance(data, OwnData),
         is_recorded=isinstance(subject, Recorded),
+        moved={n: _difference(trace[n], each) for n, each in (another or {}).items() if n in trace},
     )
+
+
+def _what_to_record(case: Case, verdict: Verdict, subject: Subject) -> Iterator[str]:
+    """A sentence on what would decide what was recorded, if that would."""
+    states = [each.name for each in case.model.trace if each.role == STATE]
+    missing = [name for name in states if name in verdict.missing]
+    if isinstance(subject, Recorded) and verdict.status == UNDECIDED and missing:
+        yield (
+            "Record {} as well, of every step, best all that is not judged: then each step is "
+            "judged from the one before, and errors do not grow.".format(", ".join(missing))
+        )
 
 
 def _statuses(case: Case, verdict: Verdict) -> Dict[str, str]:
     """The verdict on each array: what any run finds wrong, or else that of the forced run."""
     statuses = {}
     for traced in case.model.trace:
+        if 0 in traced.shape(case.config):
+            # Of a decoder that never runs, say, nobody has anything.
+            continue
         found = [array.status for array in verdict.arrays if array.name == traced.name]
         if found:
             statuses[traced.name] = DISAGREE if DISAGREE in found else found[0]
