@@ -67,4 +67,4 @@ def _with_rows(case: Case, other: Case, size: int, random: Any) -> Case:
             mine, its = case.arrays[field.name], other.arrays[field.name]
             zeros = np.zeros((1,) + mine.shape[1:], mine.dtype)
             arrays[field.name] = np.concatenate([mine, its, zeros])[places]
-    return Case(case.model, replace(case.config, batch=size), arrays)
+    return replace(case, config=replace(case.config, batch=size), arrays=arrays)

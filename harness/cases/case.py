@@ -9,13 +9,14 @@ import numpy as np
 
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import read_npz, written_whole
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.text import printable
 from rnndiff.models import Model, find
 from rnndiff.models.layout import check_arrays
 
 FORMAT = 1
 # Of which the numbers of a case may be.
-PRECISIONS = ("float32", "float64", "float16")
+PRECISIONS = ("float32", "float64", "float16", "bfloat16")
 # The text of a case is some hundred characters long, with all of the environment some thousand.
 _MOST_TEXT = 2**20
 # Of a size that no number of the file stands for, such as the steps of no inputs: more than any
@@ -23,7 +24,6 @@ _MOST_TEXT = 2**20
 _MOST_STEPS = 64
 # What a trace may have beyond what is held: the article's attention has some 100 for each number.
 _MOST_TRACED, _MOST_TRACED_PER_NUMBER = 2**22, 256
-_DTYPES = tuple(map(np.dtype, PRECISIONS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,12 @@ class Case:
         Of that model.
     arrays : dict of str to array
         The parameters and the data, such as "inputs" and "labels", under their names; shapes as in
-        ``model.fields(config)``. All numbers are of one precision, float32, float64 or float16; of
-        what counts a size, whole numbers of int32.
+        ``model.fields(config)``. All numbers are of one precision; of what counts a size, whole
+        numbers of int32.
+    precision : str, optional
+        One of :data:`PRECISIONS`; by default the one that is the type of the numbers. Those of
+        bfloat16 are held in float32 (:mod:`rnndiff.harness.numerics.precisions`): what they are
+        given as is rounded, as NumPy does where there is a type.
 
     Raises
     ------
@@ -50,19 +54,32 @@ class Case:
     model: Model
     config: Any
     arrays: Dict[str, np.ndarray]
+    precision: str = ""
 
     def __post_init__(self) -> None:
         fields_of_all = self.model.fields(self.config)
         check_arrays(self.arrays, fields_of_all, self.config)
-        precision: Any = getattr(self.arrays["inputs"], "dtype", None)
-        if precision not in _DTYPES:
-            precision = np.dtype(np.float32)
+        named = self.precision
+        if not named:
+            dtype = getattr(self.arrays["inputs"], "dtype", None)
+            named = dtype.name if dtype is not None and dtype.name in PRECISIONS else "float32"
+            object.__setattr__(self, "precision", named)
+        if named not in PRECISIONS:
+            raise ValueError("there is no precision {!r}".format(named))
+        precision = precision_of(named)
         for field in fields_of_all:
-            wanted = np.dtype(field.dtype) if field.counts else precision
+            wanted = np.dtype(field.dtype) if field.counts else precision.dtype
             if getattr(self.arrays[field.name], "dtype", None) != wanted:
                 raise ValueError(
                     "{!r} is not an array of {} numbers".format(field.name, wanted.name)
                 )
+        if not precision.is_own_type:
+            numbers = {field.name for field in fields_of_all if not field.counts}
+            rounded = {
+                name: precision.rounded(array) if name in numbers else array
+                for name, array in self.arrays.items()
+            }
+            object.__setattr__(self, "arrays", rounded)
 
     def __repr__(self) -> str:
         return "{} {}".format(self.model.name, self.config)
@@ -71,26 +88,18 @@ class Case:
         """The same case with arrays of its own, without another look at them."""
         other = object.__new__(type(self))
         arrays = {name: array.copy() for name, array in self.arrays.items()}
-        vars(other).update(model=self.model, config=self.config, arrays=arrays)
+        vars(other).update(vars(self), arrays=arrays)
         return other
-
-    @property
-    def precision(self) -> str:
-        """That of its numbers: "float32", "float64" or "float16"."""
-        return str(self.inputs.dtype.name)
 
     def of_precision(self, precision: str) -> "Case":
         """The case with its numbers rounded to a precision; itself if they are of that."""
         if precision == self.precision:
             return self
-        with np.errstate(over="ignore", under="ignore"):
-            arrays = {
-                field.name: self.arrays[field.name].astype(
-                    field.dtype if field.counts else precision
-                )
-                for field in self.model.fields(self.config)
-            }
-        return Case(self.model, self.config, arrays)
+        rounded, arrays = precision_of(precision).rounded, {}
+        for field in self.model.fields(self.config):
+            array = self.arrays[field.name]
+            arrays[field.name] = array.astype(field.dtype) if field.counts else rounded(array)
+        return Case(self.model, self.config, arrays, precision)
 
     @property
     def parameters(self) -> List[np.ndarray]:
@@ -129,7 +138,7 @@ def zeros(model: Model, config: Any, precision: str = "float32") -> Dict[str, np
     arrays = {}
     for field in model.fields(config):
         most = config.sizes()[field.counts] if field.counts else 0
-        dtype = field.dtype if field.counts else precision
+        dtype = field.dtype if field.counts else precision_of(precision).dtype
         arrays[field.name] = np.full(field.shape(config), most, dtype)
         if field.name == "labels":
             arrays[field.name][..., 0] = 1
@@ -201,6 +210,8 @@ def packed(
         "config": asdict(case.config),
         "notes": dict(notes or {}),
     }
+    if not precision_of(case.precision).is_own_type:
+        meta["precision"] = case.precision
     arrays = {"case/" + name: array for name, array in case.arrays.items()}
     arrays.update(("trace/" + name, array) for name, array in (trace or {}).items())
     file = io.BytesIO()
@@ -266,7 +277,8 @@ def load(path: str) -> SavedCase:
         config, held = model.Config(**meta["config"]), _under("case/", arrays)
         _check_steps(model, config, held)
         notes = {printable(key): printable(value) for key, value in meta["notes"].items()}
-        return SavedCase(Case(model, config, held), _under("trace/", arrays), notes)
+        precision = meta.get("precision", "")
+        return SavedCase(Case(model, config, held, precision), _under("trace/", arrays), notes)
     except Exception as error:  # Damage that left valid JSON and arrays can be of any kind.
         reason = " ".join(str(error).split())
         raise UserError("{} is not a case that rnndiff can run: {}.".format(path, reason))

@@ -1,5 +1,6 @@
 """Cases of an oracle whose cells are others."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Callable, Sequence, Tuple
 
@@ -14,7 +15,7 @@ def with_cells(case: Case, changes: Tuple[Change, ...]) -> Case:
     """The case with cells that are changed."""
     Config: Any = type(case.config)
     config = _with_changes(Config, changes)(**vars(case.config))
-    return Case(case.model, config, case.arrays)
+    return replace(case, config=config)
 
 
 @lru_cache(maxsize=None)

@@ -133,8 +133,8 @@ def small_case(
         elif field.counts:
             arrays[field.name] = lengths(drawn[places], config.sizes()[field.counts])
         else:
-            arrays[field.name] = _numbers(drawn[places], field, regimes[regime], scale)
-    return Case(model, config, arrays)
+            arrays[field.name] = _numbers(drawn[places], field, precision, regime, scale)
+    return Case(model, config, arrays, precision)
 
 
 def large_case(
@@ -159,12 +159,12 @@ def large_case(
         else:
             # Divided by the square root of the fan-in, weights of scale 1 neither die nor explode.
             fan_in = shape[-2] if len(shape) > 1 and field.name in parameters else 1
-            numbers = _numbers(random.randint(0, 256, shape), field, regimes[regime], scale)
+            numbers = _numbers(random.randint(0, 256, shape), field, precision, regime, scale)
             with np.errstate(under="ignore"):
                 arrays[field.name] = numbers / numbers.dtype.type(np.sqrt(fan_in))
             if field.name not in parameters:
                 _clear_rows(random, arrays[field.name])
-    return Case(model, config, arrays)
+    return Case(model, config, arrays, precision)
 
 
 def _clear_rows(random: Any, data: np.ndarray) -> None:
@@ -259,9 +259,12 @@ def _places(model: Model, config: Any) -> Tuple[Tuple[Field, np.ndarray], ...]:
     return tuple(places)
 
 
-def _numbers(indices: np.ndarray, field: Field, table: np.ndarray, scale: float) -> np.ndarray:
+def _numbers(
+    indices: np.ndarray, field: Field, precision: str, regime: str, scale: float
+) -> np.ndarray:
     if field.is_noise:
-        return noise_of(table.dtype.name)[indices]
+        return noise_of(precision)[indices]
+    table = regimes_of(precision)[regime]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         factor = table.dtype.type(1 if field.name == "inputs" else scale)
         return table[indices] * factor

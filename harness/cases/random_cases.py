@@ -65,8 +65,8 @@ def random_batch(
     Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
     at which kernels change. Every second batch is of configs that are open to any number of rows:
     half of its cases are the others with their rows in another batch. All regimes of numbers are
-    drawn, of a precision: "float32", "float64" or "float16". A `restriction` says what may be
-    drawn, and `most` how many cases. A UserError if there is no such model or precision.
+    drawn, of a precision: "float32", "float64", "float16" or "bfloat16". A `restriction` says what
+    may be drawn, and `most` how many cases. A UserError if there is no such model or precision.
     """
     check_precision(precision)
     random = _random(seed, number)

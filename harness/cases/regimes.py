@@ -10,6 +10,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.models.cells.kinds import KEEP_PROBS
 
 SIZE = 256
@@ -47,13 +48,19 @@ _EDGES = {
         tiny=(-24, -10),
         mixed=(-11, 6),
     ),
+    "bfloat16": _Edges(
+        [2.0**-133, -(2.0**-133), 1e-39, -1e-39, 2.0**-127, 2.0**-126, -(2.0**-126), 1e-37],
+        [1e38, -1e38, 2e38, 3e19, -3e19, 1e10],
+        tiny=(-133, -60),
+        mixed=(-8, 4),
+    ),
 }
 
 
 def _table(first: List[float], rest: np.ndarray, precision: str) -> np.ndarray:
     """0, 1, -1 and the values worth trying, then as many of `rest` as there is room for."""
     values = np.concatenate([[0.0, 1.0, -1.0], first, np.resize(rest, SIZE)])[:SIZE]
-    values = values.astype(precision)
+    values = precision_of(precision).rounded(values)
     values.flags.writeable = False
     return values
 
@@ -81,7 +88,7 @@ _SPECIAL = [float("nan"), float("inf"), -float("inf"), -0.0]
 @lru_cache(maxsize=None)
 def regimes_of(precision: str) -> Dict[str, np.ndarray]:
     """The tables of all regimes, of numbers of a precision."""
-    edges, largest = _EDGES[precision], float(np.finfo(precision).max)
+    edges, largest = _EDGES[precision], precision_of(precision).largest
     special = _SPECIAL + [largest, -largest] + edges.huge + edges.subnormal
     tables = {
         # Values of the size of ordinary weights: small fractions, then normally distributed ones.
@@ -110,12 +117,13 @@ def noise_of(precision: str) -> np.ndarray:
 
     Some are where a mask turns: at what a keep probability, as the precision holds it, lacks of 1.
     """
-    step = float(np.finfo(precision).eps)
-    edges = [1 - float(np.dtype(precision).type(prob)) for prob in KEEP_PROBS if prob < 1]
+    held = precision_of(precision)
+    step = held.eps
+    edges = [1 - float(held.rounded(prob)) for prob in KEEP_PROBS if prob < 1]
     turns = [edge + off for edge in edges for off in (0.0, -step, step)]
     rest = np.random.RandomState(2).random_sample(SIZE)
     numbers = np.concatenate([[0.0, 1 - step], turns, rest])[:SIZE]
-    noise = (np.floor(numbers / step) * step).astype(precision)
+    noise = held.rounded(np.floor(numbers / step) * step)
     noise.flags.writeable = False
     return noise
 

@@ -107,7 +107,7 @@ def batches(
         One draw in so many is a case of up to the article's sizes, another one with one size around
         those at which kernels change. At least 2.
     precision : str
-        Of the numbers: "float32", "float64" or "float16".
+        Of the numbers: "float32", "float64", "float16" or "bfloat16".
 
     Raises
     ------

@@ -5,11 +5,13 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 
 import numpy as np
 
+from rnndiff.harness.cases.case import PRECISIONS
 from rnndiff.harness.errors import OracleError, in_one_line
 from rnndiff.harness.judging.forcing import expect, plan, side_by_side
 from rnndiff.harness.judging.verdict import TEACHER_FORCED, ArrayVerdict, Verdict, compared
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.arithmetic import arithmetic as arithmetic_of
+from rnndiff.harness.numerics.precisions import held
 from rnndiff.harness.report.describe import difference, number, with_ulp
 
 
@@ -64,8 +66,12 @@ def assert_within_bounds(
     __tracebackhide__ = True
     # Every array that is bounded, in its order.
     leaves: List[np.ndarray] = []
-    _mapped(inputs, lambda x: leaves.append(np.asarray(x)))
+    types: List[str] = []
     given = _arrays(actual)
+    _mapped(
+        [list(_arrays(actual, whole=False).values()), inputs], lambda x: types.append(_type_of(x))
+    )
+    _mapped(inputs, lambda x: leaves.append(held(x)))
 
     def named(parameters: Sequence[Any], *arrays: Any) -> Mapping[str, Any]:
         left = list(arrays)
@@ -73,7 +79,7 @@ def assert_within_bounds(
 
     with np.errstate(all="ignore"):
         expected = named([], *[leaf.astype(np.float64) for leaf in leaves])
-    stated = arithmetic or _arithmetic_of(given, leaves)
+    stated = arithmetic or arithmetic_of(next((x for x in types if x in PRECISIONS), "float32"))
     if not given and not expected:
         raise AssertionError("there is nothing to compare: actual and the oracle have no array")
     wrong = list(_misfits(given, expected, stated))
@@ -89,7 +95,7 @@ def assert_within_bounds(
     except Exception as error:
         # It is followed on zeros first, of which what has no bound may make anything.
         raise OracleError("the oracle cannot be followed ({})".format(in_one_line(error)))
-    verdict = compared([], found, *both, recorded, stacks, ()).verdict(0)
+    verdict = compared([], found, *both, recorded, stacks, (), stated.name).verdict(0)
     first = verdict.first_wrong()
     if first is not None:
         raise AssertionError(_outside(first, verdict))
@@ -105,7 +111,7 @@ def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
     if type(value) in (list, tuple):
         return type(value)(_mapped(each, function) for each in value)
     is_array = hasattr(value, "__array__") and not isinstance(value, np.generic)
-    return function(value) if is_array and np.asarray(value).dtype.kind == "f" else value
+    return function(value) if is_array and held(value).dtype.kind == "f" else value
 
 
 def _arrays(result: Any, whole: bool = True) -> Dict[str, Any]:
@@ -115,14 +121,11 @@ def _arrays(result: Any, whole: bool = True) -> Dict[str, Any]:
         found = {"[{!r}]".format(name): array for name, array in result.items()}
     elif isinstance(result, (list, tuple)):
         found = {"[{}]".format(place): array for place, array in enumerate(result)}
-    return {name: np.asarray(array) for name, array in found.items()} if whole else found
+    return {name: held(array) for name, array in found.items()} if whole else found
 
 
-def _arithmetic_of(given: Mapping[str, np.ndarray], leaves: Sequence[np.ndarray]) -> Arithmetic:
-    """That of the first numbers that are not whole, of the inputs if there are none."""
-    names = [x.dtype.name for x in [*given.values(), *leaves] if x.dtype.kind == "f"]
-    known = [name for name in names if name in ("float16", "float32", "float64")]
-    return arithmetic_of(known[0] if known else "float32")
+def _type_of(array: Any) -> str:
+    return str(np.asarray(array).dtype.name)
 
 
 def _misfits(
@@ -137,15 +140,19 @@ def _misfits(
         elif array.shape != np.shape(expected[name]):
             shapes = list(array.shape), list(np.shape(expected[name]))
             yield "actual{} has the shape {}, not {}".format(name, *shapes)
-        elif array.dtype.kind not in "iub" and array.dtype.newbyteorder("=") != stated.name:
+        elif array.dtype.kind in "iub":
+            continue
+        elif array.dtype.newbyteorder("=") != stated.precision.dtype:
             yield "actual{} is {}, not {}".format(name, array.dtype.name, stated.name)
+        elif not stated.precision.has(array):
+            yield "actual{} has numbers that are not of {}".format(name, stated.name)
 
 
 def _outside(wrong: ArrayVerdict, verdict: Verdict) -> str:
     """The first element that is outside its bound, in words."""
     index = wrong.first_wrong()
     actual, expected = wrong.actual[index], wrong.expected[index]
-    dtype = actual.dtype if actual.dtype.kind == "f" else np.float64
+    precision = wrong.precision if actual.dtype.kind == "f" else "float64"
     return (
         "actual{} is outside its bound in {} of {} elements, first at {}, computed from {}:\n"
         "    actual {}, expected {} +- {}\n    {}".format(
@@ -154,10 +161,10 @@ def _outside(wrong: ArrayVerdict, verdict: Verdict) -> str:
             wrong.ratios.size,
             _place(wrong.name, index),
             "what actual has before it" if wrong.run == TEACHER_FORCED else "the inputs alone",
-            number(actual, dtype),
-            number(expected, dtype),
-            with_ulp(float(wrong.bound[index]), expected, dtype),
-            difference(np.asarray(actual, dtype)[()], expected),
+            number(actual, precision),
+            number(expected, precision),
+            with_ulp(float(wrong.bound[index]), expected, precision),
+            difference(actual, expected, precision),
         )
     )
 

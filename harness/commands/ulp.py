@@ -59,7 +59,7 @@ class Row(NamedTuple):
 @click.option(
     "--exhaustive",
     is_flag=True,
-    help="Try all float32 or float16 numbers instead: of the whole domain on long arrays, of its "
+    help="Try all numbers instead, but of float64: of the whole domain on long arrays, of its "
     "interesting part on others. It takes hours of float32.",
 )
 @click.option(

@@ -16,6 +16,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.forcing import Expected, Plan, expect, plan_of, side_by_side
 from rnndiff.harness.numerics.arithmetic import Arithmetic
+from rnndiff.harness.numerics.precisions import held
 from rnndiff.models import Model
 from rnndiff.models.layout import CHOICE, Traced
 
@@ -35,9 +36,9 @@ class ArrayVerdict(NamedTuple):
 
     ``ratios`` is the error over the bound of every element: at most 1 where subject and oracle
     agree, infinite where a special value or an exact one differs. ``undecided`` marks the elements
-    about which the bound says nothing, ``doubts`` is their number. ``known`` marks those that known
-    divergences excuse, None if there are none; ``worst`` is the largest ratio of the others, 0 if
-    there are none.
+    about which the bound says nothing, ``doubts`` is their number. ``precision`` is the subject's.
+    ``known`` marks those that known divergences excuse, None if there are none; ``worst`` is the
+    largest ratio of the others, 0 if there are none.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ArrayVerdict(NamedTuple):
     undecided: np.ndarray
     worst: float
     doubts: int
+    precision: str
     known: Optional[np.ndarray] = None
 
     @property
@@ -179,7 +181,7 @@ class StackVerdict(NamedTuple):
     ``arrays`` names the run and the array of each stretch of elements, ``actual`` holds the arrays
     [cases, ...] of the subject's traces. ``expected``, ``bound``, ``ratios`` and ``undecided`` are
     [cases, elements], ``worst`` and ``doubts`` [cases, arrays]; see :class:`ArrayVerdict`.
-    ``missing`` are the arrays that the subject does not have.
+    ``missing`` are the arrays that the subject does not have, ``precision`` is the one it has.
     """
 
     cases: List[Case]
@@ -192,6 +194,7 @@ class StackVerdict(NamedTuple):
     worst: np.ndarray
     doubts: np.ndarray
     missing: Tuple[str, ...]
+    precision: str
 
     def verdict(self, row: int) -> Verdict:
         """The verdict on one of the cases."""
@@ -215,6 +218,7 @@ class StackVerdict(NamedTuple):
                     undecided,
                     worst=float(self.worst[row, k]),
                     doubts=int(self.doubts[row, k]),
+                    precision=self.precision,
                 )
             )
         return Verdict(verdicts, missing=self.missing)
@@ -337,7 +341,8 @@ def _judged(
         for array in model.trace
         if array.name not in actual and 0 not in array.shape(config)
     )
-    return compared(cases, plan, forced, free, recorded, actual, missing)
+    precision = arithmetic.name
+    return compared(cases, plan, forced, free, recorded, actual, missing, precision)
 
 
 def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
@@ -347,7 +352,7 @@ def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray
         raise SubjectError("WrongTrace: the traces of one config are not alike")
     for name in traces[0]:
         try:
-            same = [np.asarray(trace[name]) for trace in traces]
+            same = [held(trace[name]) for trace in traces]
             arrays[name] = np.stack(same) if len(same) > 1 else same[0][None]
         except (KeyError, TypeError, ValueError):
             raise SubjectError("WrongTrace: the traces of one config are not alike")
@@ -370,6 +375,9 @@ def _check_trace(case: Case, actual: Mapping[str, np.ndarray], arithmetic: Arith
         if not _is_number(traced, array, arithmetic):
             kind = "of integers" if traced.role == CHOICE else arithmetic.name
             wrong.append("{!r} is {}, not {}".format(traced.name, array.dtype.name, kind))
+        elif traced.role != CHOICE and not arithmetic.precision.has(array):
+            said = "{!r} has numbers that are not of {}"
+            wrong.append(said.format(traced.name, arithmetic.name))
     # Without rows there may be nothing to compare but means.
     empty = all(0 in shape for shape in shapes.values() if shape)
     if not any(name in actual for name in shapes if empty or 0 not in shapes[name]):
@@ -393,7 +401,7 @@ def _is_number(traced: Traced, array: np.ndarray, arithmetic: Arithmetic) -> boo
         return True
     if traced.role == CHOICE:
         return array.dtype.kind in "iu"
-    return array.dtype.newbyteorder("=") == arithmetic.name
+    return bool(array.dtype.newbyteorder("=") == arithmetic.precision.dtype)
 
 
 def compared(
@@ -404,6 +412,7 @@ def compared(
     recorded: np.ndarray,
     actual: Mapping[str, np.ndarray],
     missing: Tuple[str, ...],
+    precision: str,
 ) -> StackVerdict:
     """The verdicts on all arrays, whose elements lie side by side in both runs."""
     names = [name for name, _ in plan.arrays]
@@ -432,6 +441,7 @@ def compared(
         worst=_by_array(np.maximum, ratios, sizes),
         doubts=_by_array(np.add, undecided, sizes),
         missing=missing,
+        precision=precision,
     )
 
 

@@ -4,6 +4,8 @@ from typing import Any, Iterable, NamedTuple
 
 import numpy as np
 
+from rnndiff.harness.numerics.precisions import precision_of
+
 
 def ulp_of(exact: Any, dtype: Any = np.float32) -> np.ndarray:
     """One unit in the last place (ULP) at exact values: what bounds and reports count errors in.
@@ -16,17 +18,17 @@ def ulp_of(exact: Any, dtype: Any = np.float32) -> np.ndarray:
     Parameters
     ----------
     exact : array of float64
-    dtype : "float16", "float32" or "float64"
+    dtype : "float16", "float32", "float64" or "bfloat16"
 
     References
     ----------
     J.-M. Muller et al., *Handbook of Floating-Point Arithmetic*, "The unit in the last place": of
     the definitions there, this is Goldberg's, extended to the reals.
     """
-    limits = np.finfo(dtype)
+    limits = precision_of(dtype)
     exponent = np.asarray(exact, dtype=np.float64).view(np.int64) & (0x7FF << 52)
-    spacing = exponent.view(np.float64) * float(limits.eps)
-    return np.maximum(spacing, float(limits.tiny) * float(limits.eps))
+    spacing = exponent.view(np.float64) * limits.eps
+    return np.maximum(spacing, limits.smallest * limits.eps)
 
 
 class Accuracy(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Mapping, NamedTuple, Optional
 import numpy as np
 
 from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.precisions import Precision, precision_of
 from rnndiff.harness.numerics.register import ACCURACIES, Unstated
 
 _EXPONENT_BITS = 0x7FF << 52
@@ -31,6 +32,20 @@ class Arithmetic(NamedTuple):
     operand_bits: Optional[int] = None
     operands_to_nearest: bool = False
     sums: Optional["Arithmetic"] = None
+
+    @property
+    def precision(self) -> Precision:
+        """That of its numbers."""
+        return precision_of(self.name)
+
+    @property
+    def overflow_edge(self) -> float:
+        """Up to this fraction of the largest number nothing overflows.
+
+        From its inverse multiple on everything does. In between rounding decides, and nothing is
+        known. A function may be off by more than 8 ULP there.
+        """
+        return 1 - max(2.0**-6, 16 * self.unit)
 
     @property
     def unit_of_products(self) -> float:
@@ -83,7 +98,10 @@ def arithmetic(
     operands_to_nearest: bool = False,
     sums: Optional[str] = None,
 ) -> Arithmetic:
-    """The IEEE arithmetic of "float16", "float32" or "float64".
+    """The IEEE arithmetic of "float16", "float32", "float64" or "bfloat16".
+
+    What is computed in bfloat16 has 8 bits and the exponents of float32, subnormal numbers too. It
+    is held in float32 arrays, or in those of another package's bfloat16.
 
     Parameters
     ----------
@@ -110,8 +128,8 @@ def arithmetic(
         are exact either way.
     sums : str, optional
         A wider precision in which the products of a matrix product are added up, "float32" of
-        "float16": the sum is then rounded once. Where the bias may be anywhere in that sum, nothing
-        is made of it.
+        "float16" or "bfloat16": the sum is then rounded once. Where the bias may be anywhere in
+        that sum, nothing is made of it.
 
     Raises
     ------
@@ -143,22 +161,22 @@ def arithmetic(
     for name, accuracy in functions.items():
         if not isinstance(accuracy, Accuracy):
             raise ValueError("the accuracy of {!r} is no Accuracy, but {!r}".format(name, accuracy))
-    limits = np.finfo(dtype)
-    if operand_bits is not None and not 1 <= operand_bits <= limits.nmant + 1:
+    limits = precision_of(dtype)
+    if operand_bits is not None and not 1 <= operand_bits <= limits.bits:
         raise ValueError(
             "operands of {!r} bits: {} has from 1 to {}".format(
-                operand_bits, limits.dtype.name, limits.nmant + 1
+                operand_bits, limits.name, limits.bits
             )
         )
-    if sums is not None and not np.finfo(sums).eps < limits.eps:
-        raise ValueError("sums in {!r}: that is not wider than {}".format(sums, limits.dtype.name))
+    if sums is not None and not precision_of(sums).eps < limits.eps:
+        raise ValueError("sums in {!r}: that is not wider than {}".format(sums, limits.name))
     if sums is not None and operand_bits is not None:
         raise ValueError("sums in a wider precision are of operands of all bits")
     return Arithmetic(
-        name=np.dtype(dtype).name,
-        unit=float(limits.eps) / 2,
-        smallest=float(limits.tiny),
-        largest=float(limits.max),
+        name=limits.name,
+        unit=limits.eps / 2,
+        smallest=limits.smallest,
+        largest=limits.largest,
         functions=functions,
         bias_anywhere=bias_anywhere,
         operand_bits=operand_bits,

@@ -53,9 +53,6 @@ UNIT64 = 2.0**-53
 FUNCTION64 = 32 * UNIT64
 # Makes up for the few float64 roundings of a radius.
 INFLATE = 1 + 2.0**-48
-# Up to this fraction of the largest number nothing overflows, from its inverse multiple on
-# everything does. In between rounding decides, and nothing is known.
-OVERFLOW_EDGE = 1 - 2.0**-6
 
 
 class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
@@ -281,13 +278,16 @@ def exact_stack(arrays: Any, arithmetic: Arithmetic) -> BoundedArray:
 def read_stack(arrays: np.ndarray, arithmetic: Arithmetic) -> BoundedArray:
     """The same array of many cases as the subject reads it, rounded to the nearest if need be.
 
-    What rounds to a number beyond the largest one is infinite, and nothing else.
+    What rounds to a number beyond the largest one is infinite, and nothing else. Whole numbers,
+    which count something, are read as they are.
     """
-    if np.can_cast(arrays.dtype, arithmetic.name):
+    precision = arithmetic.precision
+    is_held = precision.is_own_type and np.can_cast(arrays.dtype, precision.dtype)
+    if is_held or arrays.dtype.kind in "iub":
         return exact_stack(arrays, arithmetic)
     mid = arrays.astype(np.float64)
     with np.errstate(all="ignore"):
-        rounded = arrays.astype(arithmetic.name).astype(np.float64)
+        rounded = precision.rounded(arrays).astype(np.float64)
         rad = np.abs(mid - rounded)
     mid = np.where(np.isfinite(rounded), mid, rounded)
     rad = np.where(np.isfinite(rounded), rad, 0.0)
@@ -307,7 +307,7 @@ def lift(value: Any, arithmetic: Arithmetic) -> BoundedArray:
         # That a small whole number is exact takes no look at how it is rounded.
         return BoundedArray(mid, None, arithmetic)
     with np.errstate(all="ignore"):
-        rounded = mid.astype(arithmetic.name)
+        rounded = arithmetic.precision.rounded(mid)
         if (rounded == mid).all():
             return BoundedArray(mid, None, arithmetic)
         error = np.abs(mid - rounded)
@@ -376,7 +376,7 @@ def resolve_overflow(
     operands : BoundedArray
     """
     arithmetic, stacked = operands[0].arithmetic, operands[0].stacked
-    limit = arithmetic.largest * OVERFLOW_EDGE
+    limit = arithmetic.largest * arithmetic.overflow_edge
     if reach <= limit:
         return BoundedArray(mid, rad, arithmetic, reach, stacked)
     result = BoundedArray(mid, rad, arithmetic, stacked=stacked)
@@ -385,7 +385,7 @@ def resolve_overflow(
     corners = [function(*corner) for corner in product(*[operand.ends() for operand in operands])]
     low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
     nan = np.logical_and.reduce([np.isnan(corner) for corner in corners])
-    beyond = arithmetic.largest / OVERFLOW_EDGE
+    beyond = arithmetic.largest / arithmetic.overflow_edge
     up, down = low >= beyond, high <= -beyond
     known = ~reduce(operator.or_, [operand.unknown() for operand in operands])
     clear = known & (result.magnitude() <= limit)

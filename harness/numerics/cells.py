@@ -12,7 +12,6 @@ from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import (
     FUNCTION64,
     INFLATE,
-    OVERFLOW_EDGE,
     UNIT64,
     BoundedArray,
     broadcast,
@@ -90,7 +89,7 @@ def interpolate_of_balls(weight: Any, a: Any, b: Any) -> BoundedArray:
     result = BoundedArray(mid, rad, arithmetic, stacked=a.stacked or weight.stacked)
     # No formula takes anything beyond this.
     extent = 2 * (1 + first + second) * (of_a + of_b) + 4 * flushed
-    clear = extent <= arithmetic.largest * OVERFLOW_EDGE
+    clear = extent <= arithmetic.largest * arithmetic.overflow_edge
     if clear.all():
         return result
     nan = np.isnan(weight.mid) | np.isnan(a.mid) | np.isnan(b.mid)
@@ -167,7 +166,7 @@ def layer_norm_of_balls(x: Any, gain: Any, shift: Any, epsilon: float) -> Bounde
     extra = (scaled + shift.magnitude()) * unit * (1 + 8 * unit) + flushed
     mid, rad = result.mid, (result.rad + extra) * INFLATE
     extent = np.abs(mid) + rad + scaled + shift.magnitude()
-    clear = extent <= arithmetic.largest * OVERFLOW_EDGE
+    clear = extent <= arithmetic.largest * arithmetic.overflow_edge
     if clear.all():
         return BoundedArray(mid, rad, arithmetic, stacked=result.stacked)
     mid, rad = np.where(clear, mid, 0.0), np.where(clear, rad, np.inf)

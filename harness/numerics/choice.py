@@ -6,7 +6,6 @@ import numpy as np
 
 from rnndiff.harness.numerics.balls import (
     INFLATE,
-    OVERFLOW_EDGE,
     UNIT64,
     BoundedArray,
     broadcast,
@@ -189,7 +188,7 @@ def dropout_mask_of_balls(keep_prob: float, noise: BoundedArray) -> BoundedArray
     multiples of 2^-10.
     """
     arithmetic, special = noise.arithmetic, ~np.isfinite(noise.mid)
-    held = float(np.dtype(arithmetic.name).type(keep_prob))
+    held = float(arithmetic.precision.rounded(keep_prob))
     # Some subjects hold the probability in more bits.
     ends = [_mask_ends(each, noise) for each in {held, keep_prob}]
     low, high = np.minimum.reduce([x for x, _ in ends]), np.maximum.reduce([x for _, x in ends])
@@ -197,7 +196,7 @@ def dropout_mask_of_balls(keep_prob: float, noise: BoundedArray) -> BoundedArray
     rad = np.where(special, 0.0, (high - low) / 2)
     large = ~special & (np.abs(mid) * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS)
     rad = np.where(large, rad * INFLATE + np.abs(mid) * (2 * UNIT64), rad)
-    unknown = noise.unknown() | (np.abs(mid) + rad > arithmetic.largest * OVERFLOW_EDGE)
+    unknown = noise.unknown() | (np.abs(mid) + rad > arithmetic.largest * arithmetic.overflow_edge)
     unknown &= ~special
     mid, rad = np.where(unknown, 0.0, mid), np.where(unknown, np.inf, rad)
     return BoundedArray(mid, rad if rad.any() else None, arithmetic, stacked=noise.stacked)

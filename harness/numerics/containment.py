@@ -23,6 +23,7 @@ from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.numerics.machine import ExactMachine, Machine, is_finite
 from rnndiff.harness.numerics.numbers import Numbers
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.numerics.register import REGISTER, Bound, Example
 
 INF, NAN = float("inf"), float("nan")
@@ -41,8 +42,8 @@ def arithmetics(draw: Callable[..., Any]) -> Arithmetic:
 
     Some read fewer bits in matrix products, as tensor cores do.
     """
-    precision = draw(st.sampled_from(["float32", "float16", "float64"]))
-    tiny = float(np.finfo(precision).tiny) * draw(st.booleans())
+    precision = draw(st.sampled_from(["float32", "float16", "float64", "bfloat16"]))
+    tiny = precision_of(precision).smallest * draw(st.booleans())
     functions = {
         "tanh": Accuracy(6.9, 2 * tiny),
         "affine tanh": Accuracy(1.3, tiny),
@@ -51,7 +52,8 @@ def arithmetics(draw: Callable[..., Any]) -> Arithmetic:
         "sigmoid": Accuracy(2.6, tiny),
     }
     bits, nearest = draw(st.sampled_from(_OPERANDS))
-    wider = {"float16": "float32", "float32": "float64"}.get(precision)
+    bits = bits and min(bits, precision_of(precision).bits)
+    wider = {"float16": "float32", "bfloat16": "float32", "float32": "float64"}.get(precision)
     # Tensor cores add as they read.
     sums = wider if bits is None and draw(st.booleans()) else None
     return arithmetic(precision, functions, draw(st.booleans()), bits, nearest, sums)
@@ -70,7 +72,7 @@ def _table(kind: str, a: Arithmetic) -> np.ndarray:
     }[kind]
     numbers = np.append([0.0, 1.0, -1.0, 0.5, -2.0, 3.0], rest)
     with np.errstate(all="ignore"):
-        return numbers.astype(a.name).astype(np.float64)
+        return a.precision.rounded(numbers).astype(np.float64)
 
 
 @st.composite
@@ -119,11 +121,10 @@ def _held(point: float, mid: float, rad: float, arithmetic: Arithmetic) -> float
 
     What a subject holds is such a number, and a bound may presume it.
     """
-    precision = np.dtype(arithmetic.name).type
-    nearest = precision(point)
-    for held in (nearest, np.nextafter(nearest, precision(mid))):
-        if is_in(float(held), mid, rad):
-            return float(held)
+    nearest = float(arithmetic.precision.rounded(point))
+    for held in (nearest, arithmetic.precision.next_to(nearest, mid)):
+        if is_in(held, mid, rad):
+            return held
     return point
 
 

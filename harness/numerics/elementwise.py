@@ -6,10 +6,10 @@ from typing import Any, Callable, List, Optional
 import numpy as np
 
 from rnndiff.harness.numerics.accuracy import Accuracy
+from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import (
     FUNCTION64,
     INFLATE,
-    OVERFLOW_EDGE,
     UNIT64,
     BoundedArray,
     broadcast,
@@ -125,11 +125,12 @@ def divide(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     if not b.reach() * smallest < 1:
         rad = _sum_of_radii(rad, a.magnitude() * smallest)
         reach += a.reach() * smallest
-    return rounded(mid, rad, reach, _less_than_quotient, a, b, roundings=2 + unit)
+    return rounded(mid, rad, reach, _quotient(a.arithmetic), a, b, roundings=2 + unit)
 
 
-def _less_than_quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * OVERFLOW_EDGE) / b
+def _quotient(arithmetic: Arithmetic) -> Callable[..., np.ndarray]:
+    """Less than the quotient, by what it may be off where it overflows."""
+    return lambda a, b: (a * arithmetic.overflow_edge) / b
 
 
 @bound(np.negative, examples=of_one(np.negative))
@@ -234,11 +235,12 @@ def exp(a: BoundedArray) -> BoundedArray:
     reach = np.inf
     if a.reach() < LARGEST_EXPONENT:
         reach = math.exp(a.reach()) * (1 + 2.0**-39)
-    return evaluated(mid, rad, extent, reach, accuracy, _less_than_exp, a)
+    return evaluated(mid, rad, extent, reach, accuracy, _exp(a.arithmetic), a)
 
 
-def _less_than_exp(a: np.ndarray) -> np.ndarray:
-    return np.exp(a - 2.0**-6)
+def _exp(arithmetic: Arithmetic) -> Callable[..., np.ndarray]:
+    """Less than the exponential, likewise."""
+    return lambda a: np.exp(a - (1 - arithmetic.overflow_edge))
 
 
 # 3.48 ULP in TensorFlow 2.10 on.

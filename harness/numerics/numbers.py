@@ -146,8 +146,8 @@ class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         # The limits are rounded to the subject's precision, or not.
         if self.machine.fuses:
             return np.minimum(np.maximum(a, a_min), a_max)  # type: ignore[no-any-return]
-        kind = np.dtype(self.machine.arithmetic.name).type
-        low, high = float(kind(a_min)), float(kind(a_max))
+        rounded = self.machine.arithmetic.precision.rounded
+        low, high = float(rounded(a_min)), float(rounded(a_max))
         return np.minimum(np.maximum(a, low), high)  # type: ignore[no-any-return]
 
     def _where(self, condition: Any, x: Any, y: Any) -> "Numbers":

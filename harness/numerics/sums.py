@@ -9,7 +9,6 @@ import numpy as np
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import (
     INFLATE,
-    OVERFLOW_EDGE,
     UNIT64,
     BoundedArray,
     largest_of,
@@ -141,7 +140,7 @@ class Sums:
 
     def balls(self) -> BoundedArray:
         """The sums in the subject's arithmetic."""
-        limit = self.arithmetic.largest * OVERFLOW_EDGE
+        limit = self.arithmetic.largest * self.arithmetic.overflow_edge
         reach = self.largest_end(self.reach)
         if not reach <= limit:
             reach = self.largest_end(largest_of(self.magnitude()))
@@ -203,7 +202,7 @@ class Sums:
         additions = np.add.reduce(binades[..., :-1], axis=-1)
         if np.count_nonzero(terms) < terms.size:
             additions -= np.add.reduce(terms == 0, axis=-1) * binades[..., -1]
-        products = np.add.reduce(np.abs(terms - terms.astype(self.arithmetic.name)), axis=-1)
+        products = np.add.reduce(np.abs(terms - self.arithmetic.precision.rounded(terms)), axis=-1)
         # In float64 the terms are rounded already.
         return additions * (self.unit / scale) + products * self.inflate + magnitude * (2 * UNIT64)
 
@@ -211,7 +210,9 @@ class Sums:
         """The sums, decided one by one: by the terms, if something is known of all of them."""
         arithmetic, largest = self.arithmetic, self.arithmetic.largest
         known = ~self.has_unknown()
-        clear = known & (self.largest_partial(self.magnitude()) <= largest * OVERFLOW_EDGE)
+        clear = known & (
+            self.largest_partial(self.magnitude()) <= largest * arithmetic.overflow_edge
+        )
         rad = self.wide_rad()
         nan, up, down = (np.zeros(np.shape(clear), dtype=bool) for _ in range(3))
         # NaN whatever the other terms are; so a network full of it takes no look at its terms.
@@ -226,7 +227,8 @@ class Sums:
         unknown = ((low == -np.inf) & (high == np.inf)).any(axis=-1)
         # Short of overflow, the roundings err by no more than this in all.
         slack = 2 * self.count * (self.unit * largest + arithmetic.smallest)
-        room, beyond = largest * OVERFLOW_EDGE - slack, largest / OVERFLOW_EDGE + slack
+        edge = arithmetic.overflow_edge
+        room, beyond = largest * edge - slack, largest / edge + slack
         nan[where] = has_nan | (has_infinity & has_minus)
         nan |= poisoned
         # What overflows for certain to one side must not be able to overflow to the other.

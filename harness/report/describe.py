@@ -39,7 +39,7 @@ def _disagreement(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Iterator
     yield "{} {}:".format(wrong.name, list(wrong.actual.shape))
     yield _side_by_side(
         {"of the subject": wrong.actual, "of the oracle": wrong.expected, "wrong": _marks(wrong)},
-        _digits(wrong.actual.dtype),
+        _digits(wrong.precision),
     )
 
 
@@ -57,11 +57,11 @@ def first_difference(
         bound = float(wrong.bound[index])
         yield "    {} {}, oracle {} +- {}".format(
             subject,
-            number(actual, actual.dtype),
-            number(expected, actual.dtype),
-            with_ulp(bound, expected, actual.dtype),
+            number(actual, wrong.precision),
+            number(expected, wrong.precision),
+            with_ulp(bound, expected, wrong.precision),
         )
-        yield "    " + difference(actual, expected)
+        yield "    " + difference(actual, expected, wrong.precision)
 
 
 def other_class(case: Case, verdict: Verdict, wrong: ArrayVerdict, index: Tuple[int, ...]) -> str:
@@ -106,40 +106,40 @@ def _side_by_side(arrays: Mapping[str, np.ndarray], digits: int) -> str:
     return "\n".join("".join(row).rstrip() for row in rows)
 
 
-def difference(actual: Any, expected: Any) -> str:
+def difference(actual: Any, expected: Any, precision: str) -> str:
     """How far an element is from what is expected, in words."""
     if actual == expected:
         return "the sign of the zero differs"
     if not (np.isfinite(actual) and np.isfinite(expected)):
         return "NaN and infinities must be the same"
     distance = abs(float(actual) - float(expected))
-    return "difference {}".format(with_ulp(distance, expected, actual.dtype))
+    return "difference {}".format(with_ulp(distance, expected, precision))
 
 
-def with_ulp(distance: float, expected: Any, dtype: Any) -> str:
+def with_ulp(distance: float, expected: Any, precision: str) -> str:
     """A distance, and beside it in ULP of what is expected."""
-    counted = ulps(distance, expected, dtype)
+    counted = ulps(distance, expected, precision)
     return "{:.3g} ({} ULP)".format(distance, counted) if counted else "{:.3g}".format(distance)
 
 
-def ulps(distance: float, expected: Any, dtype: Any) -> str:
+def ulps(distance: float, expected: Any, precision: str) -> str:
     """A distance in ULP of what is expected; empty if it is 0, infinite, or 0 is expected.
 
     An ULP of 0 is the smallest subnormal, in which nobody counts.
     """
     if not distance or not np.isfinite(distance) or not expected or not np.isfinite(expected):
         return ""
-    return "{:.3g}".format(distance / float(ulp_of(expected, dtype)))
+    return "{:.3g}".format(distance / float(ulp_of(expected, precision)))
 
 
-def _digits(dtype: Any) -> int:
-    """How many decimal digits tell any two numbers apart; of float16, as many as of float32."""
-    return 17 if dtype == np.float64 else 9
+def _digits(precision: str) -> int:
+    """How many decimal digits tell any two numbers apart; of fewer bits, as many as of float32."""
+    return 17 if precision == "float64" else 9
 
 
-def number(value: Any, dtype: Any) -> str:
+def number(value: Any, precision: str) -> str:
     """A number with as many digits as the subject's precision has."""
-    return "{:.{}g}".format(float(value), _digits(dtype))
+    return "{:.{}g}".format(float(value), _digits(precision))
 
 
 def matrix(array: np.ndarray, digits: int = 9) -> str:

@@ -107,12 +107,12 @@ def _first(case: Case, verdict: Verdict, wrong: ArrayVerdict) -> Dict[str, str]:
         return {"subject and oracle": other_class(case, verdict, wrong, index)}
     bound, difference = float(wrong.bound[index]), abs(float(actual) - expected)
     found = {
-        "subject": number(actual, actual.dtype),
-        "oracle": number(expected, actual.dtype),
+        "subject": number(actual, wrong.precision),
+        "oracle": number(expected, wrong.precision),
         "bound": "{:.3g}".format(bound),
-        "bound in ULP": ulps(bound, expected, actual.dtype),
+        "bound in ULP": ulps(bound, expected, wrong.precision),
         "difference": "{:.3g}".format(difference) if np.isfinite(difference) else "",
-        "difference in ULP": ulps(difference, expected, actual.dtype),
+        "difference in ULP": ulps(difference, expected, wrong.precision),
     }
     return {name: text for name, text in found.items() if text}
 

@@ -248,7 +248,7 @@ def _with_default(case: Case, name: str) -> Iterator[Case]:
     there = {field.name for field in case.model.fields(config)}
     arrays = {key: array for key, array in case.arrays.items() if key in there}
     try:
-        yield Case(case.model, config, arrays)
+        yield replace(case, config=config, arrays=arrays)
     except ValueError:
         return
 
@@ -280,7 +280,7 @@ def _keep(case: Case, name: str, places: List[int]) -> Iterator[Case]:
         arrays[field.name] = array
     for changed in _labelled(case, arrays):
         try:
-            yield Case(case.model, config, changed)
+            yield replace(case, config=config, arrays=changed)
         except ValueError:
             return
 
@@ -309,7 +309,7 @@ def _random_cases(case: Case, config: Any, scale: float = 1.0) -> Iterator[Case]
 def _with(case: Case, name: str, index: Any, value: Any) -> Case:
     array = case.arrays[name].copy()
     array[index] = value
-    return Case(case.model, case.config, dict(case.arrays, **{name: array}))
+    return replace(case, arrays=dict(case.arrays, **{name: array}))
 
 
 def _with_instead(case: Case, value: float, other: float) -> Case:
@@ -318,4 +318,4 @@ def _with_instead(case: Case, value: float, other: float) -> Case:
         name: np.where(array == value, array.dtype.type(other), array)
         for name, array in _free(case)
     }
-    return Case(case.model, case.config, dict(case.arrays, **changed))
+    return replace(case, arrays=dict(case.arrays, **changed))

@@ -4,6 +4,7 @@ They depend on nothing but the model, so that one mistake, found in whatever cas
 case. Few mistakes need more than one of these to show.
 """
 
+from dataclasses import replace
 from typing import Any, Iterator, List
 
 import numpy as np
@@ -61,16 +62,16 @@ def random_cases(
             elif field.counts:
                 most = config.sizes()[field.counts]
                 array[...] = lengths(random.randint(0, 256, array.shape), most)
-        yield Case(model, config, arrays)
+        yield Case(model, config, arrays, precision)
 
 
 def _with_a_one(model: Model, config: Any, precision: str) -> Iterator[Case]:
     """The case of zeros, and those with one 1 among them."""
-    zero = Case(model, config, zeros(model, config, precision))
+    zero = Case(model, config, zeros(model, config, precision), precision)
     yield zero
     for field in model.fields(config):
         array = zero.arrays[field.name]
         for index in np.ndindex(*array.shape if field.is_free else [0]):
             changed = array.copy()
             changed[index] = 1
-            yield Case(model, config, dict(zero.arrays, **{field.name: changed}))
+            yield replace(zero, arrays=dict(zero.arrays, **{field.name: changed}))

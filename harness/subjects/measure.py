@@ -26,6 +26,7 @@ from rnndiff.harness.cases.case import Case, smallest_case
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.numerics.accuracy import Accuracy, ulp_of
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.numerics.precisions import BFLOAT16
 from rnndiff.harness.subjects import Subject, ulp
 from rnndiff.harness.subjects.run import run
 from rnndiff.harness.subjects.ulp import SMALLEST_NORMAL
@@ -264,10 +265,11 @@ def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
                     array.name, list(array.shape(case.config)), case
                 )
             )
-        if found.dtype.kind == "f" and found.dtype.itemsize != 4:
+        stated = subject.arithmetic(case).name
+        if found.dtype.kind == "f" and (found.dtype.itemsize != 4 or stated == BFLOAT16):
             raise UserError(
                 "The subject returns {!r} as {} numbers: only float32 is measured.".format(
-                    array.name, found.dtype
+                    array.name, stated if stated == BFLOAT16 else found.dtype
                 )
             )
     return {name: array.astype(np.float64) for name, array in outcome.trace.items()}

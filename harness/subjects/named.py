@@ -19,6 +19,7 @@ from rnndiff.models import entry_points
 # The subjects of this package by their names, none of them imported before it is asked for.
 SHIPPED = {
     TENSORFLOW: "rnndiff.harness.subjects.tensorflow:TensorFlow",
+    "bfloat16": "rnndiff.harness.subjects.bfloat16:BFloat16",
     "float16": "rnndiff.harness.subjects.float16:Float16",
     "float32": "rnndiff.harness.subjects.float32:Float32",
     "float64": "rnndiff.harness.subjects.float64:Float64",

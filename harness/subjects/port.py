@@ -41,7 +41,7 @@ class Port(Subject):
         A class is called for a fresh one of its objects. Another object has a method ``reset`` if
         it keeps anything from one call to the next.
     stated : Arithmetic
-        Arrays that it is given have its precision.
+        Arrays that it is given have its precision; the numbers of bfloat16 are in float32 arrays.
 
     Attributes
     ----------
@@ -289,8 +289,10 @@ PREMISES: Dict[str, Dict[str, Any]] = {
     "float64": dict(dtype="float64"),
     "float16": dict(dtype="float16"),
     "tf32": dict(dtype="float32", operand_bits=11),
-    "bfloat16": dict(dtype="float32", operand_bits=8),
+    "bfloat16": dict(dtype="bfloat16"),
+    "bfloat16-operands": dict(dtype="float32", operand_bits=8),
     "float16-float32": dict(dtype="float16", sums="float32"),
+    "bfloat16-float32": dict(dtype="bfloat16", sums="float32"),
 }
 
 
@@ -346,7 +348,7 @@ def look(subject: Subject, model: Model, restriction: Restriction) -> None:
             wrong = str(error)
     if wrong.startswith(WRONG):
         what = wrong.partition(": ")[2].rstrip(".")
-        if re.search(r"is \w+, not \w+", what):
+        if re.search(r"is \w+, not \w+|numbers that are not of", what):
             what += " (return that, or state by a premise what else it computes in)"
         raise UserError(
             "What {} returns cannot be judged: {}; tried with {}.".format(

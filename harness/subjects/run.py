@@ -16,6 +16,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.numerics.precisions import held
 from rnndiff.harness.subjects.subject import TIMEOUT, Subject
 from rnndiff.harness.text import printable
 
@@ -218,7 +219,7 @@ def _arrays(result: Any) -> Dict[str, np.ndarray]:
     wrong: List[str] = []
     for name, value in result.items():
         try:
-            arrays[name] = np.array(value)
+            arrays[name] = held(np.array(value))
         except Exception as error:
             wrong.append("{!r} ({})".format(name, type(error).__name__))
     if wrong:

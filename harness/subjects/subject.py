@@ -44,9 +44,9 @@ class Subject:
     stated : str
         The name of the premise that a command was given for it, "" if none.
     precision : str
-        Of the numbers of the cases that are drawn for it: "float32", "float64" or "float16". What
-        it is given from elsewhere, such as a file, may be of another one, and is rounded as it is
-        read.
+        Of the numbers of the cases that are drawn for it: "float32", "float64", "float16" or
+        "bfloat16", whose numbers it is given, and returns, in float32. What it is given from
+        elsewhere, such as a file, may be of another one, and is rounded as it is read.
     """
 
     known: Tuple[Entry, ...] = ()

@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Tuple
 import numpy as np
 
 from rnndiff.harness.numerics.accuracy import ulp_of
+from rnndiff.harness.numerics.precisions import precision_of
 
 Intervals = Tuple[Tuple[float, float], ...]
 Run = Callable[[np.ndarray], np.ndarray]
@@ -62,7 +63,8 @@ class Kernel(NamedTuple):
 
     def errors(self, results: np.ndarray, exact: np.ndarray, absolute: float) -> np.ndarray:
         """Errors in ULP of the exact values, beyond an absolute error."""
-        return errors(results, exact, absolute + self.rounding * np.abs(exact))
+        beyond = absolute + self.rounding * np.abs(exact)
+        return errors(results, exact, beyond, self.function.precision)
 
 
 class Measurement(NamedTuple):
@@ -78,16 +80,21 @@ class Measurement(NamedTuple):
 NOTHING = Measurement(0.0, float("nan"), float("nan"), float("nan"), 0)
 
 
-def errors(results: np.ndarray, exact: np.ndarray, absolute: Any = 0.0) -> np.ndarray:
+def errors(
+    results: np.ndarray, exact: np.ndarray, absolute: Any = 0.0, precision: str = ""
+) -> np.ndarray:
     """Errors in ULP of the exact values, beyond an absolute error.
+
+    The precision is that of the type of the results, if none is given.
 
     An exact value beyond the largest number stands for the infinity that a correct kernel rounds
     it to. A result that is NaN or infinite where the exact one is not, is infinitely wrong.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        rounded = exact.astype(results.dtype)
+        held = precision_of(precision or results.dtype)
+        rounded = held.rounded(exact)
         distance = np.abs(results.astype(exact.dtype) - exact)
-        ulp = np.maximum(distance - absolute, 0.0) / ulp_of(_towards_zero(exact), results.dtype)
+        ulp = np.maximum(distance - absolute, 0.0) / ulp_of(_towards_zero(exact), held.name)
         ulp = np.where(np.isfinite(rounded), ulp, np.where(results == rounded, 0.0, INFINITY))
     return np.where(np.isnan(ulp), INFINITY, ulp)
 
@@ -134,7 +141,7 @@ def sample(function: Function, samples: int, seed: int = 0) -> Iterator[np.ndarr
     random = np.random.RandomState(seed)
     ends = [end for interval in function.domain + function.dense for end in interval]
     precision = function.precision
-    yield np.array(ends, dtype=precision)
+    yield precision_of(precision).rounded(ends)
     for intervals in (function.domain, function.dense):
         step = max(1, 2 * size(intervals, precision) // max(1, samples))
         for interval in intervals:
@@ -165,8 +172,7 @@ def size(intervals: Intervals, precision: str = "float32") -> int:
 
 def within(arguments: np.ndarray, intervals: Intervals, precision: str = "float32") -> np.ndarray:
     """Those of the arguments that lie in one of the intervals."""
-    numbers = arguments.astype(precision)
-    patterns, minus = _magnitudes(numbers), np.signbit(numbers)
+    patterns, minus = _magnitudes(arguments, precision), np.signbit(arguments)
     inside = np.zeros(arguments.shape, dtype=bool)
     for interval in intervals:
         first, last = _patterns(interval, precision)
@@ -174,14 +180,15 @@ def within(arguments: np.ndarray, intervals: Intervals, precision: str = "float3
     return arguments[inside]
 
 
-def _magnitudes(numbers: np.ndarray) -> np.ndarray:
-    """The bit patterns of numbers without their signs."""
-    return np.abs(numbers).view("u{}".format(numbers.itemsize)).astype(np.int64)
+def _magnitudes(numbers: Any, precision: str) -> np.ndarray:
+    """The bit patterns of numbers, as a precision has them, without their signs."""
+    held = precision_of(precision)
+    return held.patterns(np.abs(held.rounded(numbers))).astype(np.int64)
 
 
 def _patterns(interval: Tuple[float, float], precision: str) -> Tuple[int, int]:
     """The bit patterns of both ends without their signs, the smaller one first."""
-    ends = _magnitudes(np.array(interval, dtype=precision))
+    ends = _magnitudes(interval, precision)
     return int(ends.min()), int(ends.max())
 
 
@@ -190,8 +197,7 @@ def _is_minus(interval: Tuple[float, float]) -> bool:
 
 
 def _floats(patterns: np.ndarray, interval: Tuple[float, float], precision: str) -> np.ndarray:
-    dtype = np.dtype(precision)
-    numbers = patterns.astype("u{}".format(dtype.itemsize)).view(dtype)
+    numbers = precision_of(precision).numbers(patterns)
     return -numbers if _is_minus(interval) else numbers
 
 
@@ -240,6 +246,7 @@ FUNCTIONS = (TANH, FUSED_TANH, EXP, LOG, SIGMOID, FUSED_SIGMOID, SOFTMAX)
 _ENDS = {
     "float64": (22.0, 40.0, 709.0, -750.0, 2.0**-29),
     "float16": (5.0, 9.0, 11.0, -18.0, 2.0**-7),
+    "bfloat16": (4.0, 7.0, 88.0, -93.0, 2.0**-5),
 }
 
 
@@ -248,8 +255,8 @@ def functions_of(precision: str) -> Dict[str, Function]:
     """The functions in a precision, by their names."""
     if precision == "float32":
         return {function.name: function for function in FUNCTIONS}
-    limits = np.finfo(precision)
-    smallest, largest = float(limits.tiny), float(limits.max)
+    limits = precision_of(precision)
+    smallest, largest = limits.smallest, limits.largest
     tanh, sigmoid, exp, zero, identity = _ENDS[precision]
     falling = (-(2.0**-10), zero)
     intervals = {

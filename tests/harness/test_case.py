@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from examples import random_case, with_all_options
 from rnndiff.harness.cases.case import Case, load, packed, save, smallest_case
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.errors import UserError
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.models import MODELS
 
 
@@ -28,7 +30,7 @@ def test_a_saved_case_loads_equal_bit_for_bit(name, tmp_path):
     assert trace["scores"] == 1.5 and notes == {"verdict": "disagree"}
 
 
-@pytest.mark.parametrize("precision", ["float64", "float16"])
+@pytest.mark.parametrize("precision", ["float64", "float16", "bfloat16"])
 def test_a_case_of_another_precision_loads_equal_bit_for_bit(precision, tmp_path):
     case, path = random_batch("rnn-lstm", 0, 0, precision)[0], str(tmp_path / "case.npz")
     save(path, case)
@@ -53,6 +55,23 @@ def test_a_case_is_rounded_to_another_precision():
     assert rounded.precision == "float16" and rounded.of_precision("float16") is rounded
     for name, array in case.arrays.items():
         assert rounded.arrays[name].dtype == ("f2" if array.dtype == "f8" else array.dtype)
+
+
+def test_numbers_of_bfloat16_are_held_in_float32_and_rounded_once():
+    case = random_batch("birnn-lstm", 0, 3, "float64")[0]
+    # Rounded to float32 before, it would be a tie, and be rounded down.
+    case.inputs.flat[:1] = 1 + 2.0**-8 + 2.0**-40
+    rounded = case.of_precision("bfloat16")
+    assert rounded.precision == "bfloat16" and rounded.inputs.dtype == np.float32
+    assert rounded.inputs.flat[0] == 1 + 2.0**-7
+    assert rounded.of_precision("float32").precision == "float32"
+    for field in case.model.fields(case.config):
+        array = rounded.arrays[field.name]
+        assert array.dtype == field.dtype
+        assert field.counts or precision_of("bfloat16").has(array)
+    changed = replace(rounded, arrays=dict(rounded.arrays, inputs=rounded.inputs + np.float32(0.1)))
+    assert changed.precision == "bfloat16" and precision_of("bfloat16").has(changed.inputs)
+    assert changed.copy().precision == "bfloat16"
 
 
 def test_the_smallest_case_is_of_ones_zeros_and_class_0_but_for_what_is_given():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from examples import with_all_options
 
-from rnndiff.harness.cases.case import zeros
+from rnndiff.harness.cases.case import PRECISIONS, zeros
 from rnndiff.harness.cases.draws import (
     draw_config,
     is_one_hot,
@@ -19,6 +19,7 @@ from rnndiff.harness.cases.frequencies import drawn, frequencies
 from rnndiff.harness.cases.random_cases import random_batch, random_config
 from rnndiff.harness.cases.regimes import REGIMES, regimes_of
 from rnndiff.harness.errors import UserError
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.quality.bench import one_by_one
 from rnndiff.models import ARTICLE, MODELS
 from rnndiff.models.layout import choices_of
@@ -28,25 +29,26 @@ def largest(model):
     return model.Config(**small_sizes(model))
 
 
-@pytest.mark.parametrize("precision", ["float64", "float16"])
+@pytest.mark.parametrize("precision", ["float64", "float16", "bfloat16"])
 def test_the_regimes_of_a_precision_go_to_its_ends(precision):
-    regimes, limits = regimes_of(precision), np.finfo(precision)
+    regimes, limits = regimes_of(precision), precision_of(precision)
     assert list(regimes) == list(REGIMES)
     for table in regimes.values():
-        assert table.dtype == precision and table.shape == (256,)
+        assert table.dtype == limits.dtype and table.shape == (256,) and limits.has(table)
         assert list(table[:3]) == [0, 1, -1]
     for regime in ("special", "tiny"):
-        assert limits.tiny * limits.eps in regimes[regime] and limits.tiny in regimes[regime]
-    assert limits.max in regimes["special"]
+        assert limits.smallest * limits.eps in regimes[regime]
+        assert limits.smallest in regimes[regime]
+    assert limits.largest in regimes["special"]
     # One that has all the bits, not a float32 number in a wider array.
     if precision == "float64":
         assert np.count_nonzero(regimes["ordinary"].astype("f4") != regimes["ordinary"]) > 200
 
 
 def test_a_case_of_another_precision_has_the_sizes_of_that_of_float32():
-    drawn = [random_batch("seq2seq", 7, 3, each) for each in ("float32", "float64", "float16")]
+    drawn = [random_batch("seq2seq", 7, 3, each) for each in PRECISIONS]
     assert len({tuple(case.config for case in cases) for cases in drawn}) == 1
-    assert [cases[0].precision for cases in drawn] == ["float32", "float64", "float16"]
+    assert tuple(cases[0].precision for cases in drawn) == PRECISIONS
     with pytest.raises(UserError, match="'float8' is not one of the precisions"):
         random_batch("seq2seq", 7, 3, "float8")
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from functools import lru_cache
+from typing import Any, Dict
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from rnndiff.harness.commands.minimize import minimize
 from rnndiff.harness.commands.replay import replay
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict, judge
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.named import subject_named
@@ -357,9 +359,10 @@ def test_the_script_of_a_failure_sets_what_its_mode_does(in_mode):
 
 # --- precisions of TensorFlow's ----------------------------------------------------------------
 
-# All numbers of float16 are tried before anything is judged.
+# All numbers of 16 bits are tried before anything is judged.
 every_precision = pytest.mark.parametrize(
-    "precision", ["float64", pytest.param("float16", marks=pytest.mark.slow)]
+    "precision",
+    ["float64", *(pytest.param(x, marks=pytest.mark.slow) for x in ("float16", "bfloat16"))],
 )
 
 
@@ -374,7 +377,7 @@ def test_tensorflow_agrees_in_another_precision(in_mode, precision):
         wrong = [describe(x.case, x.verdict) for x in others if x.verdict.status == DISAGREE]
         assert not wrong, wrong[0]
         assert sum(len(stack.cases) for stack in stacks) > 40
-        assert stacks[0].actual["outputs"].dtype == precision
+        assert stacks[0].actual["outputs"].dtype == precision_of(precision).dtype
 
 
 @every_precision
@@ -386,7 +389,7 @@ def test_layers_of_keras_stacks_and_dropout_agree_in_another_precision(in_mode, 
     for case in random_batch(name, 0, 0, precision)[:12]:
         verdict, trace = verdict_on(subject, case)
         assert verdict.status != DISAGREE, describe(case, verdict)
-        assert trace["outputs"].dtype == precision
+        assert trace["outputs"].dtype == precision_of(precision).dtype
 
 
 def test_tensorflow_in_float32_passed_off_as_float64_is_blamed(in_mode):
@@ -396,14 +399,18 @@ def test_tensorflow_in_float32_passed_off_as_float64_is_blamed(in_mode):
 
 
 @pytest.mark.parametrize("model", ["seq2seq", "keras-lstm"])
-def test_a_script_of_another_precision_builds_a_graph_of_that(in_mode, model):
-    subject, case = in_mode("float64"), random_case(model)
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+def test_a_script_of_another_precision_builds_a_graph_of_that(in_mode, model, precision):
+    subject, case = in_mode(precision), random_case(model)
     source = subject.script(case, Verdict([], error="InternalError: it fails"), {})
-    assert "set_dtype(tf1.as_dtype('float64'))" in source and ", np.float64)" in source
-    exec(compile(source, "repro.py", "exec"), {})
+    held = ", np.{})".format(precision_of(precision).dtype.name)
+    assert "set_dtype(tf1.as_dtype({!r}))".format(precision) in source and held in source
+    computed: Dict[str, Any] = {}
+    exec(compile(source, "repro.py", "exec"), computed)
+    assert computed["trace"]["outputs" if "keras" in model else "scores"].dtype.name == precision
 
 
-@pytest.mark.parametrize("precision", ["float64", "float16"])
+@pytest.mark.parametrize("precision", ["float64", "float16", "bfloat16"])
 def test_all_models_are_supported_in_a_precision_but_cells_without_kernels_of_it(
     in_mode, precision
 ):
@@ -418,6 +425,7 @@ def test_all_models_are_supported_in_a_precision_but_cells_without_kernels_of_it
         assert in_mode(precision).supports(model, model.article) == (has and not lacked)
 
 
-def test_cases_are_drawn_in_the_precision_of_the_subject(tmp_path):
-    progress = fuzz(("seq2seq",), 3, 1, cases=100, subject="float16")
-    assert load(progress.tally.save_worst(str(tmp_path / "worst"))).case.precision == "float16"
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_cases_are_drawn_in_the_precision_of_the_subject(precision, tmp_path):
+    progress = fuzz(("seq2seq",), 3, 1, cases=100, subject=precision)
+    assert load(progress.tally.save_worst(str(tmp_path / "worst"))).case.precision == precision

@@ -21,7 +21,9 @@ from rnndiff.harness.cli import cli
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.shrinking.shrink import Shrinker
+from rnndiff.harness.subjects.bfloat16 import Rounded
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.port import Port
 from rnndiff.models import MODELS, find
@@ -59,7 +61,7 @@ def report_of(test):
 
 def basic(inputs, kernel, bias):
     """The outputs of rnn-basic, in the precision of its arrays."""
-    h, outputs = np.zeros((len(inputs), bias.size), inputs.dtype), []
+    h, outputs = np.zeros((len(inputs), len(bias)), inputs.dtype), []
     for t in range(inputs.shape[1]):
         h = np.tanh(np.hstack([inputs[:, t], h]) @ kernel + bias)
         outputs.append(h)
@@ -167,6 +169,27 @@ def test_a_port_is_given_arrays_of_the_precision_of_its_premise(premise):
 
     port()
     assert seen == {"float32" if premise == "tf32" else premise}
+
+
+@pytest.mark.parametrize("premise", ["bfloat16", "bfloat16-float32"])
+def test_a_port_is_given_numbers_of_bfloat16_in_float32_and_may_be_right(premise):
+    seen = set()
+
+    @rnndiff.port("rnn-basic", premise=premise, cases=60)
+    def port(cell_kernel, cell_bias, inputs):
+        arrays = inputs, cell_kernel, cell_bias
+        seen.update(x.dtype.name for x in arrays)
+        assert all(map(precision_of("bfloat16").has, arrays))
+        return basic(*map(Rounded, arrays)).numbers
+
+    port()
+    assert seen == {"float32"}
+
+
+def test_a_port_in_float32_is_told_that_its_numbers_are_not_of_bfloat16():
+    port = rnndiff.port("rnn-basic", premise="bfloat16", cases=60)
+    with pytest.raises(UserError, match="'outputs' has numbers that are not of bfloat16"):
+        port(lambda cell_kernel, cell_bias, inputs: basic(inputs, cell_kernel, cell_bias))()
 
 
 def test_a_port_that_reads_its_arrays_in_less_than_its_premise_is_found(folder):

@@ -9,7 +9,9 @@ from styles import MISTAKES, Style
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects import Subject
+from rnndiff.harness.subjects.bfloat16 import BFloat16
 from rnndiff.harness.subjects.float16 import Float16
 from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.harness.subjects.float64 import Float64
@@ -144,7 +146,7 @@ def test_a_port_of_fewer_bits_with_a_mistake_is_blamed(mistake):
 
 # --- other precisions ---------------------------------------------------------------------------
 
-every_precision = pytest.mark.parametrize("precision", [Float16, Float64])
+every_precision = pytest.mark.parametrize("precision", [Float16, Float64, BFloat16])
 
 
 @every_precision
@@ -154,7 +156,7 @@ def test_a_right_port_in_another_precision_is_not_blamed(precision):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["float16", "float64"])
+@pytest.mark.parametrize("name", ["float16", "float64", "bfloat16"])
 def test_a_right_port_in_another_precision_is_not_blamed_in_10000_cases(name):
     reports = blamed(subject_named(name), ALL, 10000, seed=1)
     assert not reports, reports[0]
@@ -180,36 +182,47 @@ def test_float32_passed_off_as_float64_is_blamed(precision):
 
 
 class Half(Port):
-    """A port in float16 that adds products up in a precision, and then rounds."""
+    """A port of 16 bits that adds products up in a precision, and then rounds."""
 
-    def __init__(self, added, stated):
+    def __init__(self, precision, added, stated):
+        rounded, added = (precision_of(each).rounded for each in (precision, added))
+
         def affine(parts, kernel, bias):
             inputs = np.concatenate(parts, axis=-1)
-            total = np.zeros(inputs.shape[:-1] + kernel.shape[1:], added)
+            total = added(np.zeros(inputs.shape[:-1] + kernel.shape[1:]))
             for k, row in enumerate(kernel):
-                total = (total + inputs[..., k, None].astype(added) * row).astype(added)
-            return total.astype("f2") + bias
+                # Products of so few bits are numbers of float32.
+                products = inputs[..., k, None].astype("f4") * row
+                total = added(total + products)
+            return rounded(rounded(total) + bias)
 
-        super().__init__(Style(affine=affine))
-        self._stated = arithmetic("float16", bias_anywhere=False, sums=stated)
+        super().__init__(Style(affine=affine, tanh=lambda x: rounded(np.tanh(x))))
+        self._stated = arithmetic(precision, bias_anywhere=False, sums=stated)
 
     def __call__(self, case):
         # The styles have the rest in float32.
-        return {n: x for n, x in super().__call__(case).items() if x.dtype != np.float32}
+        rest = "probabilities", "accuracy", "loss"
+        return {n: x for n, x in super().__call__(case).items() if n not in rest}
 
     def arithmetic(self, case):
         return self._stated
 
 
-@pytest.mark.parametrize("added, stated", [("f2", None), ("f4", None), ("f4", "float32")])
-def test_a_port_in_float16_is_not_blamed_for_how_it_adds_products(added, stated):
-    reports = blamed(Half(added, stated), ["bidirectional"], 250, precision="float16")
+each_of_16_bits = pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+
+
+@each_of_16_bits
+@pytest.mark.parametrize("in_float32, stated", [(False, None), (True, None), (True, "float32")])
+def test_a_port_of_16_bits_is_not_blamed_for_how_it_adds_products(precision, in_float32, stated):
+    port = Half(precision, "float32" if in_float32 else precision, stated)
+    reports = blamed(port, ["bidirectional"], 250, precision=precision)
     assert not reports, reports[0]
 
 
-def test_sums_of_products_in_float16_are_told_from_those_in_float32():
-    port = Half("f2", "float32")
-    assert cases_until_blamed(port, ["bidirectional"], 1000, precision="float16")
+@each_of_16_bits
+def test_sums_of_products_in_16_bits_are_told_from_those_in_float32(precision):
+    port = Half(precision, precision, "float32")
+    assert cases_until_blamed(port, ["bidirectional"], 1000, precision=precision)
 
 
 def test_sums_are_of_a_wider_precision_and_of_whole_operands():
@@ -240,13 +253,14 @@ class Changed(Subject):
 
     def __init__(self, stated, computing, change):
         self._stated, self._computing, self._change = stated, computing, change
+        self._held = precision_of(stated.precision).dtype
 
     def __call__(self, case):
         with np.errstate(all="ignore"):
             arrays = {name: self._change(name, array) for name, array in case.arrays.items()}
             trace = self._computing(Case(case.model, case.config, arrays))
             return {
-                name: array.astype(self._stated.precision) if array.dtype.kind == "f" else array
+                name: array.astype(self._held) if array.dtype.kind == "f" else array
                 for name, array in trace.items()
             }
 
@@ -264,6 +278,9 @@ def as_it_is(name, array):
         (Float16(), Float16(), bias_left_out),
         (Float16(), Float16(), one_unit_imprecise),
         (Float16(), Float16(), clipped),
+        (BFloat16(), BFloat16(), bias_left_out),
+        (BFloat16(), BFloat16(), one_unit_imprecise),
+        (Float32(), BFloat16(), as_it_is),
         (Float64(), Float64(), bias_left_out),
         (Float64(), Float64(), one_unit_imprecise),
         (Float64(), Float32(), as_it_is),
@@ -273,6 +290,24 @@ def as_it_is(name, array):
 )
 def test_a_port_in_another_precision_with_a_mistake_is_blamed(stated, computing, change):
     assert cases_until_blamed(Changed(stated, computing, change), ALL, 1000)
+
+
+def test_numbers_of_float32_are_not_taken_for_those_of_bfloat16():
+    port = Changed(BFloat16(), Float32(), as_it_is)
+    assert "'outputs' has numbers that are not of bfloat16" in blamed(port, ["bidirectional"], 1)[0]
+
+
+class InTheirs(BFloat16):
+    """A port that returns arrays of the bfloat16 of another package."""
+
+    def __call__(self, case):
+        theirs = pytest.importorskip("ml_dtypes").bfloat16
+        trace = super().__call__(case)
+        return {n: x.astype(theirs) if x.dtype.kind == "f" else x for n, x in trace.items()}
+
+
+def test_arrays_of_another_packages_bfloat16_are_read():
+    assert not blamed(InTheirs(), ["seq2seq"], 100, precision="bfloat16")
 
 
 @pytest.mark.parametrize("stated", [Float16(), Float64()])

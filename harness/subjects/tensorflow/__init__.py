@@ -29,6 +29,7 @@ from rnndiff.harness.judging.excuses import KnownEnding
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.numerics.accuracy import worst
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
@@ -280,7 +281,7 @@ class _Ready:
         sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
         self._running: Any = running(models_tf1, graph.graph, mode, graph.parameters)
         operations = len(graph.graph.get_operations())
-        of_numbers = np.dtype(self._precision).itemsize * sum(sizes)
+        of_numbers = precision_of(self._precision).width // 8 * sum(sizes)
         self.bytes = operations * _BYTES_OF_AN_OPERATION + of_numbers
         self._feeds, self._fetches = list(graph.data.values()), list(graph.trace.values())
         # At the end of the process, too, while there are modules.

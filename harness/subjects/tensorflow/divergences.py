@@ -4,6 +4,7 @@ What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging
 """
 
 from copy import copy
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple
 
@@ -25,6 +26,7 @@ from rnndiff.harness.judging.excuses import (
 from rnndiff.harness.judging.verdict import ArrayVerdict, judge
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.models import MODELS, Model
 from rnndiff.models.cells import BasicRNNCell, GRUCell, LayerNormBasicLSTMCell, keras
 from rnndiff.models.cells.cell import cells_in, flat, like
@@ -129,48 +131,43 @@ class Where(NamedTuple):
         )
 
 
-def _arithmetic_of(trace: Trace) -> Arithmetic:
-    """That of the numbers of a trace, of which there are some."""
-    names = [np.asarray(array).dtype.name for array in trace.values() if np.size(array)]
-    return next(_ARITHMETICS[name] for name in names if name in _ARITHMETICS)
+def _arithmetic_of(array: ArrayVerdict) -> Arithmetic:
+    """That in which an array was computed."""
+    return _ARITHMETICS[array.precision]
 
 
-def _lowest(scores: np.ndarray) -> Any:
-    return np.finfo(scores.dtype).min
-
-
-def _has_nan(scores: np.ndarray) -> np.ndarray:
+def _has_nan(scores: np.ndarray, lowest: float) -> np.ndarray:
     return np.isnan(scores).any(axis=-1)
 
 
-def _has_only_lowest(scores: np.ndarray) -> np.ndarray:
-    return np.max(scores, axis=-1) == _lowest(scores)
+def _has_only_lowest(scores: np.ndarray, lowest: float) -> np.ndarray:
+    return np.max(scores, axis=-1) == lowest
 
 
-def _has_tie(scores: np.ndarray) -> np.ndarray:
+def _has_tie(scores: np.ndarray, lowest: float) -> np.ndarray:
     ordered = np.sort(_flushed(scores), axis=-1)
     return (ordered[..., -1:] == ordered[..., -2:-1]).any(axis=-1)
 
 
-def _has_nan_or_only_lowest(scores: np.ndarray) -> np.ndarray:
-    return _has_nan(scores) | _has_only_lowest(scores)
+def _has_nan_or_only_lowest(scores: np.ndarray, lowest: float) -> np.ndarray:
+    return _has_nan(scores, lowest) | _has_only_lowest(scores, lowest)
 
 
-def _is_found_differently(scores: np.ndarray) -> np.ndarray:
-    return _has_nan_or_only_lowest(scores) | _has_tie(scores)
+def _is_found_differently(scores: np.ndarray, lowest: float) -> np.ndarray:
+    return _has_nan_or_only_lowest(scores, lowest) | _has_tie(scores, lowest)
 
 
-def _above_lowest(scores: np.ndarray) -> np.ndarray:
+def _above_lowest(scores: np.ndarray, lowest: float) -> np.ndarray:
     """Eigen's arg max: a search that starts from place 0 and the lowest finite number."""
-    return np.argmax(np.where(scores > _lowest(scores), scores, -np.inf), axis=-1)
+    return np.argmax(np.where(scores > lowest, scores, -np.inf), axis=-1)
 
 
-def _not_less(scores: np.ndarray) -> np.ndarray:
+def _not_less(scores: np.ndarray, lowest: float) -> np.ndarray:
     """XLA's: a search that keeps what it has while that is not less; no number is more than NaN."""
     return _kept(scores, np.greater_equal)
 
 
-def _greater(scores: np.ndarray) -> np.ndarray:
+def _greater(scores: np.ndarray, lowest: float) -> np.ndarray:
     """XLA's until TensorFlow 1.15: a search that keeps what it has while that is greater."""
     return _kept(scores, np.greater)
 
@@ -184,23 +181,25 @@ def _kept(scores: np.ndarray, keeps: np.ufunc) -> np.ndarray:
     return index
 
 
-def _by(
-    differs: Callable[[np.ndarray], np.ndarray], *searches: Callable[[np.ndarray], np.ndarray]
-) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
+# Of scores [..., outputs] and the lowest finite number, something of each row.
+_OfRows = Callable[[np.ndarray, float], np.ndarray]
+
+
+def _by(differs: _OfRows, *searches: _OfRows) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
     """What TensorFlow has if an arg max is one of these searches.
 
-    ``differs`` marks the rows of scores [..., outputs] for which they may find something else.
+    ``differs`` marks the rows for which they may find something else.
     """
 
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-        scores = np.asarray(trace["scores"])
+        scores, precision = np.asarray(trace["scores"]), precision_of(array.precision)
+        lowest = -precision.largest
         if array.name == "accuracy":
             # As they are read.
-            with np.errstate(over="ignore"):
-                scores = case.labels.astype(scores.dtype)
-        covered = differs(scores)
+            scores = precision.rounded(case.labels)
+        covered = differs(scores, lowest)
         # Of subnormals, either as they are or flushed to zero.
-        found = [search(x) for search in searches for x in (scores, _flushed(scores))]
+        found = [search(x, lowest) for search in searches for x in (scores, _flushed(scores))]
         if array.name == "accuracy":
             return _accuracy_by(found, case, trace, array)._replace(covered=covered.any())
         if array.name == "fed_back":
@@ -223,7 +222,7 @@ def _accuracy_by(
 ) -> Instead:
     """The accuracy if one of the classes `found` is taken for that of the labels."""
     for index in found:
-        stated = _arithmetic_of(trace)
+        stated = _arithmetic_of(array)
         labels = exact(one_hot(index, case.config.outputs, np.float32), stated)
         share = accuracy(exact(trace["predictions"], stated), labels)
         if np.abs(array.actual - share.mid) <= share.rad:
@@ -267,7 +266,7 @@ def _read_by(alignments: str) -> str:
 
 def _softmax_of_unrounded(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """A softmax that subtracts the largest energy from energies that round to those recorded."""
-    stated = _arithmetic_of(trace)
+    stated = _arithmetic_of(array)
     energies = np.asarray(trace[_read_by(array.name)], np.float64)
     covered = np.isfinite(energies) & (case.config.sizes()["attn_vec_size"] == 1)
     rad = np.abs(energies) * stated.unit + stated.smallest
@@ -282,7 +281,7 @@ def _softmax_of_unrounded(case: Case, trace: Trace, array: ArrayVerdict) -> Inst
 
 def _loss_of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """The loss if the least probability stands in for NaN."""
-    stated = _arithmetic_of(trace)
+    stated = _arithmetic_of(array)
     probabilities = np.asarray(trace["probabilities"])
     nan = np.isnan(probabilities)
     clipped = exact(np.where(nan, 0.0, probabilities), stated)
@@ -381,7 +380,7 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
 
 def _expected(case: Case, trace: Trace, array: ArrayVerdict) -> ArrayVerdict:
     """What is expected of an array in another case, of what TensorFlow recorded."""
-    verdict = judge(case, trace, _arithmetic_of(trace))
+    verdict = judge(case, trace, _arithmetic_of(array))
     return next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
 
 
@@ -472,6 +471,29 @@ def _nan_by_half_relu(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     # By functions as inaccurate as any engine's, a sum that is -inf may be anything.
     covered = found.covered | np.isinf(found.rad) & np.isnan(array.actual)
     return found._replace(covered=covered)
+
+
+def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    """NaN in a row with an infinity, where a product has an odd number of terms.
+
+    In products of two rows and more, and two columns and more, the last factor is also multiplied
+    by zero; in convolutions what follows it, which is in the next slot, or in the next row.
+    """
+    actual, config = np.asarray(array.actual), case.config
+    kernels = [x for name, x in case.arrays.items() if name.endswith(("kernel", "attn_w"))]
+    covered = np.zeros(actual.shape, dtype=bool)
+    if not actual.ndim or not actual.size or not any(x.shape[-2] % 2 for x in kernels):
+        return Instead(covered, actual)
+    rows = np.full(config.batch, not all(np.isfinite(x).all() for x in case.parameters))
+    of_rows = [x.name for x in case.model.data_of(config) if x.axes[:1] == (("batch",),)]
+    special = [~np.isfinite(case.arrays[name]) for name in of_rows]
+    special.extend(np.isinf(x) for x in trace.values() if np.ndim(x))
+    for each in special:
+        rows |= each.reshape(len(rows), -1).any(axis=1)
+    if array.name.endswith("energies"):
+        rows[:-1] |= rows[1:]
+    covered[rows] = True
+    return Instead(covered & np.isnan(actual), np.full(actual.shape, NAN))
 
 
 _sigmoid_of_nan_is_zero = _with_number(0.0, sigmoid)
@@ -652,7 +674,7 @@ def _with_the_input_gate_as_candidate(case: Case) -> Case:
             gates = np.split(arrays[name], 4, axis=-1)
             gates[candidate] = gates[0]
             arrays[name] = np.concatenate(gates, axis=-1)
-    return Case(case.model, case.config, arrays)
+    return replace(case, arrays=arrays)
 
 
 # --- dropout ----------------------------------------------------------------------------------
@@ -715,7 +737,7 @@ def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     goes_backwards = is_both_ways or _is_of_keras(case.config, go_backwards=True)
     if not (goes_backwards and _is_unrolled(case.config, **options)):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
-    case = Case(_with_mask_unreversed(case.model), case.config, case.arrays)
+    case = replace(case, model=_with_mask_unreversed(case.model))
     found = _expected(case, trace, array)
     known = _expected(with_cells(case, (_with_zeros_that_are_known,)), trace, array)
     covered = np.ones(array.actual.shape, dtype=bool)
@@ -748,12 +770,12 @@ def _without_lost_biases(case: Case) -> Case:
             if name.endswith("/bias"):
                 # Of two biases that of the inputs.
                 array[0 if array.ndim > 1 else ...] = 0
-        return Case(case.model, case.config, arrays)
+        return replace(case, arrays=arrays)
     lost = ["projection/bias"]
     if case.model.name == "attention":
         lost = ["encoder/attention/bias", "decoder/attention/bias"]
     zeros = {name: np.zeros_like(case.arrays[name]) for name in lost if name in case.arrays}
-    return Case(case.model, case.config, dict(case.arrays, **zeros))
+    return replace(case, arrays=dict(case.arrays, **zeros))
 
 
 def _has_empty_product(case: Case) -> bool:
@@ -831,7 +853,7 @@ ENTRIES: Tuple[Entry, ...] = (
         what="XLA's arg max is the last of equal scores",
         where=Where((1, 15), (1, 15), xla=True),
         arrays=("predictions", "accuracy"),
-        instead=_by(lambda x: _has_nan(x) | _has_tie(x), _greater),
+        instead=_by(lambda *x: _has_nan(*x) | _has_tie(*x), _greater),
         minimal=Minimal("bidirectional", {"outputs": 2}, {}),
     ),
     KnownDivergence(
@@ -963,6 +985,19 @@ ENTRIES: Tuple[Entry, ...] = (
         arrays=_OF_CELLS,
         instead=_nan_by_half_relu,
         minimal=Minimal("rnn-basic", {"activation": "relu"}, {"cell/bias": {(0,): -INF}}),
+    ),
+    KnownDivergence(
+        name="odd-product-of-infinity",
+        what="oneDNN's products and convolutions of bfloat16 over an odd number of terms have NaN "
+        "for infinity, on processors that compute in bfloat16",
+        where=Where((2, 10), onednn=True, xla=False, precision="bfloat16"),
+        arrays=tuple(sorted({*_OF_CELLS, *_NUMBERS})),
+        instead=_nan_beside_infinity,
+        minimal=Minimal(
+            "rnn-lstm",
+            {"batch": 2, "inputs": 2, "initial_state": True},
+            {"cell/kernel": {(2, gate): 1.0 for gate in range(4)}, "initial_h": {(0, 0): INF}},
+        ),
     ),
     KnownDivergence(
         name="unrolled-mask-is-not-reversed",

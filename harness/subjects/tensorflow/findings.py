@@ -28,6 +28,7 @@ def _issue(number: int, more: str = "", repository: str = "tensorflow/tensorflow
 
 
 _FLOAT16 = "those that compute in float16 (AVX512-FP16)"
+_BFLOAT16 = "those that compute in bfloat16 (AVX512-BF16)"
 
 FINDINGS: Mapping[str, Finding] = {
     "argmax-skips-nan": Finding(
@@ -106,6 +107,11 @@ FINDINGS: Mapping[str, Finding] = {
     "half-relu-of-minus-infinity": Finding(
         "A network of float16 with relu is NaN where a sum overflows to -inf, and should be 0.",
         processors=_FLOAT16,
+    ),
+    "odd-product-of-infinity": Finding(
+        "A network of bfloat16 with an infinite state or input is NaN where it should not be, if "
+        "sizes add up to an odd number.",
+        processors=_BFLOAT16,
     ),
     "unrolled-mask-is-not-reversed": Finding(
         "An unrolled `Bidirectional` of padded sequences with `zero_output_for_mask` has zeros at "

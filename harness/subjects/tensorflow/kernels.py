@@ -7,6 +7,7 @@ and parts that are not: both are kernels there.
 """
 
 from functools import partial
+from itertools import islice
 from typing import (
     Any,
     Callable,
@@ -22,6 +23,7 @@ from typing import (
 
 import numpy as np
 
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode
 from rnndiff.harness.subjects.tensorflow.running import running
 from rnndiff.harness.subjects.ulp import (
@@ -105,7 +107,9 @@ class Kernels:
         with graph.as_default():
             forms = list(_forms(tf1.tf1, mode.precision))
         self._running = _running(tf1, graph, compiled, mode)
-        feed = _feed(forms, [np.full(form.size, -0.5, mode.precision) for form in forms])
+        feed = _feed(
+            forms, [np.full(form.size, -0.5, precision_of(mode.precision).dtype) for form in forms]
+        )
         fetches = list({form.output: None for form in forms})
         nodes = self._running.nodes(fetches, list(feed), list(feed.values()))
         nodes = {node.name: node for node in nodes}
@@ -175,7 +179,7 @@ def _op(form: Form, nodes: Mapping[str, Any], compiled: bool) -> Optional[str]:
 
 def _feed(forms: List[Form], arguments: List[np.ndarray]) -> Dict[Any, np.ndarray]:
     return {
-        form.inputs: np.asarray(form.arrange(x), form.function.precision)
+        form.inputs: precision_of(form.function.precision).rounded(form.arrange(x))
         for form, x in zip(forms, arguments)
     }
 
@@ -269,7 +273,7 @@ def _rows(tf1: Any, softmax: Function, length: int, counting: int = 2) -> Iterat
         exact=lambda x: exact(x, others),
         thorough=softmax.dense,
         # The additions are none of its errors.
-        rounding=(counting - 1) * float(np.finfo(softmax.precision).eps) / 2,
+        rounding=(counting - 1) * precision_of(softmax.precision).eps / 2,
     )
     yield form
     if counting == 2:
@@ -283,8 +287,9 @@ def _rows(tf1: Any, softmax: Function, length: int, counting: int = 2) -> Iterat
 def _fused(tf1: Any, function: Function, build: Callable[[Any], Any], units: int) -> Form:
     """A function after BiasAdd after a product with the identity matrix, which is exact."""
     inputs = tf1.placeholder(function.precision, [sum(BATCHES), units])
-    kernel = tf1.placeholder_with_default(np.eye(units, dtype=function.precision), [units, units])
-    bias = tf1.placeholder_with_default(np.zeros(units, dtype=function.precision), [units])
+    matrix, zeros = (tf1.constant(x, function.precision) for x in (np.eye(units), np.zeros(units)))
+    kernel = tf1.placeholder_with_default(matrix, [units, units])
+    bias = tf1.placeholder_with_default(zeros, [units])
     outputs = [
         build(tf1.nn.bias_add(tf1.matmul(rows, kernel), bias))
         for rows in tf1.split(inputs, BATCHES)
@@ -347,31 +352,32 @@ _FACTORS, _COLUMNS, _ROWS = (2, 3, 8, 17, 64, 131), (1, 3, 8, 17, 33), (1, 2, 19
 
 
 def adds_in_float32(tf1: Any, mode: Mode) -> bool:
-    """Whether matrix products, and convolutions of one place, of float16 are added in float32.
+    """Whether matrix products, and convolutions of one place, of 16 bits are added in float32.
 
-    Such a sum is off by half an ULP and some ULP of float32; one in float16, of that many terms of
+    Such a sum is off by half an ULP and some ULP of float32; one in 16 bits, of that many terms of
     one sign, by more in one of these products.
     """
     graph = tf1.tf1.Graph()
     with graph.as_default():
         sizes = [(k, m, b) for k in _FACTORS for m in _COLUMNS for b in _ROWS]
         forms = [_sum(tf1.tf1, mode.precision, *each) for each in sizes]
-    session = _running(tf1, graph, None, mode).session
+    running, precision = _running(tf1, graph, None, mode), precision_of(mode.precision)
     random = np.random.RandomState(0)
     feed = {
-        tensor: random.uniform(0.5, 1.0, tensor.shape.as_list()).astype(mode.precision)
+        tensor: precision.rounded(random.uniform(0.5, 1.0, tensor.shape.as_list()))
         for tensors, _ in forms
         for tensor in tensors
     }
-    results = session.run([outputs for _, outputs in forms], feed)
-    session.close()
-    for (tensors, _), pair in zip(forms, results):
+    fetches = [output for _, outputs in forms for output in outputs]
+    results = iter(running.run(fetches, list(feed), list(feed.values())))
+    running.close()
+    for tensors, outputs in forms:
         inputs, kernel = (feed[tensor].astype(np.float64) for tensor in tensors)
         exact = np.matmul(inputs, kernel)
-        # Products of 11 bits are exact in float32.
+        # Products of 11 bits, or fewer, are exact in float32.
         beyond = inputs.shape[-1] * 2.0**-24 * exact
-        for result in pair:
-            if np.max(errors(result, exact, beyond)) > 0.5:
+        for result in islice(results, len(outputs)):
+            if np.max(errors(result, exact, beyond, precision.name)) > 0.5:
                 return False
     return True
 

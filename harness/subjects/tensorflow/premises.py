@@ -12,6 +12,7 @@ from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, S
 import numpy as np
 
 from rnndiff.harness.numerics.accuracy import Accuracy, worst
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.tensorflow.accuracy import (
     Place,
     accuracy_of,
@@ -98,9 +99,9 @@ def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
     bias_last = biased_kernels(tf1, False if tf1.XLA else None, mode)
     text = _text(tf1, mode, where, missed, tried, left_out)
     sums = None
-    if mode.precision == "float16":
+    if is_exhausted(mode.precision):
         sums = "float32" if adds_in_float32(tf1, mode) else None
-        said = "matrix products are added in {}, as was tried here".format(sums or "float16")
+        said = "matrix products are added in {}, as was tried here".format(sums or mode.precision)
     else:
         said = _place_of_bias(tf1, mode, bias_last)
     return Premises(functions, bias_last, "{}; {}".format(text, said), sums)
@@ -129,7 +130,7 @@ def stated(name: Name, where: Place) -> Optional[Accuracy]:
 def known_arguments(kernel: Kernel) -> np.ndarray:
     """Those at which its function was ever the worst."""
     function, precision = kernel.function, kernel.function.precision
-    known = np.array(worst_arguments(function.name, precision), precision)
+    known = precision_of(precision).rounded(worst_arguments(function.name, precision))
     return within(known, function.domain, precision)
 
 
@@ -162,7 +163,7 @@ def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
         wrong = np.isinf(kernel.errors(results, exact, elsewhere.absolute))
         left_out += int(np.count_nonzero(wrong))
         with np.errstate(over="ignore"):
-            return np.where(wrong, exact.astype(results.dtype), results)
+            return np.where(wrong, precision_of(kernel.function.precision).rounded(exact), results)
 
     function = kernel.function
     known = np.tile(known_arguments(kernel), 16)
@@ -181,7 +182,7 @@ def _measured(kernel: Kernel, elsewhere: Accuracy) -> Tuple[Accuracy, int, int]:
 
 def is_exhausted(precision: str) -> bool:
     """Whether there are so few numbers of a precision that all are tried."""
-    return precision == "float16"
+    return precision_of(precision).width <= 16
 
 
 def margin(function: str) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.verdict import DISAGREE, ArrayVerdict, Verdict
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Option
 from rnndiff.harness.text import plain, printable
 
@@ -60,6 +61,8 @@ def script(finding: Finding) -> str:
     options = ["options.{} = {!r}".format(*option) for option in finding.options]
     shape = "[None, *x.shape[1:]]" if is_open(case.config) else "x.shape"
     run = _RUN.format(options="\n    ".join(options), shape=shape, precision=case.precision)
+    if not precision_of(case.precision).is_own_type:
+        run = _HELD.format(precision=case.precision) + run
     if wrong is None:
         parts.append(run + _NOTHING_EXPECTED.format(error=finding.verdict.error))
     else:
@@ -339,6 +342,14 @@ def stacks():
             stack_bidirectional_dynamic_rnn=stack_bidirectional_dynamic_rnn,
         )
     return rnn
+"""
+
+_HELD = """
+# NumPy has none of these numbers: they are written as others, which they are, too.
+kind = tf1.as_dtype({precision!r}).as_numpy_dtype
+parameters = [array.astype(kind) for array in parameters]
+data = [x if x is None or x.dtype.kind != "f" else x.astype(kind) for x in data]
+
 """
 
 _RUN = """

@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Sequence, Union
 
 import numpy as np
 
+from rnndiff.harness.numerics.precisions import BFLOAT16, held
 from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode, config_of
 
 # The option of ``tf.function`` had another name before.
@@ -48,6 +49,7 @@ class InSession:
                 parts = zip(parameters, tf1.split(values, sizes))
                 assign = tf1.group(*[tf1.assign(v, tf1.reshape(x, v.shape)) for v, x in parts])
         graph.finalize()
+        self._is_bfloat16 = mode.precision == BFLOAT16
         options = config_of(tf1, mode)
         rewrites = options.graph_options.rewrite_options
         for name in rewrites_off:
@@ -55,22 +57,24 @@ class InSession:
         self.session = tf1.Session(graph=graph, config=options)
         self._calls: Dict[Any, Any] = {}
         if parameters:
+            self._values = [values]
             self._calls["assign"] = models_tf1.ready_to_run(self.session, [values], [assign])
 
     def assign(self, parameters: Sequence[np.ndarray]) -> None:
         """Give the parameters their values."""
-        self._calls["assign"](np.concatenate([array.ravel() for array in parameters]))
+        values = np.concatenate([array.ravel() for array in parameters])
+        self._calls["assign"](*self._given(self._values, [values]))
 
     def run(self, fetches: Sequence[Any], feeds: Sequence[Any], arrays: Any) -> List[np.ndarray]:
         """The values of tensors, from arrays for others, with their types and shapes."""
         key = _key(feeds, fetches)
         if key not in self._calls:
             self._calls[key] = self._tf1.ready_to_run(self.session, feeds, fetches)
-        return self._calls[key](*arrays)
+        return [held(x) for x in self._calls[key](*self._given(feeds, arrays))]
 
     def nodes(self, fetches: Sequence[Any], feeds: Sequence[Any], arrays: Any) -> List[Any]:
         """The nodes that such a run has, after all rewriting."""
-        return self._tf1.nodes_run(self.session, feeds, fetches, arrays)
+        return self._tf1.nodes_run(self.session, feeds, fetches, self._given(feeds, arrays))
 
     def close(self) -> None:
         """Release what is kept."""
@@ -78,6 +82,12 @@ class InSession:
         # gone at the end of the process.
         self._calls.clear()
         self.session.close()
+
+    def _given(self, tensors: Sequence[Any], arrays: Any) -> Any:
+        """Arrays as they are fed: what is held in float32 has a type of its own there."""
+        if not self._is_bfloat16:
+            return arrays
+        return [np.asarray(x, t.dtype.as_numpy_dtype) for t, x in zip(tensors, arrays)]
 
 
 class AsFunction:

@@ -45,7 +45,7 @@ def test_ones_like_is_exact():
 @given(st.sampled_from([1e-10, 0.1, 1e30, 1e39, -1e-40, 7, True]), arithmetics())
 def test_a_number_of_the_oracle_is_held_as_the_subject_rounds_it(number, a):
     held = np.concatenate([exact([0.0], a), [number]])
-    rounded = float(np.dtype(a.name).type(number))
+    rounded = float(a.precision.rounded(number))
     for value in (float(number), rounded):
         assert held.rad[1] == INF or abs(Fraction(value) - Fraction(held.mid[1])) <= Fraction(
             held.rad_as_operand()[1]
@@ -53,14 +53,16 @@ def test_a_number_of_the_oracle_is_held_as_the_subject_rounds_it(number, a):
     assert held.exact == (rounded == number)
 
 
-@pytest.mark.parametrize("a", [arithmetic("float16"), arithmetic("float64")], ids=lambda a: a.name)
+@pytest.mark.parametrize(
+    "a", [arithmetic(each) for each in ("float16", "float64", "bfloat16")], ids=lambda a: a.name
+)
 def test_a_number_of_a_case_is_held_as_the_subject_reads_it(a):
     numbers = [0.0, -0.0, 1.0, 1 / 3, 1e4, 65504, 65519, 65520, -1e30, 6.1e-5, 1e-5, 2e-8, 1e-40]
     array = np.float32([numbers + [INF, -INF, NAN]])
     held = read_stack(array, a)
     assert held.stacked and held.exact == (a.name == "float64")
     for number, read, mid, rad in zip(
-        array[0], array[0].astype(a.name), held.mid[0], held.rad_as_operand()[0]
+        array[0], a.precision.rounded(array[0]), held.mid[0], held.rad_as_operand()[0]
     ):
         if not np.isfinite(read):
             # What is beyond the largest number is infinite, and nothing else.

@@ -17,14 +17,14 @@ from rnndiff.models.functions import affine
 
 # How many ULP functions are off at most: half for rounding, one planted, and what NumPy's own are
 # off, of which little is left where the precision is not its own.
-ULP = {"float16": 2, "float32": 2, "float64": 6}
+ULP = {"bfloat16": 2, "float16": 2, "float32": 2, "float64": 6}
 
 
 class Port(np.lib.mixins.NDArrayOperatorsMixin):
     """An array of a port of the oracles to a precision, which adds in an order of its own."""
 
     def __init__(self, values, random, flushes, arithmetic):
-        values = np.asarray(values, dtype=arithmetic.name)
+        values = arithmetic.precision.rounded(values)
         small = np.abs(values) < arithmetic.smallest
         self.values = np.where(small & flushes, values.dtype.type(0), values)
         self.random, self.flushes, self.dtype = random, flushes, self.values.dtype
@@ -85,7 +85,7 @@ class Port(np.lib.mixins.NDArrayOperatorsMixin):
     def total(self, terms):
         """The sum along the last axis. Float64 terms are rounded when they are added, or before."""
         if self.random.random() < 0.5:
-            terms = terms.astype(self.dtype)
+            terms = self.arithmetic.precision.rounded(terms)
         result = np.zeros(terms.shape[:-1], self.dtype)
         order = list(range(terms.shape[-1]))
         self.random.shuffle(order)

@@ -29,10 +29,10 @@ from rnndiff.models.functions import softmax
 
 def numbers_near(ball, point):
     """Numbers of the subject's precision in the ball, as near to a point as there are."""
-    numbers = point.astype(ball.arithmetic.name).astype(np.float64)
+    precision = ball.arithmetic.precision
+    numbers = precision.rounded(point).astype(np.float64)
     for i, number in np.ndenumerate(numbers):
-        kind = np.dtype(ball.arithmetic.name).type
-        towards = kind(np.nextafter(kind(number), kind(ball.mid[i])))
+        towards = precision.next_to(number, ball.mid[i])
         mid, rad = ball.mid[i], ball.rad_as_operand()[i]
         inside = [float(x) for x in (number, towards) if is_in(float(x), mid, rad)]
         assume(inside)
