@@ -42,7 +42,7 @@ FEWEST = 8
 LEANING = 0.2
 # The most units of each class.
 _CLASSES = (4, 16, 64, 256)
-# Up to so many units, one stack in so many is looked at, and of larger ones. Bounds at worst are
+# Up to so many units, one case in so many is looked at, and of larger ones. Bounds at worst are
 # near to what errors come to by chance where sums have few terms.
 _SMALL, _EVERY_SMALL, _EVERY_LARGE = 16, 32, 16
 # Figures are kept as whole numbers of this, so that they add up to the same in any order.
@@ -198,20 +198,31 @@ class Suspicion:
             )
 
 
-def is_looked_at(stack: StackVerdict) -> bool:
-    """Whether the errors of a stack are held against chance, which costs half a verdict and more.
+def looked_at(stack: StackVerdict) -> StackVerdict:
+    """The cases of a stack that are held against chance, which costs half a verdict and more.
 
-    So it is done to one stack in some, by its numbers: the same ones wherever they are judged; and
-    to none with huge or special numbers.
+    So it is done to all cases of one stack in some, or to some of a stack with many large ones; by
+    its numbers, so to the same ones wherever they are judged; and to none with huge or special
+    numbers.
     """
+    none = np.zeros(0, dtype=int)
     if not stack.cases:
-        return False
-    case, number = stack.cases[0], 0
+        return stack
+    case, count, number = stack.cases[0], len(stack.cases), 0
     arrays = [np.ascontiguousarray(array) for array in case.arrays.values()]
     for array in arrays:
         number = zlib.crc32(array, number)
-    every = _EVERY_SMALL if _units(case.config) <= _SMALL else _EVERY_LARGE
-    return number % every == 0 and bool(are_tame([array[None] for array in arrays]).all())
+    if not are_tame([array[None] for array in arrays]).all():
+        return stack.only(none)
+    every = looks_every(case.config)
+    if every == _EVERY_LARGE and count > every:
+        return stack.only(np.sort((number + np.arange(count // every)) % count))
+    return stack if number % every == 0 else stack.only(none)
+
+
+def looks_every(config: Any) -> int:
+    """One case in so many of a config is held against chance."""
+    return _EVERY_SMALL if _units(config) <= _SMALL else _EVERY_LARGE
 
 
 def _units(config: Any) -> int:

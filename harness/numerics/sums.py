@@ -198,10 +198,10 @@ class Sums:
         most, which then add up as squares do (Higham and Mary, *A new approach to probabilistic
         rounding error analysis*, SIAM J. Sci. Comput. 41, 2019: errors grow as the root of the
         count). The mean square of a partial sum of terms whose signs are as by chance is at most
-        the sum of all squares of terms, or the square of the whole sum if that is larger, in
-        whatever order they are added. That is what keeps these radii from growing as the count does (Higham and Mary,
-        *Sharper probabilistic backward error analysis for basic linear algebra kernels with random
-        data*, SIAM J. Sci. Comput. 42, 2020).
+        the sum of all squares of terms, or the square of the whole sum if that is larger, in any
+        order that does not depend on the signs. That is what keeps these radii from growing as the
+        count does (Higham and Mary, *Sharper probabilistic backward error analysis for basic linear
+        algebra kernels with random data*, SIAM J. Sci. Comput. 42, 2020).
         """
         squares = self.squares()
         partial = self.count * np.maximum(squares, self.mid * self.mid) + self.roundings * squares
