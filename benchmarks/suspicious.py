@@ -33,6 +33,7 @@ from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.chance import Figures, figures
 from rnndiff.harness.judging.suspicion import Suspicion
+from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects.named import subject_named
@@ -114,7 +115,7 @@ def seen(subject, units, count):
     for cases in cases_of(units, count):
         config = cases[0].config
         stacks, others = verdicts_on(subject, cases)
-        disagree += len(others)
+        disagree += sum(judged.verdict.status == DISAGREE for judged in others)
         for stack in stacks:
             for name, each in figures(stack, subject.arithmetic(cases[0])).items():
                 parts.setdefault(name, []).append(each)
@@ -140,9 +141,9 @@ def largest(found):
 
 
 @click.command()
-@click.option("--cases", default=120, show_default=True, help="Cases of each size.")
+@click.option("--cases", default=48, show_default=True, help="Cases of each size.")
 @click.option("--looks", default=32, show_default=True, help="Cases of a run.")
-@click.option("--runs", default=400, show_default=True, help="Runs that are drawn of each.")
+@click.option("--runs", default=300, show_default=True, help="Runs that are drawn of each.")
 @click.option("--units", default=",".join(map(str, UNITS)), show_default=True)
 @click.option("--json", "json_file", type=click.File("w"))
 def main(cases, looks, runs, units, json_file):
