@@ -572,8 +572,8 @@ def expect_by_chance(
     squares (:meth:`rnndiff.harness.numerics.arithmetic.Arithmetic.by_chance`). The second result
     marks the elements that are sums of products and no more.
     """
-    replay = _ByChance(plan, recorded, arithmetic)
     with np.errstate(all="ignore"):
+        replay = _ByChance(plan, recorded, arithmetic)
         given = [replay.given(array) for array in (*parameters, *data)]
         unmade = plan.program.run(given, replay.constant, replay.make)
         return replay.with_copies(replay.expected(unmade)), replay.sums
