@@ -2,7 +2,8 @@
 
 The subject is the oracle itself in float32, so that no TensorFlow is needed. The ratio to a plain
 float64 run of the oracle depends less on the processor than the times do; it is that of the best
-times, which other processes disturb least. Usage:
+times, which other processes disturb least. The last figure is what it takes to hold errors against
+chance, which is done to one case in some, of the time of all verdicts in stacks. Usage:
 ``python benchmarks/verdict.py [--runs N] [--json FILE]``.
 """
 
@@ -21,6 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rnndiff.harness.cases.random_cases import normal_case
+from rnndiff.harness.judging.chance import figures
+from rnndiff.harness.judging.suspicion import looks_every
 from rnndiff.harness.judging.verdict import judge, judge_stacks
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects.tensorflow.accuracy import XEON, Place, accuracy_of
@@ -59,16 +62,19 @@ def times(function, runs):
 
 
 def measure(model, config, runs):
-    """The figures of one row of the table."""
+    """What is measured for one row of the table."""
     case = normal_case(np.random.RandomState(0), model, config, GAIN)
     trace = case.oracle(np.float32)
     functions = {name: accuracy_of(*kernel, NEWEST) for name, kernel in KERNELS.items()}
     a = arithmetic("float32", functions, bias_anywhere=False)
+    (stack,) = judge_stacks([case] * STACK, [trace] * STACK, a)
     return {
         "elements": sum(array.size for array in trace.values()),
         "oracle": times(lambda: case.oracle(np.float64), runs),
         "verdict": times(lambda: judge(case, trace, a), runs),
         "stacked": times(lambda: judge_stacks([case] * STACK, [trace] * STACK, a), runs // 5),
+        "chance": times(lambda: figures(stack, a), runs // 5),
+        "looked at every": looks_every(config),
         "status": judge(case, trace, a).status,
     }
 
@@ -88,24 +94,28 @@ def main(runs, json_file):
         "best ms",
         "ratio",
         "in a stack of {}".format(STACK),
+        "chance",
         "",
     )
     for name in ARTICLE:
         model = MODELS[name]
         for size, config in sizes(model).items():
-            figures = measure(model, config, runs if size == "small" else max(5, runs // 10))
-            result["{}, {}".format(name, size)] = figures
-            plain, verdict = figures["oracle"], figures["verdict"]
+            row = measure(model, config, runs if size == "small" else max(5, runs // 10))
+            result["{}, {}".format(name, size)] = row
+            plain, verdict = row["oracle"], row["verdict"]
             table.add_row(
                 name,
                 size,
-                str(figures["elements"]),
+                str(row["elements"]),
                 "{:.2f}".format(plain["best"]),
                 "{:.2f}".format(verdict["median"]),
                 "{:.2f}".format(verdict["best"]),
                 "{:.1f}".format(verdict["best"] / plain["best"]),
-                "{:.2f}".format(figures["stacked"]["median"] / STACK),
-                figures["status"],
+                "{:.2f}".format(row["stacked"]["median"] / STACK),
+                "{:.1%}".format(
+                    row["chance"]["best"] / row["stacked"]["best"] / row["looked at every"]
+                ),
+                row["status"],
             )
     Console().print(table)
     if json_file:

@@ -18,6 +18,7 @@ from rnndiff.harness.files import write_new, written_whole
 from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.same_rows import same_rows
+from rnndiff.harness.judging.suspicion import looked_at
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
 from rnndiff.harness.numerics.arithmetic import Arithmetic
@@ -464,6 +465,9 @@ class Checker:
         stacks, others = verdicts_on(self._subject, cases, self._timeout, repeated)
         for stack in stacks:
             self._tally.add_stack(stack)
+            part = looked_at(stack)
+            if part.cases:
+                self._tally.suspicion.add(part, _stated(self._subject, part.cases[0]))
         self._tally.add_rows(*same_rows(stacks))
         for judged in others:
             self._tally.add(judged.case, judged.verdict)

@@ -34,11 +34,14 @@ from rnndiff.harness.numerics.balls import BoundedArray, compute, lift, read_sta
 from rnndiff.harness.numerics.register import REGISTER
 from rnndiff.harness.numerics.rows import admissible, first_and_last
 from rnndiff.models import Model
+from rnndiff.models.functions import accumulate, affine
 
 # An element is told by its operation and its place in what the operation makes.
 _PLACES = 32
 _IN_OPERATION = (1 << _PLACES) - 1
 _GIVEN = -1
+# The functions that are sums of products of their arguments.
+_PRODUCTS = (affine, accumulate, np.matmul, np.dot)
 _OTHERS = "the oracle makes other operations for other values of its arrays"
 
 
@@ -385,11 +388,48 @@ class _Replay:
         free, (first, last) = self._free, first_and_last(may_be)
         if free < self._rows:
             self.choices[number] = first[free:], last[free:]
+        if not free:
+            return first, last
         theirs, their_last = self.choices.get(number, (first, last))
         follow = (theirs == their_last) & _marked(may_be[:free], theirs)
         first[:free] = np.where(follow, theirs, first[:free])
         last[:free] = np.where(follow, theirs, last[:free])
         return first, last
+
+
+class _ByChance(_Replay):
+    """The same, teacher-forced, with what errors come to by chance.
+
+    ``sums`` marks the elements [elements] that are sums of products of what the subject recorded or
+    was given, and no more.
+    """
+
+    def __init__(self, plan: Plan, recorded: np.ndarray, arithmetic: Arithmetic) -> None:
+        super().__init__(plan, recorded, 0, arithmetic.by_chance())
+        self.sums = np.zeros(recorded.shape[1], dtype=bool)
+
+    def make(
+        self, number: int, function: Callable[..., Any], args: List[Any], kwargs: Mapping[str, Any]
+    ) -> BoundedArray:
+        """As in :class:`_Replay`."""
+        balls = super().make(number, function, args, kwargs)
+        recorded = self._plan.recorded.get(number)
+        if recorded is not None:
+            summed = _summed(function, args, balls)
+            self.sums[recorded.elements] = bool(summed) and not any(x.rad.any() for x in summed)
+        return balls
+
+
+def _summed(
+    function: Callable[..., Any], args: Sequence[Any], balls: BoundedArray
+) -> Sequence[BoundedArray]:
+    """What is multiplied and added up if an operation is a sum of products and no more, or ()."""
+    if function in _PRODUCTS:
+        return args
+    if function is np.add and balls.is_affine:
+        # A product, and a bias that was written after it.
+        return [y for x in args for y in x.factors or (x,)]
+    return ()
 
 
 class _Run:
@@ -516,6 +556,27 @@ def expect(
         unmade = plan.program.run(twice, replay.constant, replay.make)
         mid, rad = replay.with_copies(replay.expected(unmade))
     return Expected(mid[rows:], rad[rows:]), Expected(mid[:rows], rad[:rows])
+
+
+def expect_by_chance(
+    oracle: Callable[..., Any],
+    plan: Plan,
+    parameters: Sequence[np.ndarray],
+    data: Sequence[Optional[np.ndarray]],
+    recorded: np.ndarray,
+    arithmetic: Arithmetic,
+) -> Tuple[Expected, np.ndarray]:
+    """What is expected of the traces, teacher-forced, with what errors come to by chance.
+
+    Arguments as of :func:`expect`, of a plan without indexes. The radii are bounds of root mean
+    squares (:meth:`rnndiff.harness.numerics.arithmetic.Arithmetic.by_chance`). The second result
+    marks the elements that are sums of products and no more.
+    """
+    with np.errstate(all="ignore"):
+        replay = _ByChance(plan, recorded, arithmetic)
+        given = [replay.given(array) for array in (*parameters, *data)]
+        unmade = plan.program.run(given, replay.constant, replay.make)
+        return replay.with_copies(replay.expected(unmade)), replay.sums
 
 
 def _row_by_row(

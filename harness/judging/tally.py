@@ -9,6 +9,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case, packed
 from rnndiff.harness.files import written_whole
+from rnndiff.harness.judging.suspicion import Suspicion
 from rnndiff.harness.judging.verdict import (
     AGREE,
     DISAGREE,
@@ -32,7 +33,8 @@ class Tally:
 
     ``models`` has the counts of cases of each model. ``ratios`` is, for each model, how many
     teacher-forced elements have a ratio in each bin of ``EDGES``, those that known divergences
-    excuse left out. ``premise`` is that of the subject.
+    excuse left out. ``premise`` is that of the subject. ``suspicion`` has what is known of errors
+    within bounds: it makes no case disagree.
 
     A tally turns into a dict for another process or a JSON file, and such dicts add up again.
     """
@@ -56,6 +58,7 @@ class Tally:
         # Rows that were computed again in another batch; of these, those of which bits differ.
         self.rows = {"again": 0, "differ": 0}
         self.ratios: Dict[str, List[int]] = {}
+        self.suspicion = Suspicion()
         self.premise = ""
         self.worst = 0.0
         self.worst_where = ""
@@ -131,6 +134,8 @@ class Tally:
             "unsupported": self.unsupported,
             "rows": dict(self.rows),
             "ratios": {name: list(counts) for name, counts in self.ratios.items()},
+            "chance": self.suspicion.as_dict(),
+            "suspicious": [each._asdict() for each in self.suspicion.suspicious()],
             "premise": self.premise,
             "worst": self.worst,
             "worst_where": self.worst_where,
@@ -155,6 +160,7 @@ class Tally:
         self.unsupported += other["unsupported"]
         for name, counts in other["ratios"].items():
             self._add_ratios(name, counts)
+        self.suspicion.add_dict(other["chance"])
         self.premise = other["premise"] or self.premise
         # Of equal ones the same, in whatever order they are added.
         theirs = other["worst"], other["worst_where"], base64.b64decode(other["worst_case"])
@@ -217,6 +223,7 @@ class Tally:
         for name, count in sorted(self.known.items()):
             yield "known divergence {}: {} case{}".format(name, count, "s" if count > 1 else "")
         yield from self.left_out()
+        yield from self.suspicion.lines()
         if self.premise:
             yield self.premise
         if self.worst_where:

@@ -8,7 +8,18 @@ induction every step is right, whatever the weights. See :mod:`rnndiff.harness.j
 """
 
 from functools import lru_cache, partial
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
@@ -292,7 +303,7 @@ def judge_stacks(
     """
     arrays = {name: np.array([each.arrays[name] for each in cases]) for name in cases[0].arrays}
     actual = _stacked(traces)
-    tame = _are_tame(list(arrays.values()))
+    tame = are_tame(list(arrays.values()))
     if tame.all() or not tame.any():
         return [_judged(list(cases), arrays, actual, arithmetic)]
     return [
@@ -306,7 +317,7 @@ def judge_stacks(
     ]
 
 
-def _are_tame(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def are_tame(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Of each case, whether no number in its arrays [cases, ...] is huge or special."""
     numbers = np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
     with np.errstate(invalid="ignore"):
@@ -325,24 +336,47 @@ def _judged(
     actual: Mapping[str, np.ndarray],
     arithmetic: Arithmetic,
 ) -> StackVerdict:
-    model, config = cases[0].model, cases[0].config
     _check_trace(cases[0], actual, arithmetic)
-    names = [array.name for array in model.trace]
-    # What the oracle does not have is nobody's business.
-    plan = plan_of(model, config, tuple(name for name in names if name in actual))
-    recorded = side_by_side(plan, actual)
-    parameters = [arrays[field.name] for field in model.parameters(config)]
-    data = model.arguments(config, arrays)
-    oracle = partial(model.compute, config)
-    forced, free = expect(oracle, plan, parameters, data, recorded, arithmetic)
+    given = given_to(cases[0], arrays, actual)
+    forced, free = expect(*given, arithmetic)
     # An array of no elements is there, whatever a subject returns.
     missing = tuple(
         array.name
-        for array in model.trace
-        if array.name not in actual and 0 not in array.shape(config)
+        for array in cases[0].model.trace
+        if array.name not in actual and 0 not in array.shape(cases[0].config)
     )
     precision = arithmetic.name
-    return compared(cases, plan, forced, free, recorded, actual, missing, precision)
+    return compared(cases, given.plan, forced, free, given.recorded, actual, missing, precision)
+
+
+class Given(NamedTuple):
+    """Arguments of :func:`rnndiff.harness.judging.forcing.expect`."""
+
+    oracle: Callable[..., Any]
+    plan: Plan
+    parameters: Sequence[np.ndarray]
+    data: Sequence[Optional[np.ndarray]]
+    recorded: np.ndarray
+
+
+def given_to(
+    case: Case, arrays: Mapping[str, np.ndarray], actual: Mapping[str, np.ndarray]
+) -> Given:
+    """What the oracle is given to judge cases of the model and config of this one.
+
+    By their arrays and those of the subject's traces, all [cases, ...].
+    """
+    model, config = case.model, case.config
+    # What the oracle does not have is nobody's business.
+    names = tuple(array.name for array in model.trace if array.name in actual)
+    plan = plan_of(model, config, names)
+    return Given(
+        partial(model.compute, config),
+        plan,
+        [arrays[field.name] for field in model.parameters(config)],
+        model.arguments(config, arrays),
+        side_by_side(plan, actual),
+    )
 
 
 def _stacked(traces: Sequence[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:

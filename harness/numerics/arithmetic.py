@@ -20,7 +20,8 @@ class Arithmetic(NamedTuple):
     False of a subject that adds the bias last, after the sum of the products. ``operand_bits`` are
     the significand bits of what a matrix product reads, None if it reads all that there are, and
     ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut. ``sums`` is the
-    arithmetic in which its products are added up, None if it is this one.
+    arithmetic in which its products are added up, None if it is this one. ``likely`` is True if
+    the radii of sums are what errors come to by chance, not at worst: see :meth:`by_chance`.
     """
 
     name: str
@@ -32,6 +33,18 @@ class Arithmetic(NamedTuple):
     operand_bits: Optional[int] = None
     operands_to_nearest: bool = False
     sums: Optional["Arithmetic"] = None
+    likely: bool = False
+
+    def by_chance(self) -> "Arithmetic":
+        """The same, of which radii are bounds on the root mean square of what a subject errs by.
+
+        That is so of sums (:meth:`rnndiff.harness.numerics.sums.Sums.likely_rad`). Of all else the
+        bounds at worst are kept, which are bounds of root mean squares, too; and what an operation
+        makes of the radii of its operands holds of such as well, by Minkowski's inequality, since
+        operations are linear in errors as small as these.
+        """
+        sums = self.sums and self.sums.by_chance()
+        return self._replace(likely=True, sums=sums)
 
     @property
     def precision(self) -> Precision:

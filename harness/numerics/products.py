@@ -1,7 +1,7 @@
 """Matrix products, and what is added to them: the affine map."""
 
 from functools import reduce
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -64,6 +64,23 @@ class SumsOfProducts(Sums):
         if rad is not None:
             errors = errors + np.matmul(np.abs(self.a.mid), rad) * self.per_radius
         return sum(map(self.error_of_each, self.terms), errors)
+
+    def squares(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        squares = np.matmul(np.square(self.a.mid), np.square(self.b.mid))
+        return sum([np.square(term.mid) for term in self.terms], squares)
+
+    def radii(self) -> Union[np.ndarray, float]:
+        """As in :class:`Sums`."""
+        a, b = self.a, self.b
+        of_a, of_b, *of_terms = [x.operand_rad() for x in (a, b) + self.terms]
+        radii = sum([rad for rad in of_terms if rad is not None], 0.0)
+        # What a subject recorded has radii of 0.
+        if of_a is not None and of_a.any():
+            radii = radii + np.matmul(of_a, np.abs(b.mid))
+        if of_b is not None and of_b.any():
+            radii = radii + np.matmul(np.abs(a.mid), of_b)
+        return radii
 
     def exact_terms(self) -> Optional[Tuple[Any, np.ndarray, Any]]:
         """As in :class:`Sums`."""

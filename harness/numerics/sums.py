@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import Any, Callable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class Sums:
         unit: float,
     ) -> None:
         self.arithmetic, self.mid, self.reach, self.count = arithmetic, mid, reach, count
-        self.stacked = stacked
+        self.stacked, self.roundings = stacked, roundings
         factors = _factors_of(count, roundings, unit)
         self.inflate, self.unit, self.gamma = factors.inflate, factors.unit, factors.gamma
         self.per_magnitude, self.per_radius = factors.per_magnitude, factors.per_radius
@@ -114,6 +114,14 @@ class Sums:
         if rad is None:
             return a.magnitude() * self.per_magnitude
         return np.abs(a.mid) * self.per_magnitude + rad * (self.per_magnitude + self.per_radius)
+
+    def squares(self) -> np.ndarray:
+        """The sums of the squares of the terms' midpoints."""
+        raise NotImplementedError
+
+    def radii(self) -> Union[np.ndarray, float]:
+        """The sums of what the terms are off by, to first order."""
+        raise NotImplementedError
 
     def exact_terms(self) -> Optional[Tuple[Any, np.ndarray, Any]]:
         """The sums whose terms are exact, where these are not too many; None if there are none.
@@ -164,6 +172,8 @@ class Sums:
 
     def rad(self, wide: Optional[np.ndarray] = None) -> np.ndarray:
         """The radii, which are narrower than the `wide` ones where all terms are exact."""
+        if self.arithmetic.likely:
+            return self.likely_rad()
         exact_terms = self.exact_terms()
         if exact_terms is None:
             return self.wide_rad() if wide is None else wide
@@ -178,6 +188,23 @@ class Sums:
     def wide_rad(self) -> np.ndarray:
         """The radii, whatever the terms are."""
         return self.errors() + np.abs(self.mid) * self.per_result + self.flushed
+
+    def likely_rad(self) -> np.ndarray:
+        """Bounds on the root mean square of the errors, by chance.
+
+        Each of up to `count` additions errs by up to half an ULP of a partial sum s, and if it does
+        so evenly and independently of the others, by a root mean square of ``u s / sqrt(3)`` at
+        most, which then add up as squares do (Higham and Mary, *A new approach to probabilistic
+        rounding error analysis*, SIAM J. Sci. Comput. 41, 2019: errors grow as the root of the
+        count). The mean square of a partial sum of terms whose signs are as by chance is at most
+        the sum of all squares of terms, or the square of the whole sum if that is larger, in any
+        order that does not depend on the signs. That is what keeps these radii from growing as the
+        count does (Higham and Mary, *Sharper probabilistic backward error analysis for basic linear
+        algebra kernels with random data*, SIAM J. Sci. Comput. 42, 2020).
+        """
+        squares = self.squares()
+        partial = self.count * np.maximum(squares, self.mid * self.mid) + self.roundings * squares
+        return self.unit * np.sqrt(partial / 3) + self.radii() + self.flushed
 
     def error_of(self, terms: np.ndarray, mid: np.ndarray) -> np.ndarray:
         """The errors of sums of exact terms, which are `mid`.
@@ -267,6 +294,14 @@ class SumsOfElements(Sums):
     def errors(self) -> np.ndarray:
         """As in :class:`Sums`."""
         return self.along(self.error_of_each(self.a))
+
+    def squares(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        return self.along(np.square(self.a.mid))
+
+    def radii(self) -> np.ndarray:
+        """As in :class:`Sums`."""
+        return self.along(self.a.rad_as_operand())
 
     def has_unknown(self) -> np.ndarray:
         """As in :class:`Sums`."""
