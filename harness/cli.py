@@ -28,6 +28,7 @@ COMMANDS = (
     "compare",
     "ulp",
     "frequencies",
+    "mistakes",
     "bench",
 )
 

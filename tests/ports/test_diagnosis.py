@@ -195,7 +195,7 @@ RIGHT = {
     "seq2seq": written,
 }
 WRONG = [
-    ("state-before-input", "rnn-basic", partial(elman, state_first=True)),
+    ("kernel-rows-swapped", "rnn-basic", partial(elman, state_first=True)),
     ("state-kernel-transposed", "rnn-basic", partial(elman, transposed=True)),
     ("no-tanh", "rnn-basic", partial(elman, f=identity)),
     ("bias-twice", "rnn-basic", partial(elman, bias=2)),
@@ -214,9 +214,9 @@ WRONG = [
     ("state-bias-not-reset", "rnn-gru@pytorch", partial(torch_gru, reset_bias=False)),
     ("padding-read-first", "birnn-basic", partial(both, own_end=False)),
     ("halves-swapped", "birnn-basic", partial(both, swapped=True)),
-    ("scores-of-first-output", "bidirectional", partial(scores, of="first")),
-    ("scores-of-final-states", "bidirectional", partial(scores, of="final")),
-    ("scores-fed-back", "seq2seq", partial(written, feeds="scores")),
+    ("first-output", "bidirectional", partial(scores, of="first")),
+    ("backward-output-of-final-state", "bidirectional", partial(scores, of="final")),
+    ("fed-scores", "seq2seq", partial(written, feeds="scores")),
     ("decoder-from-zero-state", "seq2seq", partial(written, carried=False)),
 ]
 
