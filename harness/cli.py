@@ -29,6 +29,7 @@ COMMANDS = (
     "ulp",
     "models",
     "frequencies",
+    "mistakes",
     "bench",
 )
 

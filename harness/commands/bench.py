@@ -1,6 +1,5 @@
 """``rnndiff bench``: how fast cases are judged, and what stands in the way."""
 
-import os
 import tempfile
 from typing import Any, Dict, Optional, Tuple
 
@@ -8,9 +7,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from rnndiff.harness.commands.drawing import plot_option, pyplot_for, save
 from rnndiff.harness.commands.options import SHOWN
-from rnndiff.harness.errors import UserError
-from rnndiff.harness.files import check_writable, write_json, written_whole
+from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.quality.bench import PHASES, UNITS
 from rnndiff.harness.quality.bench import bench as measure
 from rnndiff.harness.versions import versions
@@ -29,7 +28,7 @@ from rnndiff.models import MODELS
 )
 @click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--json", "json_path", metavar="FILE", help="Write the figures; - is stdout.")
-@click.option("--plot", metavar="FILE", help="Draw them (.png, .svg, .pdf; needs matplotlib).")
+@plot_option
 def bench(
     models: Tuple[str, ...],
     seconds: float,
@@ -44,18 +43,9 @@ def bench(
     session.run alone of the same graphs. By default these are the article's three and rnn-lstm, and
     it takes about 12 minutes a model.
     """
-    pyplot = _pyplot() if plot else None
-    if pyplot:
-        known = sorted(pyplot.figure().canvas.get_supported_filetypes())
-        if os.path.splitext(plot or "")[1][1:].lower() not in known:
-            raise UserError(
-                "{} cannot be drawn: its name must end in one of .{}.".format(
-                    plot, ", .".join(known)
-                )
-            )
-    for path in (json_path, plot):
-        if path and path != "-":
-            check_writable(path)
+    pyplot = pyplot_for(plot) if plot else None
+    if json_path and json_path != "-":
+        check_writable(json_path)
     console = Console(stderr=True)
     with console.status("") as status, tempfile.TemporaryDirectory() as folder:
         names = list(dict.fromkeys(models)) or list(SHOWN)
@@ -103,19 +93,6 @@ def _scaling(found: Dict[str, Any]) -> Table:
     return table
 
 
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise UserError(
-            "The plot needs Matplotlib ({}): run pip install '.[report]'.".format(error)
-        )
-    matplotlib.use("Agg")
-    import matplotlib.pyplot
-
-    return matplotlib.pyplot
-
-
 def _draw(pyplot: Any, found: Dict[str, Any], path: str) -> None:
     """Phases of a case as stacked bars beside the floor, and the time over units."""
     figure, (bars, lines) = pyplot.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
@@ -135,6 +112,4 @@ def _draw(pyplot: Any, found: Dict[str, Any], path: str) -> None:
     lines.set_xlabel("units")
     lines.set_ylabel("ms a case of the article's size")
     lines.legend()
-    with written_whole(path) as file:
-        figure.savefig(file, format=path.rpartition(".")[2])
-    pyplot.close(figure)
+    save(pyplot, figure, path)

@@ -1,7 +1,8 @@
 """The catalogue: what people get wrong in recurrent networks, each mistake a row of a table.
 
 In the notation of the oracles an LSTM's gates are i, f, o and the candidate g, which TensorFlow
-calls j; a GRU's are r (reset) and u (update, elsewhere z).
+calls j; a GRU's are r (reset) and u (update, elsewhere z). Some are planted in TensorFlow's graphs,
+too, by :mod:`rnndiff.harness.quality.mistakes`.
 """
 
 from itertools import permutations
@@ -44,7 +45,7 @@ _SUMS = "accumulate(np.hstack([inputs, state]), kernel, *self.bias)"
 
 _WEIGHTS = (
     Mistake(
-        "state-before-input",
+        "kernel-rows-swapped",
         "the kernel is multiplied by [h; x], not by [x; h]",
         "the kernel's first rows are those of the input, its last rows those of the state",
         _in([_BASIC], (_OF_INPUT_AND_STATE, "np.hstack([state, inputs])"))
@@ -109,6 +110,18 @@ _WEIGHTS = (
         + _in(
             [_BASIC_LAID_OUT, _LSTM_LAID_OUT],
             (_SUMS, _SUMS.replace("*self.bias", "*self.bias, *self.bias")),
+        ),
+    ),
+    Mistake(
+        "bias-after-tanh",
+        "the cell's bias is added to the tanh, not within it",
+        "h' = tanh([x; h] W + b)",
+        _in(
+            [_BASIC],
+            (
+                "self.activation(affine(np.hstack([inputs, state]), self.kernel, self.bias))",
+                "self.activation(np.matmul(np.hstack([inputs, state]), self.kernel)) + self.bias",
+            ),
         ),
     ),
     Mistake(
@@ -242,7 +255,7 @@ _WEIGHTS = (
         ),
     ),
     Mistake(
-        "inputs-time-major",
+        "inputs-of-other-rows",
         "the inputs are read as [time, batch, inputs]",
         "they are [batch, time, inputs], as with PyTorch's batch_first and Keras",
         _in([_RNN], ("inputs[:, t]", "mistakes.time_major(inputs)[:, t]"))
@@ -789,7 +802,7 @@ _RUNS = (
         ),
     ),
     Mistake(
-        "backward-not-put-back",
+        "backward-not-reversed-back",
         "the backward outputs stand in the order in which they are computed",
         "the output of a step stands beside that of the forward cell for the same input",
         _in(
@@ -837,13 +850,13 @@ _NEXT = "next_token(config, scores[-1], predictions[-1])"
 _SCORES = "affine(outputs[:, -1], kernel, bias)"
 _OUTPUTS = (
     Mistake(
-        "scores-of-first-output",
+        "first-output",
         "the scores are computed from the first output, not from the last",
         "the output of the last step, of both directions",
         _in([_BIDIRECTIONAL], ("outputs[:, -1]", "outputs[:, 0]")),
     ),
     Mistake(
-        "scores-of-final-states",
+        "backward-output-of-final-state",
         "the scores are computed from both final states",
         "the last output has the backward cell's first state in it, not its final one; Keras's "
         "Bidirectional and PyTorch's h_n have the final ones",
@@ -863,7 +876,7 @@ _OUTPUTS = (
         _in([_BIDIRECTIONAL], ("outputs[:, -1]", "np.mean(outputs, axis=1)")),
     ),
     Mistake(
-        "projection-without-bias",
+        "projection-bias-left-out",
         "the bias of the projection to scores is left out",
         "the parameter projection/bias",
         _in([_BIDIRECTIONAL], (_SCORES, "np.matmul(outputs[:, -1], kernel)"))
@@ -879,7 +892,7 @@ _OUTPUTS = (
         ),
     ),
     Mistake(
-        "softmax-over-rows",
+        "softmax-over-batch",
         "the probabilities of a class add up to 1 over the rows",
         "the softmax goes over the classes, the last axis",
         _in(
@@ -900,6 +913,27 @@ _OUTPUTS = (
         _in([_BIDIRECTIONAL, *_DECODERS], ("= softmax(scores)", "= mistakes.sigmoid(scores)")),
     ),
     Mistake(
+        "scores-of-other-rows",
+        "the scores of all tokens are reshaped to [batch, time, outputs], not transposed",
+        "they are made token by token, so that a row's are apart",
+        _in(
+            _DECODERS,
+            (
+                "scores, predictions = np.stack(scores, axis=1), np.stack",
+                "scores, predictions = mistakes.reshaped(scores), np.stack",
+            ),
+        ),
+    ),
+    Mistake(
+        "accuracy-of-whole-rows",
+        "a row counts as right only if all of its tokens are",
+        "the accuracy is the share of tokens that are right, not of rows",
+        _in(
+            _DECODERS,
+            ("accuracy(predictions, labels)", "mistakes.accuracy_of_rows(predictions, labels)"),
+        ),
+    ),
+    Mistake(
         "loss-summed",
         "the loss is the sum over rows, not the mean",
         "reduction in PyTorch and Keras",
@@ -912,31 +946,43 @@ _OUTPUTS = (
         _in(["functions"], ("-np.sum(labels * log", "-np.mean(labels * log")),
     ),
     Mistake(
-        "loss-not-clipped",
+        "loss-without-clip",
         "the loss is computed from probabilities that are not clipped",
         "they are at least 1e-10",
         _in(["functions"], ("np.clip(probabilities, 1e-10, 1.0)", "probabilities")),
     ),
     Mistake(
-        "scores-fed-back",
+        "fed-scores",
         "the decoder is fed scores",
         "what is fed back is the one-hot row of the class, unless the option feeds says otherwise",
         _in(_DECODERS, (_NEXT, "scores[-1]")),
     ),
     Mistake(
-        "probabilities-fed-back",
+        "fed-probabilities",
         "the decoder is fed probabilities",
         "what is fed back is the one-hot row of the class, unless the option feeds says otherwise",
         _in(_DECODERS, (_NEXT, "mistakes.softmax(scores[-1])")),
     ),
     Mistake(
-        "labels-fed",
+        "fed-next-class",
+        "the decoder is fed the class after that of the largest score",
+        "classes count from 0, and a start token may be one of them",
+        _in(_DECODERS, (_NEXT, _NEXT.replace("predictions[-1]", "predictions[-1] + 1"))),
+    ),
+    Mistake(
+        "fed-first-token",
+        "the decoder is fed the first token in every step",
+        "what is fed is the last token",
+        _in(_DECODERS, (_NEXT, _NEXT.replace("-1", "0"))),
+    ),
+    Mistake(
+        "fed-labels",
         "the decoder is fed the labels, not what it wrote",
         "teacher forcing is for training; here a token is fed back",
         _in(_DECODERS, (_NEXT, "labels[:, len(scores) - 1]")),
     ),
     Mistake(
-        "zeros-fed-first",
+        "fed-zeros-first",
         "the decoder is fed zeros first, not the encoder's token",
         "without a start token, what is fed first is the class of the encoder's last output",
         _in(
@@ -963,6 +1009,27 @@ _OUTPUTS = (
                 "decoder.step(fed_back[-1], state if decoder_steps else "
                 "decoder.zero_state(config.batch, inputs.dtype))",
             ),
+        ),
+    ),
+    Mistake(
+        "decoder-from-first-state",
+        "the decoder starts from the encoder's first state",
+        "it starts from the encoder's last state",
+        _in(
+            [_SEQ2SEQ],
+            (
+                "decoder(fed_back[-1], state)",
+                "decoder(fed_back[-1], state if decoder_states else encoder_states[0])",
+            ),
+        ),
+    ),
+    Mistake(
+        "decoder-never-advances",
+        "every step of the decoder starts from the encoder's last state",
+        "the state of a step is that of the step before it",
+        _in(
+            [_SEQ2SEQ],
+            ("decoder(fed_back[-1], state)", "decoder(fed_back[-1], encoder_states[-1])"),
         ),
     ),
     Mistake(
@@ -1024,7 +1091,7 @@ _WINDOWS = (
         _in([_WINDOW], ("output[:, None, :]]", "cell_output[:, None, :]]")),
     ),
     Mistake(
-        "attention-softmax-over-rows",
+        "attention-softmax-over-batch",
         "the weights of a slot add up to 1 over the rows",
         "the softmax goes over the slots, the last axis",
         _in([_WINDOW], ("softmax(energies)", "mistakes.softmax_over(energies, 0)")),
@@ -1034,6 +1101,12 @@ _WINDOWS = (
         "the weights of the slots are the sigmoid of the energies, not their softmax",
         "the weights of the slots of a row add up to 1",
         _in([_WINDOW], ("softmax(energies)", "mistakes.sigmoid(energies)")),
+    ),
+    Mistake(
+        "empty-slots-left-out",
+        "slots that are still zero take no part in the softmax",
+        "all slots of the window do, from the first step on",
+        _in([_WINDOW], ("softmax(energies)", "softmax(mistakes.of_filled(energies, window))")),
     ),
     Mistake(
         "query-from-old-state",

@@ -1,11 +1,14 @@
-"""Which single mistake, planted in the oracle, makes a port agree with it?
+"""Which mistake, or pair of them, planted in the oracle, makes a port agree with it?
 
 The cases are judged once against the oracle as it is, then against each oracle with a mistake in
 it, of which nearly all are out at the first stack. What is left explains the port: it computes the
-wrong formula, and computes that rightly.
+wrong formula, and computes that rightly. If none does, pairs are tried, those first whose mistakes
+leave the least of the first stack wrong: of two mistakes that a port has, each by itself makes some
+of its elements right.
 """
 
 import itertools
+import math
 import time
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -15,7 +18,7 @@ from rnndiff.harness.cases.case import Case, load
 from rnndiff.harness.cases.random_cases import SMALL_BATCH, batch_size, random_batch
 from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.diagnosis.catalogue import mistakes_of
-from rnndiff.harness.diagnosis.planting import Mistake, planted
+from rnndiff.harness.diagnosis.planting import Mistake, both, planted
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.failure import Failure
@@ -32,6 +35,8 @@ CASES, _OF_A_CONFIG = 200, 10
 SECONDS, _OF_PORT = 10.0, 0.4
 # What fewer cases speak for is not said without a word on that.
 _ENOUGH = 5
+# Of mistakes that all explain a port, so many are told in words.
+_SHOWN = 5
 
 
 class Diagnosis(NamedTuple):
@@ -46,7 +51,9 @@ class Diagnosis(NamedTuple):
     tried, known : int
         How many mistakes there was time to try, of those that can be made in the model.
     explained_by : tuple of Mistake
-        Those with which the oracle and the port agree on all cases.
+        Those with which the oracle and the port agree on all cases; a pair of them is one, too.
+    pairs_tried, pairs_known : int
+        The same of pairs, which are tried if no single mistake explains the port.
     """
 
     cases: int
@@ -54,6 +61,8 @@ class Diagnosis(NamedTuple):
     tried: int
     known: int
     explained_by: Tuple[Mistake, ...]
+    pairs_tried: int = 0
+    pairs_known: int = 0
 
     def as_dict(self) -> Dict[str, Any]:
         """For JSON."""
@@ -62,15 +71,18 @@ class Diagnosis(NamedTuple):
 
     def __str__(self) -> str:
         """For people, in one line for each mistake, and one on what was tried."""
-        tried = "all {} known mistakes were tried".format(self.known)
-        if self.tried < self.known:
-            tried = "{} of {} known mistakes were tried, as time allowed".format(
-                self.tried, self.known
-            )
+        tried = "{} were tried".format(_of(self.tried, self.known, "known mistakes"))
+        if self.pairs_known:
+            pairs = _of(self.pairs_tried, self.pairs_known, "pairs of them")
+            tried = tried.replace(" were", ", and {}, were".format(pairs))
+        if self.tried < self.known or self.pairs_tried < self.pairs_known:
+            tried += ", as time allowed"
         if not self.explained_by:
             return (
-                "diagnosis: no single mistake that is known explains it ({}): look at what is "
-                "first wrong above, all before it is right".format(tried)
+                "diagnosis: no single mistake that is known explains it{} ({}): look at what is "
+                "first wrong above, all before it is right".format(
+                    ", and no pair that was tried" if self.pairs_tried else "", tried
+                )
             )
         all_cases = "diagnosis: your port agrees with the oracle on all {} cases".format(self.cases)
         if len(self.explained_by) == 1:
@@ -78,11 +90,24 @@ class Diagnosis(NamedTuple):
             lines = ["{} if {}".format(all_cases, only.says), "look at: " + only.look]
         else:
             lines = [all_cases + " if any one of these is so, which these cases do not tell apart:"]
-            lines += ["{}; look at: {}".format(x.says, x.look) for x in self.explained_by]
+            shown = self.explained_by[:_SHOWN]
+            lines += ["{}; look at: {}".format(x.says, x.look) for x in shown]
+            if len(shown) < len(self.explained_by):
+                lines.append("and {} more".format(len(self.explained_by) - len(shown)))
+        if self.pairs_tried:
+            lines.append("(no single mistake explains it, but two together)")
         lines.append("(as it should be, it disagrees on {} of them; {})".format(self.wrong, tried))
         if self.wrong < _ENOUGH:
             lines.append("(so few may have another cause)")
         return "\n    ".join(lines)
+
+
+def _of(tried: int, known: int, what: str) -> str:
+    return (
+        "all {} {}".format(known, what)
+        if tried == known
+        else "{} of {} {}".format(tried, known, what)
+    )
 
 
 class _Stack(NamedTuple):
@@ -104,7 +129,7 @@ def diagnose(
     seconds: float = SECONDS,
     cases: int = CASES,
 ) -> Optional[Diagnosis]:
-    """Try every mistake of the catalogue on a port that disagrees with the oracle.
+    """Try every mistake of the catalogue, then pairs, on a port that disagrees with the oracle.
 
     Parameters
     ----------
@@ -141,15 +166,61 @@ def diagnose(
     wrong = sum(int(np.count_nonzero(stack.wrong)) for stack in stacks)
     if not wrong:
         return None
-    found, tried = [], 0
-    for mistake in known:
-        if time.monotonic() - began > seconds:
-            break
-        tried += 1
-        if _explains(mistake, stacks):
-            found.append(mistake)
+    until = began + seconds
+    found, left = _singles(known, stacks, until)
     computed = sum(len(stack.cases) for stack in stacks)
-    return Diagnosis(computed, wrong, tried, len(known), tuple(found))
+    diagnosis = Diagnosis(computed, wrong, len(left), len(known), tuple(found))
+    if found or len(left) < len(known):
+        return diagnosis
+    pairs = _pairs(left)
+    found, tried = _explaining(pairs, stacks, until)
+    return diagnosis._replace(explained_by=tuple(found), pairs_tried=tried, pairs_known=len(pairs))
+
+
+def _singles(
+    known: Sequence[Mistake], stacks: Sequence[_Stack], until: float
+) -> Tuple[List[Mistake], List[Tuple[float, Mistake]]]:
+    """Which of them explain the port, and what each that was tried leaves wrong, until a time."""
+    found, left = [], []
+    for mistake in known:
+        if time.monotonic() > until:
+            break
+        wrong = _left_wrong(mistake, stacks)
+        left.append((wrong, mistake))
+        if not wrong:
+            found.append(mistake)
+    return found, left
+
+
+def _pairs(left: Sequence[Tuple[float, Mistake]]) -> List[Tuple[Mistake, Mistake]]:
+    """All pairs of mistakes, those first that leave least wrong when each is there alone.
+
+    A pair of the best and the hundredth is as good as one of the tenth and the eleventh.
+    """
+    best = [
+        mistake for wrong, mistake in sorted(left, key=lambda each: each[0]) if wrong < math.inf
+    ]
+    places = sorted(
+        itertools.combinations(range(1, len(best) + 1), 2), key=lambda pair: pair[0] * pair[1]
+    )
+    return [(best[one - 1], best[other - 1]) for one, other in places]
+
+
+def _explaining(
+    pairs: Sequence[Tuple[Mistake, Mistake]], stacks: Sequence[_Stack], until: float
+) -> Tuple[List[Mistake], int]:
+    """Which pairs explain the port, as one mistake each, and how many were tried until a time."""
+    found = []
+    for tried, pair in enumerate(pairs):
+        if time.monotonic() > until:
+            return found, tried
+        try:
+            mistake = both(*pair)
+        except LookupError:  # Of the same piece: two orders of the gates, say.
+            continue
+        if not _left_wrong(mistake, stacks):
+            found.append(mistake)
+    return found, len(pairs)
 
 
 def diagnosis_of(
@@ -262,10 +333,11 @@ def _by_case(
     return [found[id(case)] for case in cases]
 
 
-def _explains(mistake: Mistake, stacks: Sequence[_Stack]) -> bool:
-    """Whether no case disagrees with the oracle with this mistake, and any speaks for it.
+def _left_wrong(mistake: Mistake, stacks: Sequence[_Stack]) -> float:
+    """How many elements of the first stack that does disagree are wrong with this mistake.
 
-    No case speaks for it whose bounds say nothing.
+    0 if no case disagrees with the oracle that has it, and any speaks for it: that explains the
+    port. No case speaks for it whose bounds say nothing. Infinite if it cannot be made.
     """
     speaks = False
     for stack in stacks:
@@ -275,9 +347,10 @@ def _explains(mistake: Mistake, stacks: Sequence[_Stack]) -> bool:
             pairs = list(zip(planted(stack.cases, mistake), stack.traces))
             verdicts = _by_case(pairs, stack.stated)
         except Exception:  # In sizes that it cannot be made in, such as of a kernel not square.
-            return False
-        if any(judged.disagree()[row] for judged, row in verdicts):
-            return False
+            return math.inf
+        wrong = sum(int(np.count_nonzero(judged.ratios[row] > 1)) for judged, row in verdicts)
+        if wrong:
+            return float(wrong)
         decided = [not judged.doubtful()[row] for judged, row in verdicts]
         speaks = speaks or bool((stack.wrong & np.array(decided)).any())
-    return speaks
+    return 0.0 if speaks else math.inf

@@ -3,6 +3,7 @@
 Each is a function of arrays that any oracle may be run on; none changes them.
 """
 
+from functools import reduce
 from typing import Any, List, Sequence
 
 import numpy as np
@@ -69,3 +70,24 @@ def output_of(state: Any) -> Any:
 def zeros_like(array: Any) -> Any:
     """Zeros of the shape of an array."""
     return np.zeros(array.shape, getattr(array, "dtype", None))
+
+
+def reshaped(scores: Sequence[Any]) -> Any:
+    """The scores [batch, outputs] of all tokens as [batch, tokens, outputs], the wrong way."""
+    rows, outputs = scores[0].shape
+    return np.reshape(np.stack(scores, axis=0), (rows, len(scores), outputs))
+
+
+def accuracy_of_rows(predictions: Any, labels: Any) -> Any:
+    """The share of rows of which all predictions are right."""
+    correct = np.equal(predictions, np.argmax(labels, axis=-1))
+    tokens = [correct[:, token] for token in range(correct.shape[1])]
+    return np.mean(np.ones_like(labels[:, 0, 0]) * reduce(np.minimum, tokens))
+
+
+def of_filled(energies: Any, window: Any) -> Any:
+    """The energies of slots, but for those that are all zeros, which are to weigh nothing."""
+    largest = zeros_like(energies)
+    for place in range(window.shape[2]):
+        largest = np.maximum(largest, np.abs(window[:, :, place]))
+    return np.where(np.equal(largest, 0.0), -1e9, energies)

@@ -5,6 +5,7 @@ a copy of that module, so that oracles and cells have no seams for it: as with t
 :mod:`rnndiff.harness.quality.mistakes` plants in TensorFlow's graphs.
 """
 
+import contextlib
 import importlib
 import inspect
 from copy import copy
@@ -75,6 +76,29 @@ class Mistake(NamedTuple):
         """
         edits = [(edit.right, edit.wrong) for edit in self.edits if edit.module == module]
         return source_with(module, edits, self.name)
+
+
+def both(first: Mistake, second: Mistake) -> Mistake:
+    """Two mistakes as one.
+
+    Raises
+    ------
+    LookupError
+        If they are of the same piece, so that it is the one or the other.
+    """
+    name = "{} and {}".format(first.name, second.name)
+    says, look = (
+        sep.join(dict.fromkeys(texts))
+        for sep, texts in ((", and ", (first.says, second.says)), ("; ", (first.look, second.look)))
+    )
+    # What one leaves of a module may be without a piece of the other's.
+    for edits in (first.edits + second.edits, second.edits + first.edits):
+        made = Mistake(name, says, look, edits)
+        with contextlib.suppress(LookupError):
+            for module in {edit.module for edit in edits}:
+                made.source(module)
+            return made
+    raise LookupError("{} cannot be made together".format(name))
 
 
 @lru_cache(maxsize=None)

@@ -1,10 +1,11 @@
-"""Planted mistakes: does the harness find what people get wrong, and how small does it make it?
+"""Mistakes planted in TensorFlow's graphs: does the harness find what people get wrong?
 
-A mistake is data, in the manner of ETNA (Shi et al., *Etna: an evaluation platform for
-property-based testing*, Proc. ACM Program. Lang. 7, ICFP, 2023): a piece of a module that builds
-the TensorFlow graph, and what somebody wrote instead. It is planted in a copy of that module, so
-the code under test has no seams for it. Where the piece is no longer in the module, planting it is
-an error: a mistake that is not there would be a mistake that is never found.
+Each is one of the catalogue, :mod:`rnndiff.harness.diagnosis.catalogue`, which says what it is, and
+plants it in the oracle. A mistake is data, in the manner of ETNA (Shi et al., *Etna: an evaluation
+platform for property-based testing*, Proc. ACM Program. Lang. 7, ICFP, 2023): a piece of a module
+that builds the TensorFlow graph, and what somebody wrote instead. It is planted in a copy of that
+module, so the code under test has no seams for it. Where the piece is no longer in the module,
+planting it is an error: a mistake that is not there would be a mistake that is never found.
 """
 
 import importlib
@@ -27,13 +28,13 @@ _GRAPH = "rnndiff.models.{}.graph"
 class Mistake(NamedTuple):
     """A mistake in the TensorFlow graphs of some models.
 
-    ``right`` is a piece of ``module`` ("{}" in its name is the model's), and ``wrong`` is what
-    stands in its place, wherever it stands; it may call the functions of this module as
-    ``mistakes``. ``steps`` and ``rows`` are how many time steps and rows a case needs to show it.
+    ``name`` is its name in the catalogue. ``right`` is a piece of ``module`` ("{}" in its
+    name is the model's), and ``wrong`` is what stands in its place, wherever it stands; it may call
+    the functions of this module as ``mistakes``. ``steps`` and ``rows`` are how many time steps and
+    rows a case needs to show it.
     """
 
     name: str
-    what: str
     models: Tuple[str, ...]
     module: str
     right: str
@@ -80,7 +81,6 @@ def _copy(name: str, model: str, mistake: Mistake) -> Any:
 MISTAKES: Tuple[Mistake, ...] = (
     Mistake(
         name="kernel-rows-swapped",
-        what="the cell multiplies its kernel by [h; x], not [x; h]",
         models=_ALL,
         module=_GRAPH,
         right="tensorflow_cell(config)",
@@ -88,7 +88,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="bias-left-out",
-        what="the cell does not add its bias",
         models=_ALL,
         module=_GRAPH,
         right="tensorflow_cell(config)",
@@ -96,7 +95,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="bias-after-tanh",
-        what="the cell adds its bias to the tanh instead of within it",
         models=_ALL,
         module=_GRAPH,
         right="tensorflow_cell(config)",
@@ -104,7 +102,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="projection-bias-left-out",
-        what="the scores are computed without the projection's bias",
         models=_ALL,
         module=_GRAPHS,
         right="tf1.nn.bias_add(tf1.matmul(rows, kernel), bias)",
@@ -112,7 +109,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="softmax-over-batch",
-        what="the probabilities of a class add up to 1 over the rows",
         models=_ALL,
         module=_GRAPHS,
         right="tf1.nn.softmax(scores)",
@@ -121,7 +117,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="loss-without-clip",
-        what="the log loss of probability 0 is not kept finite",
         models=_ALL,
         module=_GRAPHS,
         right="tf1.clip_by_value(probabilities, 1e-10, 1.0)",
@@ -131,7 +126,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="loss-over-classes",
-        what="the log loss is a mean over the classes, too",
         models=_ALL,
         module=_GRAPHS,
         right="-tf1.reduce_sum(labels * tf1.log(clipped), axis=-1)",
@@ -139,7 +133,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="accuracy-of-whole-rows",
-        what="a row counts as right only if all of its tokens are",
         models=_DECODERS,
         module=_GRAPHS,
         right="tf1.reduce_mean(tf1.cast(correct, scores.dtype))",
@@ -147,7 +140,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="scores-of-other-rows",
-        what="the scores of all steps are reshaped to [batch, time, ...], not transposed",
         models=_DECODERS,
         module=_GRAPHS,
         right="tf1.stack(scores, axis=1)",
@@ -157,7 +149,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="fed-scores",
-        what="the decoder is fed the scores, not the one-hot row of their arg max",
         models=_DECODERS,
         module=_GRAPHS,
         right="tf1.one_hot(tf1.argmax(scores[-1], -1), config.outputs)",
@@ -165,7 +156,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="fed-labels",
-        what="the decoder is fed the labels outside training, too",
         models=_DECODERS,
         module=_GRAPHS,
         right="if training:",
@@ -173,7 +163,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="fed-next-class",
-        what="the decoder is fed the class after the arg max",
         models=_DECODERS,
         module=_GRAPHS,
         right="tf1.one_hot(tf1.argmax(scores[-1], -1), config.outputs)",
@@ -181,7 +170,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="fed-first-token",
-        what="the decoder is fed the first token at every step",
         models=_DECODERS,
         module=_GRAPHS,
         right="tf1.one_hot(tf1.argmax(scores[-1], -1), config.outputs)",
@@ -190,7 +178,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="decoder-from-first-state",
-        what="the decoder starts from the encoder's first state, not its last",
         models=("seq2seq",),
         module=_GRAPH,
         right="last = (encoder_states + decoder_states)[-1]",
@@ -198,7 +185,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="decoder-never-advances",
-        what="every decoder step starts from the encoder's last state",
         models=("seq2seq",),
         module=_GRAPH,
         right="last = (encoder_states + decoder_states)[-1]",
@@ -207,7 +193,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="inputs-of-other-rows",
-        what="the inputs are reshaped to [time, batch, ...], not transposed",
         models=("bidirectional",),
         module=_GRAPH,
         right="tf1.unstack(inputs, axis=1)",
@@ -217,7 +202,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="backward-not-reversed-back",
-        what="the backward outputs stay in the order in which they were computed",
         models=("bidirectional",),
         module=_GRAPH,
         right="tf1.nn.static_bidirectional_rnn(",
@@ -225,7 +209,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="backward-reads-forwards",
-        what="the backward cell reads the inputs from first to last",
         models=("bidirectional",),
         module=_GRAPH,
         right="tf1.nn.static_bidirectional_rnn(",
@@ -233,7 +216,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="halves-swapped",
-        what="outputs are [backward; forward]",
         models=("bidirectional",),
         module=_GRAPH,
         right="tf1.nn.static_bidirectional_rnn(",
@@ -241,7 +223,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="first-output",
-        what="the scores are computed from the first output, not the last",
         models=("bidirectional",),
         module=_GRAPH,
         right="project(outputs[-1])",
@@ -249,7 +230,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="backward-output-of-final-state",
-        what="the scores are computed from both final states, not the last output",
         models=("bidirectional",),
         module=_GRAPH,
         right="project(outputs[-1])",
@@ -257,7 +237,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="window-not-shifted",
-        what="the output takes the place of the newest slot; the others stay",
         models=("attention",),
         module=_WRAPPER,
         right="tf1.slice(window, [0, 1, 0], [-1, -1, -1])",
@@ -265,7 +244,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="window-wrong-end",
-        what="the output is put before the oldest slot",
         models=("attention",),
         module=_WRAPPER,
         right="tf1.concat([window, tf1.expand_dims(output, 1)], 1)",
@@ -273,7 +251,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="decoder-from-zero-attention",
-        what="the decoder starts from attention 0, not the encoder's last",
         models=("attention",),
         module=_GRAPH,
         right="output, state = decoder(token, last)",
@@ -282,7 +259,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="decoder-from-zero-window",
-        what="the decoder starts from an empty window",
         models=("attention",),
         module=_GRAPH,
         right="output, state = decoder(token, last)",
@@ -291,7 +267,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="attention-softmax-over-batch",
-        what="the weights of a slot add up to 1 over the rows",
         models=("attention",),
         module=_WRAPPER,
         right="tf1.nn.softmax(energies)",
@@ -300,7 +275,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="empty-slots-left-out",
-        what="slots that are still zero take no part in the softmax",
         models=("attention",),
         module=_WRAPPER,
         right="tf1.nn.softmax(energies)",
@@ -308,7 +282,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="query-from-old-state",
-        what="the query is the cell's state before the step",
         models=("attention",),
         module=_WRAPPER,
         right="self._attend(query, window)",
@@ -316,7 +289,6 @@ MISTAKES: Tuple[Mistake, ...] = (
     ),
     Mistake(
         name="attention-before-output",
-        what="the output is a linear map of [a; h], not [h; a]",
         models=("attention",),
         module=_WRAPPER,
         right="self._output_projection([cell_output, attention])",

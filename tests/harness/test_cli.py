@@ -39,7 +39,7 @@ def test_every_command_explains_itself(option):
     assert usages == ["[OPTIONS]", *COMMANDS]
 
 
-@pytest.mark.parametrize("command", ["frequencies", "bench"])
+@pytest.mark.parametrize("command", ["frequencies", "mistakes", "bench"])
 def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, capsys):
     for name in list(sys.modules):
         ours = name.startswith("rnndiff.") and name.rpartition(".")[2] in (command, "strategies")

@@ -14,6 +14,7 @@ from hypothesis.errors import NoSuchExample
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.cases.strategies import batches
 from rnndiff.harness.checking.check import EVALUATIONS, verdict_on
+from rnndiff.harness.diagnosis.catalogue import CATALOGUE
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.quality.mistakes import MISTAKES, Mistake
 from rnndiff.harness.shrinking.shrink import Shrinker
@@ -104,7 +105,7 @@ def test_the_default_profile_finds_it_and_it_shrinks_to_a_few_steps_and_units(
     ],
 )
 def test_in_a_copy_without_a_mistake_nothing_is_found(name, module, tensorflow):
-    none = Mistake("none", "tf1 instead of tf1", (name,), module, "tf1", "tf1")
+    none = Mistake("none", (name,), module, "tf1", "tf1")
     hunt = Hunt(TensorFlow(build=none.build), MODELS[name], ["ordinary"])
     assert hunt.case is None
     assert hunt.tried == EXAMPLES
@@ -115,6 +116,12 @@ def test_every_mistake_has_its_place_in_every_model_that_it_names():
         module = mistake.module.format(name)
         assert mistake.wrong in mistake.source(module, name)
     assert len({mistake.name for mistake in MISTAKES}) == len(MISTAKES)
+
+
+def test_every_mistake_is_one_that_the_catalogue_plants_in_the_same_models():
+    known = {mistake.name: mistake for mistake in CATALOGUE}
+    for mistake, name in EVERYWHERE:
+        assert known[mistake.name].edits_of(MODELS[name]), mistake.name
 
 
 def test_a_mistake_that_has_no_place_is_an_error():

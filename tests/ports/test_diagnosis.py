@@ -16,6 +16,7 @@ from rnndiff.harness.diagnosis import diagnose as diagnose_module
 from rnndiff.harness.diagnosis.apart import diagnose_apart
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE, mistakes_of
 from rnndiff.harness.diagnosis.diagnose import diagnose, diagnosis_of
+from rnndiff.harness.diagnosis.planting import both as both_of
 from rnndiff.harness.diagnosis.planting import planted
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.failure import Failure
@@ -194,7 +195,7 @@ RIGHT = {
     "seq2seq": written,
 }
 WRONG = [
-    ("state-before-input", "rnn-basic", partial(elman, state_first=True)),
+    ("kernel-rows-swapped", "rnn-basic", partial(elman, state_first=True)),
     ("state-kernel-transposed", "rnn-basic", partial(elman, transposed=True)),
     ("no-tanh", "rnn-basic", partial(elman, f=identity)),
     ("bias-twice", "rnn-basic", partial(elman, bias=2)),
@@ -213,9 +214,9 @@ WRONG = [
     ("state-bias-not-reset", "rnn-gru@pytorch", partial(torch_gru, reset_bias=False)),
     ("padding-read-first", "birnn-basic", partial(both, own_end=False)),
     ("halves-swapped", "birnn-basic", partial(both, swapped=True)),
-    ("scores-of-first-output", "bidirectional", partial(scores, of="first")),
-    ("scores-of-final-states", "bidirectional", partial(scores, of="final")),
-    ("scores-fed-back", "seq2seq", partial(written, feeds="scores")),
+    ("first-output", "bidirectional", partial(scores, of="first")),
+    ("backward-output-of-final-state", "bidirectional", partial(scores, of="final")),
+    ("fed-scores", "seq2seq", partial(written, feeds="scores")),
     ("decoder-from-zero-state", "seq2seq", partial(written, carried=False)),
 ]
 
@@ -290,6 +291,53 @@ def test_mistakes_that_these_sizes_cannot_tell_apart_are_all_named():
     assert set(names_in(diagnosis(port, "rnn-basic", {"time": 1}))) == same
     found = diagnosis(port, "rnn-basic", {"time": (2, 5)}, cases=150)
     assert names_in(found) == ["lengths-not-looked-at"]
+
+
+PAIRS = [
+    ({"gates-ifog", "forget-bias-left-out"}, "rnn-basic-lstm", dict(order="ifog", forget=0.0)),
+    ({"gates-ifgo", "hard-sigmoid"}, "rnn-basic-lstm", dict(order="ifgo", s=hard)),
+    ({"reset-after", "update-inverted"}, "rnn-gru", dict(after=True, inverted=True)),
+]
+
+
+@pytest.mark.parametrize(
+    "names, model, wrong", PAIRS, ids=[" and ".join(sorted(x[0])) for x in PAIRS]
+)
+def test_two_mistakes_at_once_are_both_named_and_among_the_first_pairs_tried(
+    names, model, wrong, monkeypatch
+):
+    pairs = diagnose_module._pairs
+    monkeypatch.setattr(diagnose_module, "_pairs", lambda left: pairs(left)[:80])
+    found = diagnosis(partial(gru if "gru" in model else lstm, **wrong), model, cases=60)
+    (name,) = names_in(found)
+    assert set(name.split(" and ")) == names
+    assert found.pairs_tried == found.pairs_known == 80
+    for mistake in CATALOGUE:
+        if mistake.name in names:
+            assert mistake.says in str(found) and mistake.look in str(found)
+    assert "no single mistake explains it, but two together" in str(found)
+
+
+def test_of_two_mistakes_of_the_same_piece_there_is_no_pair():
+    known = {mistake.name: mistake for mistake in CATALOGUE}
+    with pytest.raises(LookupError):
+        both_of(known["gates-ifgo"], known["gates-ifog"])
+    # What one of them leaves out of a piece the other needs.
+    one, other = known["forget-bias-left-out"], known["hard-sigmoid"]
+    first, second = both_of(one, other), both_of(other, one)
+    assert set(first.edits) == set(second.edits) == set(one.edits + other.edits)
+
+
+def test_pairs_that_there_was_no_time_for_are_said_to_be_so():
+    found = diagnosis(no_bias, "rnn-basic", cases=20)._replace(explained_by=())
+    late = found._replace(pairs_tried=7, pairs_known=231)
+    assert "and no pair that was tried" in str(late)
+    assert "and 7 of 231 pairs of them, were tried, as time allowed" in str(late)
+    whole = str(late._replace(pairs_tried=231))
+    assert "and all 231 pairs of them, were tried" in whole and "time" not in whole
+    known = CATALOGUE[:7]
+    many = str(late._replace(explained_by=known))
+    assert "and 2 more" in many and known[4].says in many and known[5].says not in many
 
 
 def test_what_few_cases_speak_for_is_said_to_be_so():
