@@ -1,0 +1,330 @@
+"""Mutants of the code that judges others: does a test kill each of them?
+
+``python tests/mutation/mutate.py`` makes them of the modules of `targets.toml`, one at a time, in a
+copy of the working tree, and runs the tests beside them; what comes of a mutant is kept in
+`build/mutation`, so that a run which was stopped goes on. ``--survivors`` tries those again that
+lived, or ran out of time. It ends with `RESULT.md`, where each survivor stands with its reason of
+`survivors.toml`.
+
+It needs Python 3.11, `pip install cosmic-ray`, and what the tests need.
+"""
+
+import argparse
+import datetime
+import hashlib
+import os
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import tomllib
+from cosmic_ray.ast import ast_nodes, get_ast_from_path
+from cosmic_ray.ast.ast_query import ASTQuery
+from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.plugins import get_operator, operator_names
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WORK = ROOT / "build" / "mutation"
+# What of pytest the tests need, and what of that no mutant changes.
+PYTEST = ["-qx", "-pno:cacheprovider", "--assert=plain", "--tb=no"]
+PYTEST += ["-p_hypothesis_pytestplugin", "-prnndiff.harness.pytest_plugin"]
+PRELOAD = (
+    "numpy",
+    "hypothesis",
+    "hypothesis.strategies",
+    "_hypothesis_pytestplugin",
+    "_pytest.main",
+)
+
+
+class Target(NamedTuple):
+    """A module, the tests that shall kill its mutants, and how many mutants are drawn: 0 for all.
+
+    Of the tests those that kill most stand first; ``preload`` is what they import of which no
+    mutant changes a thing.
+    """
+
+    module: str
+    tests: list
+    most: int = 0
+    preload: tuple = ()
+
+
+class Mutant(NamedTuple):
+    """What came of one: "killed", "survived", "timeout" or, not yet tried, ""."""
+
+    line: int
+    before: str
+    after: str
+    outcome: str
+
+
+def targets(table):
+    """Those of the table of targets."""
+    return [Target(**each) for each in table["target"]]
+
+
+def staged(tree):
+    """Copy what git knows, or would add, to a folder, where mutants can do no harm."""
+    listed = ["git", "ls-files", "-co", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    for name in names.decode().splitlines():
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+
+
+def session_of(target, work):
+    """The file of what came of this module, as it is now."""
+    digest = hashlib.sha256((ROOT / target.module).read_bytes()).hexdigest()[:8]
+    return work / "{}-{}.sqlite".format(target.module.replace("/", "."), digest)
+
+
+def total_of(path):
+    """Where it stands how many mutants the module of a session has, drawn or not."""
+    return path.with_suffix(".total")
+
+
+def mutations(module, operators):
+    """All mutations of a module by these operators."""
+    tree = get_ast_from_path(Path(module))
+    for name in operators:
+        operator = get_operator(name)()
+        places = (
+            (node, *place)
+            for node in ast_nodes(tree)
+            for place in operator.mutation_positions(node)
+        )
+        for occurrence, (node, start, end) in enumerate(places):
+            where = ASTQuery(node).get_definition_name()
+            yield MutationSpec(Path(module), name, occurrence, start, end, {}, where)
+
+
+def draw(db, target, table):
+    """Put the mutations that are to be tried into a session; how many there are in all."""
+    keep = re.compile("core/({})$".format("|".join(table["operators"])))
+    found = list(mutations(target.module, filter(keep.match, operator_names())))
+    if target.most:
+        random.Random(table["seed"]).shuffle(found)
+    chosen = found[: target.most or None]
+    db.add_work_items(WorkItem.single(uuid.uuid4().hex, each) for each in chosen)
+    return len(found)
+
+
+def environment(tree):
+    """That of the tests."""
+    return dict(
+        os.environ,
+        PYTHONPATH=str(tree),
+        OMP_NUM_THREADS="1",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        PYTHONHASHSEED="0",
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
+
+
+class Warm:
+    """A warm pytest in a folder; see `warm.py`."""
+
+    def __init__(self, tree, target):
+        self.socket = str(tree / "socket")
+        if os.path.exists(self.socket):
+            os.remove(self.socket)
+        mutated = "rnndiff." + target.module[: -len(".py")].replace("/", ".")
+        command = [sys.executable, str(HERE / "warm.py"), self.socket, "--serve", mutated]
+        command += [*PRELOAD, *target.preload]
+        self.process = subprocess.Popen(command, cwd=tree, env=environment(tree))
+        while not os.path.exists(self.socket):
+            if self.process.poll() is not None:
+                raise SystemExit("the server of the tests ended")
+            time.sleep(0.05)
+
+    def command(self, tests):
+        """That of the client which runs these tests."""
+        client = [sys.executable, "-IS", str(HERE / "warm.py"), self.socket]
+        return " ".join(shlex.quote(x) for x in client + PYTEST + list(tests))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def run(target, table, work, tree, again, seconds):
+    """Try the mutants of a module for some seconds at most; whether that was enough."""
+    until = time.monotonic() + seconds
+    for cached in (tree / target.module).parent.glob(
+        "__pycache__/{}.*".format(Path(target.module).stem)
+    ):
+        cached.unlink()
+    path = session_of(target, work)
+    mode = WorkDB.Mode.open if path.exists() else WorkDB.Mode.create
+    with use_db(str(path), mode) as db, Warm(tree, target) as warm:
+        start = time.monotonic()
+        command = shlex.split(warm.command(target.tests))
+        if subprocess.run(command, env=environment(tree)).returncode:
+            raise SystemExit("{}: its tests fail without a mutant".format(target.module))
+        took = time.monotonic() - start
+        print("{}: {:.1f} s without a mutant".format(target.module, took), flush=True)
+        # For mutants that go on for ever, whatever else the machine is busy with.
+        limit = 60 + 5 * took
+        if mode is WorkDB.Mode.create:
+            total_of(path).write_text(str(draw(db, target, table)))
+        results = dict(db.results)
+        items = [
+            item
+            for item in db.work_items
+            if item.job_id not in results
+            or (again and outcome_of(results[item.job_id]) != "killed")
+        ]
+        for count, item in enumerate(items, 1):
+            if time.monotonic() > until:
+                return False
+            start = time.monotonic()
+            result = mutate_and_test(item.mutations, warm.command(target.tests), limit)
+            db.set_result(item.job_id, result)
+            mark = "survived " if result.test_outcome == TestOutcome.SURVIVED else ""
+            print(
+                "{} {}/{} {:.1f} s {}{}".format(
+                    target.module,
+                    count,
+                    len(items),
+                    time.monotonic() - start,
+                    mark,
+                    " ".join(changed(result.diff or "")) if mark else "",
+                ),
+                flush=True,
+            )
+    return True
+
+
+def outcome_of(result):
+    """What came of a mutant, in a word."""
+    if result.output == "timeout":
+        return "timeout"
+    return "survived" if result.test_outcome == TestOutcome.SURVIVED else "killed"
+
+
+def changed(diff):
+    """The lines before and after, of a diff."""
+    lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++", "@@"))]
+    return tuple(
+        " ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+"
+    )
+
+
+def mutants(path):
+    """What came of all that were drawn of a module."""
+    found = []
+    with use_db(str(path), WorkDB.Mode.open) as db:
+        results = dict(db.results)
+        for item in db.work_items:
+            line, result = item.mutations[0].start_pos[0], results.get(item.job_id)
+            if result is None:
+                found.append(Mutant(line, "", "", ""))
+            else:
+                found.append(Mutant(line, *changed(result.diff or ""), outcome_of(result)))
+    return sorted(found)
+
+
+def report(table, work):
+    """The text of `RESULT.md`."""
+    with open(HERE / "survivors.toml", "rb") as file:
+        reasons = {(x["module"], x["mutant"]): x["why"] for x in tomllib.load(file)["survivor"]}
+    git = ["git", "log", "-1", "--format=%h", "--", "models", "harness", "tests"]
+    commit = subprocess.run(git, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
+    rows, texts, missing, open_ones = [], [], [], 0
+    for target in targets(table):
+        path = session_of(target, work)
+        if not path.exists():
+            missing.append(target.module)
+            continue
+        found = mutants(path)
+        count = Counter(mutant.outcome for mutant in found)
+        alive = [mutant for mutant in found if mutant.outcome == "survived"]
+        explained = [mutant for mutant in alive if (target.module, mutant.after) in reasons]
+        open_ones += len(alive) - len(explained)
+        rows.append(
+            "| `{}` | {} | {} | {} | {} | {} | {} | {} |".format(
+                target.module,
+                total_of(path).read_text(),
+                sum(count.values()) - count[""],
+                count["killed"],
+                count["timeout"],
+                len(explained),
+                len(alive) - len(explained),
+                count[""],
+            )
+        )
+        if alive:
+            texts += ["", "## {}".format(target.module), ""]
+        for mutant in alive:
+            why = reasons.get((target.module, mutant.after), "**not explained**")
+            texts.append(
+                "- line {}: `{}` for `{}`: {}".format(mutant.line, mutant.after, mutant.before, why)
+            )
+    head = (
+        (HERE / "RESULT.head.md")
+        .read_text()
+        .format(date=datetime.date.today(), commit=commit.strip(), seed=table["seed"])
+    )
+    lines = [head.rstrip(), "", *COLUMNS, *rows]
+    if missing:
+        lines += ["", "Not reached: `{}`.".format("`, `".join(missing))]
+    return "\n".join(lines + texts) + "\n", open_ones
+
+
+COLUMNS = [
+    "| module | mutants | tried | killed | out of time | equivalent | survived | not tried yet |",
+    "|---|---:|---:|---:|---:|---:|---:|---:|",
+]
+
+
+def main():
+    """Parse the command line, and do what it says."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("modules", nargs="*", help="of the table, all of them by default")
+    parser.add_argument("--survivors", action="store_true", help="try those again that lived")
+    parser.add_argument("--report", action="store_true", help="write RESULT.md, and nothing else")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each module")
+    parser.add_argument("--work", type=Path, default=WORK, help="where sessions are kept")
+    options = parser.parse_args()
+    with open(HERE / "targets.toml", "rb") as file:
+        table = tomllib.load(file)
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    if not options.report:
+        tree = work / "tree-{}".format(os.getpid())
+        staged(tree)
+        # Of all but the module that is mutated, or a mutant might be taken for another one.
+        compiled = [sys.executable, "-m", "compileall", "-q", "models", "harness", "rnndiff"]
+        subprocess.run(compiled, cwd=tree, check=True)
+        os.chdir(tree)
+        try:
+            for target in targets(table):
+                if not options.modules or target.module in options.modules:
+                    run(target, table, work, tree, options.survivors, options.seconds)
+        finally:
+            os.chdir(ROOT)
+            shutil.rmtree(tree)
+    text, open_ones = report(table, work)
+    (HERE / "RESULT.md").write_text(text)
+    print("{} survivors are not explained".format(open_ones))
+    sys.exit(1 if open_ones else 0)
+
+
+if __name__ == "__main__":
+    main()
