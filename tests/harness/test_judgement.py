@@ -90,6 +90,8 @@ def test_what_is_wrong_is_not_undecided_too():
         and stack.undecided[0].tolist() == [False, True] * 2
     )
     assert stack.disagree().tolist() == [True]
+    # On the edge it is right.
+    assert verdicts([2.0, 2.0], [0.0, 0.0], [2.0, 2.0]).disagree().tolist() == [False]
 
 
 def test_an_array_of_nothing_is_in_no_other_arrays_way():
@@ -127,6 +129,7 @@ def test_a_stack_is_taken_apart_as_it_was_put_together():
     assert [x.tolist() for x in last.verdict(0).arrays[3][2:7]] == [
         x.tolist() for x in second.arrays[3][2:7]
     ]
+    assert stack.only(np.zeros(2, bool)).largest() == 0 and stack.only([0]).largest() == 0.5
     assert stack.only([1, 0]).disagree().tolist() == [True, False]
 
 

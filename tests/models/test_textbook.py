@@ -445,6 +445,15 @@ def test_what_wraps_others_has_them_in_it():
     assert list(cells_in(wrapped)) == [wrapped, wrapped.cell, *inner]
 
 
+def test_the_output_of_layers_is_that_of_the_last_one():
+    sizes = dict(num_units=2), dict(num_units=3), dict(num_units=4, num_proj=5)
+    cell = cells.MultiRNNCell([cells.LSTMCell(**size) for size in sizes])
+    assert (cell.output_size, cell.output_size_name) == (5, "num_proj")
+    assert [name for name, _ in cell.state_parts] == [
+        "cell_{}_{}".format(number, part) for number in range(3) for part in "ch"
+    ]
+
+
 def test_no_cell_is_no_cell_of_layers():
     with pytest.raises(ValueError, match="at least one cell"):
         cells.MultiRNNCell([])

@@ -1,10 +1,10 @@
 """Mutants of the code that judges others: does a test kill each of them?
 
-``python tests/mutation/mutate.py`` makes them of the modules of `targets.toml`, one at a time, in a
+``python tests/mutation/mutate.py`` makes them of the modules of `targets.json`, one at a time, in a
 copy of the working tree, and runs the tests beside them; what comes of a mutant is kept in
 `build/mutation`, so that a run which was stopped goes on. ``--survivors`` tries those again that
 lived, or ran out of time. It ends with `RESULT.md`, where each survivor stands with its reason of
-`survivors.toml`.
+`survivors.json`.
 
 It needs Python 3.11, `pip install cosmic-ray`, and what the tests need.
 """
@@ -12,6 +12,7 @@ It needs Python 3.11, `pip install cosmic-ray`, and what the tests need.
 import argparse
 import datetime
 import hashlib
+import json
 import os
 import random
 import re
@@ -21,17 +22,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import tomllib
+import report
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.ast.ast_query import ASTQuery
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.plugins import get_operator, operator_names
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem
+from warm import ANSWERED
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -61,18 +62,9 @@ class Target(NamedTuple):
     preload: tuple = ()
 
 
-class Mutant(NamedTuple):
-    """What came of one: "killed", "survived", "timeout" or, not yet tried, ""."""
-
-    line: int
-    before: str
-    after: str
-    outcome: str
-
-
 def targets(table):
     """Those of the table of targets."""
-    return [Target(**each) for each in table["target"]]
+    return [Target(**each) for each in table["targets"]]
 
 
 def staged(tree):
@@ -195,6 +187,8 @@ def run(target, table, work, tree, again, seconds):
                 return False
             start = time.monotonic()
             result = mutate_and_test(item.mutations, warm.command(target.tests), limit)
+            if result.output.strip() not in ("timeout", ANSWERED):
+                raise SystemExit("{}: {}".format(target.module, result.output))
             db.set_result(item.job_id, result)
             mark = "survived " if result.test_outcome == TestOutcome.SURVIVED else ""
             print(
@@ -226,71 +220,33 @@ def changed(diff):
     )
 
 
-def mutants(path):
-    """What came of all that were drawn of a module."""
-    found = []
+def came_of(path, commit):
+    """What came of the mutants that were drawn of a module, as `results.json` has it."""
+    found = {"commit": commit, "date": str(datetime.date.today())}
+    found.update(mutants=int(total_of(path).read_text()), killed=0, timeout=0, survivors=[])
     with use_db(str(path), WorkDB.Mode.open) as db:
         results = dict(db.results)
         for item in db.work_items:
-            line, result = item.mutations[0].start_pos[0], results.get(item.job_id)
-            if result is None:
-                found.append(Mutant(line, "", "", ""))
-            else:
-                found.append(Mutant(line, *changed(result.diff or ""), outcome_of(result)))
-    return sorted(found)
+            result = results.get(item.job_id)
+            outcome = outcome_of(result) if result else ""
+            if outcome == "survived":
+                before, after = changed(result.diff)
+                line = item.mutations[0].start_pos[0]
+                found["survivors"].append({"line": line, "before": before, "after": after})
+            elif outcome:
+                found[outcome] += 1
+    found["survivors"].sort(key=lambda mutant: (mutant["line"], mutant["after"]))
+    return found
 
 
-def report(table, work):
-    """The text of `RESULT.md`."""
-    with open(HERE / "survivors.toml", "rb") as file:
-        reasons = {(x["module"], x["mutant"]): x["why"] for x in tomllib.load(file)["survivor"]}
-    git = ["git", "log", "-1", "--format=%h", "--", "models", "harness", "tests"]
+def keep(module, path):
+    """Put what came of a module into `results.json`, and write the page anew."""
+    git = ["git", "log", "-1", "--format=%h"]
     commit = subprocess.run(git, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
-    rows, texts, missing, open_ones = [], [], [], 0
-    for target in targets(table):
-        path = session_of(target, work)
-        if not path.exists():
-            missing.append(target.module)
-            continue
-        found = mutants(path)
-        count = Counter(mutant.outcome for mutant in found)
-        alive = [mutant for mutant in found if mutant.outcome == "survived"]
-        explained = [mutant for mutant in alive if (target.module, mutant.after) in reasons]
-        open_ones += len(alive) - len(explained)
-        rows.append(
-            "| `{}` | {} | {} | {} | {} | {} | {} | {} |".format(
-                target.module,
-                total_of(path).read_text(),
-                sum(count.values()) - count[""],
-                count["killed"],
-                count["timeout"],
-                len(explained),
-                len(alive) - len(explained),
-                count[""],
-            )
-        )
-        if alive:
-            texts += ["", "## {}".format(target.module), ""]
-        for mutant in alive:
-            why = reasons.get((target.module, mutant.after), "**not explained**")
-            texts.append(
-                "- line {}: `{}` for `{}`: {}".format(mutant.line, mutant.after, mutant.before, why)
-            )
-    head = (
-        (HERE / "RESULT.head.md")
-        .read_text()
-        .format(date=datetime.date.today(), commit=commit.strip(), seed=table["seed"])
-    )
-    lines = [head.rstrip(), "", *COLUMNS, *rows]
-    if missing:
-        lines += ["", "Not reached: `{}`.".format("`, `".join(missing))]
-    return "\n".join(lines + texts) + "\n", open_ones
-
-
-COLUMNS = [
-    "| module | mutants | tried | killed | out of time | equivalent | survived | not tried yet |",
-    "|---|---:|---:|---:|---:|---:|---:|---:|",
-]
+    results = report.load("results.json")
+    results[module] = came_of(path, commit.strip())
+    (HERE / "results.json").write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    return report.write()
 
 
 def main():
@@ -298,32 +254,31 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="*", help="of the table, all of them by default")
     parser.add_argument("--survivors", action="store_true", help="try those again that lived")
-    parser.add_argument("--report", action="store_true", help="write RESULT.md, and nothing else")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for each module")
     parser.add_argument("--work", type=Path, default=WORK, help="where sessions are kept")
     options = parser.parse_args()
-    with open(HERE / "targets.toml", "rb") as file:
-        table = tomllib.load(file)
+    table = report.load("targets.json")
+    chosen = [x for x in targets(table) if not options.modules or x.module in options.modules]
     work = options.work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    if not options.report:
-        tree = work / "tree-{}".format(os.getpid())
-        staged(tree)
-        # Of all but the module that is mutated, or a mutant might be taken for another one.
-        compiled = [sys.executable, "-m", "compileall", "-q", "models", "harness", "rnndiff"]
-        subprocess.run(compiled, cwd=tree, check=True)
-        os.chdir(tree)
-        try:
-            for target in targets(table):
-                if not options.modules or target.module in options.modules:
-                    run(target, table, work, tree, options.survivors, options.seconds)
-        finally:
-            os.chdir(ROOT)
-            shutil.rmtree(tree)
-    text, open_ones = report(table, work)
-    (HERE / "RESULT.md").write_text(text)
-    print("{} survivors are not explained".format(open_ones))
-    sys.exit(1 if open_ones else 0)
+    tree = work / "tree-{}".format(os.getpid())
+    staged(tree)
+    # Of all but the module that is mutated, or a mutant might be taken for another one.
+    compiled = [sys.executable, "-m", "compileall", "-q", "models", "harness", "rnndiff"]
+    subprocess.run(compiled, cwd=tree, check=True)
+    os.chdir(tree)
+    lives = 0
+    try:
+        for target in chosen:
+            try:
+                run(target, table, work, tree, options.survivors, options.seconds)
+            finally:
+                if session_of(target, work).exists():
+                    lives = keep(target.module, session_of(target, work))
+    finally:
+        os.chdir(ROOT)
+        shutil.rmtree(tree)
+    print("{} survivors are not explained".format(lives))
+    sys.exit(1 if lives else 0)
 
 
 if __name__ == "__main__":

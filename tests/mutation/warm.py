@@ -13,6 +13,9 @@ import signal
 import socket
 import sys
 
+# What a client prints that ends as pytest did, and for no other reason.
+ANSWERED = "pytest ended"
+
 
 def serve(path, mutated, modules):
     """Answer clients, one at a time, until the end of the process."""
@@ -27,19 +30,20 @@ def serve(path, mutated, modules):
     server.listen(1)
     while True:
         client, _ = server.accept()
-        child = os.fork()
-        if not child:
-            os._exit(run(json.loads(client.makefile().readline())))
-        try:
-            client.sendall(b"%d" % status_of(child, client))
-        except OSError:
-            pass  # The client's time was over.
-        client.close()
+        with client, client.makefile() as asked:
+            # All of it: what can be read from now on is the client's end.
+            arguments = json.loads(asked.readline())
+            child = os.fork()
+            if not child:
+                os._exit(run(arguments))
+            os.setpgid(child, child)
+            status = status_of(child, client)
+            if status is not None:
+                client.sendall(b"%d" % status)
 
 
 def run(arguments):
     """The exit status of pytest, in this process."""
-    os.setpgrp()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
     import pytest
@@ -48,16 +52,15 @@ def run(arguments):
 
 
 def status_of(child, client):
-    """That of a child process, which is killed when its client is gone."""
+    """That of a child process; None if its client is gone, with which it ends."""
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
-        # All that a client says was read, so it is readable when it ends.
         if select.select([client], [], [], 0.005)[0]:
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return 1
+            return None
 
 
 def ask(path, arguments):
@@ -65,7 +68,11 @@ def ask(path, arguments):
     client = socket.socket(socket.AF_UNIX)
     client.connect(path)
     client.sendall(json.dumps(arguments).encode() + b"\n")
-    return int(client.recv(16))
+    answer = client.recv(16)
+    if not answer:
+        raise SystemExit("the server of the tests ended")
+    print(ANSWERED)
+    return int(answer)
 
 
 if __name__ == "__main__":
