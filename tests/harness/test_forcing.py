@@ -490,13 +490,37 @@ def test_a_choice_along_an_axis_that_is_not_the_last_is_that_of_the_recorded_num
 
 def test_a_choice_among_nan_is_judged_where_it_is_teacher_forced_alone():
     case = random_case("bidirectional")
-    case.arrays["projection/bias"][1] = np.nan
+    case.arrays["projection/bias"][:] = np.nan
     trace = Float32Port()(case)
-    for token, right in ((1, True), (2, False)):
+    for token, right in ((0, True), (2, False)):
         trace["predictions"][:] = token
         arrays = {a.run: a for a in judge(case, trace, FLOAT32).arrays if a.name == "predictions"}
         assert arrays[FREE_RUNNING].status == AGREE
         assert (arrays[TEACHER_FORCED].status == AGREE) == right
+
+
+def test_a_choice_among_nan_is_any_in_its_own_row_of_its_own_case_alone():
+    cases = [random_case("bidirectional", seed) for seed in (0, 1)]
+    for row, case in enumerate(cases):
+        case.inputs[row] = np.nan
+    traces = [Float32Port()(case) for case in cases]
+    for row, trace in enumerate(traces):
+        trace["predictions"] = (trace["predictions"] + 1) % 3
+    (stack,) = judge_stacks(cases, traces, FLOAT32)
+    for row in (0, 1):
+        arrays = {a.run: a for a in stack.verdict(row).arrays if a.name == "predictions"}
+        assert arrays[FREE_RUNNING].wrong.tolist() == [row == 1, row == 0]
+        assert arrays[TEACHER_FORCED].wrong.all()
+
+
+def test_of_choices_that_are_recorded_in_part_those_are_followed():
+    def oracle(parameters, inputs):
+        return {"some": np.argmax(inputs, axis=-1)[1:3]}
+
+    found = forcing.plan(oracle, WEIGHTS, DATA, ["some"])
+    following = forcing._Following(found, np.array([2.0, 1.0]))
+    made = following.make(0, np.argmax, [np.array([[0, 1, 0]] * 4)], {"axis": -1})
+    assert made.tolist() == [1, 2, 1, 1]
 
 
 def test_the_plan_of_no_arrays_has_nothing_in_it():

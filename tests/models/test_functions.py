@@ -91,8 +91,8 @@ def test_accuracy_is_the_share_of_right_predictions_in_the_type_of_the_labels():
 
 
 def test_the_loss_by_hand_is_of_probabilities_between_a_ten_billionth_and_one():
-    labels = in_front([0, 1], [1, 0], [2, 1])
-    found = functions.log_loss(in_front([0.5, 0.25], [0.125, 0.5], [1.5, 0.0]), labels)
+    labels = in_front([0, 1, 0], [1, 0, 0], [2, 1, 0])
+    found = functions.log_loss(in_front([0.5, 0.25, 9], [0.125, 0.5, 9], [1.5, 0, 9]), labels)
     np.testing.assert_allclose(found, (2 * log(2) + 3 * log(2) + 10 * log(10)) / 3, **CLOSE)
 
 

@@ -454,6 +454,24 @@ def test_the_output_of_layers_is_that_of_the_last_one():
     ]
 
 
+def test_of_layers_too_c_is_never_dropped():
+    cell = cells.DropoutWrapper(
+        cells.MultiRNNCell([cells.LSTMCell(N), cells.LSTMCell(N)]),
+        state_keep_prob=0.5,
+        variational_recurrent=True,
+    )
+    cell, _, x, parts = numbers(cell.take_noise(state=np.zeros(N)))
+    _, state = cell(x, packed(cell, parts))
+    _, kept = cell.cell(x, packed(cell, parts))
+    for layer, of_kept in zip(state, kept):
+        assert np.array_equal(layer[0], of_kept[0]) and not layer[1].any()
+
+
+def test_gains_and_shifts_begin_where_tensorflow_has_them():
+    cell = cells.LayerNormBasicLSTMCell(N)
+    assert (cell.norm_gain, cell.norm_shift) == (1, 0)
+
+
 def test_no_cell_is_no_cell_of_layers():
     with pytest.raises(ValueError, match="at least one cell"):
         cells.MultiRNNCell([])

@@ -182,9 +182,13 @@ def run(target, table, work, tree, again, seconds):
             if item.job_id not in results
             or (again and outcome_of(results[item.job_id]) != "killed")
         ]
+        # In any order, so that several runs may share the work.
+        random.shuffle(items)
         for count, item in enumerate(items, 1):
             if time.monotonic() > until:
                 return False
+            if not again and item.job_id in dict(db.results):
+                continue
             start = time.monotonic()
             result = mutate_and_test(item.mutations, warm.command(target.tests), limit)
             if result.output.strip() not in ("timeout", ANSWERED):

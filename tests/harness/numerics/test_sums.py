@@ -258,3 +258,18 @@ def test_a_sum_is_special_where_its_own_terms_are(function, axis):
         assert (np.abs(mid - right)[~special] <= rad[~special]).all()
         assert (rad[~special] < 1e-5).all()
     assert np.isfinite(of_stack.mid[2]).all()
+
+
+@pytest.mark.parametrize("count", [2, 8, 100])
+def test_of_a_mean_each_element_may_be_rounded_twice(count):
+    ball = np.mean(BoundedArray(np.full(count, 1.5), np.zeros(count), FLOAT32))
+    # By a reciprocal that is rounded, and the product; then all but one of them are added. Or they
+    # are added first. The bound has room for both.
+    roundings = ball.rad / (1.5 * FLOAT32.unit)
+    assert count + 1 <= roundings < count + 3.5
+
+
+@pytest.mark.parametrize("count", [2, 16, 100])
+def test_of_a_sum_of_balls_around_zero_each_addition_errs_once(count):
+    ball = np.sum(BoundedArray(np.zeros(count), np.ones(count), FLOAT32))
+    assert count - 1 <= (ball.rad / count - 1) / FLOAT32.unit < count
