@@ -477,15 +477,45 @@ def test_of_a_choice_that_nobody_knows_the_last_two_classes_may_be_two(axis):
         assert (low <= 1).all() and (high >= 2).all() and (high < 4).all(), (low, high)
 
 
-def test_a_choice_along_an_axis_that_is_not_the_last_is_that_of_the_recorded_numbers():
+@pytest.mark.parametrize("axis", [0, 1, -2])
+def test_a_choice_along_an_axis_that_is_not_the_last_is_that_of_the_recorded_numbers(axis):
     def oracle(parameters, inputs):
         scores = np.reshape(inputs, (2, 3, 2)) * 2.0
-        return {"scores": scores, "token": np.argmax(scores, axis=1)}
+        return {"scores": scores, "token": np.argmax(scores, axis=axis)}
 
     scores = np.random.RandomState(4).rand(2, 3, 2)
-    token = np.argmax(scores, axis=1)
+    token = np.argmax(scores, axis=axis)
     mid, rad = expected(oracle, {"scores": scores, "token": token})["token", "forced"]
     assert mid.tolist() == token.tolist() and not rad.any()
+
+
+def test_of_a_choice_that_is_recorded_in_part_the_rest_is_that_of_the_numbers():
+    def oracle(parameters, inputs):
+        scores = inputs * 2.0
+        token = np.argmax(scores, axis=-1)
+        return {"scores": scores, "some": token[1:3], "fed": np.where(token == 2, 5.0, 3.0)}
+
+    scores = np.eye(4, 3)[[2, 1, 0, 2]]
+    recorded = {"scores": scores, "some": np.array([2.0, 0.0]), "fed": np.zeros(4)}
+    found = expected(oracle, recorded)
+    # What is expected is the arg max of what was recorded; what goes on is what was chosen.
+    assert found["some", "forced"][0].tolist() == [1, 0]
+    assert found["fed", "forced"][0].tolist() == [5, 5, 3, 5]
+    assert not found["fed", "forced"][1].any()
+
+
+def test_what_is_split_is_made_by_one_operation():
+    def oracle(parameters, inputs):
+        one, two, three = np.split(np.tanh(inputs), 3, axis=1)
+        return {"three": three, "sum": one + two * 2.0}
+
+    found = expected(oracle, {"three": np.zeros((4, 1)), "sum": np.zeros((4, 1))})
+    inputs = np.random.RandomState(0)
+    inputs = [[inputs.standard_normal((1,) + s) for s in each] for each in (WEIGHTS, DATA)][1][0][0]
+    hidden = np.tanh(inputs)
+    for name, right in (("three", hidden[:, 2:]), ("sum", hidden[:, :1] + 2 * hidden[:, 1:2])):
+        mid, rad = found[name, "free"]
+        assert (np.abs(mid - right) <= rad).all() and (rad < 1e-5).all()
 
 
 def test_a_choice_among_nan_is_judged_where_it_is_teacher_forced_alone():
@@ -504,7 +534,7 @@ def test_a_choice_among_nan_is_any_in_its_own_row_of_its_own_case_alone():
     for row, case in enumerate(cases):
         case.inputs[row] = np.nan
     traces = [Float32Port()(case) for case in cases]
-    for row, trace in enumerate(traces):
+    for trace in traces:
         trace["predictions"] = (trace["predictions"] + 1) % 3
     (stack,) = judge_stacks(cases, traces, FLOAT32)
     for row in (0, 1):
@@ -521,6 +551,23 @@ def test_of_choices_that_are_recorded_in_part_those_are_followed():
     following = forcing._Following(found, np.array([2.0, 1.0]))
     made = following.make(0, np.argmax, [np.array([[0, 1, 0]] * 4)], {"axis": -1})
     assert made.tolist() == [1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("special, follows", [(np.nan, np.nan), (np.inf, np.inf)])
+def test_a_special_value_that_is_recorded_is_followed_and_makes_nothing_else_special(
+    special, follows
+):
+    def oracle(parameters, inputs):
+        hidden = np.tanh(inputs)
+        return {"hidden": hidden, "twice": 2.0 * hidden}
+
+    recorded = {"hidden": np.full((4, 3), 0.5), "twice": np.zeros((4, 3))}
+    recorded["hidden"][0, 1] = special
+    mid, rad = expected(oracle, recorded)["twice", "forced"]
+    right = np.ones((4, 3))
+    right[0, 1] = follows
+    assert np.array_equal(mid, right, equal_nan=True)
+    assert rad[0, 1] == 0 and (rad < 1e-6).all()
 
 
 def test_the_plan_of_no_arrays_has_nothing_in_it():

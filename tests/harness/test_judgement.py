@@ -114,6 +114,7 @@ def test_a_stack_is_taken_apart_as_it_was_put_together():
     assert stack.disagree().tolist() == [False, True] and stack.largest() == 2
     assert stack.only(np.array([True, False])).largest() == 0.5
     assert stack.of(TEACHER_FORCED).tolist() == [True, True, False, False]
+    assert stack.sizes().tolist() == [4, 2, 4, 2]
     assert stack.trace(1)["b"].tolist() == value[1, 4:].tolist()
     first, second = stack.verdict(0), stack.verdict(1)
     a, b, free_a, _ = second.arrays
@@ -164,7 +165,7 @@ def test_what_is_excused_is_not_wrong_and_stays_excused():
     assert both.known.tolist() == [True, True, False]
     assert both.wrong.tolist() == [False, False, True] and both.worst == 1.5
     assert both.first_wrong() == (2,)
-    assert array([], known=[]).worst == 0
+    assert array([], known=[]).worst == array([2], known=[True]).worst == 0
     assert array([[0, 1], [2, 3]]).first_wrong() == (1, 0)
 
 

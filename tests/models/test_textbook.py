@@ -237,6 +237,11 @@ TEXTBOOK = {
         lambda *p: lstm(*p, peep=True, clip=0.5, proj_clip=0.25, forget=0.125, f=sigmoid),
         gates(state=PROJ, more=PEEPHOLES + [("projection/kernel", (N, PROJ))]),
     ),
+    "lstm clipped": (
+        lambda: cells.LSTMCell(N, cell_clip=0.5, num_proj=PROJ, proj_clip=0.25),
+        lambda *p: lstm(*p, clip=0.5, proj_clip=0.25),
+        gates(state=PROJ, more=[("projection/kernel", (N, PROJ))]),
+    ),
     "gru": (lambda: cells.GRUCell(N), gru, OF_GRU),
     "gru relu": (lambda: cells.GRUCell(N, "relu"), lambda *p: gru(*p, f=relu), OF_GRU),
     "layer norm": (
@@ -604,6 +609,17 @@ def test_a_run_is_step_after_step_to_the_end_of_each_row(name, lengths, initial)
             outputs.append(np.array(of_direction))
         read = np.concatenate(outputs, axis=2)
     np.testing.assert_allclose(trace["outputs"], read, rtol=1e-12)
+
+
+def test_one_layer_is_a_run_in_both_directions():
+    case = case_of("stackbirnn-basic", layers=1)
+    birnn = MODELS["birnn-basic"]
+    config = birnn.Config(batch=4, time=3, inputs=INPUTS, num_units=N)
+    trace = case.oracle(float)
+    names = [field.name for field in birnn.fields(config)]
+    expected = Case(birnn, config, dict(zip(names, case.arrays.values()))).oracle(float)
+    assert sorted(trace) == sorted(expected)
+    assert all(np.array_equal(trace[x].ravel(), expected[x].ravel()) for x in trace)
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -3,7 +3,7 @@
 ``python tests/mutation/mutate.py`` makes them of the modules of `targets.json`, one at a time, in a
 copy of the working tree, and runs the tests beside them; what comes of a mutant is kept in
 `build/mutation`, so that a run which was stopped goes on. ``--survivors`` tries those again that
-lived, or ran out of time. It ends with `RESULT.md`, where each survivor stands with its reason of
+live without a reason, or ran out of time. It ends with `RESULT.md`, where each survivor stands with its reason of
 `survivors.json`.
 
 It needs Python 3.11, `pip install cosmic-ray`, and what the tests need.
@@ -180,7 +180,7 @@ def run(target, table, work, tree, again, seconds):
             item
             for item in db.work_items
             if item.job_id not in results
-            or (again and outcome_of(results[item.job_id]) != "killed")
+            or (again and is_open(target.module, results[item.job_id]))
         ]
         # In any order, so that several runs may share the work.
         random.shuffle(items)
@@ -214,6 +214,14 @@ def outcome_of(result):
     if result.output == "timeout":
         return "timeout"
     return "survived" if result.test_outcome == TestOutcome.SURVIVED else "killed"
+
+
+def is_open(module, result):
+    """Whether a mutant lives, and nobody has said why, or ran out of time."""
+    if outcome_of(result) != "survived":
+        return outcome_of(result) == "timeout"
+    mutant = {"after": changed(result.diff)[1]}
+    return report.reason(report.load("survivors.json"), module, mutant) == report.OPEN
 
 
 def changed(diff):
@@ -257,7 +265,7 @@ def main():
     """Parse the command line, and do what it says."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="*", help="of the table, all of them by default")
-    parser.add_argument("--survivors", action="store_true", help="try those again that lived")
+    parser.add_argument("--survivors", action="store_true", help="try those again that live")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for each module")
     parser.add_argument("--work", type=Path, default=WORK, help="where sessions are kept")
     options = parser.parse_args()
