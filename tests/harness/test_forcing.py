@@ -570,6 +570,20 @@ def test_a_special_value_that_is_recorded_is_followed_and_makes_nothing_else_spe
     assert rad[0, 1] == 0 and (rad < 1e-6).all()
 
 
+def test_what_stands_in_for_a_function_is_bounded_by_what_it_is_made_of():
+    def oracle(parameters, inputs):
+        return {"y": inputs.run.make(lambda x: np.tanh(x) * 2.0, (inputs,), {})}
+
+    mid, rad = expected(oracle, {"y": np.zeros((4, 3))})["y", "forced"]
+    assert (np.abs(mid) < 2).all() and (rad > 0).all() and (rad < 1e-5).all()
+
+
+def test_the_plan_of_a_model_is_made_once():
+    case = random_case("seq2seq")
+    given = case.model, case.config, ("scores",)
+    assert forcing.plan_of(*given) is forcing.plan_of(*given)
+
+
 def test_the_plan_of_no_arrays_has_nothing_in_it():
     found = forcing.plan(two_layers, WEIGHTS, DATA, ["none such"])
     assert found.arrays == [] and not found.recorded and not found.ids.size

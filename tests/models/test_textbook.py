@@ -477,6 +477,11 @@ def test_gains_and_shifts_begin_where_tensorflow_has_them():
     assert (cell.norm_gain, cell.norm_shift) == (1, 0)
 
 
+def test_cells_of_keras_compute_all_gates_at_once_by_default_as_kerass_do():
+    for cell in (cells.keras.LSTMCell(N), cells.keras.GRUCell(N)):
+        assert cell.implementation == 2
+
+
 def test_no_cell_is_no_cell_of_layers():
     with pytest.raises(ValueError, match="at least one cell"):
         cells.MultiRNNCell([])

@@ -2,9 +2,9 @@
 
 ``python tests/mutation/mutate.py`` makes them of the modules of `targets.json`, one at a time, in a
 copy of the working tree, and runs the tests beside them; what comes of a mutant is kept in
-`build/mutation`, so that a run which was stopped goes on. ``--survivors`` tries those again that
-live without a reason, or ran out of time. It ends with `RESULT.md`, where each survivor stands with its reason of
-`survivors.json`.
+`build/mutation`, so that a run which was stopped goes on, and several may share the work.
+``--survivors`` tries those again that live without a reason, or ran out of time. It ends with
+`RESULT.md`, where each survivor stands with its reason of `survivors.json`.
 
 It needs Python 3.11, `pip install cosmic-ray`, and what the tests need.
 """
