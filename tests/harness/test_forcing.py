@@ -9,7 +9,15 @@ from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.errors import OracleError, SubjectError
 from rnndiff.harness.judging import forcing
-from rnndiff.harness.judging.verdict import AGREE, DISAGREE, TEACHER_FORCED, judge, judge_stacks
+from rnndiff.harness.judging.tracked import Choice, TrackedArray, mapped, mapped_by_name
+from rnndiff.harness.judging.verdict import (
+    AGREE,
+    DISAGREE,
+    FREE_RUNNING,
+    TEACHER_FORCED,
+    judge,
+    judge_stacks,
+)
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.report.describe import describe
 from rnndiff.models import ARTICLE, MODELS
@@ -397,3 +405,265 @@ def test_a_trace_has_something_to_be_judged_unless_there_are_no_rows():
     assert judge(case, {"loss": Float32Port()(case)["loss"]}, FLOAT32).status == AGREE
     case = random_case("seq2seq", batch=0)
     assert judge(case, {"scores": Float32Port()(case)["scores"]}, FLOAT32).status == AGREE
+
+
+def test_a_recorded_number_may_be_flushed_where_it_is_read_if_it_is_subnormal():
+    def oracle(parameters, inputs):
+        hidden = np.tanh(inputs)
+        return {"hidden": hidden, "negative": -hidden}
+
+    recorded = {"hidden": np.full((4, 3), 0.5), "negative": np.zeros((4, 3))}
+    smallest = 2.0**-126
+    recorded["hidden"][0] = smallest, smallest / 2, -smallest / 4
+    mid, rad = expected(oracle, recorded)["negative", "forced"]
+    assert mid.tolist() == (-recorded["hidden"]).tolist()
+    assert rad[0].tolist() == [0, smallest / 2, smallest / 4] and not rad[1:].any()
+    recorded["hidden"][0] = 0.5
+    assert not expected(oracle, recorded)["negative", "forced"][1].any()
+
+
+def test_each_constant_of_a_trace_is_expected_in_its_place_in_all_rows():
+    def oracle(parameters, inputs):
+        return {"y": np.tanh(inputs), "c": np.arange(4.0), "x": np.zeros(3) + inputs[0]}
+
+    found = forcing.plan(oracle, WEIGHTS, DATA, ["y", "c", "x"])
+    assert [name for name, _ in found.arrays] == ["y", "c", "x"]
+    given = [np.zeros((3,) + shape) for shape in WEIGHTS], [np.full((3, 4, 3), 0.5)]
+    for run in forcing.expect(oracle, found, *given, np.zeros((3, 19)), FLOAT32):
+        assert run.mid[:, 12:16].tolist() == [[0, 1, 2, 3]] * 3 and not run.rad[:, 12:16].any()
+        assert (run.mid[:, 16:] == 0.5).all()
+
+
+def test_a_prediction_that_is_no_class_counts_as_the_first():
+    assert forcing._class(np.array([-1.0, 0.0, 2.0, 3.0]), 3).tolist() == [0, 0, 2, 0]
+
+
+@pytest.mark.parametrize("name", ["seq2seq", "attention"])
+def test_followed_an_oracle_computes_as_ever_but_for_what_was_chosen(name):
+    case = random_case(name)
+    own = case.oracle(np.float64)
+    chosen = (own["predictions"] + 1) % 3
+    for trace, predictions in (
+        ({"predictions": own["predictions"]}, own["predictions"]),
+        ({"scores": own["scores"]}, own["predictions"]),
+        ({"scores": own["scores"], "predictions": chosen}, chosen),
+    ):
+        found = forcing.follow(case, trace)
+        assert found["predictions"].tolist() == predictions.tolist()
+        assert found["fed_back"].tolist() == np.eye(3)[predictions[:, :-1]].tolist()
+        if predictions is not chosen:
+            assert sorted(found) == sorted(own)
+            for part, array in own.items():
+                np.testing.assert_allclose(found[part], array, rtol=1e-12, atol=1e-12)
+        else:
+            assert not np.allclose(found["scores"][:, 1:], own["scores"][:, 1:])
+
+
+@pytest.mark.parametrize("axis", [-1, 1, 0])
+def test_of_a_choice_that_nobody_knows_the_last_two_classes_may_be_two(axis):
+    def oracle(parameters, inputs):
+        kernel, bias, _ = parameters
+        token = np.argmax(np.matmul(inputs, kernel) + bias, axis=axis)
+        return {"twice": np.where(token == 0, 4.0, np.where(token == 1, 1.0, 2.0))}
+
+    shapes, data = [(4, 4), (4,), (1,)], [(4, 4)]
+    found = forcing.plan(oracle, shapes, data, ["twice"])
+    # All equal but the first class, which is far below.
+    scores = np.zeros((4, 4))
+    scores[0 if axis == 0 else slice(None), slice(None) if axis == 0 else 0] = -1
+    given = [np.eye(4)[None], np.zeros((1, 4)), np.zeros((1, 1))], [scores[None] + 1e-30]
+    for run in forcing.expect(oracle, found, *given, np.zeros((1, 4)), FLOAT32):
+        low, high = run.mid - run.rad, run.mid + run.rad
+        assert (low <= 1).all() and (high >= 2).all() and (high < 4).all(), (low, high)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -2])
+def test_a_choice_along_an_axis_that_is_not_the_last_is_that_of_the_recorded_numbers(axis):
+    def oracle(parameters, inputs):
+        scores = np.reshape(inputs, (2, 3, 2)) * 2.0
+        return {"scores": scores, "token": np.argmax(scores, axis=axis)}
+
+    scores = np.random.RandomState(4).rand(2, 3, 2)
+    token = np.argmax(scores, axis=axis)
+    mid, rad = expected(oracle, {"scores": scores, "token": token})["token", "forced"]
+    assert mid.tolist() == token.tolist() and not rad.any()
+
+
+def test_of_a_choice_that_is_recorded_in_part_the_rest_is_that_of_the_numbers():
+    def oracle(parameters, inputs):
+        scores = inputs * 2.0
+        token = np.argmax(scores, axis=-1)
+        return {"scores": scores, "some": token[1:3], "fed": np.where(token == 2, 5.0, 3.0)}
+
+    scores = np.eye(4, 3)[[2, 1, 0, 2]]
+    recorded = {"scores": scores, "some": np.array([2.0, 0.0]), "fed": np.zeros(4)}
+    found = expected(oracle, recorded)
+    # What is expected is the arg max of what was recorded; what goes on is what was chosen.
+    assert found["some", "forced"][0].tolist() == [1, 0]
+    assert found["fed", "forced"][0].tolist() == [5, 5, 3, 5]
+    assert not found["fed", "forced"][1].any()
+
+
+def test_what_is_split_is_made_by_one_operation():
+    def oracle(parameters, inputs):
+        one, two, three = np.split(np.tanh(inputs), 3, axis=1)
+        return {"three": three, "sum": one + two * 2.0}
+
+    found = expected(oracle, {"three": np.zeros((4, 1)), "sum": np.zeros((4, 1))})
+    inputs = np.random.RandomState(0)
+    inputs = [[inputs.standard_normal((1,) + s) for s in each] for each in (WEIGHTS, DATA)][1][0][0]
+    hidden = np.tanh(inputs)
+    for name, right in (("three", hidden[:, 2:]), ("sum", hidden[:, :1] + 2 * hidden[:, 1:2])):
+        mid, rad = found[name, "free"]
+        assert (np.abs(mid - right) <= rad).all() and (rad < 1e-5).all()
+
+
+def test_a_choice_among_nan_is_judged_where_it_is_teacher_forced_alone():
+    case = random_case("bidirectional")
+    case.arrays["projection/bias"][:] = np.nan
+    trace = Float32Port()(case)
+    for token, right in ((0, True), (2, False)):
+        trace["predictions"][:] = token
+        arrays = {a.run: a for a in judge(case, trace, FLOAT32).arrays if a.name == "predictions"}
+        assert arrays[FREE_RUNNING].status == AGREE
+        assert (arrays[TEACHER_FORCED].status == AGREE) == right
+
+
+def test_a_choice_among_nan_is_any_in_its_own_row_of_its_own_case_alone():
+    cases = [random_case("bidirectional", seed) for seed in (0, 1)]
+    for row, case in enumerate(cases):
+        case.inputs[row] = np.nan
+    traces = [Float32Port()(case) for case in cases]
+    for trace in traces:
+        trace["predictions"] = (trace["predictions"] + 1) % 3
+    (stack,) = judge_stacks(cases, traces, FLOAT32)
+    for row in (0, 1):
+        arrays = {a.run: a for a in stack.verdict(row).arrays if a.name == "predictions"}
+        assert arrays[FREE_RUNNING].wrong.tolist() == [row == 1, row == 0]
+        assert arrays[TEACHER_FORCED].wrong.all()
+
+
+def test_of_choices_that_are_recorded_in_part_those_are_followed():
+    def oracle(parameters, inputs):
+        return {"some": np.argmax(inputs, axis=-1)[1:3]}
+
+    found = forcing.plan(oracle, WEIGHTS, DATA, ["some"])
+    following = forcing._Following(found, np.array([2.0, 1.0]))
+    made = following.make(0, np.argmax, [np.array([[0, 1, 0]] * 4)], {"axis": -1})
+    assert made.tolist() == [1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("special, follows", [(np.nan, np.nan), (np.inf, np.inf)])
+def test_a_special_value_that_is_recorded_is_followed_and_makes_nothing_else_special(
+    special, follows
+):
+    def oracle(parameters, inputs):
+        hidden = np.tanh(inputs)
+        return {"hidden": hidden, "twice": 2.0 * hidden}
+
+    recorded = {"hidden": np.full((4, 3), 0.5), "twice": np.zeros((4, 3))}
+    recorded["hidden"][0, 1] = special
+    mid, rad = expected(oracle, recorded)["twice", "forced"]
+    right = np.ones((4, 3))
+    right[0, 1] = follows
+    assert np.array_equal(mid, right, equal_nan=True)
+    assert rad[0, 1] == 0 and (rad < 1e-6).all()
+
+
+def test_what_stands_in_for_a_function_is_bounded_by_what_it_is_made_of():
+    def oracle(parameters, inputs):
+        return {"y": inputs.run.make(lambda x: np.tanh(x) * 2.0, (inputs,), {})}
+
+    mid, rad = expected(oracle, {"y": np.zeros((4, 3))})["y", "forced"]
+    assert (np.abs(mid) < 2).all() and (rad > 0).all() and (rad < 1e-5).all()
+
+
+def test_the_plan_of_a_model_is_made_once():
+    case = random_case("seq2seq")
+    given = case.model, case.config, ("scores",)
+    assert forcing.plan_of(*given) is forcing.plan_of(*given)
+
+
+def test_the_plan_of_no_arrays_has_nothing_in_it():
+    found = forcing.plan(two_layers, WEIGHTS, DATA, ["none such"])
+    assert found.arrays == [] and not found.recorded and not found.ids.size
+    assert not found.copies.size and not found.program.outputs
+
+
+class _OneRun:
+    """A run that keeps what it is told, and computes it."""
+
+    def move(self, function, args, kwargs):
+        self.told = "move", function
+        return function(*(getattr(x, "held", x) for x in args), **kwargs)
+
+    def make(self, function, args, kwargs):
+        self.told = "make", function
+        return function(*(getattr(x, "held", x) for x in args), **kwargs)
+
+
+METHODS = {
+    "reshape": (lambda x: x.reshape(3, 2), "move"),
+    "reshape of a shape": (lambda x: x.reshape((3, 2)), "move"),
+    "reshape to a row": (lambda x: x.reshape(-1), "move"),
+    "T": (lambda x: x.T, "move"),
+    "transpose": (lambda x: x.transpose(), "move"),
+    "transpose axes": (lambda x: x.transpose(1, 0), "move"),
+    "transpose tuple": (lambda x: x.transpose((1, 0)), "move"),
+    "index": (lambda x: x[1:, ::2], "move"),
+    "sum": (lambda x: x.sum(), "make"),
+    "sum of an axis": (lambda x: x.sum(axis=1), "make"),
+    "sum that keeps it": (lambda x: x.sum(axis=1, keepdims=True), "make"),
+    "max": (lambda x: x.max(), "make"),
+    "max of an axis": (lambda x: x.max(axis=0), "make"),
+    "max that keeps it": (lambda x: x.max(axis=0, keepdims=True), "make"),
+    "mean": (lambda x: x.mean(axis=1), "make"),
+    "argmax": (lambda x: x.argmax(axis=1), "make"),
+    "dot": (lambda x: x.dot(np.ones((3, 2))), "make"),
+    "negative": (lambda x: -x, "make"),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_tracked_array_has_the_methods_of_numpys(name):
+    method, kind = METHODS[name]
+    run, array = _OneRun(), np.arange(6.0).reshape(2, 3)
+    found, right = method(TrackedArray(run, array)), method(array)
+    assert np.array_equal(found, right) and np.shape(found) == np.shape(right)
+    assert run.told[0] == kind
+
+
+def test_a_tracked_array_has_the_sizes_of_what_it_holds():
+    array = TrackedArray(_OneRun(), np.zeros((2, 3), np.float16))
+    assert (array.shape, array.ndim, array.size, len(array)) == ((2, 3), 2, 6, 2)
+    assert array.dtype == np.float16
+    for number in (TrackedArray(_OneRun(), np.zeros(())), Choice(_OneRun(), np.zeros(3))):
+        with pytest.raises(TypeError, match="has no length"):
+            len(number)
+
+
+REFUSED = {
+    "reduce": (lambda x: np.add.reduce(x), "no bound is known for add.reduce"),
+    "out": (lambda x: np.add(x, 1, out=np.zeros(3)), "in place"),
+    "set": (lambda x: x.__setitem__(0, 1), "in place"),
+    "index": (lambda x: x[x], r"\(an index\)"),
+    "bool": (bool, r"\(true or false\)"),
+    "float": (float, r"\(float\)"),
+    "int": (int, r"\(int\)"),
+    "range": (lambda x: range(x), r"\(int\)"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_depends_on_values_or_changes_them_is_refused_in_words(name):
+    ask, said = REFUSED[name]
+    with pytest.raises(OracleError, match=said):
+        ask(TrackedArray(_OneRun(), np.ones(3)))
+
+
+def test_arguments_are_mapped_in_lists_and_tuples_and_by_name():
+    args = (1, "a", [2, (3, "b")], {"c": 4})
+    assert mapped(args, int, lambda x: -x) == [-1, "a", [-2, (-3, "b")], {"c": 4}]
+    assert mapped_by_name({"axis": 1, "what": [2]}, int, lambda x: -x) == {"axis": -1, "what": [-2]}
+    nothing = {}
+    assert mapped_by_name(nothing, int, None) is nothing

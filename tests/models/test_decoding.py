@@ -1,11 +1,14 @@
 """What the decoder is fed: a start token, and what is made of the scores of the token before."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.models import MODELS
+from rnndiff.models.decoding import Decoding
 from rnndiff.models.layout import choices_of
 
 SIZES = dict(batch=2, time=2, output_time=3, inputs=2, outputs=3, num_units=4)
@@ -64,3 +67,8 @@ def test_with_one_token_the_decoder_has_parameters_if_there_is_a_start_token(nam
         scopes = {field.name.split("/")[0] for field in model.parameters(case.config)}
         assert ("decoder" in scopes) == (token is not None)
         assert case.oracle(np.float32)["fed_back"].shape == (2, int(token is not None), 3)
+
+
+def test_what_configs_say_of_it_can_not_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        Decoding().feeds = "scores"

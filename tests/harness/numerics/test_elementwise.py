@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ball_examples import FLOAT32, INF
 
-from rnndiff.harness.numerics import Accuracy, arithmetic, exact
+from rnndiff.harness.numerics import Accuracy, BoundedArray, arithmetic, exact
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.models.functions import sigmoid
 
@@ -102,3 +102,24 @@ def test_where_rounding_decides_on_overflow_in_float64_nothing_is_known():
     results = [np.exp(exact([709.7827128933841], a)), exact([a.largest], a) / (1 - 2.0**-53)]
     for result in results:
         assert result.rad == INF
+
+
+@pytest.mark.parametrize(
+    "function, mid, rad, share",
+    [
+        (np.tanh, 0.5, 0.25, 1.09),
+        (np.exp, 0.0, 1.0, 1.0001),
+        (np.exp, 5.0, 0.5, 1.0001),
+        # By its largest derivative.
+        (np.log, 2.0, 1.0, 1 / np.log(2) + 0.001),
+        (sigmoid, 0.5, 0.25, 1.0001),
+        (np.square, 2.0, 1.0, 1.0001),
+        (np.sqrt, 4.0, 1.0, 1.0001),
+        (np.absolute, -2.0, 1.0, 1.0001),
+    ],
+)
+def test_a_wide_ball_becomes_one_hardly_wider_than_its_image(function, mid, rad, share):
+    ball = function(BoundedArray(np.array([mid]), np.array([rad]), FLOAT32))
+    low, middle, high = (function(np.float64(x)) for x in (mid - rad, mid, mid + rad))
+    image = max(abs(high - middle), abs(middle - low))
+    assert image <= ball.rad[0] <= image * share

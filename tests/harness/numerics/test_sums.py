@@ -6,7 +6,7 @@ from ball_examples import FLOAT32, INF, NAN, thoroughly
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnndiff.harness.numerics import BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics import BoundedArray, arithmetic, exact, exact_stack
 from rnndiff.harness.numerics.containment import (
     arithmetics,
     assert_compatible,
@@ -241,3 +241,35 @@ def test_products_that_are_rounded_apart_before_they_are_added_are_in_an_accumul
     # It is farther off than one rounding.
     together = exact(inputs, half) @ exact(kernel, half)
     assert np.abs(together.mid[0, 0] - float(apart)) > 10 * together.rad[0, 0]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, None])
+@pytest.mark.parametrize("function", [np.sum, np.mean])
+def test_a_sum_is_special_where_its_own_terms_are(function, axis):
+    x = np.ones((2, 3, 4))
+    x[0, 1, 2], x[1, 2, 0], x[1, 0, 3], x[0, 0, 0], x[0, 2, 0] = INF, NAN, -INF, INF, -INF
+    right = function(x, axis=axis)
+    alone = function(exact(x, FLOAT32), axis=axis)
+    of_stack = function(exact_stack([x, x[::-1], np.ones_like(x)], FLOAT32), axis=axis)
+    for mid, rad in ((alone.mid, alone.rad), (of_stack.mid[0], of_stack.rad[0])):
+        special = ~np.isfinite(right)
+        assert np.array_equal(mid[special], right[special], equal_nan=True)
+        assert not rad[special].any()
+        assert (np.abs(mid - right)[~special] <= rad[~special]).all()
+        assert (rad[~special] < 1e-5).all()
+    assert np.isfinite(of_stack.mid[2]).all()
+
+
+@pytest.mark.parametrize("count", [2, 8, 100])
+def test_of_a_mean_each_element_may_be_rounded_twice(count):
+    ball = np.mean(BoundedArray(np.full(count, 1.5), np.zeros(count), FLOAT32))
+    # By a reciprocal that is rounded, and the product; then all but one of them are added. Or they
+    # are added first. The bound has room for both.
+    roundings = ball.rad / (1.5 * FLOAT32.unit)
+    assert count + 1 <= roundings < count + 3.5
+
+
+@pytest.mark.parametrize("count", [2, 16, 100])
+def test_of_a_sum_of_balls_around_zero_each_addition_errs_once(count):
+    ball = np.sum(BoundedArray(np.zeros(count), np.ones(count), FLOAT32))
+    assert count - 1 <= (ball.rad / count - 1) / FLOAT32.unit < count
