@@ -19,7 +19,9 @@ class Arithmetic(NamedTuple):
     False of a subject that adds the bias last, after the sum of the products. ``operand_bits`` are
     the significand bits of what a matrix product reads, None if it reads all that there are, and
     ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut. ``sums`` is the
-    arithmetic in which its products are added up, None if it is this one.
+    arithmetic in which its products are added up, None if it is this one. ``recomputes`` says that
+    what is read twice may be computed twice, as by XLA, which fuses it with what reads it: then the
+    same number in another place may be off by rounding.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Arithmetic(NamedTuple):
     operand_bits: Optional[int] = None
     operands_to_nearest: bool = False
     sums: Optional["Arithmetic"] = None
+    recomputes: bool = False
 
     @property
     def unit_of_products(self) -> float:
