@@ -359,14 +359,19 @@ class _Replay:
         self, number: int, recorded: Optional[_Recorded], operand: BoundedArray, axis: int
     ) -> BoundedArray:
         """The arg max that the subject chose where rounding may lead to it, else any such one."""
-        mid, may_be = (
+        mid, rad, may_be = (
             x if axis == -1 else np.moveaxis(x, operand.axes(axis), -1)
-            for x in (operand.mid, admissible(operand, axis))
+            for x in (operand.mid, operand.rad, admissible(operand, axis))
         )
         self._check(number, may_be.shape[1:-1])
         if operand.reach() == np.inf:
             # What is NaN is judged where it is teacher-forced.
             may_be[: self._free] |= np.isnan(mid[: self._free]).any(axis=-1, keepdims=True)
+            if self._arithmetic.recomputes:
+                # Numbers beside NaN may be off by rounding, but the first NaN is where it is.
+                nan, forced = np.isnan(mid[self._free :]), may_be[self._free :]
+                is_sure = nan.any(axis=-1) & np.isfinite(rad[self._free :]).all(axis=-1)
+                forced[is_sure] = np.eye(nan.shape[-1], dtype=bool)[nan.argmax(axis=-1)[is_sure]]
         if recorded is None:
             low, high = self._followed(number, may_be)
         else:

@@ -84,6 +84,18 @@ def test_a_copy_may_be_off_by_rounding_if_the_subject_recomputes(by, again, bit_
         assert [x.status for x in forced] == [status]
 
 
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_the_arg_max_beside_nan_is_that_whether_or_not_the_subject_recomputes(recomputes):
+    case = random_case("bidirectional", outputs=3, batch=1)
+    case.arrays["projection/bias"][1] = np.nan
+    trace = Float32Port()(case)
+    stated = FLOAT32._replace(recomputes=recomputes)
+    assert trace["predictions"] == 1 and judge(case, trace, stated).status == AGREE
+    for other in (0, 2):
+        wrong = dict(trace, predictions=np.full_like(trace["predictions"], other))
+        assert judge(case, wrong, stated).status == DISAGREE
+
+
 def two_reads(parameters, inputs):
     hidden = np.tanh(inputs)
     return {"hidden": hidden, "doubled": hidden * 2.0}
