@@ -12,6 +12,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import is_one_hot
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.cases.strategies import batches
+from rnndiff.harness.cases.twists import branches_of
 from rnndiff.models import Model
 from rnndiff.models.layout import STATE, is_optional, sizes_in
 
@@ -115,6 +116,26 @@ def _is_chaotic(case: Case, single: Trace, double: Trace) -> bool:
     return bool((np.abs(_states(case, single) - _states(case, double)) > CHAOTIC).any())
 
 
+def _is_at_branches(case: Case, single: Trace, double: Trace) -> bool:
+    """Whether a vector has a number at which functions change branches."""
+    branches = branches_of(case.precision)
+    return any(np.isin(array, branches).any() for array in case.parameters if array.ndim == 1)
+
+
+def _has_equal_columns(case: Case, single: Trace, double: Trace) -> bool:
+    """Whether two columns of a matrix are the same, side by side, and not of zeros."""
+    matrices = [array for array in case.parameters if array.ndim == 2]
+    return any(((x[:, 1:] == x[:, :-1]).all(axis=0) & x[:, 1:].any(axis=0)).any() for x in matrices)
+
+
+def _overflows(case: Case, single: Trace, double: Trace) -> bool:
+    """Whether the inputs of a step add up, in some orders, beyond the largest number of float32."""
+    inputs = case.arrays.get("inputs", np.zeros((1, 1))).astype(np.float64)
+    largest = float(np.finfo(np.float32).max)
+    parts = [np.sum(np.where(side, inputs, 0), axis=-1) for side in (inputs > 0, inputs < 0)]
+    return bool(((np.max(np.abs(parts), axis=0) > largest) & (np.abs(sum(parts)) <= largest)).any())
+
+
 def _ties(case: Case, single: Trace, double: Trace) -> bool:
     return bool(_tied(single["scores"]).any())
 
@@ -159,6 +180,8 @@ def _of(model: Model) -> Dict[str, Callable[[Case, Trace, Trace], bool]]:
                 trait = "{}: a {} of zeros".format(field.name, known[name].axis)
                 found[trait] = _has_zeros(field.name, axes)
     found.update({"saturation": _saturates, "chaos": _is_chaotic})
+    found["a number at a branch"] = _is_at_branches
+    found.update({"equal columns": _has_equal_columns, "overflow in some orders": _overflows})
     if can_be_open(model):
         found["open batch"] = lambda case, single, double: is_open(case.config)
     if any(field.name == "labels" for field in model.data):

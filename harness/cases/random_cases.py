@@ -17,6 +17,7 @@ from rnndiff.harness.cases.draws import (
 )
 from rnndiff.harness.cases.regimes import NOISE, REGIMES, SCALES
 from rnndiff.harness.cases.restriction import ANY, Restriction
+from rnndiff.harness.cases.twists import twist_of, twisted
 from rnndiff.harness.errors import UserError
 from rnndiff.models import MODELS, Model, find
 
@@ -65,8 +66,9 @@ def random_batch(
     Most have 128 small cases, some 8 of up to the article's sizes, or 8 with one size around those
     at which kernels change. Every second batch is of configs that are open to any number of rows:
     half of its cases are the others with their rows in another batch. All regimes of numbers are
-    drawn, of a precision: "float32", "float64", "float16" or "bfloat16". A `restriction` says what
-    may be drawn, and `most` how many cases. A UserError if there is no such model or precision.
+    drawn, and now and then a twist, of a precision: "float32", "float64", "float16" or "bfloat16".
+    A `restriction` says what may be drawn, and `most` how many cases. A UserError if there is no
+    such model or precision.
     """
     check_precision(precision)
     random = _random(seed, number)
@@ -89,10 +91,11 @@ def _is_small(model: Model, config: Any) -> bool:
 
 
 def _large_cases(random: Any, model: Model, config: Any, count: int, precision: str) -> List[Case]:
-    return [
+    cases = [
         large_case(random, model, config, _regime(random), _scale(random), precision)
         for _ in range(count)
     ]
+    return [twisted(case, twist_of(case)) for case in cases]
 
 
 def _small_cases(random: Any, model: Model, config: Any, count: int, precision: str) -> List[Case]:
@@ -103,7 +106,8 @@ def _small_cases(random: Any, model: Model, config: Any, count: int, precision: 
         # Thin networks out, too: zeros are where structure shows.
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
         regime, scale = _regime(random), _scale(random)
-        cases.append(small_case(model, config, regime, scale, numbers.tobytes(), precision))
+        case = small_case(model, config, regime, scale, numbers.tobytes(), precision)
+        cases.append(twisted(case, twist_of(case)))
     return cases
 
 

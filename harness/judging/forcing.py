@@ -11,6 +11,8 @@ recorded, and what was moved is compared bit for bit.
 
 - Of several elements of the trace that hold the same number, the first one that the subject has, in
   the order of the arrays and then of their elements, *defines* it; the others are copies.
+- A subject that recomputes has numbers that are off by rounding where they are read: twice, as
+  what is recorded is one evaluation, and what is read another. How far is known from a first run.
 - An array that the subject does not have defines nothing: its numbers go on with their balls.
 - An arg max goes on with the subject's choice, where rounding may lead to it, in both runs of the
   program, teacher-forced and free-running: the recorded one, or else that of the numbers that the
@@ -42,6 +44,8 @@ _IN_OPERATION = (1 << _PLACES) - 1
 _GIVEN = -1
 # The functions that are sums of products of their arguments.
 _PRODUCTS = (affine, accumulate, np.matmul, np.dot)
+# What is computed twice is off by rounding twice, in radii.
+_AGAIN = 2.0
 _OTHERS = "the oracle makes other operations for other values of its arrays"
 
 
@@ -234,7 +238,8 @@ class _Replay:
     """Computes operations on balls, with the subject's numbers in the place of the oracle's.
 
     The first ``free`` rows of its stacks run freely, all others are teacher-forced. ``recorded``
-    [rows, elements] is what the subject recorded. ``choices`` are those of an arg max that the
+    [rows, elements] is what the subject recorded, ``apart`` how far from that it may be where it is
+    read, None if it is that number. ``choices`` are those of an arg max that the
     trace does not have: the first and the last class that rows which are teacher-forced admit.
     """
 
@@ -245,12 +250,14 @@ class _Replay:
         free: int,
         arithmetic: Arithmetic,
         choices: Optional[Dict[int, Tuple[np.ndarray, np.ndarray]]] = None,
+        apart: Optional[np.ndarray] = None,
     ) -> None:
         self._plan, self._recorded, self._free, self._arithmetic = plan, recorded, free, arithmetic
         self._rows = len(recorded)
         size = np.abs(recorded)
         # Like any exact number, a recorded one may be flushed to zero where it is read.
         small = np.where(size < arithmetic.smallest, size, 0.0)
+        small = small if apart is None else np.maximum(small, apart)
         self._flushed = small if small.any() else None
         largest = size.max() if size.size else 0.0
         self._reach = largest if largest <= np.inf else np.inf
@@ -311,11 +318,19 @@ class _Replay:
         return Expected(mid, rad)
 
     def with_copies(self, expected: "Expected") -> "Expected":
-        """The same with the elements that hold the number of another one, which have every bit."""
+        """The same with the elements that hold the number of another one, which have every bit.
+
+        A subject that recomputes may have there what else that number may be.
+        """
         free, copies, originals = self._free, self._plan.copies, self._plan.originals
-        for array, forced in zip(expected, (self._recorded[free:, originals], 0.0)):
+        numbers = self._recorded[free:, originals]
+        again = np.zeros(numbers.shape, dtype=bool)
+        if self._arithmetic.recomputes:
+            others = self._recorded[free:, copies]
+            again = (others != numbers) & ~(np.isnan(others) & np.isnan(numbers))
+        for array, forced in zip(expected, (numbers, 0.0)):
             array[:free, copies] = array[:free, originals]
-            array[free:, copies] = forced
+            array[free:, copies] = np.where(again, array[free:, originals], forced)
         return expected
 
     def _replaced(self, balls: BoundedArray, recorded: _Recorded) -> BoundedArray:
@@ -347,14 +362,19 @@ class _Replay:
         self, number: int, recorded: Optional[_Recorded], operand: BoundedArray, axis: int
     ) -> BoundedArray:
         """The arg max that the subject chose where rounding may lead to it, else any such one."""
-        mid, may_be = (
+        mid, rad, may_be = (
             x if axis == -1 else np.moveaxis(x, operand.axes(axis), -1)
-            for x in (operand.mid, admissible(operand, axis))
+            for x in (operand.mid, operand.rad, admissible(operand, axis))
         )
         self._check(number, may_be.shape[1:-1])
         if operand.reach() == np.inf:
             # What is NaN is judged where it is teacher-forced.
             may_be[: self._free] |= np.isnan(mid[: self._free]).any(axis=-1, keepdims=True)
+            if self._arithmetic.recomputes:
+                # Numbers beside NaN may be off by rounding, but the first NaN is where it is.
+                nan, forced = np.isnan(mid[self._free :]), may_be[self._free :]
+                is_sure = nan.any(axis=-1) & np.isfinite(rad[self._free :]).all(axis=-1)
+                forced[is_sure] = np.eye(nan.shape[-1], dtype=bool)[nan.argmax(axis=-1)[is_sure]]
         if recorded is None:
             low, high = self._followed(number, may_be)
         else:
@@ -551,10 +571,18 @@ def expect(
         if plan.indexes:
             return _row_by_row(oracle, plan, len(parameters), given, recorded, arithmetic)
         # Both runs as one stack, the free one first.
-        replay = _Replay(plan, np.concatenate([recorded, recorded]), rows, arithmetic)
-        twice = [None if x is None else replay.given(np.concatenate([x, x])) for x in given]
-        unmade = plan.program.run(twice, replay.constant, replay.make)
-        mid, rad = replay.with_copies(replay.expected(unmade))
+        twice = [None if x is None else np.concatenate([x, x]) for x in given]
+
+        def run(apart: Any = None) -> Expected:
+            both = np.concatenate([recorded, recorded])
+            replay = _Replay(plan, both, rows, arithmetic, apart=apart)
+            balls = [None if x is None else replay.given(x) for x in twice]
+            unmade = plan.program.run(balls, replay.constant, replay.make)
+            return replay.with_copies(replay.expected(unmade))
+
+        mid, rad = run()
+        if arithmetic.recomputes:
+            mid, rad = run(_AGAIN * rad)
     return Expected(mid[rows:], rad[rows:]), Expected(mid[:rows], rad[:rows])
 
 
@@ -589,9 +617,9 @@ def _row_by_row(
 ) -> Tuple[Expected, Expected]:
     """Both runs of each row, one after the other; the first arrays given are the parameters."""
 
-    def run(row: int, free: int, choices: Any = None) -> Any:
+    def run(row: int, free: int, choices: Any = None, apart: Any = None) -> Any:
         which = slice(row, row + 1)
-        replay = _Replay(plan, recorded[which], free, arithmetic, choices)
+        replay = _Replay(plan, recorded[which], free, arithmetic, choices, apart)
         run = _Run(plan, replay)
         arrays = [run.given(replay.given(None if x is None else x[which])) for x in given]
         try:
@@ -607,6 +635,8 @@ def _row_by_row(
     found = []
     for row in range(len(recorded)):
         forced, choices = run(row, 0)
+        if arithmetic.recomputes:
+            forced, choices = run(row, 0, apart=_AGAIN * forced.rad)
         found.append((forced, run(row, 1, choices)[0]))
     return tuple(  # type: ignore[return-value]
         Expected(*map(np.concatenate, zip(*each))) for each in zip(*found)

@@ -20,8 +20,10 @@ class Arithmetic(NamedTuple):
     False of a subject that adds the bias last, after the sum of the products. ``operand_bits`` are
     the significand bits of what a matrix product reads, None if it reads all that there are, and
     ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut. ``sums`` is the
-    arithmetic in which its products are added up, None if it is this one. ``likely`` is True if
-    the radii of sums are what errors come to by chance, not at worst: see :meth:`by_chance`.
+    arithmetic in which its products are added up, None if it is this one. ``recomputes`` says that
+    what is read twice may be computed twice, as by XLA, which fuses it with what reads it: then the
+    same number in another place may be off by rounding. ``likely`` is True if the radii of sums are
+    what errors come to by chance, not at worst: see :meth:`by_chance`.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Arithmetic(NamedTuple):
     operand_bits: Optional[int] = None
     operands_to_nearest: bool = False
     sums: Optional["Arithmetic"] = None
+    recomputes: bool = False
     likely: bool = False
 
     def by_chance(self) -> "Arithmetic":

@@ -17,7 +17,7 @@ from rnndiff.harness.judging.excuses import (
 )
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, Version, Where
 from rnndiff.harness.subjects.tensorflow.findings import FINDINGS, Finding
-from rnndiff.harness.subjects.tensorflow.modes import MODES
+from rnndiff.harness.subjects.tensorflow.modes import MODES, NOTHING, WHOLE, Mode
 from rnndiff.models import find
 
 # From here on oneDNN's kernels are the default.
@@ -35,9 +35,9 @@ is written by `python -m rnndiff.harness.report.ledger > FINDINGS.md`, from the
 
 [One test](tests/test_known_divergences.py) holds each to its range, in both directions: it is seen
 in every version and mode that its entry names, and no other needs the entry. `tox` runs that in the
-default mode, and `tox -- -m slow` in every mode that is a session and needs no process of its own
-(that is, in none of XLA's, whose entries no test holds to their versions, and with oneDNN where
-that is the default, from 2.9 on), on these versions:
+default mode, and `tox -- -m slow` in the mode `xla` and in every mode that is a session and needs
+no process of its own (that is, not in `xla-auto`, and with oneDNN where that is the default, from
+2.9 on), on these versions:
 
     {versions}
 
@@ -126,8 +126,9 @@ def mode_of(where: Where) -> str:
     """The mode of TensorFlow's in which a divergence shows, "" if it is any."""
     if where.precision in MODES:
         return str(where.precision)
-    if where.xla:
-        return "xla" if where.last is None or where.last >= MODES["xla"].first else "xla-auto"
+    if NOTHING not in where.xla:
+        is_late = where.last is None or where.last >= MODES["xla"].first
+        return "xla" if WHOLE in where.xla and is_late else "xla-auto"
     if where.onednn is not None:
         return "onednn-on" if where.onednn else "onednn-off"
     return ""
@@ -163,16 +164,22 @@ def _range(entry: Entry, versions: Sequence[Version]) -> Iterator[str]:
 def _is_looked_at(entry: Entry, where: Where, version: Version) -> bool:
     """Whether the tests have a mode for a place, and the version has the cell of the entry.
 
-    They take sessions, with oneDNN as it is by default, and none of XLA's modes.
+    They take sessions and what XLA compiles whole, with oneDNN as it is by default.
     """
     kind = getattr(find(entry.minimal.model).Config, "kind", None)
     if kind is not None and kind.contrib and version >= (2, 0):
         return False
     return any(
-        mode.is_any_session
-        and where.holds(version, version >= _ONEDNN, False, mode.grappler, mode.precision)
-        for mode in MODES.values()
+        version >= mode.first and where.holds(version, version >= _ONEDNN, xla, mode.grappler, of)
+        for mode, xla, of in _tested()
     )
+
+
+def _tested() -> Iterator[Tuple[Mode, str, str]]:
+    """The modes that tests take, how much XLA compiles in each, and the precision."""
+    for mode in MODES.values():
+        if mode.is_any_session or mode.runner == "xla":
+            yield mode, WHOLE if mode.runner == "xla" else NOTHING, mode.precision
 
 
 def _smallest(entry: Entry) -> str:

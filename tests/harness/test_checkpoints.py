@@ -328,9 +328,15 @@ def test_labels_may_be_in_a_file_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     "arrays, words",
     [
-        (dict(inputs=INPUTS, frames=INPUTS), "it has 'frames', none of its data.*outputs.*rnndiff models rnn-lstm"),
+        (
+            dict(inputs=INPUTS, frames=INPUTS),
+            "'frames', none of its data.*outputs.*rnndiff models rnn-lstm",
+        ),
         (dict(sequence_length=[1], outputs=INPUTS), "no array 'inputs'"),
-        (dict(inputs=np.zeros((2, 5))), r"'inputs' has the shape \[2, 5\] in place of \[batch, time, inputs\]"),
+        (
+            dict(inputs=np.zeros((2, 5))),
+            r"\[2, 5\] in place of \[batch, time, inputs\]",
+        ),
         (dict(inputs=np.array([[["a"]]])), "<U1, not numbers"),
         (dict(inputs=INPUTS, sequence_length=[1, 5, 5]), "batch 3 in place of 2"),
         (dict(inputs=INPUTS, sequence_length=[1.5, 5]), "other than whole numbers"),

@@ -12,6 +12,7 @@ from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
+from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
 from rnndiff.models import ARTICLE
 from rnndiff.models.functions import ACTIVATIONS, accuracy
 
@@ -422,21 +423,47 @@ def test_a_model_without_cells_of_any_kind_is_not_excused_by_what_is_known_of_th
     assert verdict_on(port, random_case("bidirectional"))[0].status == DISAGREE
 
 
+# --- clipped by XLA ----------------------------------------------------------------------------
+
+CLIPS = "xla-clips-a-state-that-is-nan"
+
+
+def clipped(config, states_c):
+    """The verdict on an LSTM whose first state is NaN, where these stand in the place of that."""
+    case = ENTRY[CLIPS].minimal._replace(sizes=dict(num_units=2, **config)).case()
+    c = np.float32([[states_c]])
+    h = np.float32(0.5) * np.tanh(c)
+    trace = dict(states_c=c, states_h=h, outputs=h, final_c=c[:, 0], final_h=h[:, 0])
+    return excuse(judge(case, trace, FLOAT32), case, trace, (ENTRY[CLIPS],))
+
+
+def test_a_clipped_nan_may_be_a_number_within_the_clip_and_nothing_else():
+    assert clipped({"cell_clip": 1.0}, [-1, 0]).status == KNOWN
+    # Beyond the clip; another number where there is no NaN; without any clip.
+    assert clipped({"cell_clip": 1.0}, [-1.5, 0]).status == DISAGREE
+    assert clipped({"cell_clip": 1.0}, [-1, 0.5]).status == DISAGREE
+    assert clipped({}, [-1, 0]).status == DISAGREE
+    # What is projected is not what is clipped.
+    assert clipped({"proj_clip": 1.0}, [-1, 0]).status == DISAGREE
+
+
 # --- where -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "where, version, onednn, xla, holds",
     [
-        (Where((2, 5)), (2, 4), True, False, False),
-        (Where((2, 5)), (2, 5), True, False, True),
-        (Where((2, 5)), (3, 0), False, True, True),
-        (Where((2, 5), (2, 7)), (2, 7), False, False, True),
-        (Where((2, 5), (2, 7)), (2, 8), False, False, False),
-        (Where((2, 5), onednn=True), (2, 7), False, False, False),
-        (Where((2, 5), onednn=False), (2, 7), False, True, True),
-        (Where((2, 5), xla=True), (2, 7), True, False, False),
-        (Where((2, 5), xla=False), (2, 7), True, True, False),
+        (Where((2, 5)), (2, 4), True, NOTHING, False),
+        (Where((2, 5)), (2, 5), True, NOTHING, True),
+        (Where((2, 5)), (3, 0), False, PARTS, True),
+        (Where((2, 5), (2, 7)), (2, 7), False, WHOLE, True),
+        (Where((2, 5), (2, 7)), (2, 8), False, NOTHING, False),
+        (Where((2, 5), onednn=True), (2, 7), False, NOTHING, False),
+        (Where((2, 5), onednn=False), (2, 7), False, PARTS, True),
+        (Where((2, 5), xla=(PARTS, WHOLE)), (2, 7), True, NOTHING, False),
+        (Where((2, 5), xla=(PARTS, WHOLE)), (2, 7), True, WHOLE, True),
+        (Where((2, 5), xla=(PARTS,)), (2, 7), True, WHOLE, False),
+        (Where((2, 5), xla=(NOTHING,)), (2, 7), True, PARTS, False),
     ],
 )
 def test_an_entry_holds_between_its_versions_in_its_modes(where, version, onednn, xla, holds):
@@ -446,6 +473,21 @@ def test_an_entry_holds_between_its_versions_in_its_modes(where, version, onednn
 @pytest.mark.parametrize("grappler", [True, False])
 def test_an_entry_of_grapplers_holds_only_where_that_rewrites_graphs(grappler):
     where = Where((2, 5), grappler=True)
-    assert where.holds((2, 5), True, False, grappler) == grappler
-    assert Where((2, 5)).holds((2, 5), True, False, grappler)
+    assert where.holds((2, 5), True, NOTHING, grappler) == grappler
+    assert Where((2, 5)).holds((2, 5), True, NOTHING, grappler)
     assert str(where) == "2.5 on, with Grappler"
+
+
+@pytest.mark.parametrize(
+    "xla, said",
+    [
+        ((NOTHING,), "2.5 on, without XLA"),
+        ((PARTS, WHOLE), "2.5 on, with XLA"),
+        ((PARTS,), "2.5 on, where XLA chooses what it compiles"),
+        ((WHOLE,), "2.5 on, where XLA compiles all"),
+        ((NOTHING, PARTS), "2.5 on, unless XLA compiles all"),
+        ((NOTHING, PARTS, WHOLE), "2.5 on"),
+    ],
+)
+def test_a_place_says_how_much_xla_compiles(xla, said):
+    assert str(Where((2, 5), xla=xla)) == said

@@ -7,6 +7,7 @@ import pytest
 from rnndiff.harness.report.ledger import ledger, mode_of, versions_in
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, OLDEST, Where
 from rnndiff.harness.subjects.tensorflow.findings import FINDINGS
+from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
 
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 
@@ -62,6 +63,11 @@ def section(written, name):
             "2.14; in 2.13, not in 2.15",
         ),
         ("xla-argmax-takes-the-last", "1.15; the tests have none of its modes", "1.15"),
+        (
+            "xla-clips-nan",
+            "2.4, not in 2.1",
+            "2.20, not in 2.21",
+        ),
         # Until the last with the cell.
         (
             "gru-block-of-no-inputs",
@@ -80,9 +86,11 @@ def test_the_ledger_says_what_the_tests_see_of_a_range(name, since, until, writt
     "where, mode",
     [
         (Where((2, 4)), ""),
-        (Where((2, 4), xla=False), ""),
-        (Where((2, 4), xla=True), "xla"),
-        (Where((1, 15), (1, 15), xla=True), "xla-auto"),
+        (Where((2, 4), xla=(NOTHING,)), ""),
+        (Where((2, 4), xla=(NOTHING, PARTS)), ""),
+        (Where((2, 4), xla=(PARTS, WHOLE)), "xla"),
+        (Where((2, 4), xla=(PARTS,)), "xla-auto"),
+        (Where((1, 15), (1, 15), xla=(PARTS, WHOLE)), "xla-auto"),
         (Where((2, 5), onednn=True, grappler=True), "onednn-on"),
         (Where((2, 5), onednn=False), "onednn-off"),
         (Where((2, 5), onednn=True, precision="float16"), "float16"),

@@ -73,6 +73,64 @@ def test_the_first_array_that_holds_a_number_defines_it_and_the_others_are_copie
         assert not rad.any()
 
 
+def recomputed(trace, by):
+    """The trace of a subject that computes its last state once more, to numbers off by `by`."""
+    apart = trace["final_h"] * np.float32(1 + by)
+    return dict(trace, final_h=apart.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "by, again, bit_for_bit",
+    [(0, AGREE, AGREE), (2**-22, AGREE, DISAGREE), (2**-10, DISAGREE, DISAGREE)],
+)
+def test_a_copy_may_be_off_by_rounding_if_the_subject_recomputes(by, again, bit_for_bit):
+    case = random_case("rnn-gru", runner="dynamic_rnn", sequence_length=False, num_units=3, time=2)
+    trace = recomputed(Float32Port()(case), by)
+    for recomputes, status in ((True, again), (False, bit_for_bit)):
+        verdict = judge(case, trace, FLOAT32._replace(recomputes=recomputes))
+        forced = [x for x in verdict.arrays if (x.run, x.name) == (TEACHER_FORCED, "final_h")]
+        assert [x.status for x in forced] == [status]
+
+
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_the_arg_max_beside_nan_is_that_whether_or_not_the_subject_recomputes(recomputes):
+    case = random_case("bidirectional", outputs=3, batch=1)
+    case.arrays["projection/bias"][1] = np.nan
+    trace = Float32Port()(case)
+    stated = FLOAT32._replace(recomputes=recomputes)
+    assert trace["predictions"] == 1 and judge(case, trace, stated).status == AGREE
+    for other in (0, 2):
+        wrong = dict(trace, predictions=np.full_like(trace["predictions"], other))
+        assert judge(case, wrong, stated).status == DISAGREE
+
+
+def two_reads(parameters, inputs):
+    hidden = np.tanh(inputs)
+    return {"hidden": hidden, "doubled": hidden * 2.0}
+
+
+def reads_by_index(parameters, inputs):
+    """The same, of a row that an arg max chooses, so that the oracle is run for each row."""
+    hidden = np.tanh(inputs)
+    chosen = np.eye(2)[np.argmax(inputs, axis=-1)]
+    return {"hidden": hidden, "doubled": hidden * 2.0 + 0.0 * chosen}
+
+
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_what_is_read_is_off_by_rounding_twice_if_the_subject_recomputes(recomputes):
+    def expects(oracle):
+        plan = forcing.plan(oracle, [], [(2,)], ["hidden", "doubled"])
+        recorded, stated = np.full((1, 4), 0.25), FLOAT32._replace(recomputes=recomputes)
+        forced, _ = forcing.expect(oracle, plan, [], [np.full((1, 2), 0.5)], recorded, stated)
+        return forced.rad[0, :2], forced.rad[0, 2:]
+
+    for oracle in (two_reads, reads_by_index):
+        hidden, twice = expects(oracle)
+        # Twice a number is exact, and it may be off by two radii; what is added rounds.
+        least = 4 * hidden if recomputes else 0 * hidden
+        assert (hidden > 0).all() and (least <= twice).all() and (twice < least + hidden).all()
+
+
 def test_without_the_array_that_defines_them_the_first_copy_does():
     recorded = {name: np.random.RandomState(1).rand(*shape) for name, shape in SHAPES.items()}
     del recorded["hidden"]

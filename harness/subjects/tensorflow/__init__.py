@@ -34,7 +34,14 @@ from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
 from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
-from rnndiff.harness.subjects.tensorflow.modes import MODES, Mode, Option, check, prepare
+from rnndiff.harness.subjects.tensorflow.modes import (
+    MODES,
+    Mode,
+    Option,
+    check,
+    compiled_in,
+    prepare,
+)
 from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
 from rnndiff.harness.subjects.tensorflow.running import running
@@ -118,9 +125,12 @@ class TensorFlow(Subject):
         self.name = TENSORFLOW
         self.version = tf1.VERSION
         self._looked_up: Optional[Premises] = None
-        xla = tf1.XLA or self._mode.runner == "xla"
         self.known = known_in(
-            self.version, tf1.ONEDNN, xla, self._mode.grappler, self._mode.precision
+            self.version,
+            tf1.ONEDNN,
+            compiled_in(tf1, self._mode),
+            self._mode.grappler,
+            self._mode.precision,
         )
         self._ended_by: Dict[Tuple[Any, ...], Optional[str]] = {}
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
@@ -185,7 +195,8 @@ class TensorFlow(Subject):
         functions["sigmoid"] = worst(self._premises.of(name) for name in sigmoid or ["sigmoid"])
         bias_anywhere = kernels.compiled or not kernels.biased <= self._premises.bias_last
         sums = self._premises.sums
-        return arithmetic(self.precision, functions, bias_anywhere=bias_anywhere, sums=sums)
+        found = arithmetic(self.precision, functions, bias_anywhere=bias_anywhere, sums=sums)
+        return found._replace(recomputes=kernels.compiled)
 
     def script(self, case: Case, verdict: Verdict, notes: Mapping[str, Any]) -> str:
         """One that needs NumPy and TensorFlow alone; of a session, so there is none of others."""

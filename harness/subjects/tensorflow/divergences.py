@@ -27,6 +27,7 @@ from rnndiff.harness.judging.verdict import ArrayVerdict, judge
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.numerics.precisions import precision_of
+from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
 from rnndiff.models import MODELS, Model
 from rnndiff.models.cells import BasicRNNCell, GRUCell, LayerNormBasicLSTMCell, keras
 from rnndiff.models.cells.cell import cells_in, flat, like
@@ -81,20 +82,30 @@ _OF_KERAS = tuple(
 
 Version = Tuple[int, int]
 
+_UNCOMPILED, _COMPILED, _NOT_WHOLE = (NOTHING,), (PARTS, WHOLE), (NOTHING, PARTS)
+_OF_XLA = {
+    (NOTHING, PARTS, WHOLE): "",
+    _UNCOMPILED: "without XLA",
+    _COMPILED: "with XLA",
+    _NOT_WHOLE: "unless XLA compiles all",
+    (PARTS,): "where XLA chooses what it compiles",
+    (WHOLE,): "where XLA compiles all",
+}
+
 
 class Where(NamedTuple):
     """In which TensorFlow an entry holds.
 
     In the versions from ``first`` to ``last``, both included (None: to the newest); with oneDNN's
-    kernels, under XLA, where Grappler rewrites graphs, if ``onednn``, ``xla`` and ``grappler`` are
-    True, without if they are False, and either way if they are None; in graphs of ``precision``,
-    None for all.
+    kernels, where Grappler rewrites graphs, if ``onednn`` and ``grappler`` are True, without if
+    they are False, and either way if they are None; where XLA compiles as much as ``xla`` has,
+    NOTHING, PARTS or WHOLE; in graphs of ``precision``, None for all.
     """
 
     first: Version
     last: Optional[Version] = None
     onednn: Optional[bool] = None
-    xla: Optional[bool] = None
+    xla: Tuple[str, ...] = (NOTHING, PARTS, WHOLE)
     grappler: Optional[bool] = None
     precision: Optional[str] = None
 
@@ -107,28 +118,39 @@ class Where(NamedTuple):
             said = "to " + last if last else "all"
         else:
             said = "{} to {}".format(first, last) if last else first + " on"
-        modes = [("oneDNN", self.onednn), ("XLA", self.xla), ("Grappler", self.grappler)]
-        of_mode = ["{} {}".format("with" if x else "without", m) for m, x in modes if x is not None]
-        of_precision = ["in " + self.precision] if self.precision else []
-        return ", ".join([said] + of_mode + of_precision)
+        parts = [
+            said,
+            _with_or_without("oneDNN", self.onednn),
+            _OF_XLA[self.xla],
+            _with_or_without("Grappler", self.grappler),
+            "in " + self.precision if self.precision else "",
+        ]
+        return ", ".join(filter(None, parts))
 
     def holds(
         self,
         version: Version,
         onednn: bool,
-        xla: bool,
+        xla: str,
         grappler: bool = True,
         precision: str = "float32",
     ) -> bool:
-        """Whether it holds in that version, with or without oneDNN's kernels, XLA and Grappler."""
+        """Whether it holds in that version, with or without oneDNN's kernels and Grappler.
+
+        ``xla`` is what XLA compiles of a graph: NOTHING, PARTS or WHOLE.
+        """
         return (
             self.first <= version
             and (self.last is None or version <= self.last)
             and self.onednn in (None, onednn)
-            and self.xla in (None, xla)
+            and xla in self.xla
             and self.grappler in (None, grappler)
             and self.precision in (None, precision)
         )
+
+
+def _with_or_without(name: str, has: Optional[bool]) -> str:
+    return "" if has is None else "{} {}".format("with" if has else "without", name)
 
 
 def _arithmetic_of(array: ArrayVerdict) -> Arithmetic:
@@ -287,6 +309,22 @@ def _loss_of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     clipped = exact(np.where(nan, 0.0, probabilities), stated)
     loss = log_loss(clipped, exact(case.labels, stated))
     return Instead(nan.any(), loss.mid, loss.rad)
+
+
+def _of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    """Any number within the clip where NaN should be, if something is clipped.
+
+    XLA computes what it fuses once for each that reads it, each time with instructions of its own:
+    in the same step one may have NaN, another one a number.
+    """
+    config = case.config
+    projects = getattr(config, "num_proj", None) is not None
+    of_c, of_h = getattr(config, "cell_clip", None), projects and config.proj_clip or None
+    covered = np.isnan(array.expected) & (of_c is not None or of_h is not None)
+    limit = {"c": of_c, "h": of_h, "outputs": of_h}.get(array.name.rpartition("_")[2])
+    if limit is not None:
+        covered &= np.abs(array.actual) <= limit
+    return Instead(covered, array.actual)
 
 
 def _undefined_for_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -831,7 +869,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownDivergence(
         name="argmax-skips-lowest",
         what="tf.argmax passes over the lowest finite number, even where the others are -inf",
-        where=Where(OLDEST, xla=False),
+        where=Where(OLDEST, xla=_UNCOMPILED),
         arrays=("predictions", "accuracy"),
         instead=_by(_has_only_lowest, _above_lowest),
         minimal=Minimal(
@@ -841,7 +879,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownDivergence(
         name="xla-argmax-goes-on-after-nan",
         what="XLA's arg max takes whatever comes after NaN, and goes on from there",
-        where=Where((1, 15), xla=True),
+        where=Where((1, 15), xla=_COMPILED),
         arrays=("predictions", "accuracy"),
         instead=_by(_has_nan, _not_less),
         minimal=Minimal(
@@ -851,7 +889,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownDivergence(
         name="xla-argmax-takes-the-last",
         what="XLA's arg max is the last of equal scores",
-        where=Where((1, 15), (1, 15), xla=True),
+        where=Where((1, 15), (1, 15), xla=_COMPILED),
         arrays=("predictions", "accuracy"),
         instead=_by(lambda *x: _has_nan(*x) | _has_tie(*x), _greater),
         minimal=Minimal("bidirectional", {"outputs": 2}, {}),
@@ -860,7 +898,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="xla-leaves-an-argmax",
         what="XLA compiles only some of the arg maxes of a graph: where they differ, what is fed "
         "back is not what is predicted",
-        where=Where((1, 15), xla=True),
+        where=Where((1, 15), xla=(PARTS,)),
         arrays=("fed_back",),
         instead=_by(_has_nan_or_only_lowest, _above_lowest, _not_less),
         minimal=Minimal(
@@ -872,7 +910,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownDivergence(
         name="xla-leaves-a-tied-argmax",
         what="the same of equal scores, of which XLA's arg max takes the last",
-        where=Where((1, 15), (1, 15), xla=True),
+        where=Where((1, 15), (1, 15), xla=(PARTS,)),
         arrays=("fed_back",),
         instead=_by(_is_found_differently, _above_lowest, _not_less, _greater),
         minimal=Minimal("seq2seq", {"outputs": 2, "output_time": 3}, {}),
@@ -881,7 +919,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="softmax-zero-beside-nan",
         what="oneDNN's softmax of a row with NaN or +inf has NaN there and 0 elsewhere, "
         "where the formula gives NaN throughout",
-        where=Where((2, 12), onednn=True, xla=False),
+        where=Where((2, 12), onednn=True, xla=_NOT_WHOLE),
         arrays=("probabilities", "fed_back", "encoder_alignments", "decoder_alignments"),
         instead=_softmax_without_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
@@ -890,7 +928,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="xla-softmax-of-unrounded",
         what="XLA's softmax reads energies that are one product (attn_vec_size is 1) before they "
         "are rounded, but the largest of them rounded: huge ones give NaN",
-        where=Where((2, 5), xla=True),
+        where=Where((2, 5), xla=_COMPILED),
         arrays=("encoder_alignments", "decoder_alignments"),
         instead=_softmax_of_unrounded,
         minimal=Minimal(
@@ -907,15 +945,28 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownDivergence(
         name="xla-clips-nan",
         what="XLA's clip_by_value of NaN is the least value, so the loss is a number",
-        where=Where((2, 4), (2, 20), xla=True),
+        where=Where((2, 4), (2, 20), xla=_COMPILED),
         arrays=("loss",),
         instead=_loss_of_clipped_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
     ),
     KnownDivergence(
+        name="xla-clips-a-state-that-is-nan",
+        what="XLA's clip of an LSTM's state, by cell_clip or proj_clip, makes a number of NaN in "
+        "some of the operations that it fuses, and so of what is computed from it",
+        where=Where((2, 4), xla=_COMPILED),
+        arrays=_OF_CELLS,
+        instead=_of_clipped_nan,
+        minimal=Minimal(
+            "rnn-lstm",
+            {"num_units": 2, "cell_clip": 1.0, "runner": "dynamic_rnn"},
+            {"cell/bias": {(2,): NAN}},
+        ),
+    ),
+    KnownDivergence(
         name="xla-takes-nan-for-nothing",
         what="XLA compiles with LLVM's fast-math flags, by which any result may be had of NaN",
-        where=Where((1, 15), (2, 7), xla=True),
+        where=Where((1, 15), (2, 7), xla=_COMPILED),
         arrays=_NUMBERS + _OF_CELLS,
         instead=_undefined_for_nan,
         minimal=Minimal("seq2seq", {}, {"inputs": {(0, 0, 0): NAN}}),
@@ -962,7 +1013,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownDivergence(
         name="relu-of-nan-is-zero",
         what="oneDNN's fused MatMul, BiasAdd and Relu has 0 for NaN, where tf.nn.relu has NaN",
-        where=Where((2, 5), onednn=True, xla=False, grappler=True),
+        where=Where((2, 5), onednn=True, grappler=True),
         arrays=_OF_CELLS,
         instead=_by_cells(_with_relu_in_product),
         minimal=Minimal("rnn-basic", {"activation": "relu"}, {"inputs": {(0, 0, 0): NAN}}),
@@ -971,7 +1022,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="half-sigmoid-of-nan",
         what="oneDNN's fused MatMul, BiasAdd and Sigmoid of float16 has 0 for NaN, on processors "
         "that compute in float16",
-        where=Where((2, 13), onednn=True, xla=False, grappler=True, precision="float16"),
+        where=Where((2, 13), onednn=True, xla=_UNCOMPILED, grappler=True, precision="float16"),
         arrays=_OF_CELLS,
         # In the same graph a relu may be in its product.
         instead=_by_cells(_with_relu_in_product, _with_sigmoid_in_product),
@@ -981,7 +1032,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="half-relu-of-minus-infinity",
         what="oneDNN's fused MatMul, BiasAdd and Relu of float16 has NaN for -inf, on processors "
         "that compute in float16",
-        where=Where((2, 13), onednn=True, xla=False, grappler=True, precision="float16"),
+        where=Where((2, 13), onednn=True, xla=_UNCOMPILED, grappler=True, precision="float16"),
         arrays=_OF_CELLS,
         instead=_nan_by_half_relu,
         minimal=Minimal("rnn-basic", {"activation": "relu"}, {"cell/bias": {(0,): -INF}}),
@@ -1048,7 +1099,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownError(
         name="empty-convolution",
         what="oneDNN's Conv2D of an empty batch returns its input's depth, not its filter's",
-        where=Where((2, 5), onednn=True, xla=False),
+        where=Where((2, 5), onednn=True, xla=_UNCOMPILED),
         covers=_empty_convolution,
         error="Incompatible shapes: [0,",
         minimal=Minimal("attention", {"batch": 0, "attn_size": 2, "attn_vec_size": 3}, {}),
@@ -1065,7 +1116,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="swish-of-two-numbers",
         what="Grappler takes the sigmoid of one part of a split times another part for a swish, "
         "the first part times its own sigmoid",
-        where=Where((2, 8), (2, 14), onednn=True, xla=False, grappler=True),
+        where=Where((2, 8), (2, 14), onednn=True, grappler=True),
         covers=_has_linear_gates,
         computes=_with_the_input_gate_as_candidate,
         minimal=Minimal("rnn-basic-lstm", {"activation": "linear"}, {"cell/bias": {(1,): 1.0}}),
@@ -1118,8 +1169,8 @@ ENTRIES: Tuple[Entry, ...] = (
 
 
 def known_in(
-    version: Version, onednn: bool, xla: bool, grappler: bool = True, precision: str = "float32"
+    version: Version, onednn: bool, xla: str, grappler: bool = True, precision: str = "float32"
 ) -> Tuple[Entry, ...]:
-    """The entries for that TensorFlow, with or without oneDNN's kernels, XLA and Grappler."""
+    """The entries for that TensorFlow, as :meth:`Where.holds` has it."""
     where = version, onednn, xla, grappler, precision
     return tuple(entry for entry in ENTRIES if entry.where.holds(*where))

@@ -70,6 +70,12 @@ FINDINGS: Mapping[str, Finding] = {
         "run into NaN: training goes on, and no check of the loss tells.",
         _issue(116992, "of `tf.minimum` and `tf.maximum`, which it is made of"),
     ),
+    "xla-clips-a-state-that-is-nan": Finding(
+        "An LSTM with `cell_clip` or `proj_clip` that has run into NaN goes on with numbers within "
+        "the clip, or with NaN: which of them depends on the number of units, and on what else "
+        "reads the state. Look for NaN in what is not clipped.",
+        _issue(116992, "of `tf.minimum` and `tf.maximum`, which a clip is made of"),
+    ),
     "xla-takes-nan-for-nothing": Finding(
         "Nothing that XLA computes tells whether there was NaN.",
         _issue(

@@ -10,6 +10,9 @@ from rnndiff.models.environment import INSTRUCTION_SETS, processor
 # An option of a ConfigProto, as it is written after a dot, and its value.
 Option = Tuple[str, Union[bool, int]]
 
+# How much of a graph XLA compiles: nothing, the parts that it chooses, or all of it.
+NOTHING, PARTS, WHOLE = "nothing", "parts", "whole"
+
 _ONE_THREAD = (("intra_op_parallelism_threads", 1), ("inter_op_parallelism_threads", 1))
 
 
@@ -97,7 +100,10 @@ MODES: Mapping[str, Mode] = {
         first=(1, 15),
     ),
     "xla": Mode(
-        "XLA compiles all of it: tf.function with jit_compile=True.", runner="xla", first=(2, 1)
+        "XLA compiles all of it: tf.function with jit_compile=True.",
+        grappler=False,
+        runner="xla",
+        first=(2, 1),
     ),
     "function": Mode("The graph is a tf.function.", runner="function", first=(2, 0)),
 }
@@ -163,6 +169,20 @@ def check(tf1: Any, name: str) -> None:
     if mode.onednn not in (None, tf1.ONEDNN):
         said = "without" if mode.onednn else "with"
         raise UserError("This TensorFlow runs {} oneDNN in the mode {!r}.".format(said, name))
+
+
+def compiled_in(tf1: Any, mode: Mode) -> str:
+    """How much of a graph XLA compiles in a mode: NOTHING, PARTS or WHOLE.
+
+    Parameters
+    ----------
+    tf1 : module
+        ``rnndiff.models.tf1``.
+    mode : Mode
+    """
+    if mode.runner == "xla":
+        return WHOLE
+    return PARTS if tf1.XLA else NOTHING
 
 
 def config_of(tf1: Any, mode: Mode) -> Any:
