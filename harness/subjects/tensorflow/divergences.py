@@ -1041,7 +1041,7 @@ ENTRIES: Tuple[Entry, ...] = (
         name="odd-product-of-infinity",
         what="oneDNN's products and convolutions of bfloat16 over an odd number of terms have NaN "
         "for infinity, on processors that compute in bfloat16",
-        where=Where((2, 10), onednn=True, xla=False, precision="bfloat16"),
+        where=Where((2, 10), onednn=True, xla=_UNCOMPILED, precision="bfloat16"),
         arrays=tuple(sorted({*_OF_CELLS, *_NUMBERS})),
         instead=_nan_beside_infinity,
         minimal=Minimal(
