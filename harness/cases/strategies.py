@@ -23,7 +23,7 @@ from rnndiff.harness.cases.draws import (
 )
 from rnndiff.harness.cases.random_cases import check_precision, model_named
 from rnndiff.harness.cases.regimes import REGIMES, SCALES, regimes_of
-from rnndiff.harness.cases.twists import EVERY, twisted
+from rnndiff.harness.cases.twists import twist_of, twisted
 from rnndiff.harness.errors import UserError
 from rnndiff.models import Model
 
@@ -51,15 +51,13 @@ def small_batches(
     """One to `most` cases that share a config of at most the small sizes, but for an open batch."""
     config = draw(configs(model, small_sizes(model)), label="config")
     length = length_of(model)
-    numbers_of = st.binary(min_size=length, max_size=length)
-    networks = st.tuples(st.sampled_from(SCALES), numbers_of, st.sampled_from(EVERY))
+    networks = st.tuples(st.sampled_from(SCALES), st.binary(min_size=length, max_size=length))
     most = max(1, most // 2) if is_open(config) else most
     cases = [
-        twisted(small_case(model, config, regime, scale, numbers, precision), twist)
-        for scale, numbers, twist in draw(
-            st.lists(networks, min_size=1, max_size=most), label="numbers"
-        )
+        small_case(model, config, regime, scale, numbers, precision)
+        for scale, numbers in draw(st.lists(networks, min_size=1, max_size=most), label="numbers")
     ]
+    cases = [twisted(case, twist_of(case)) for case in cases]
     return cases + draw(again(cases))
 
 
@@ -79,7 +77,7 @@ def large_batches(
         numbers = case.arrays[name].ravel()
         if numbers.size and name in free:
             numbers[place % numbers.size] = regimes_of(precision)[regime][byte]
-    case = twisted(case, draw(st.sampled_from(EVERY), label="twist"))
+    case = twisted(case, twist_of(case))
     return [case] + draw(again([case]))
 
 

@@ -1140,7 +1140,7 @@ ENTRIES: Tuple[Entry, ...] = (
     KnownEnding(
         name="empty-reverse",
         what="tf.reverse of the steps of no rows divides by their number, which ends the process",
-        where=Where(OLDEST, (2, 3)),
+        where=Where(OLDEST, (2, 3), xla=_NOT_WHOLE),
         covers=_reverses_empty_rows,
         signals=("SIGFPE",),
         minimal=Minimal(
