@@ -8,8 +8,9 @@ import pytest
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.models import MODELS
-from rnndiff.models.decoding import Decoding
-from rnndiff.models.layout import choices_of
+from rnndiff.models.cells.kinds import KINDS, PLAIN
+from rnndiff.models.decoding import Decoding, decoder_step
+from rnndiff.models.layout import FED_BACK, choices_of
 
 SIZES = dict(batch=2, time=2, output_time=3, inputs=2, outputs=3, num_units=4)
 NAMES = ["seq2seq-basic", "attention-basic"]
@@ -72,3 +73,8 @@ def test_with_one_token_the_decoder_has_parameters_if_there_is_a_start_token(nam
 def test_what_configs_say_of_it_can_not_be_changed():
     with pytest.raises(FrozenInstanceError):
         Decoding().feeds = "scores"
+
+
+def test_only_the_articles_decoder_counts_its_steps_in_what_is_fed_back():
+    assert decoder_step(PLAIN) is FED_BACK
+    assert [tuple(part[:3]) for part in decoder_step(KINDS["gru"])] == [("step", "tokens", 1)]

@@ -182,3 +182,14 @@ def test_a_list_of_balls_does_not_become_an_array_of_numbers():
         return
     # NumPy 1.18 makes an array of what it finds in them, which are balls.
     assert array.dtype == object and all(isinstance(x, BoundedArray) for x in array.flat)
+
+
+def test_where_nobody_knows_which_the_ball_holds_both_and_no_more():
+    doubtful = BoundedArray(np.zeros(3), np.ones(3), FLOAT32) < 0.0
+    x = BoundedArray(np.array([1.5, -1.5, 4.0]), np.array([0.5, 0.5, 1.0]), FLOAT32)
+    y = BoundedArray(np.array([4.0, -4.0, -2.0]), np.array([1.0, 1.0, 1.0]), FLOAT32)
+    for both in (np.where(doubtful, x, y), np.where(doubtful, y, x)):
+        ends = np.array([[1, -5, -3], [5, -1, 5]])
+        found = np.array([both.mid - both.rad, both.mid + both.rad])
+        assert (np.abs(found - ends) < 1e-9).all()
+        assert (found[0] <= ends[0]).all() and (found[1] >= ends[1]).all()

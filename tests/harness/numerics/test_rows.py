@@ -23,7 +23,7 @@ from rnndiff.harness.numerics.containment import (
 )
 from rnndiff.harness.numerics.machine import Machine
 from rnndiff.harness.numerics.numbers import Numbers
-from rnndiff.harness.numerics.rows import softmax_by_log_sum_exp, softmax_online
+from rnndiff.harness.numerics.rows import first_and_last, softmax_by_log_sum_exp, softmax_online
 from rnndiff.models.functions import softmax
 
 
@@ -145,6 +145,12 @@ def test_the_maximum_of_subnormals_may_be_any_of_them():
     subnormal = 0.9 * FLOAT32.smallest
     result = np.max(exact([subnormal, -subnormal], FLOAT32))
     assert abs(result.mid - subnormal) <= result.rad and abs(result.mid + subnormal) <= result.rad
+
+
+def test_the_first_and_the_last_place_that_is_marked_are_found_wherever_they_are():
+    marked = np.array([[False, True, True, False, False], [False, True, False, True, False]])
+    first, last = first_and_last(marked)
+    assert (first.tolist(), last.tolist()) == ([1, 1], [2, 3])
 
 
 def test_the_arg_max_of_rounded_numbers_is_the_hull_of_what_may_be_it():
