@@ -23,6 +23,7 @@ SHIPPED = {
     "float32": "rnndiff.harness.subjects.float32:Float32",
     "float64": "rnndiff.harness.subjects.float64:Float64",
     "keras3": "rnndiff.harness.subjects.keras3:Keras3",
+    "torch": "rnndiff.harness.subjects.torch:Torch",
     "onnxruntime": "rnndiff.harness.subjects.onnxruntime:OnnxRuntime",
 }
 

@@ -10,12 +10,29 @@ from judging import batches, blamed, cases_until_blamed
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.harness.subjects import Subject, measure
+from rnndiff.harness.subjects import Subject, measure, weights
 from rnndiff.harness.subjects.named import subject_named
+from rnndiff.models.cells.layouts import GRU, LSTM
 
 # What is installed where an engine can be asked for.
-PACKAGES = {"onnxruntime": ("onnx", "onnxruntime"), "keras3": ("tensorflow", "keras")}
+PACKAGES = {
+    "keras3": ("tensorflow", "keras"),
+    "onnxruntime": ("onnx", "onnxruntime"),
+    "torch": ("torch",),
+}
 MODELS = ("bidirectional", "seq2seq")
+# Models of one layer, of which those that are computed have all of the engine's cells.
+OF_CELLS = {
+    "torch": (
+        "rnn-basic",
+        "birnn-basic-lstm",
+        "rnn-lstm",
+        "birnn-lstm@pytorch",
+        "rnn-gru@pytorch",
+        "birnn-gru@onnx",
+    ),
+}
+MODES = [("torch", "onednn-off"), ("torch", "cells")]
 
 
 @pytest.fixture(scope="module", params=sorted(PACKAGES))
@@ -25,12 +42,12 @@ def engine(request):
     return _engine(request.param)
 
 
-def _engine(name):
+def _engine(name, mode=""):
     """An engine; skipped where it is not installed. One that is but does not work fails."""
     missing = _missing(name)
     if missing:
         pytest.skip(missing)
-    return subject_named(name)
+    return subject_named(name, mode=mode)
 
 
 def _missing(name):
@@ -74,6 +91,31 @@ def test_an_engine_is_not_blamed(engine):
 @pytest.mark.slow
 def test_an_engine_is_not_blamed_in_10000_cases(engine):
     reports = blamed(engine, MODELS, 10000, seed=1)
+    assert not reports, reports[0]
+
+
+@pytest.mark.parametrize("name", sorted(OF_CELLS))
+def test_layers_of_an_engine_are_not_blamed(name):
+    reports = blamed(_engine(name), OF_CELLS[name], 500)
+    assert not reports, reports[0]
+
+
+@pytest.mark.parametrize("name, mode", MODES)
+def test_an_engine_is_not_blamed_in_another_mode(name, mode):
+    reports = blamed(_engine(name, mode), OF_CELLS[name] + MODELS, 500, seed=1)
+    assert not reports, reports[0]
+
+
+@pytest.mark.slow
+def test_compiled_steps_of_torch_are_not_blamed():
+    reports = blamed(_engine("torch", "compile"), ("rnn-gru@pytorch",), 500)
+    assert not reports, reports[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OF_CELLS))
+def test_layers_of_an_engine_are_not_blamed_in_5000_cases(name):
+    reports = blamed(_engine(name), OF_CELLS[name], 5000, seed=1)
     assert not reports, reports[0]
 
 
@@ -131,6 +173,26 @@ class Mistaken(Subject):
 @pytest.mark.parametrize("mistake", [bias_left_out, rows_swapped, one_unit_imprecise])
 def test_an_engine_with_a_mistake_is_blamed(engine, mistake):
     assert cases_until_blamed(Mistaken(engine, mistake), MODELS, 250)
+
+
+GATES = {
+    "torch": [
+        ("rnn-lstm@pytorch", "pytorch", {LSTM: "ifog"}),
+        ("rnn-gru@pytorch", "pytorch", {GRU: "zrn"}),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "name, model, layout, gates",
+    [(name, *each) for name, mistakes in sorted(GATES.items()) for each in mistakes],
+)
+def test_gates_in_another_order_are_found(monkeypatch, name, model, layout, gates):
+    engine = _engine(name)
+    right = weights.LAYOUTS[layout]
+    wrong = right._replace(gates=dict(right.gates, **gates))
+    monkeypatch.setattr(weights, "LAYOUTS", dict(weights.LAYOUTS, **{layout: wrong}))
+    assert cases_until_blamed(engine, (model,), 250)
 
 
 # --- stated as measured -------------------------------------------------------------------------
