@@ -24,6 +24,7 @@ SHIPPED = {
     "float64": "rnndiff.harness.subjects.float64:Float64",
     "keras3": "rnndiff.harness.subjects.keras3:Keras3",
     "torch": "rnndiff.harness.subjects.torch:Torch",
+    "onnx": "rnndiff.harness.subjects.onnx:OnnxReference",
     "onnxruntime": "rnndiff.harness.subjects.onnxruntime:OnnxRuntime",
 }
 

@@ -57,6 +57,7 @@ class Torch(Engine):
     }
 
     def __init__(self, mode: str = LAYERS) -> None:
+        super().__init__()
         try:
             import torch
         except ImportError as error:
