@@ -38,6 +38,12 @@ class Gate(NamedTuple):
     bias: np.ndarray
     recurrent_bias: np.ndarray
 
+    @property
+    def sum_of_biases(self) -> np.ndarray:
+        """For a layout that has one, rounded."""
+        with np.errstate(all="ignore"):
+            return self.bias + self.recurrent_bias if self.recurrent_bias.any() else self.bias
+
 
 class Weights(NamedTuple):
     """Those of a plain cell, by the letters that gates have in ``LAYOUTS``.
@@ -68,7 +74,7 @@ class Weights(NamedTuple):
             "two": lambda: [bias, recurrent_bias],
             "joined": lambda: [np.concatenate([bias, recurrent_bias])],
             "rows": lambda: [np.stack([bias, recurrent_bias])],
-            "one": lambda: [_sum(bias, recurrent_bias)],
+            "one": lambda: [np.concatenate([gate.sum_of_biases for gate in gates])],
         }
         return kernels + biases[layout.bias(plain.cell, plain.reset_after)]()
 
@@ -132,8 +138,3 @@ def _split(plain: Plain, letters: str, kernel: np.ndarray, bias: np.ndarray) -> 
         letter: Gate(part[:inputs], part[inputs:], of_bias, np.zeros_like(of_bias))
         for letter, part, of_bias in zip(letters, kernels, biases)
     }
-
-
-def _sum(bias: np.ndarray, recurrent_bias: np.ndarray) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return bias + recurrent_bias if recurrent_bias.any() else bias

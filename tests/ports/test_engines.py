@@ -12,12 +12,13 @@ from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import KNOWN
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.harness.subjects import Subject, measure, weights
+from rnndiff.harness.subjects import Subject, jax, measure, weights
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.models.cells.layouts import GRU, LSTM
 
 # What is installed where an engine can be asked for.
 PACKAGES = {
+    "jax": ("jax", "flax"),
     "keras3": ("tensorflow", "keras"),
     "onnx": ("onnx",),
     "onnxruntime": ("onnx", "onnxruntime"),
@@ -27,6 +28,7 @@ MODELS = ("bidirectional", "seq2seq")
 # Models of one layer, of which those that are computed have all of the engine's cells.
 _OF_ONNX = ("rnn-basic", "birnn-basic-lstm", "rnn-gru", "birnn-lstm@onnx", "rnn-gru@pytorch")
 OF_CELLS = {
+    "jax": ("rnn-basic", "birnn-basic-lstm", "rnn-gru@keras"),
     "onnx": _OF_ONNX,
     "onnxruntime": _OF_ONNX,
     "torch": (
@@ -38,6 +40,8 @@ OF_CELLS = {
         "birnn-gru@onnx",
     ),
 }
+# Of cases: whose shapes are each compiled are tried on fewer.
+COUNTS = {"jax": 200}
 MODES = [("torch", "onednn-off"), ("torch", "cells")]
 
 
@@ -102,7 +106,7 @@ def test_an_engine_is_not_blamed_in_10000_cases(engine):
 
 @pytest.mark.parametrize("name", sorted(OF_CELLS))
 def test_layers_of_an_engine_are_not_blamed(name):
-    reports = blamed(_engine(name), OF_CELLS[name], 500)
+    reports = blamed(_engine(name), OF_CELLS[name], COUNTS.get(name, 500))
     assert not reports, reports[0]
 
 
@@ -231,6 +235,18 @@ def test_gates_in_another_order_are_found(monkeypatch, name, model, layout, gate
     wrong = right._replace(gates=dict(right.gates, **gates))
     monkeypatch.setattr(weights, "LAYOUTS", dict(weights.LAYOUTS, **{layout: wrong}))
     assert cases_until_blamed(engine, (model,), 250)
+
+
+def test_gates_of_flax_in_another_order_are_found(monkeypatch):
+    engine = _engine("jax")
+    right = jax._parameters
+
+    def swapped(cell):
+        gates = dict(cell.gates, i=cell.gates["f"], f=cell.gates["i"])
+        return right(cell._replace(gates=gates))
+
+    monkeypatch.setattr(jax, "_parameters", swapped)
+    assert cases_until_blamed(engine, ("rnn-lstm@pytorch",), 250)
 
 
 # --- stated as measured -------------------------------------------------------------------------
