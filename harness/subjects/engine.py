@@ -13,10 +13,10 @@ from rnndiff.harness.judging.excuses import KnownEnding
 from rnndiff.harness.subjects.alone import ended_by
 from rnndiff.harness.subjects.subject import Subject
 from rnndiff.harness.subjects.weights import Plain, Weights, plain_cell, weights_of
-from rnndiff.models import Model
+from rnndiff.models import MODELS, Model
 from rnndiff.models.birnn.config import DIRECTIONS
 from rnndiff.models.cells.kinds import part_of
-from rnndiff.models.layout import divide
+from rnndiff.models.layout import CHOICE, divide
 
 # By the names of parts, "h" and of an LSTM "c".
 State = Dict[str, np.ndarray]
@@ -184,6 +184,12 @@ def _of_cells(engine: Engine, case: Case) -> Dict[str, np.ndarray]:
 
 _ARTICLE = {"bidirectional": _bidirectional, "seq2seq": _seq2seq}
 _OF_CELLS = {"rnn": _of_cells, "birnn": _of_cells}
+
+
+def arrays_of_cells(*families: str) -> Tuple[str, ...]:
+    """All arrays of numbers of the models of these families."""
+    found = (x for m in MODELS.values() if m.family in families for x in m.trace)
+    return tuple(sorted({x.name for x in found if x.role != CHOICE}))
 
 
 def _stacked(steps: List[np.ndarray], shape: Tuple[int, ...]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Graphs of ONNX's operators, and its own evaluator of them, as a subject."""
 
 from functools import lru_cache
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from rnndiff.harness.judging.excuses import Instead, KnownDivergence, Minimal, T
 from rnndiff.harness.judging.verdict import ArrayVerdict
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
-from rnndiff.harness.subjects.engine import Engine, Ran, State
+from rnndiff.harness.subjects.engine import Engine, Ran, State, arrays_of_cells
 from rnndiff.harness.subjects.weights import Plain, Weights
-from rnndiff.models import MODELS
 from rnndiff.models.cells.layouts import GRU, LSTM, RNN
-from rnndiff.models.layout import CHOICE
 
 # The operator set and the file format of ONNX 1.12, which later ones read as well.
 _OPSET, _IR_VERSION = 17, 8
@@ -193,12 +191,6 @@ ARITHMETIC = arithmetic(
     },
     bias_anywhere=True,
 )
-
-
-def arrays_of_cells(*families: str) -> Tuple[str, ...]:
-    """All arrays of numbers of the models of these families."""
-    found = (x for m in MODELS.values() if m.family in families for x in m.trace)
-    return tuple(sorted({x.name for x in found if x.role != CHOICE}))
 
 
 def where_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:

@@ -16,7 +16,8 @@ from rnndiff.harness.judging.excuses import (
 from rnndiff.harness.judging.verdict import ArrayVerdict
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
-from rnndiff.harness.subjects.onnx import Onnx, Session, arrays_of_cells, where_nan
+from rnndiff.harness.subjects.engine import arrays_of_cells
+from rnndiff.harness.subjects.onnx import Onnx, Session, where_nan
 from rnndiff.harness.subjects.weights import Plain, plain_cell
 from rnndiff.models.cells.layouts import GRU, LSTM, RNN
 

@@ -133,8 +133,9 @@ class Torch(Engine):
         initial: Optional[Sequence[State]],
     ) -> List[Ran]:
         """As :meth:`Engine.layer`."""
+        nothing: Sequence[Optional[State]] = [None] * len(cells)
+        starts = initial or nothing
         if self._in_mode in (CELLS, COMPILED):
-            starts = initial or [None] * len(cells)
             return [
                 self._stepped(cell, inputs, lengths, start, place == 1)
                 for place, (cell, start) in enumerate(zip(cells, starts))
@@ -143,7 +144,6 @@ class Torch(Engine):
             return self._layer(cells, inputs, None, initial)
         there = lengths > 0
         rows, ran = np.flatnonzero(there), []
-        starts = initial or [None] * len(cells)
         of_rows = initial and [{part: x[there] for part, x in each.items()} for each in initial]
         if len(rows):
             ran = self._layer(cells, inputs[there], lengths[there], of_rows)

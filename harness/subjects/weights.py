@@ -81,7 +81,7 @@ class Weights(NamedTuple):
 
 def plain_cell(config: Any) -> Optional[Plain]:
     """What plain cell the cells of a config are; None if they are others."""
-    kind = getattr(config, "kind", None)
+    kind: Any = getattr(config, "kind", None)
     base, _, layout = kind.name.partition("@") if kind else ("?", "", "")
     if base not in CELLS or kind.layer or kind.noise:
         return None
