@@ -82,7 +82,13 @@ class Jax(Engine):
             raise SubjectError("{}: {}".format(type(error).__name__, error)) from error
 
     def has(self, plain: Plain, config: Any) -> bool:
-        """Everything but projections and a GRU that resets the state."""
+        """Everything but projections, a GRU that resets the state, and sizes of 0.
+
+        Of the shape of a kernel of no rows, flax's initializers divide by zero, unused though they
+        are.
+        """
+        if not (plain.units and config.inputs):
+            return False
         return plain.projected is None and (plain.cell != GRU or plain.reset_after)
 
     def arithmetic(self, case: Case) -> Arithmetic:
