@@ -119,7 +119,12 @@ class OnnxRuntime(Onnx):
         return run
 
     def has(self, plain: Plain, config: Any) -> bool:
-        """What there is: of cells with gates, those of tanh."""
+        """What there is: of cells with gates, those of tanh, and no LSTM of no inputs.
+
+        That one adds to memory in which anything may stand: a second call gives other numbers.
+        """
+        if plain.cell == LSTM and not config.inputs:
+            return False
         return super().has(plain, config) and (plain.cell == RNN or plain.activation == "tanh")
 
     def arithmetic(self, case: Case) -> Arithmetic:
