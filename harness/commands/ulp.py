@@ -87,9 +87,9 @@ class Row(NamedTuple):
 @click.option(
     "--mode",
     metavar="MODE",
-    default="session",
-    show_default=True,
-    help="Measure TensorFlow's kernels in this mode of it, such as float64.",
+    default="",
+    show_default="its first one",
+    help="Measure TensorFlow's kernels, or the subject, in this mode of it, such as float64.",
 )
 @click.option(
     "--json",
@@ -128,11 +128,12 @@ def ulp(
         if exhaustive:
             raise click.UsageError("--exhaustive does not go with --subject")
         _check_functions(functions, FUNCTIONS)
-        sys.exit(ulp_subject.run(subject, models, tuple(functions), samples, json_path))
+        sys.exit(ulp_subject.run(subject, models, tuple(functions), samples, json_path, mode))
     if models:
         raise click.UsageError("--model goes with --subject")
     # Before TensorFlow is imported, which takes seconds; some versions lack one of them.
     _check_functions(functions, sorted(function.name for function in measuring.FUNCTIONS))
+    mode = mode or next(iter(MODES))
     check_mode(TENSORFLOW, {name: each.what for name, each in MODES.items()}, mode)
     if exhaustive and MODES[mode].precision == "float64":
         raise click.UsageError("there are too many float64 numbers to try them all")

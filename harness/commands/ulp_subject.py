@@ -29,6 +29,7 @@ def run(
     functions: Tuple[str, ...],
     count: int,
     json_path: Optional[str],
+    mode: str = "",
 ) -> int:
     """Measure the subject of that name, print or write the results, and return the exit status.
 
@@ -37,7 +38,7 @@ def run(
     UserError
         If there is no such subject, or it does not compute the models.
     """
-    subject = subject_named(name)
+    subject = subject_named(name, mode=mode)
     reasons = measure.reasons_against(subject, models or ARTICLE)
     computed = tuple(model for model, reason in reasons.items() if not reason)
     for model, reason in reasons.items():

@@ -23,8 +23,11 @@ SHIPPED = {
     "float16": "rnndiff.harness.subjects.float16:Float16",
     "float32": "rnndiff.harness.subjects.float32:Float32",
     "float64": "rnndiff.harness.subjects.float64:Float64",
+    "jax": "rnndiff.harness.subjects.jax:Jax",
     "keras3": "rnndiff.harness.subjects.keras3:Keras3",
+    "onnx": "rnndiff.harness.subjects.onnx:OnnxReference",
     "onnxruntime": "rnndiff.harness.subjects.onnxruntime:OnnxRuntime",
+    "torch": "rnndiff.harness.subjects.torch:Torch",
 }
 
 

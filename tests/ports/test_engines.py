@@ -8,14 +8,41 @@ import pytest
 from judging import batches, blamed, cases_until_blamed
 
 from rnndiff.harness.cases.case import Case
+from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.errors import UserError
+from rnndiff.harness.judging.verdict import KNOWN
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.harness.subjects import Subject, measure
+from rnndiff.harness.subjects import Subject, jax, measure, weights
 from rnndiff.harness.subjects.named import subject_named
+from rnndiff.models.cells.layouts import GRU, LSTM
 
 # What is installed where an engine can be asked for.
-PACKAGES = {"onnxruntime": ("onnx", "onnxruntime"), "keras3": ("tensorflow", "keras")}
+PACKAGES = {
+    "jax": ("jax", "flax"),
+    "keras3": ("tensorflow", "keras"),
+    "onnx": ("onnx",),
+    "onnxruntime": ("onnx", "onnxruntime"),
+    "torch": ("torch",),
+}
 MODELS = ("bidirectional", "seq2seq")
+# Models of one layer, of which those that are computed have all of the engine's cells.
+_OF_ONNX = ("rnn-basic", "birnn-basic-lstm", "rnn-gru", "birnn-lstm@onnx", "rnn-gru@pytorch")
+OF_CELLS = {
+    "jax": ("rnn-basic", "birnn-basic-lstm", "rnn-gru@keras"),
+    "onnx": _OF_ONNX,
+    "onnxruntime": _OF_ONNX,
+    "torch": (
+        "rnn-basic",
+        "birnn-basic-lstm",
+        "rnn-lstm",
+        "birnn-lstm@pytorch",
+        "rnn-gru@pytorch",
+        "birnn-gru@onnx",
+    ),
+}
+# Of cases: whose shapes are each compiled are tried on fewer.
+COUNTS = {"jax": 200}
+MODES = [("torch", "onednn-off"), ("torch", "cells")]
 
 
 @pytest.fixture(scope="module", params=sorted(PACKAGES))
@@ -25,12 +52,12 @@ def engine(request):
     return _engine(request.param)
 
 
-def _engine(name):
+def _engine(name, mode=""):
     """An engine; skipped where it is not installed. One that is but does not work fails."""
     missing = _missing(name)
     if missing:
         pytest.skip(missing)
-    return subject_named(name)
+    return subject_named(name, mode=mode)
 
 
 def _missing(name):
@@ -77,12 +104,64 @@ def test_an_engine_is_not_blamed_in_10000_cases(engine):
     assert not reports, reports[0]
 
 
-def test_few_cases_are_left_out(engine):
+@pytest.mark.parametrize("name", sorted(OF_CELLS))
+def test_layers_of_an_engine_are_not_blamed(name):
+    reports = blamed(_engine(name), OF_CELLS[name], COUNTS.get(name, 500))
+    assert not reports, reports[0]
+
+
+@pytest.mark.parametrize("name, mode", MODES)
+def test_an_engine_is_not_blamed_in_another_mode(name, mode):
+    reports = blamed(_engine(name, mode), OF_CELLS[name] + MODELS, 500, seed=1)
+    assert not reports, reports[0]
+
+
+@pytest.mark.slow
+def test_compiled_steps_of_torch_are_not_blamed():
+    reports = blamed(_engine("torch", "compile"), ("rnn-gru@pytorch",), 500)
+    assert not reports, reports[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OF_CELLS))
+def test_layers_of_an_engine_are_not_blamed_in_5000_cases(name):
+    reports = blamed(_engine(name), OF_CELLS[name], 5000, seed=1)
+    assert not reports, reports[0]
+
+
+@pytest.fixture(scope="module")
+def kinds_of_cases():
+    return [(cases[0].model, cases[0].config) for cases in batches(MODELS, 10000)]
+
+
+def test_few_cases_are_left_out(engine, kinds_of_cases):
     """Of none is that wanted but of those with an array without elements."""
-    drawn = list(batches(MODELS, 10000))
-    left = [cases for cases in drawn if not engine.supports(cases[0].model, cases[0].config)]
-    assert all(0 in cases[0].config.sizes().values() for cases in left)
-    assert len(left) < len(drawn) / 4
+    left = [config for model, config in kinds_of_cases if not engine.supports(model, config)]
+    assert all(0 in config.sizes().values() for config in left)
+    assert len(left) < len(kinds_of_cases) / 4
+
+
+# --- known divergences --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, entry",
+    [
+        ("onnx", "onnx-dot-skips-zero-times-nan"),
+        ("onnx", "onnx-lstm-multiplies-peepholes-that-are-not-there"),
+        ("onnxruntime", "onnxruntime-gates-of-no-rows"),
+        ("onnxruntime", "onnxruntime-gates-read-nan-as-largest"),
+        ("onnxruntime", "onnxruntime-row-of-length-0-loses-its-state"),
+    ],
+)
+def test_what_an_engine_does_otherwise_is_still_so(name, entry):
+    """One that is gone, or that another version does not have, is to be taken off."""
+    engine = _engine(name)
+    (known,) = [each for each in engine.known if each.name == entry]
+    case = known.minimal.case()
+    (_, found) = verdicts_on(engine, [case])
+    assert [each[-1].status for each in found] == [KNOWN]
+    assert found[0][-1].known == (entry,)
 
 
 # --- mistakes -----------------------------------------------------------------------------------
@@ -131,6 +210,43 @@ class Mistaken(Subject):
 @pytest.mark.parametrize("mistake", [bias_left_out, rows_swapped, one_unit_imprecise])
 def test_an_engine_with_a_mistake_is_blamed(engine, mistake):
     assert cases_until_blamed(Mistaken(engine, mistake), MODELS, 250)
+
+
+GATES = {
+    "onnx": [("rnn-lstm@onnx", "onnx", {LSTM: "ifog"}), ("rnn-gru@onnx", "onnx", {GRU: "rzn"})],
+    "onnxruntime": [
+        ("rnn-lstm@onnx", "onnx", {LSTM: "ifog"}),
+        ("rnn-gru@onnx", "onnx", {GRU: "rzn"}),
+    ],
+    "torch": [
+        ("rnn-lstm@pytorch", "pytorch", {LSTM: "ifog"}),
+        ("rnn-gru@pytorch", "pytorch", {GRU: "zrn"}),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "name, model, layout, gates",
+    [(name, *each) for name, mistakes in sorted(GATES.items()) for each in mistakes],
+)
+def test_gates_in_another_order_are_found(monkeypatch, name, model, layout, gates):
+    engine = _engine(name)
+    right = weights.LAYOUTS[layout]
+    wrong = right._replace(gates=dict(right.gates, **gates))
+    monkeypatch.setattr(weights, "LAYOUTS", dict(weights.LAYOUTS, **{layout: wrong}))
+    assert cases_until_blamed(engine, (model,), 250)
+
+
+def test_gates_of_flax_in_another_order_are_found(monkeypatch):
+    engine = _engine("jax")
+    right = jax._parameters
+
+    def swapped(cell):
+        gates = dict(cell.gates, i=cell.gates["f"], f=cell.gates["i"])
+        return right(cell._replace(gates=gates))
+
+    monkeypatch.setattr(jax, "_parameters", swapped)
+    assert cases_until_blamed(engine, ("rnn-lstm@pytorch",), 250)
 
 
 # --- stated as measured -------------------------------------------------------------------------
