@@ -77,6 +77,11 @@ class Diagnosis(NamedTuple):
             tried = tried.replace(" were", ", and {}, were".format(pairs))
         if self.tried < self.known or self.pairs_tried < self.pairs_known:
             tried += ", as time allowed"
+        if not self.explained_by and self.tried < self.known:
+            return (
+                "diagnosis: not finished: {}, and none of these explains it; a port that is faster, "
+                "or a machine that is less busy, leaves time for the others".format(tried)
+            )
         if not self.explained_by:
             return (
                 "diagnosis: no single mistake that is known explains it{} ({}): look at what is "

@@ -281,6 +281,8 @@ def test_a_mistake_that_is_not_in_the_catalogue_is_explained_by_none():
     found = diagnosis(partial(elman, f=lambda x: np.tanh(x) * F(0.9)), "rnn-basic")
     assert names_in(found) == []
     assert "no single mistake that is known explains it" in str(found)
+    unfinished = str(found._replace(tried=found.known - 1))
+    assert "diagnosis: not finished: " in unfinished and "no single mistake" not in unfinished
 
 
 def test_mistakes_that_these_sizes_cannot_tell_apart_are_all_named():

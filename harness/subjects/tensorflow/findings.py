@@ -44,6 +44,11 @@ FINDINGS: Mapping[str, Finding] = {
         "Compiled by XLA, a network that has run into NaN predicts other classes than without.",
         _issue(118177, "open; also {}".format(_issue(118647))),
     ),
+    "xla-argmax-of-all-goes-on-after-nan": Finding(
+        "Compiled by `jit_compile=True`, a network that has run into NaN predicts other classes than "
+        "without.",
+        _issue(118177, "open; also {}".format(_issue(118647))),
+    ),
     "xla-argmax-takes-the-last": Finding(
         "Of equal scores, as of classes that were never trained, 1.15 chooses another one if XLA "
         "compiles the arg max: predictions and accuracy change by switching it on.",
