@@ -79,8 +79,8 @@ class Diagnosis(NamedTuple):
             tried += ", as time allowed"
         if not self.explained_by and self.tried < self.known:
             return (
-                "diagnosis: not finished: {}, and none of these explains it; a port that is faster, "
-                "or a machine that is less busy, leaves time for the others".format(tried)
+                "diagnosis: not finished: {}, and none of these explains it; a port that is "
+                "faster, or a machine that is less busy, leaves time for the others".format(tried)
             )
         if not self.explained_by:
             return (

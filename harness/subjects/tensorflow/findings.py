@@ -45,8 +45,8 @@ FINDINGS: Mapping[str, Finding] = {
         _issue(118177, "open; also {}".format(_issue(118647))),
     ),
     "xla-argmax-of-all-goes-on-after-nan": Finding(
-        "Compiled by `jit_compile=True`, a network that has run into NaN predicts other classes than "
-        "without.",
+        "Compiled by `jit_compile=True`, a network that has run into NaN predicts other classes "
+        "than without.",
         _issue(118177, "open; also {}".format(_issue(118647))),
     ),
     "xla-argmax-takes-the-last": Finding(
