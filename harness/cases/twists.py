@@ -5,12 +5,14 @@ that case alone, so none of it needs to be drawn.
 """
 
 import zlib
+from dataclasses import replace
 from functools import lru_cache
 from typing import Callable, Dict, Tuple
 
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
+from rnndiff.harness.numerics.precisions import precision_of
 
 # Where Eigen's and XLA's functions of float32 change branches, beside what follows from the
 # precision: tanh is clamped at one of the first three, and taken for x below 0.0004; exp is clamped
@@ -23,11 +25,11 @@ _OF_ALL = (2.5, 20.0)
 @lru_cache(maxsize=None)
 def branches_of(precision: str) -> np.ndarray:
     """The numbers of a precision at which functions change branches, and their neighbours."""
-    limits = np.finfo(precision)
-    tiny, eps = float(limits.tiny), float(limits.eps)
+    known = precision_of(precision)
+    tiny, eps = known.smallest, known.eps
     found = [
         # exp overflows; its result is subnormal; is 0.
-        np.log(float(limits.max)),
+        np.log(known.largest),
         np.log(tiny),
         np.log(tiny) + np.log(eps / 2),
         # The sigmoid rounds to 1, and tanh.
@@ -38,8 +40,12 @@ def branches_of(precision: str) -> np.ndarray:
         *_OF_ALL,
         *(_OF_FLOAT32 if precision == "float32" else ()),
     ]
-    at = np.array(found).astype(precision)
-    near = np.concatenate([at, np.nextafter(at, -at), np.nextafter(at, 2 * at)])
+    at = known.rounded(found)
+    inner, outer = (
+        known.rounded([known.next_to(float(x), towards * float(x)) for x in at])
+        for towards in (0.0, 2.0)
+    )
+    near = np.concatenate([at, inner, outer])
     branches = np.concatenate([near, -near])
     branches.flags.writeable = False
     return branches
@@ -56,8 +62,9 @@ def twisted(case: Case, twist: str) -> Case:
         if field.is_free and not field.is_noise and array.size:
             is_matrix = field.name in parameters and array.ndim > 1 and "bias" not in field.name
             if is_matrix or field.name in parameters or twist != DUPLICATES:
-                arrays[field.name] = _TWISTS[twist](array, is_matrix, salt + 37 * number)
-    return Case(case.model, case.config, arrays)
+                twist_it = _TWISTS[twist]
+                arrays[field.name] = twist_it(array, is_matrix, salt + 37 * number, case.precision)
+    return replace(case, arrays=arrays)
 
 
 def twist_of(case: Case) -> str:
@@ -72,19 +79,19 @@ def _salt(case: Case) -> int:
     return salt
 
 
-def _at_branches(array: np.ndarray, is_matrix: bool, salt: int) -> np.ndarray:
+def _at_branches(array: np.ndarray, is_matrix: bool, salt: int, precision: str) -> np.ndarray:
     """Biases and data where functions change branches; in half of the cases without weights.
 
     Then they are what functions are computed of.
     """
     if is_matrix:
         return np.zeros_like(array) if salt // 16 % 2 else array
-    branches = branches_of(array.dtype.name)
+    branches = branches_of(precision)
     places = (np.arange(array.size) * 29 + salt) % len(branches)
     return branches[places].reshape(array.shape)
 
 
-def _with_duplicates(array: np.ndarray, is_matrix: bool, salt: int) -> np.ndarray:
+def _with_duplicates(array: np.ndarray, is_matrix: bool, salt: int, precision: str) -> np.ndarray:
     """Every second column the same as the one before: a tie, unless sums differ by column."""
     array = array.copy()
     array[..., 1::2] = array[..., : array.shape[-1] // 2 * 2 : 2]
@@ -95,17 +102,18 @@ def _with_duplicates(array: np.ndarray, is_matrix: bool, salt: int) -> np.ndarra
 _SHARES = (0.75, 0.5, 1.0, 0.25)
 
 
-def _overflowing(array: np.ndarray, is_matrix: bool, salt: int) -> np.ndarray:
+def _overflowing(array: np.ndarray, is_matrix: bool, salt: int, precision: str) -> np.ndarray:
     """Biases and data of which a sum overflows in one order, and weights of 0, 1 and -1."""
     signs = np.sign(array)
     if is_matrix:
         return signs
     shares = np.resize(np.roll(_SHARES, salt % len(_SHARES)), array.size).reshape(array.shape)
-    return (signs * shares * float(np.finfo(array.dtype).max)).astype(array.dtype)
+    known = precision_of(precision)
+    return known.rounded(signs * shares * known.largest)
 
 
 BRANCHES, DUPLICATES, OVERFLOWING = "branches", "duplicates", "overflowing"
-_TWISTS: Dict[str, Callable[[np.ndarray, bool, int], np.ndarray]] = {
+_TWISTS: Dict[str, Callable[[np.ndarray, bool, int, str], np.ndarray]] = {
     BRANCHES: _at_branches,
     DUPLICATES: _with_duplicates,
     OVERFLOWING: _overflowing,

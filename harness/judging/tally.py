@@ -160,7 +160,7 @@ class Tally:
         self.unsupported += other["unsupported"]
         for name, counts in other["ratios"].items():
             self._add_ratios(name, counts)
-        self.suspicion.add_dict(other["chance"])
+        self.suspicion.add_dict(other.get("chance", {}))
         self.premise = other["premise"] or self.premise
         # Of equal ones the same, in whatever order they are added.
         theirs = other["worst"], other["worst_where"], base64.b64decode(other["worst_case"])

@@ -80,7 +80,8 @@ class Precision(NamedTuple):
 @lru_cache(maxsize=None)
 def precision_of(name: Any) -> Precision:
     """The precision of a name, such as "bfloat16", or of a type that NumPy has."""
-    if name == BFLOAT16:
+    # NumPy 1.18 compares a type with no name that it does not know.
+    if isinstance(name, str) and name == BFLOAT16:
         limits = np.finfo(np.float32)
         largest = float(limits.max) * (2 - 2.0**-7) / (2 - 2.0**-23)
         return Precision(BFLOAT16, limits.dtype, 8, 16, 2.0**-7, float(limits.tiny), largest)

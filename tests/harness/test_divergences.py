@@ -1,6 +1,7 @@
 """Known divergences: what is excused, to the element, and what is judged all the same."""
 
 import os
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -11,7 +12,9 @@ from rnndiff.harness.cases.case import Case, load
 from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
-from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
+from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.numerics.precisions import precision_of
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Minimal, Where
 from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
 from rnndiff.models import ARTICLE
 from rnndiff.models.functions import ACTIVATIONS, accuracy
@@ -491,3 +494,29 @@ def test_an_entry_of_grapplers_holds_only_where_that_rewrites_graphs(grappler):
 )
 def test_a_place_says_how_much_xla_compiles(xla, said):
     assert str(Where((2, 5), xla=xla)) == said
+
+
+@pytest.mark.parametrize("value, is_known", [(0.5, True), (1e30, False)])
+def test_an_output_of_a_state_that_is_clipped_from_nan_is_known_within_its_activation(
+    value, is_known
+):
+    entry = ENTRY["xla-clips-a-state-that-is-nan"]
+    case = Minimal("rnn-lstm", {"cell_clip": 2.0}, {"cell/bias": {(1,): np.nan}}).case()
+    trace = {n: x.astype(np.float32) for n, x in case.oracle("float64").items()}
+    assert np.isnan(trace["outputs"]).all()
+    trace.update((n, np.full_like(x, value)) for n, x in trace.items() if not n.endswith("_c"))
+    verdict = excuse(judge(case, trace, FLOAT32), case, trace, (entry,))
+    assert (verdict.status == KNOWN) == is_known, verdict.summary()
+
+
+@pytest.mark.parametrize("batch, is_known", [(2, True), (1, False)])
+def test_nan_beside_an_infinity_is_known_of_products_of_two_rows_and_more(batch, is_known):
+    entry = ENTRY["odd-product-of-infinity"]
+    minimal = entry.minimal
+    case = minimal._replace(sizes=dict(minimal.sizes, batch=batch)).case()
+    case, known = replace(case, precision="bfloat16"), precision_of("bfloat16")
+    trace = {name: known.rounded(array) for name, array in case.oracle("float64").items()}
+    for array in trace.values():
+        array[0] = np.nan
+    verdict = excuse(judge(case, trace, arithmetic("bfloat16")), case, trace, (entry,))
+    assert verdict.status == (KNOWN if is_known else DISAGREE), verdict.summary()

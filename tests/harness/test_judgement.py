@@ -35,7 +35,7 @@ def verdicts(value, mid, rad, sizes=None, **what):
     parts = {n: value[:, end - size : end] for n, size, end in zip(names, sizes, ends)}
     plan = SimpleNamespace(arrays=[(name, parts[name].shape[1:]) for name in names])
     given = Expected(mid, rad), Expected(mid, rad)
-    return compared([None], plan, *given, value, parts, ("m",))
+    return compared([None], plan, *given, value, parts, ("m",), "float32")
 
 
 def ratios(value, mid, rad):
@@ -108,7 +108,7 @@ def test_a_stack_is_taken_apart_as_it_was_put_together():
     parts = {"a": value[:, :4].reshape(2, 2, 2), "b": value[:, 4:]}
     plan = SimpleNamespace(arrays=[("a", (2, 2)), ("b", (2,))])
     forced, free = Expected(mid, np.ones((2, 6))), Expected(mid - 0.25, np.full((2, 6), 2.0))
-    stack = compared(["x", "y"], plan, forced, free, value, parts, ())
+    stack = compared(["x", "y"], plan, forced, free, value, parts, (), "float32")
     assert stack.arrays == [(run, n) for run in (TEACHER_FORCED, FREE_RUNNING) for n in "ab"]
     assert stack.worst.tolist() == [[0.5, 0.5, 0.375, 0.375], [2, 2, 1.125, 1.125]]
     assert stack.disagree().tolist() == [False, True] and stack.largest() == 2
@@ -147,6 +147,7 @@ def array(ratios, bound=1.0, undecided=(), known=None, run=TEACHER_FORCED, name=
         doubts,
         float(ratios.max(initial=0)),
         int(doubts.sum()),
+        "float32",
     )
     return made if known is None else made.excused(np.array(known))
 

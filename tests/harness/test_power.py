@@ -51,7 +51,8 @@ def test_a_mistake_is_found_shrunk_and_measured():
     assert not isinstance(power.subject_of(RIGHT), Planted)
     found = measured(Trial(ORDER, STRATEGIES, 0, shrinks=True))
     assert all(1 <= number <= 20 for number in found["examples"].values())
-    assert 0 < found["seconds"] < 60
+    # Of a process from its start, which here is that of the tests.
+    assert 0 < found["seconds"] < time.process_time()
     assert set(found["shrunk"]["sizes"].values()) == {1} and found["shrunk"]["nonzero"] == 1
     fuzzed = measured(Trial(ORDER, FUZZ, 0))
     assert 1 <= fuzzed["cases"] <= 128 and fuzzed["seconds"] > found["seconds"]

@@ -1,6 +1,7 @@
 """The statistical verdict: what is right is not suspicious, and what bounds are blind to is."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -298,3 +299,24 @@ def test_workers_tell_what_they_looked_at(tmp_path):
     one, two = (fuzz(("bidirectional",), 0, workers, **how).tally for workers in (1, 2))
     assert one.suspicion.as_dict()["bidirectional"]["scores"]
     assert one.as_dict() == two.as_dict()
+
+
+@pytest.mark.parametrize("precision, is_looked_at", [("float32", True), ("float64", False)])
+def test_nothing_of_float64_is_looked_at(precision, is_looked_at):
+    of_it = [
+        replace(
+            case,
+            precision=precision,
+            arrays={name: array.astype(precision) for name, array in case.arrays.items()},
+        )
+        for case in cases()
+    ]
+    traces = [case.oracle(precision) for case in of_it]
+    (stack,) = judge_stacks(of_it, traces, arithmetic(precision))
+    assert bool(looked_at(stack).cases) == is_looked_at
+
+
+@pytest.mark.parametrize("numbers", [[9], [1, 2, 3, 4, "5"], [1, 2, 3, 4, 5.0]], ids=str)
+def test_figures_that_are_none_are_a_value_error(numbers):
+    with pytest.raises(ValueError, match="no five whole numbers"):
+        Suspicion().add_dict({"m": {"a": {"u": numbers}}})

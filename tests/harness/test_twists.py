@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from examples import random_case
 
+from rnndiff.harness.cases.case import PRECISIONS
 from rnndiff.harness.cases.frequencies import traits
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.cases.twists import EVERY, TWISTS, branches_of, twist_of, twisted
+from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.models import MODELS
 
 
@@ -78,3 +80,16 @@ def test_batches_have_cases_with_a_twist():
     branches = branches_of("float32")
     cases = [case for number in range(4) for case in random_batch("rnn-basic", 0, number)]
     assert sum(np.isin(case.arrays["cell/bias"], branches).any() for case in cases) > 5
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_cases_of_a_precision_keep_it_whatever_their_twist(precision):
+    known = precision_of(precision)
+    for number in range(6):
+        for case in random_batch("seq2seq", 0, number, precision):
+            assert case.precision == precision
+            assert all(known.has(array) for array in case.parameters)
+    case = random_batch("seq2seq", 0, 0, precision)[0]
+    for twist in TWISTS:
+        assert known.has(twisted(case, twist).arrays["inputs"])
+    assert known.has(branches_of(precision)) and np.isfinite(branches_of(precision)).all()

@@ -53,7 +53,8 @@ def checked(subject, model, batches, folder):
 def test_a_right_port_is_not_blamed(subject, model, extras, tmp_path):
     failures, tally = checked(extras[subject](), extras[model], 10, tmp_path)
     assert not failures and tally.cases[DISAGREE] == 0
-    assert tally.cases[AGREE] > 0.95 * sum(tally.cases.values())
+    # In one case of sixteen a sum may overflow or not, which leaves it undecided.
+    assert tally.cases[AGREE] > (1 - 1 / 16 - 0.05) * sum(tally.cases.values())
 
 
 @pytest.mark.slow

@@ -321,6 +321,9 @@ def _of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     projects = getattr(config, "num_proj", None) is not None
     of_c, of_h = getattr(config, "cell_clip", None), projects and config.proj_clip or None
     covered = np.isnan(array.expected) & (of_c is not None or of_h is not None)
+    if of_h is None and not projects and of_c is not None:
+        # A gate times a function of what is clipped.
+        of_h = 1.0 if getattr(config, "activation", "tanh") in ("tanh", "sigmoid") else of_c
     limit = {"c": of_c, "h": of_h, "outputs": of_h}.get(array.name.rpartition("_")[2])
     if limit is not None:
         covered &= np.abs(array.actual) <= limit
@@ -520,7 +523,9 @@ def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     actual, config = np.asarray(array.actual), case.config
     kernels = [x for name, x in case.arrays.items() if name.endswith(("kernel", "attn_w"))]
     covered = np.zeros(actual.shape, dtype=bool)
-    if not actual.ndim or not actual.size or not any(x.shape[-2] % 2 for x in kernels):
+    is_of_one_row = config.batch == 1 and not array.name.endswith("energies")
+    has_odd = any(x.shape[-2] % 2 for x in kernels)
+    if not actual.ndim or not actual.size or is_of_one_row or not has_odd:
         return Instead(covered, actual)
     rows = np.full(config.batch, not all(np.isfinite(x).all() for x in case.parameters))
     of_rows = [x.name for x in case.model.data_of(config) if x.axes[:1] == (("batch",),)]
