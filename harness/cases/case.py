@@ -277,7 +277,10 @@ def load(path: str) -> SavedCase:
         config, held = model.Config(**meta["config"]), _under("case/", arrays)
         _check_steps(model, config, held)
         notes = {printable(key): printable(value) for key, value in meta["notes"].items()}
+        # Of what is no text, or a long one, the sentence has the beginning.
         precision = meta.get("precision", "")
+        if "precision" in meta and precision not in list(PRECISIONS):
+            raise ValueError("{:.40} is no precision".format(printable(repr(precision))))
         return SavedCase(Case(model, config, held, precision), _under("trace/", arrays), notes)
     except Exception as error:  # Damage that left valid JSON and arrays can be of any kind.
         reason = " ".join(str(error).split())

@@ -102,29 +102,31 @@ def mistakes(
     lines, right = lines_of(results), alarms(results)
     if not lines:
         raise UserError("Nothing was measured.")
-    out = Console(stderr=json_path == "-")
+    report = {
+        "seeds": seeds,
+        "examples": EXAMPLES,
+        "seconds": SECONDS,
+        "imports": imports,
+        "whole": not stop.signal,
+        "versions": versions(),
+        "mistakes": [line.as_dict(imports[line.task.planted_in]) for line in lines],
+        "right": right,
+    }
+    # Files come first: what was measured for long outlives a terminal that is gone.
+    if json_path:
+        write_json(json_path, report)
+    if pyplot:
+        _draw(pyplot, lines, imports, str(plot))
+    # An error's text may look like markup.
+    out = Console(stderr=json_path == "-", markup=False, highlight=False)
     if not out.is_terminal:
         out.width = max(out.width, _WIDTH)
     out.print(_table(lines, imports))
     for sentence in _summary(lines, right):
-        out.print(sentence, highlight=False, soft_wrap=True)
-    if pyplot:
-        _draw(pyplot, lines, imports, str(plot))
-    if json_path:
-        report = {
-            "seeds": seeds,
-            "examples": EXAMPLES,
-            "seconds": SECONDS,
-            "imports": imports,
-            "whole": not stop.signal,
-            "versions": versions(),
-            "mistakes": [line.as_dict(imports[line.task.planted_in]) for line in lines],
-            "right": right,
-        }
-        write_json(json_path, report)
-    if any(line.missed() or line.errors() for line in lines):
-        raise SystemExit(1)
-    raise SystemExit(INTERRUPTED if stop.signal else 0)
+        out.print(sentence, soft_wrap=True)
+    if stop.signal:
+        raise SystemExit(INTERRUPTED)
+    raise SystemExit(1 if any(line.missed() or line.errors() for line in lines) else 0)
 
 
 def _known(names: Sequence[str]) -> Sequence[str]:
@@ -152,7 +154,7 @@ def _progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     return Progress(*columns, console=Console(stderr=True))
 
@@ -204,18 +206,21 @@ def _case(line: Line) -> str:
 def _summary(lines: Sequence[Line], right: Dict[str, Dict[str, int]]) -> List[str]:
     """What the table says in short."""
     tried = sum(line.tried(STRATEGIES) for line in lines)
-    said = ["{} mistakes, {} searches:".format(len(lines), tried)]
+    said = ["mistakes: {}; searches: {}".format(len({x.task.mistake for x in lines}), tried)]
     for method in METHODS:
         found = sum(len(line.examples(method)) for line in lines)
         cases = sum(of_model["cases"] for of_model in right.values())
         blamed = sum(of_model[method] for of_model in right.values())
-        said.append(
-            "{}: found in {:.1%} within {} examples; a right subject is blamed in {} of {} "
-            "cases".format(method, found / max(tried, 1), EXAMPLES, blamed, cases)
+        sentence = "{}: found in {:.1%} within {} examples".format(
+            method, found / max(tried, 1), EXAMPLES
         )
+        if cases:
+            sentence += "; a right subject is blamed in {} of {} cases".format(blamed, cases)
+        said.append(sentence)
     searched = sum(line.tried(FUZZ) for line in lines)
     found = sum(len(line.cases()) for line in lines)
-    said.append("fuzz: found in {:.1%} within {:.0f} s".format(found / max(searched, 1), SECONDS))
+    if searched:
+        said.append("fuzz: found in {:.1%} within {:.0f} s".format(found / searched, SECONDS))
     for line in lines:
         for search in line.missed():
             said.append("not found from every seed: {} by {}".format(line.task.mistake, search))

@@ -9,12 +9,14 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from rnndiff.harness.commands.options import ModelName, load_models
 from rnndiff.harness.trained.own import option_named
 from rnndiff.models import MODELS, Model, find
 from rnndiff.models.layout import COPY, Field, Traced, choices_of, is_optional, sizes_in
+
+# Of a file or a pipe, which has no width of its own.
+_WIDTH = 150
 
 
 @click.command()
@@ -35,18 +37,21 @@ def models(model: Optional[str], settings: Tuple[str, ...]) -> None:
     """
     if settings and not model:
         raise click.UsageError("--set goes with a MODEL")
-    # Shapes are words that wrap badly: a table is as wide as it has to be.
-    console = Console(soft_wrap=True)
+    # A docstring or a name of another package's may look like markup.
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
     if not model:
         load_models()
         console.print(_list())
-        console.print("rnndiff models NAME says what one computes, and what its arrays are.")
+        says = "rnndiff models NAME says what one computes, and what its arrays are."
+        console.print(says, soft_wrap=True)
         return
     found = find(model)
     config = found.article
     for setting in settings:
         config = dataclasses.replace(config, **option_named(found, setting))
-    console.print(Text("\n".join(_words(found, config))))
+    console.print("\n".join(_words(found, config)), soft_wrap=True)
     for table in _tables(found, config):
         console.print(table)
 
@@ -55,7 +60,7 @@ def _list() -> Table:
     families: Dict[str, List[Model]] = {}
     for model in MODELS.values():
         families.setdefault(model.family, []).append(model)
-    table = Table("model", "what it computes", "with the cells")
+    table = _table("model", "what it computes", "with the cells")
     for family, of_family in families.items():
         # Of a model without cells of a kind the family is the name.
         cells = [model.name[len(family) + 1 :] for model in of_family]
@@ -96,7 +101,7 @@ def _plain(text: str) -> str:
 
 
 def _tables(model: Model, config: Any) -> Iterator[Table]:
-    data = Table("it reads", "shape", "")
+    data = _table("it reads", "shape", "")
     for field in model.data:
         if not field.when:
             when = ""
@@ -107,11 +112,11 @@ def _tables(model: Model, config: Any) -> Iterator[Table]:
         counted = "whole numbers up to {}".format(field.counts) if field.counts else ""
         data.add_row(field.name, _shape(field), "; ".join(filter(None, [counted, when])))
     yield data
-    weights = Table("weights, in TensorFlow's order", "shape")
+    weights = _table("weights, in TensorFlow's order", "shape")
     for field in model.parameters(config):
         weights.add_row(field.name, _shape(field))
     yield weights
-    trace = Table("it computes", "shape", "")
+    trace = _table("it computes", "shape", "")
     for array in model.trace:
         said = "made of arrays above" if array.role == COPY else array.role
         trace.add_row(array.name, _shape(array), said)
@@ -119,12 +124,21 @@ def _tables(model: Model, config: Any) -> Iterator[Table]:
     yield _options(model, config)
 
 
+def _table(name: str, *others: str) -> Table:
+    """A table in which names are whole, and all else is folded."""
+    table = Table()
+    table.add_column(name, no_wrap=True)
+    for other in others:
+        table.add_column(other, overflow="fold")
+    return table
+
+
 def _options(model: Model, config: Any) -> Table:
     said = _parameters_of(model.Config)
     kind = getattr(config, "kind", None)
     if kind:
         said = dict(_parameters_of(type(kind.cell(config))), **said)
-    table = Table("sizes and options", "default", "may be", "")
+    table = _table("sizes and options", "default", "may be", "")
     sizes = sizes_in(model.Config)
     for field in dataclasses.fields(config):
         has_default = field.default is not dataclasses.MISSING
@@ -157,6 +171,5 @@ def _parameters_of(described: Any) -> Dict[str, str]:
     return found
 
 
-def _shape(array: Union[Field, Traced]) -> Text:
-    # A string in brackets were a style.
-    return Text("[{}]".format(array.text))
+def _shape(array: Union[Field, Traced]) -> str:
+    return "[{}]".format(array.text)

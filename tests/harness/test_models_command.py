@@ -58,3 +58,14 @@ def test_an_option_without_a_model_or_of_another_one_is_refused_in_a_sentence():
     assert alone.exit_code == 2 and "--set goes with a MODEL" in alone.output
     other = runner.invoke(cli, ["models", "rnn-gru", "--set", "forget_bias=0"])
     assert "names no option of rnn-gru" in str(other.exception)
+
+
+def test_brackets_of_a_docstring_are_no_markup():
+    shown = said("rnn-layer-norm-lstm")
+    assert "the parts of [x; h] W" in shown and shown.count("[x; h] W") == 2
+
+
+def test_names_are_whole_in_a_file_and_in_a_narrow_terminal():
+    for width in ("40", "200"):
+        done = CliRunner().invoke(cli, ["models", "birnn-layers"], env={"COLUMNS": width})
+        assert "forward_initial_lower_c" in done.output and "…" not in done.output
