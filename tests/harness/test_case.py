@@ -159,6 +159,21 @@ def test_two_hundred_mutilated_files_are_two_hundred_sentences_or_valid_cases(tm
             assert "\n" not in str(error) and str(path) in str(error)
 
 
+@pytest.mark.parametrize(
+    "precision", [0, False, None, [], {}, "", "float8", ["bfloat16"], "x" * 200000, "\x1b[31m"]
+)
+def test_a_precision_in_a_file_that_is_none_is_one_short_sentence(precision, tmp_path):
+    path = str(tmp_path / "case.npz")
+    save(path, random_case("seq2seq"))
+    with np.load(path) as file:
+        arrays = dict(file)
+    meta = dict(json.loads(str(arrays["meta"])), precision=precision)
+    np.savez(path, **dict(arrays, meta=np.array(json.dumps(meta))))
+    with pytest.raises(UserError, match="is no precision") as caught:
+        load(path)
+    assert len(str(caught.value)) < 200 + len(path) and "\x1b" not in str(caught.value)
+
+
 def test_a_file_of_a_later_format_asks_for_an_upgrade(tmp_path):
     path = str(tmp_path / "case.npz")
     save(path, random_case("seq2seq"))
