@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from rnndiff.harness.cases.case import load, save
+from rnndiff.harness.cases import twists
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.commands.repro import repro
@@ -42,6 +43,10 @@ def extras():
     MODELS.update(before)
 
 
+# In one case of so many a sum may overflow or not, which leaves it undecided.
+OVERFLOWING = twists.EVERY.count(twists.OVERFLOWING) / len(twists.EVERY)
+
+
 def checked(subject, model, batches, folder):
     tally = Tally()
     check = Checker(subject, tally, str(folder), evaluations=0)
@@ -53,8 +58,7 @@ def checked(subject, model, batches, folder):
 def test_a_right_port_is_not_blamed(subject, model, extras, tmp_path):
     failures, tally = checked(extras[subject](), extras[model], 10, tmp_path)
     assert not failures and tally.cases[DISAGREE] == 0
-    # In one case of sixteen a sum may overflow or not, which leaves it undecided.
-    assert tally.cases[AGREE] > (1 - 1 / 16 - 0.05) * sum(tally.cases.values())
+    assert tally.cases[AGREE] > (0.95 - OVERFLOWING) * sum(tally.cases.values())
 
 
 @pytest.mark.slow
@@ -62,7 +66,7 @@ def test_a_right_port_is_not_blamed(subject, model, extras, tmp_path):
 def test_a_right_port_is_not_blamed_in_10000_cases(subject, model, extras, tmp_path):
     failures, tally = checked(extras[subject](), extras[model], 100, tmp_path)
     assert not failures and sum(tally.cases.values()) > 10000
-    assert tally.cases[UNDECIDED] < 0.02 * sum(tally.cases.values())
+    assert tally.cases[UNDECIDED] < (0.02 + OVERFLOWING) * sum(tally.cases.values())
 
 
 @pytest.mark.parametrize("subject", MISTAKES)
