@@ -8,8 +8,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.cases import twists
+from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.commands.repro import repro
