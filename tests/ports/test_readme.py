@@ -73,7 +73,7 @@ def test_the_five_lines_are_a_test_and_the_one_line_a_command(tmp_path):
 
 
 def test_the_lines_with_a_layout_and_with_an_assertion_run(tmp_path):
-    lines = block("python", 'layout="pytorch"') + block("python", "assert_within_bounds")
+    lines = block("python", 'layout="pytorch"') + block("python", "def test_dense")
     made = {"lstm": lambda inputs, *weights: unrolled(lstm, 2, weights, inputs), "np": np}
     made["rnndiff"] = SimpleNamespace(
         port=lambda *args, **given: rnndiff.port(*args, cases=100, **given),
