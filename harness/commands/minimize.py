@@ -77,6 +77,8 @@ def minimize(
     missing = subjects.without_mode_of(saved.notes)
     if missing:
         click.echo("rnndiff: {}".format(printable(missing)), err=True)
+    if not subject.supports(saved.case.model, saved.case.config):
+        raise UserError("{} does not support the case of {}.".format(subject.title, path))
     case, signal = saved.case, ended_again_by(subject, saved, TIMEOUT)
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]

@@ -87,6 +87,8 @@ def record(
                 complaint = str(error)
         if complaint and not groups:
             raise UserError(complaint)
+        if len(groups) == len(jobs) and not any(group.supported for group in groups):
+            raise UserError("Nothing is recorded: {} computes none of it.".format(subject_name))
         # A former record is worth more than an empty one.
         if groups:
             notes = dict(versions(mode), **recorder.notes)

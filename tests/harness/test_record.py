@@ -9,7 +9,9 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from examples import random_case
 
+from rnndiff.harness.cases.case import save as save_case
 from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
 from rnndiff.harness.cli import main
 from rnndiff.harness.commands import record as command
@@ -492,3 +494,30 @@ def test_the_page_leads_from_each_field_to_its_smallest_case(path, record, tmp_p
         smallest = json.load(file)["comparisons"][0]["models"]["seq2seq"]["smallest"]["NaN"]
     assert smallest["values"][1] == "nan" and smallest["known"] == ["<b>known</b>"]
     assert rnndiff("replay", smallest["file"], "--subject", "float32") == 0
+
+
+REFUSES = """
+from rnndiff import Subject
+
+
+class Refuses(Subject):
+    def __call__(self, case):
+        raise AssertionError("it is not asked for this")
+
+    def supports(self, model, config):
+        return False
+"""
+
+
+def test_what_a_subject_does_not_compute_is_neither_recorded_nor_shrunk(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "refuses.py").write_text(REFUSES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    output, case = str(tmp_path / "none.npz"), str(tmp_path / "case.npz")
+    subject = ("--subject", "refuses:Refuses")
+    assert rnndiff("record", "rnn-basic", *subject, "-o", output) == 2
+    assert "Nothing is recorded" in capsys.readouterr().err and not os.path.exists(output)
+    save_case(case, random_case("rnn-basic"))
+    assert rnndiff("minimize", case, *subject) == 2
+    assert "does not support the case" in capsys.readouterr().err
