@@ -4,7 +4,7 @@ What moves numbers (the arg max, lengths of 0, the tokens that are fed back) is 
 else a library computes itself.
 """
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -112,16 +112,26 @@ class Engine(Subject):
 
     def judged(self, scores: np.ndarray, labels: np.ndarray) -> Dict[str, np.ndarray]:
         """What is made of scores [..., outputs]."""
-        probabilities, predictions = self.softmax(scores), np.argmax(scores, axis=-1)
-        correct = predictions == np.argmax(labels, axis=-1)
-        with np.errstate(invalid="ignore"):
-            return {
-                "scores": scores,
-                "probabilities": probabilities,
-                "predictions": predictions,
-                "accuracy": np.float32(np.sum(correct)) / np.float32(correct.size),
-                "loss": self.loss(probabilities, labels),
-            }
+        return judged(self.softmax, self.loss, scores, labels)
+
+
+def judged(
+    softmax: Callable[[Any], Any],
+    loss: Callable[[Any, Any], Any],
+    scores: np.ndarray,
+    labels: np.ndarray,
+) -> Dict[str, np.ndarray]:
+    """What is made of scores [..., outputs], by a library's softmax and loss."""
+    probabilities, predictions = softmax(scores), np.argmax(scores, axis=-1)
+    correct = predictions == np.argmax(labels, axis=-1)
+    with np.errstate(invalid="ignore"):
+        return {
+            "scores": scores,
+            "probabilities": probabilities,
+            "predictions": predictions,
+            "accuracy": np.float32(np.sum(correct)) / np.float32(correct.size),
+            "loss": loss(probabilities, labels),
+        }
 
 
 def _bidirectional(engine: Engine, case: Case) -> Dict[str, np.ndarray]:
@@ -153,8 +163,8 @@ def _seq2seq(engine: Engine, case: Case) -> Dict[str, np.ndarray]:
     return dict(
         engine.judged(np.stack(scores, axis=1), case.labels),
         encoder_states=ran.outputs,
-        decoder_states=_stacked(states[1:], (config.batch, 0, config.num_units)),
-        fed_back=_stacked(tokens, (config.batch, 0, config.outputs)),
+        decoder_states=stacked(states[1:], (config.batch, 0, config.num_units)),
+        fed_back=stacked(tokens, (config.batch, 0, config.outputs)),
     )
 
 
@@ -192,6 +202,6 @@ def arrays_of_cells(*families: str) -> Tuple[str, ...]:
     return tuple(sorted({x.name for x in found if x.role != CHOICE}))
 
 
-def _stacked(steps: List[np.ndarray], shape: Tuple[int, ...]) -> np.ndarray:
+def stacked(steps: List[np.ndarray], shape: Tuple[int, ...]) -> np.ndarray:
     """[batch, ...] of each step -> [batch, steps, ...]; of none, an empty array."""
     return np.stack(steps, axis=1) if steps else np.zeros(shape, np.float32)

@@ -11,6 +11,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.subjects.engine import judged, stacked
 from rnndiff.harness.subjects.subject import Subject
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
 from rnndiff.models import Model
@@ -96,7 +97,7 @@ class Keras3(Subject):
         outputs = functions["bidirectional"](case.inputs, *cells)
         scores = functions["projection"](outputs[:, -1], *parameters[4:6])
         return dict(
-            _judged(functions, scores, case.labels),
+            judged(functions["softmax"], functions["loss"], scores, case.labels),
             outputs=outputs,
             forward_final_state=outputs[:, -1, :units],
             backward_final_state=outputs[:, 0, units:],
@@ -118,10 +119,10 @@ class Keras3(Subject):
             states.append(functions["decoder"](tokens[-1], states[-1], *cell))
             scores.append(functions["projection"](states[-1], *parameters[2:4]))
         return dict(
-            _judged(functions, np.stack(scores, axis=1), case.labels),
+            judged(functions["softmax"], functions["loss"], np.stack(scores, axis=1), case.labels),
             encoder_states=encoder_states,
-            decoder_states=_stacked(states[1:], (config.batch, 0, config.num_units)),
-            fed_back=_stacked(tokens, (config.batch, 0, config.outputs)),
+            decoder_states=stacked(states[1:], (config.batch, 0, config.num_units)),
+            fed_back=stacked(tokens, (config.batch, 0, config.outputs)),
         )
 
     def _functions(self, case: Case) -> Dict[str, Callable[..., Any]]:
@@ -194,23 +195,3 @@ def _split(cell: List[np.ndarray], units: int) -> List[np.ndarray]:
     """Kernel, recurrent kernel and bias."""
     kernel, bias = cell
     return [kernel[: len(kernel) - units], kernel[len(kernel) - units :], bias]
-
-
-def _judged(
-    functions: Dict[str, Callable[..., Any]], scores: np.ndarray, labels: np.ndarray
-) -> Dict[str, np.ndarray]:
-    probabilities, predictions = functions["softmax"](scores), np.argmax(scores, axis=-1)
-    correct = predictions == np.argmax(labels, axis=-1)
-    with np.errstate(invalid="ignore"):
-        return {
-            "scores": scores,
-            "probabilities": probabilities,
-            "predictions": predictions,
-            "accuracy": np.float32(np.sum(correct)) / np.float32(correct.size),
-            "loss": functions["loss"](probabilities, labels),
-        }
-
-
-def _stacked(steps: List[np.ndarray], shape: Tuple[int, ...]) -> np.ndarray:
-    """[batch, ...] of each step -> [batch, steps, ...]; of none, an empty array."""
-    return np.stack(steps, axis=1) if steps else np.zeros(shape, np.float32)
