@@ -9,8 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.judging.excuses import KnownEnding
-from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.endings import Endings
 from rnndiff.harness.subjects.subject import Subject
 from rnndiff.harness.subjects.weights import Plain, Weights, plain_cell, weights_of
 from rnndiff.models import MODELS, Model
@@ -42,7 +41,7 @@ class Engine(Subject):
     """
 
     def __init__(self) -> None:
-        self._endings: Dict[Tuple[str, str], Optional[str]] = {}
+        self._endings = Endings()
 
     def has(self, plain: Plain, config: Any) -> bool:
         """Whether there is a layer of such cells that takes these sizes and options."""
@@ -94,21 +93,8 @@ class Engine(Subject):
         return compute(self, case)
 
     def ended_by(self, case: Case) -> Optional[str]:
-        """The signal by which a case ends the process, of those known to; None for all others.
-
-        It is found out once for all cases of a model.
-        """
-        for entry in self.known:
-            if isinstance(entry, KnownEnding) and entry.covers(case):
-                kind = entry.name, case.model.name
-                if kind not in self._endings:
-                    name = ended_by(case, self.timeout, self.name, self.mode)
-                    # Killed from without, or slow on a busy machine: that says nothing of others.
-                    if name is not None and name not in entry.signals:
-                        return name
-                    self._endings[kind] = name
-                return self._endings[kind]
-        return None
+        """The signal by which a case ends the process, of those known to; None for all others."""
+        return self._endings.signal_of(self, case)
 
     def judged(self, scores: np.ndarray, labels: np.ndarray) -> Dict[str, np.ndarray]:
         """What is made of scores [..., outputs]."""

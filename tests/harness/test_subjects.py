@@ -241,7 +241,7 @@ def test_only_what_a_known_ending_expects_is_taken_to_be_so_for_the_cases_after_
         asked.append(timeout)
         return names[len(asked) - 1]
 
-    monkeypatch.setattr("rnndiff.harness.subjects.tensorflow.ended_by", ended_by)
+    monkeypatch.setattr("rnndiff.harness.subjects.endings.ended_by", ended_by)
     assert [subject.ended_by(case) for _ in range(4)] == [first] + ["SIGABRT"] * 3
     assert asked == [7.0, 7.0]
 
@@ -255,7 +255,7 @@ def test_a_known_ending_is_looked_for_with_each_choice_of_options(tensorflow, mo
         asked.append(case.config)
         return "SIGABRT" if case.config.open_batch else None
 
-    monkeypatch.setattr("rnndiff.harness.subjects.tensorflow.ended_by", ended_by)
+    monkeypatch.setattr("rnndiff.harness.subjects.endings.ended_by", ended_by)
     cases = [
         random_case("seq2seq", num_units=0, batch=batch, open_batch=opened)
         for batch in (1, 2)

@@ -25,12 +25,11 @@ import numpy as np
 from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
-from rnndiff.harness.judging.excuses import KnownEnding
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.numerics.accuracy import worst
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.precisions import precision_of
-from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.endings import Endings
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
 from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
@@ -46,7 +45,6 @@ from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
 from rnndiff.harness.subjects.tensorflow.running import running
 from rnndiff.models import Model
-from rnndiff.models.layout import options_in
 
 if TYPE_CHECKING:
     from rnndiff.models.graphs import Graph
@@ -132,7 +130,7 @@ class TensorFlow(Subject):
             self._mode.grappler,
             self._mode.precision,
         )
-        self._ended_by: Dict[Tuple[Any, ...], Optional[str]] = {}
+        self._endings = Endings()
         self._graphs_kept, self._bytes_kept = graphs_kept, bytes_kept
         self.precision = self._mode.precision
         self._build = build or partial(_graph, precision=self.precision)
@@ -162,21 +160,8 @@ class TensorFlow(Subject):
         return self.version < (2, 0) and self.precision not in _LACKED.get(kind.name, ())
 
     def ended_by(self, case: Case) -> Optional[str]:
-        """The signal by which a case ends the process, of those known to; None for all others.
-
-        It is found out once for all cases of a model with the same options.
-        """
-        for entry in self.known:
-            if isinstance(entry, KnownEnding) and entry.covers(case):
-                kind = entry.name, case.model.name, _options(case.config)
-                if kind not in self._ended_by:
-                    name = ended_by(case, self.timeout, self.name, self.mode)
-                    # Killed from without, or slow on a busy machine: that says nothing of others.
-                    if name is not None and name not in entry.signals:
-                        return name
-                    self._ended_by[kind] = name
-                return self._ended_by[kind]
-        return None
+        """The signal by which a case ends the process, of those known to; None for all others."""
+        return self._endings.signal_of(self, case)
 
     def arithmetic(self, case: Case) -> Arithmetic:
         """The arithmetic in which this TensorFlow computes the graph of the case's config.
@@ -376,8 +361,3 @@ def _how_to_install(error: ImportError) -> str:
         "This needs TensorFlow ({}): "
         "run pip install '.[tensorflow]' in the folder of rnndiff.".format(error)
     )
-
-
-def _options(config: Any) -> Tuple[Any, ...]:
-    """All of a config but its sizes."""
-    return tuple(getattr(config, name) for name in options_in(config))
