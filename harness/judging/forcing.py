@@ -11,8 +11,9 @@ recorded, and what was moved is compared bit for bit.
 
 - Of several elements of the trace that hold the same number, the first one that the subject has, in
   the order of the arrays and then of their elements, *defines* it; the others are copies.
-- A subject that recomputes has numbers that are off by rounding where they are read: twice, as
-  what is recorded is one evaluation, and what is read another. How far is known from a first run.
+- A subject that recomputes has numbers that are off by rounding where they are read, as what is
+  recorded is one evaluation, and what is read another. How far is known from a run before
+  (:class:`_Again`).
 - An array that the subject does not have defines nothing: its numbers go on with their balls.
 - An arg max goes on with the subject's choice, where rounding may lead to it, in both runs of the
   program, teacher-forced and free-running: the recorded one, or else that of the numbers that the
@@ -44,8 +45,8 @@ _IN_OPERATION = (1 << _PLACES) - 1
 _GIVEN = -1
 # The functions that are sums of products of their arguments.
 _PRODUCTS = (affine, accumulate, np.matmul, np.dot)
-# What is computed twice is off by rounding twice, in radii.
-_AGAIN = 2.0
+# So many radii are two numbers apart that are in one ball.
+_BOTH = 2.0
 _OTHERS = "the oracle makes other operations for other values of its arrays"
 
 
@@ -257,10 +258,10 @@ class _Replay:
         size = np.abs(recorded)
         # Like any exact number, a recorded one may be flushed to zero where it is read.
         small = np.where(size < arithmetic.smallest, size, 0.0)
-        small = small if apart is None else np.maximum(small, apart)
         self._flushed = small if small.any() else None
         largest = size.max() if size.size else 0.0
         self._reach = largest if largest <= np.inf else np.inf
+        self._apart = apart
         self.choices = {} if choices is None else choices
         self._expected: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
@@ -343,6 +344,8 @@ class _Replay:
             flushed = np.zeros(numbers.shape)
         else:
             flushed = self._flushed[free:, elements]
+        if self._apart is not None:
+            numbers, flushed = _off(numbers, np.maximum(flushed, self._apart[free:, elements]))
         if places is None:
             self._expected.append((elements, mid, rad))
             mid = np.concatenate([mid[:free], numbers])
@@ -352,6 +355,9 @@ class _Replay:
             mid, rad = mid.copy(), rad.copy()
             mid[free:, places], rad[free:, places] = numbers, flushed
         reach = max(balls.reach(), self._reach)
+        if self._apart is not None:
+            reach = max(reach, np.max(np.abs(mid) + rad, initial=0.0))
+            reach = reach if reach <= np.inf else np.inf
         mid, rad = mid.reshape(shape), rad.reshape(shape)
         result = BoundedArray(mid, rad, self._arithmetic, reach, stacked=True)
         # What is recorded may be rounded for that alone.
@@ -415,6 +421,53 @@ class _Replay:
         first[:free] = np.where(follow, theirs, first[:free])
         last[:free] = np.where(follow, theirs, last[:free])
         return first, last
+
+
+class _Again(_Replay):
+    """The same, teacher-forced, that finds how far what is read may be from what is recorded.
+
+    Where a subject recomputes, numbers may be computed anew for each that reads them, and so may
+    what they are made of, up to the products before: the operands of a product are read once. So
+    two evaluations of a number have the same products, and are apart by what is rounded since:
+    both are in the ball that has the products' own errors, with their operands as they were
+    recorded, and for all else that is read what it may be apart itself. That products are of
+    other operands than recorded moves these roundings to second order, for which the products'
+    own errors, of first order, make up.
+    """
+
+    def __init__(self, plan: Plan, recorded: np.ndarray, arithmetic: Arithmetic) -> None:
+        super().__init__(plan, recorded, 0, arithmetic, apart=np.zeros(recorded.shape))
+        self.apart: np.ndarray = self._apart
+
+    def make(
+        self, number: int, function: Callable[..., Any], args: List[Any], kwargs: Mapping[str, Any]
+    ) -> BoundedArray:
+        """As in :class:`_Replay`."""
+        if function in _PRODUCTS:
+            args = [_as_recorded(x) if isinstance(x, BoundedArray) else x for x in args]
+        return super().make(number, function, args, kwargs)
+
+    def _replaced(self, balls: BoundedArray, recorded: _Recorded) -> BoundedArray:
+        """As in :class:`_Replay`."""
+        rad = _of_all_rows(balls.rad, self._rows)
+        rad = rad if recorded.places is None else rad[:, recorded.places]
+        self.apart[:, recorded.elements] = _BOTH * rad
+        return super()._replaced(balls, recorded)
+
+
+def _as_recorded(balls: BoundedArray) -> BoundedArray:
+    """The midpoints alone, of those that are known."""
+    if balls.exact:
+        return balls
+    rad = np.where(np.isinf(balls.rad), np.inf, 0.0)
+    return BoundedArray(balls.mid, rad, balls.arithmetic, balls.reach(), balls.stacked)
+
+
+def _off(numbers: np.ndarray, apart: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Balls around numbers, of which those that may be anything are unknown."""
+    unknown = np.isinf(apart)
+    apart = np.where(unknown | np.isfinite(numbers), apart, 0.0)
+    return np.where(unknown, 0.0, numbers), apart
 
 
 class _ByChance(_Replay):
@@ -570,20 +623,24 @@ def expect(
     with np.errstate(all="ignore"):
         if plan.indexes:
             return _row_by_row(oracle, plan, len(parameters), given, recorded, arithmetic)
-        # Both runs as one stack, the free one first.
-        twice = [None if x is None else np.concatenate([x, x]) for x in given]
-
-        def run(apart: Any = None) -> Expected:
-            both = np.concatenate([recorded, recorded])
-            replay = _Replay(plan, both, rows, arithmetic, apart=apart)
-            balls = [None if x is None else replay.given(x) for x in twice]
-            unmade = plan.program.run(balls, replay.constant, replay.make)
-            return replay.with_copies(replay.expected(unmade))
-
-        mid, rad = run()
+        apart = None
         if arithmetic.recomputes:
-            mid, rad = run(_AGAIN * rad)
+            again = _Again(plan, recorded, arithmetic)
+            _run_program(again, plan, given)
+            apart = np.concatenate([again.apart, again.apart])
+        # Both runs as one stack, the free one first.
+        both = np.concatenate([recorded, recorded])
+        replay = _Replay(plan, both, rows, arithmetic, apart=apart)
+        twice = [None if x is None else np.concatenate([x, x]) for x in given]
+        mid, rad = _run_program(replay, plan, twice)
     return Expected(mid[rows:], rad[rows:]), Expected(mid[:rows], rad[:rows])
+
+
+def _run_program(replay: _Replay, plan: Plan, given: Sequence[Optional[np.ndarray]]) -> Expected:
+    """What is expected by a run of the plan's program on the arrays of cases."""
+    balls = [replay.given(array) for array in given]
+    unmade = plan.program.run(balls, replay.constant, replay.make)
+    return replay.with_copies(replay.expected(unmade))
 
 
 def expect_by_chance(
@@ -602,9 +659,7 @@ def expect_by_chance(
     """
     with np.errstate(all="ignore"):
         replay = _ByChance(plan, recorded, arithmetic)
-        given = [replay.given(array) for array in (*parameters, *data)]
-        unmade = plan.program.run(given, replay.constant, replay.make)
-        return replay.with_copies(replay.expected(unmade)), replay.sums
+        return _run_program(replay, plan, [*parameters, *data]), replay.sums
 
 
 def _row_by_row(
@@ -617,27 +672,31 @@ def _row_by_row(
 ) -> Tuple[Expected, Expected]:
     """Both runs of each row, one after the other; the first arrays given are the parameters."""
 
-    def run(row: int, free: int, choices: Any = None, apart: Any = None) -> Any:
+    def run(row: int, replay: _Replay) -> Expected:
         which = slice(row, row + 1)
-        replay = _Replay(plan, recorded[which], free, arithmetic, choices, apart)
         run = _Run(plan, replay)
         arrays = [run.given(replay.given(None if x is None else x[which])) for x in given]
         try:
             trace = oracle(arrays[:parameters], *arrays[parameters:])
         except _Undecided:
             # Up to here all is known; what would follow may be anything.
-            return replay.expected({}, otherwise=np.inf), replay.choices
+            return replay.expected({}, otherwise=np.inf)
         whole = {name: _whole(run, trace[name]) for name, _ in plan.arrays}
         run.check(list(whole.values()))
         unmade = {name: whole[name].held for name in plan.program.outputs}
-        return replay.with_copies(replay.expected(unmade)), replay.choices
+        return replay.with_copies(replay.expected(unmade))
 
     found = []
     for row in range(len(recorded)):
-        forced, choices = run(row, 0)
+        of_row, apart = recorded[row : row + 1], None
         if arithmetic.recomputes:
-            forced, choices = run(row, 0, apart=_AGAIN * forced.rad)
-        found.append((forced, run(row, 1, choices)[0]))
+            again = _Again(plan, of_row, arithmetic)
+            run(row, again)
+            apart = again.apart
+        forced = _Replay(plan, of_row, 0, arithmetic, apart=apart)
+        expected = run(row, forced)
+        free = _Replay(plan, of_row, 1, arithmetic, forced.choices)
+        found.append((expected, run(row, free)))
     return tuple(  # type: ignore[return-value]
         Expected(*map(np.concatenate, zip(*each))) for each in zip(*found)
     )

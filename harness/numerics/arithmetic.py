@@ -22,8 +22,9 @@ class Arithmetic(NamedTuple):
     ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut. ``sums`` is the
     arithmetic in which its products are added up, None if it is this one. ``recomputes`` says that
     what is read twice may be computed twice, as by XLA, which fuses it with what reads it: then the
-    same number in another place may be off by rounding. ``likely`` is True if the radii of sums are
-    what errors come to by chance, not at worst: see :meth:`by_chance`.
+    same number in another place may be off by rounding; the operands of a product are read once.
+    ``likely`` is True if the radii of sums are what errors come to by chance, not at worst: see
+    :meth:`by_chance`.
     """
 
     name: str

@@ -106,29 +106,51 @@ def test_the_arg_max_beside_nan_is_that_whether_or_not_the_subject_recomputes(re
 
 def two_reads(parameters, inputs):
     hidden = np.tanh(inputs)
-    return {"hidden": hidden, "doubled": hidden * 2.0}
+    doubled = hidden * 2.0
+    return {"hidden": hidden, "doubled": doubled, "again": doubled * 2.0}
 
 
 def reads_by_index(parameters, inputs):
     """The same, of a row that an arg max chooses, so that the oracle is run for each row."""
     hidden = np.tanh(inputs)
     chosen = np.eye(2)[np.argmax(inputs, axis=-1)]
-    return {"hidden": hidden, "doubled": hidden * 2.0 + 0.0 * chosen}
+    doubled = hidden * 2.0 + 0.0 * chosen
+    return {"hidden": hidden, "doubled": doubled, "again": doubled * 2.0}
 
 
+@pytest.mark.parametrize("oracle", [two_reads, reads_by_index])
 @pytest.mark.parametrize("recomputes", [False, True])
-def test_what_is_read_is_off_by_rounding_twice_if_the_subject_recomputes(recomputes):
-    def expects(oracle):
-        plan = forcing.plan(oracle, [], [(2,)], ["hidden", "doubled"])
-        recorded, stated = np.full((1, 4), 0.25), FLOAT32._replace(recomputes=recomputes)
-        forced, _ = forcing.expect(oracle, plan, [], [np.full((1, 2), 0.5)], recorded, stated)
-        return forced.rad[0, :2], forced.rad[0, 2:]
+def test_what_is_read_is_off_by_all_that_is_rounded_before_if_the_subject_recomputes(
+    recomputes, oracle
+):
+    plan = forcing.plan(oracle, [], [(2,)], ["hidden", "doubled", "again"])
+    recorded, stated = np.full((1, 6), 0.25), FLOAT32._replace(recomputes=recomputes)
+    forced, _ = forcing.expect(oracle, plan, [], [np.full((1, 2), 0.5)], recorded, stated)
+    hidden, doubled, again = np.split(forced.rad[0], 3)
+    # Twice a number is exact, and it may be off by two radii; what is added rounds.
+    least = 4 * hidden if recomputes else 0 * hidden
+    assert (hidden > 0).all() and (least <= doubled).all() and (doubled < least + hidden).all()
+    # Of the number before it, it may be another evaluation, too, of another one.
+    least = 2 * 2 * doubled if recomputes else 0 * doubled
+    assert (least <= again).all() and (again < least + hidden).all()
 
-    for oracle in (two_reads, reads_by_index):
-        hidden, twice = expects(oracle)
-        # Twice a number is exact, and it may be off by two radii; what is added rounds.
-        least = 4 * hidden if recomputes else 0 * hidden
-        assert (hidden > 0).all() and (least <= twice).all() and (twice < least + hidden).all()
+
+def test_what_a_product_reads_is_read_once_even_if_the_subject_recomputes():
+    def layers(parameters, inputs):
+        first = np.tanh(inputs)
+        second = np.tanh(np.matmul(first, np.full((2, 2), 64.0)) * 2.0**-6)
+        return {"first": first, "second": second, "doubled": second * 2.0}
+
+    plan = forcing.plan(layers, [], [(1, 2)], ["first", "second", "doubled"])
+    recorded, stated = np.full((1, 6), 0.25), FLOAT32._replace(recomputes=True)
+    forced, _ = forcing.expect(layers, plan, [], [np.full((1, 1, 2), 0.5)], recorded, stated)
+    exact, _ = forcing.expect(
+        layers, plan, [], [np.full((1, 1, 2), 0.5)], recorded, stated._replace(recomputes=False)
+    )
+    (_, second, doubled), (_, alone, _) = (np.split(x.rad[0], 3) for x in (forced, exact))
+    # The product may be of other numbers than recorded, and all that read it have that same one.
+    assert (second > 2 * alone).all()
+    assert (4 * alone <= doubled).all() and (doubled < 5 * alone).all()
 
 
 def test_without_the_array_that_defines_them_the_first_copy_does():
