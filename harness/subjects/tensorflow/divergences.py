@@ -757,6 +757,18 @@ def _adds_bias_to_product_of_inputs(config: Any) -> bool:
     return bool(config.use_bias and not other)
 
 
+def _zeros_stand_for_a_bias(case: Case) -> bool:
+    """One row whose state is known to be zero: what is added to the product of no inputs is zero.
+
+    Not where that product is split before.
+    """
+    config = case.config
+    if not (_is_unrolled(config, use_bias=False, initial_state=False) and config.batch == 1):
+        return False
+    is_split = config.kind.layer == "GRU" and config.implementation == 2
+    return config.inputs == 0 and not is_split
+
+
 def _zeroed_by_the_mask_of_the_first_step(
     cell: Any, inputs: Any, mask: Any, state: Any, go_backwards: bool, zero_output_for_mask: bool
 ) -> Any:
@@ -1180,6 +1192,19 @@ ENTRIES: Tuple[Entry, ...] = (
         # The second where it is the caller's thread that computes.
         signals=("SIGABRT", "SIGSEGV"),
         minimal=Minimal("seq2seq", {"num_units": 0}, {}),
+    ),
+    KnownEnding(
+        name="empty-inner-product-of-one-row",
+        what="a layer of Keras' that is unrolled, without bias and inputs, ends the process for a "
+        "batch of one row: the product of its zero state is taken for a bias, and fused",
+        where=Where((2, 12), onednn=True, grappler=True),
+        covers=_zeros_stand_for_a_bias,
+        signals=("SIGABRT", "SIGSEGV"),
+        minimal=Minimal(
+            "keras-simple-rnn",
+            {"runner": "layer, unrolled", "inputs": 0, "use_bias": False},
+            {},
+        ),
     ),
 )
 

@@ -168,4 +168,8 @@ FINDINGS: Mapping[str, Finding] = {
         "A network with a size of 0 ends the process, from 2.9 on by default. "
         "`TF_ENABLE_ONEDNN_OPTS=0` computes it.",
     ),
+    "empty-inner-product-of-one-row": Finding(
+        "Only layers without inputs meet it, but then the process ends. `TF_ENABLE_ONEDNN_OPTS=0` "
+        "computes it.",
+    ),
 }
