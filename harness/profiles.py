@@ -26,7 +26,11 @@ def load_profile(name: str = "") -> None:
         settings.register_profile(
             each,
             deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            suppress_health_check=[
+                HealthCheck.too_slow,
+                HealthCheck.data_too_large,
+                HealthCheck.large_base_example,
+            ],
             print_blob=False,
             report_multiple_bugs=False,
             **chosen,

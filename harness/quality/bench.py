@@ -18,9 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.cases.draws import large_case, small_sizes
+from rnndiff.harness.cases.draws import draw_config, large_case, small_sizes
 from rnndiff.harness.cases.random_cases import LARGE_BATCH, random_batch
-from rnndiff.harness.cases.strategies import configs
 from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.checking.fuzz import fuzz
 from rnndiff.harness.errors import SubjectError
@@ -85,7 +84,7 @@ def naive(model: Model, seconds: float) -> Rate:
 @st.composite
 def one_by_one(draw: Any, model: Model) -> Case:
     """A case of which every number is a draw of its own."""
-    config = draw(configs(model, small_sizes(model)))
+    config = draw_config(model, small_sizes(model), lambda options: draw(st.sampled_from(options)))
     number = st.floats(-8, 8, width=32)
     arrays = {}
     for field in model.fields(config):

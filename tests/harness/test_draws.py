@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from examples import with_all_options
 
+from rnndiff.harness.cases import strategies
 from rnndiff.harness.cases.case import PRECISIONS, zeros
 from rnndiff.harness.cases.draws import (
     draw_config,
@@ -18,6 +19,7 @@ from rnndiff.harness.cases.draws import (
 from rnndiff.harness.cases.frequencies import drawn, frequencies
 from rnndiff.harness.cases.random_cases import random_batch, random_config
 from rnndiff.harness.cases.regimes import REGIMES, regimes_of
+from rnndiff.harness.cases.strategies import batches
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.quality.bench import one_by_one
@@ -177,6 +179,34 @@ def test_random_configs_reach_every_boundary_size():
     assert any(size["attn_size"] > size["num_units"] for size in sizes)
     assert any(size["attn_length"] > size["time"] for size in sizes)
     assert {True, False} == {config.state_is_tuple for config in configs}
+
+
+@pytest.mark.parametrize("regime", [None, "ordinary"])
+def test_hardly_any_two_examples_share_a_config(regime):
+    configs = [cases[0].config for cases in drawn(batches("rnn-lstm", regime), 60)]
+    assert len(set(configs)) >= 58
+    # As if each option was drawn by itself, in every example.
+    for name in ("open_batch", "use_peepholes", "initial_state"):
+        assert 15 < sum(getattr(config, name) for config in configs) < 45
+
+
+@pytest.mark.parametrize(
+    "name", ["rnn-basic", "rnn-lstm", "attention-lstm", "keras-bidirectional-lstm"]
+)
+def test_what_is_drawn_has_bytes_enough_for_every_choice_and_number(name, monkeypatch):
+    model, readers = MODELS[name], []
+
+    class Reader(strategies._Reader):
+        def __init__(self, given):
+            super().__init__(given)
+            readers.append(self)
+
+    monkeypatch.setattr(strategies, "_Reader", Reader)
+    drawn(batches(model, "ordinary"), 20)
+    heads, numbers = readers[::2], readers[1::2]
+    assert all(len(reader._drawn) > 0 for reader in heads)
+    # Of more than one case all are read, in one example at least.
+    assert min(len(reader._drawn) for reader in numbers) == 0
 
 
 def test_of_a_model_without_labels_none_are_counted():
