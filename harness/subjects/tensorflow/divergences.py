@@ -335,11 +335,17 @@ def _undefined_for_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead
 
 
 def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    covered = np.zeros(array.actual.shape, dtype=bool)
+    config, covered = case.config, np.zeros(array.actual.shape, dtype=bool)
+    zeros = np.zeros(array.actual.shape)
     # With an open batch Grappler does not know the window's shape.
-    if not is_open(case.config):
+    if is_open(config):
+        return Instead(covered, zeros)
+    if array.name == "encoder_attentions":
         covered[:, :1] = np.isnan(trace["encoder_alignments"]).any(axis=-1)[:, :1, None]
-    return Instead(covered, np.zeros(array.actual.shape))
+        return Instead(covered, zeros)
+    # After a single step the decoder starts from zeros alone, if its token is zeros, too.
+    covered[:, :1] = config.time == 1 and getattr(config, "start_token", None) == "zeros"
+    return Instead(covered, zeros + case.arrays["decoder/bias"])
 
 
 def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -1001,10 +1007,10 @@ ENTRIES: Tuple[Entry, ...] = (
     ),
     KnownDivergence(
         name="zero-window-times-nan",
-        what="Grappler takes an alignment times the window's initial zeros for zero, "
-        "where NaN times zero is NaN",
+        what="Grappler takes an alignment times the window's initial zeros for zero, and what is "
+        "then zeros alone times a kernel, where NaN times zero is NaN",
         where=Where(OLDEST, (2, 16), grappler=True),
-        arrays=("encoder_attentions",),
+        arrays=("encoder_attentions", "decoder_cell_inputs"),
         instead=_zero_window,
         minimal=Minimal("attention", {"attn_length": 2}, {"encoder/attention/attn_v": {(0,): NAN}}),
     ),
