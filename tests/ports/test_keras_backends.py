@@ -40,7 +40,7 @@ def test_layers_of_keras_are_not_blamed(request):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_keras_is_judged_on_a_backend(request, backend):
     _skip_without(request, backend)
-    command = [sys.executable, str(Path(__file__).with_name("keras_on.py")), backend, "1200"]
+    command = [sys.executable, str(Path(__file__).with_name("keras_on.py")), backend, "640"]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout.splitlines()[-1])
