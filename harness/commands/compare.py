@@ -110,7 +110,8 @@ def table_of(models: Sequence[ModelDifference], arrays: bool) -> Table:
     names = ["", "cases", "identical", "largest move", "in ULP", "cases that differ"]
     names[5:5] = ["in bounds"] * judged
     for name in names:
-        table.add_column(name, justify="left" if name in ("", "cases that differ") else "right")
+        justify: Any = "left" if name in ("", "cases that differ") else "right"
+        table.add_column(name, justify=justify, overflow="fold")
     for model in models:
         absolute = max((array.absolute for array in model.arrays.values()), default=0.0)
         ulp = max((array.ulp for array in model.arrays.values()), default=0.0)
