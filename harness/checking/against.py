@@ -1,6 +1,8 @@
 """Checking cases on two subjects: each against the oracle, and one against the other."""
 
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking.check import Checker, Judged, supported, verdict_on
@@ -9,7 +11,6 @@ from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict
 from rnndiff.harness.records.compare import (
     KINDS,
-    ONE_SIDED,
     UNKNOWN,
     ArrayDifference,
     ModelDifference,
@@ -50,6 +51,10 @@ class PairTally(Tally):
         self.second.clear()
         self.differences: Dict[str, ModelDifference] = {}
         self.blamed = dict.fromkeys((_FIRST, _SECOND, _BOTH, _KNOWN, _NEITHER), 0)
+
+    def of(self, name: str) -> Tally:
+        """That of the second if this is what it is called, else that of the first."""
+        return self.second if name == self.names[1] else self
 
     def add_difference(self, found: ModelDifference, first: Side, second: Side) -> None:
         """Count what differs between the two in one case."""
@@ -100,8 +105,8 @@ class PairTally(Tally):
         yield "{:,} cases: {}".format(sum(counts.values()), said or "none of both")
         blamed = {
             _FIRST: "{} is wrong by the oracle".format(self.names[0]),
-            _SECOND: "{} is".format(self.names[1]),
-            _BOTH: "both are",
+            _SECOND: "{} is wrong by the oracle".format(self.names[1]),
+            _BOTH: "both are wrong by the oracle",
             _KNOWN: "a known divergence was met",
             _NEITHER: "the oracle blames neither",
         }
@@ -109,14 +114,11 @@ class PairTally(Tally):
         if differ:
             each = ", ".join("in {:,} {}".format(*one) for one in differ)
             yield "different in meaning: {:,}; {}".format(sum(n for n, _ in differ), each)
-        arrays = [(each.model, *item) for each in found for item in each.arrays.items()]
-        unknown = sum(array.counts[UNKNOWN] for _, _, array in arrays)
+        arrays = [array for each in found for array in each.arrays.values()]
+        unknown = sum(array.counts[UNKNOWN] for array in arrays)
         if unknown:
             said = "{:,} elements moved where it is undecided whether by rounding"
             yield said.format(unknown)
-        alone = sorted("{} of {}".format(x[1], x[0]) for x in arrays if x[2].counts[ONE_SIDED])
-        if alone:
-            yield "only one has the arrays {}".format(", ".join(alone))
 
 
 def _together(one: ModelDifference, other: ModelDifference) -> ModelDifference:
@@ -205,12 +207,12 @@ class Against:
                 _Beside(part, pair, place),
                 tallies[place],
                 of=pair.names[place],
-                heard=lambda *came, place=place: self._hear(place, *came),  # type: ignore[misc]
+                heard=lambda *came, place=place: self._hear(place, *came),
                 **how,
             )
             for place, part in enumerate(pair.parts)
         ]
-        self._of_both = Checker(pair, Tally(), **how)
+        self._of_both = Checker(pair, Tally(), of="{} against {}".format(*pair.names), **how)
 
     def found(
         self, cases: Sequence[Case], repeated: Sequence[int]
@@ -224,7 +226,7 @@ class Against:
 
     def _hear(self, place: int, stacks: List[StackVerdict], others: List[Judged]) -> None:
         part = self._pair.parts[place]
-        came = [
+        came: List[Tuple[Case, Verdict, Mapping[str, np.ndarray]]] = [
             (stack.cases[row], stack.verdict(row), stack.trace(row))
             for stack in stacks
             for row in range(len(stack.cases))

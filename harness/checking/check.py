@@ -73,7 +73,8 @@ class Unsaved(NamedTuple):
     shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``subject`` is the
     name of what it failed on, "" if it has none for a command line, ``mode`` its mode, ``premise``
     that of the premise that it was given. ``against``
-    is the name of the one that it differs from, "" if it differs from the oracle.
+    is the name of the one that it differs from, "" if it differs from the oracle; ``of`` is what it
+    is a failure of, where several are checked.
     """
 
     way: str
@@ -85,6 +86,7 @@ class Unsaved(NamedTuple):
     mode: str = ""
     premise: str = ""
     against: str = ""
+    of: str = ""
 
 
 def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
@@ -114,7 +116,8 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
         said = "{}\n\nnot saved: {}".format(failing.report, error)
         if before and path:
             said = before.report.partition(_SIMPLER)[0] + _SIMPLER + said
-        return Failure(failing.way, path, _lines(said, failing.why), not (path or failing.why))
+        shrunk = not (path or failing.why)
+        return Failure(failing.way, path, _lines(said, failing.why), shrunk, failing.of)
     if path and path != saved:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -123,7 +126,7 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
     name = failing.subject or "MODULE:CLASS"
     options = options_of(name, failing.mode, failing.premise, failing.against)
     said = "{}; run it again: rnndiff replay {}{}".format(said, saved, options)
-    return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
+    return Failure(failing.way, saved, _lines(said, failing.why), not failing.why, failing.of)
 
 
 def _lines(*texts: str) -> str:
@@ -615,6 +618,7 @@ class Checker:
             self._subject.mode,
             self._subject.stated,
             self._subject.against,
+            self.of,
         )
 
     def _told(self, case: Case, verdict: Verdict) -> str:

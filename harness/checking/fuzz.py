@@ -439,7 +439,8 @@ class _Run:
         worker.job = None
         if content is not None:
             place, model, failing = content
-            self.tally.count(model, DISAGREE)
+            tally = self.tally.of(failing.of) if isinstance(self.tally, PairTally) else self.tally
+            tally.count(model, DISAGREE)
             self._first.append((_JUDGE, (number, skip + [place])))
             if failing.way not in self._owners:
                 self._owners[failing.way] = None
@@ -691,8 +692,8 @@ class _Hands:
 
     def _subject_of(self, failure: Failure) -> Subject:
         """Whose failure it is; the first's if it is one of both."""
-        parts = [x for x in self._check.parts if failure.way.startswith(named_way(x.of, ""))]
-        return max(parts or self._check.parts[:1], key=lambda part: len(part.of)).subject
+        parts = self._check.parts
+        return next((part for part in parts if part.of == failure.of), parts[0]).subject
 
 
 def _repeated(number: int, size: int) -> List[int]:
@@ -711,4 +712,4 @@ def _ended(case: Case, name: str, timeout: float, part: Checker, why: str) -> Un
     of = "{}: ".format(part.of) if part.of else ""
     report = "{}{}: {}\n{}".format(of, case, verdict.error, describe(case, verdict))
     content, named = packed(case, notes=notes), (subject.name, subject.mode, subject.stated)
-    return Unsaved(named_way(part.of, way), content, report, why, True, *named)
+    return Unsaved(named_way(part.of, way), content, report, why, True, *named, of=part.of)

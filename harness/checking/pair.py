@@ -6,7 +6,7 @@ beyond that is how far apart they are, and where they differ in meaning though n
 """
 
 import copy
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from rnndiff.harness.records.compare import (
     CHOICE,
     FLUSHED,
     INFINITY,
+    KINDS,
     NAN,
+    ONE_SIDED,
     ModelDifference,
     of_model,
 )
@@ -27,12 +29,13 @@ from rnndiff.harness.records.record import Computed
 from rnndiff.harness.subjects.subject import Subject, Wrapper
 from rnndiff.models import Model
 
+_OVERFLOW = "its bound is infinite there, as something may overflow"
 # Why the oracle may blame neither.
 _WHY = {
-    CHOICE: "both scores may be the largest, within rounding",
+    CHOICE: "within rounding, either may be the largest",
     FLUSHED: "subnormal numbers may be kept or not",
-    INFINITY: "of right computations, some overflow there",
-    NAN: "of right computations, some overflow there",
+    INFINITY: _OVERFLOW,
+    NAN: _OVERFLOW,
 }
 
 
@@ -56,8 +59,16 @@ def side_of(
 
 
 def difference(case: Case, first: Side, second: Side) -> ModelDifference:
-    """What differs between the two in one case."""
-    groups = _alone(case, first.came), _alone(case, second.came)
+    """What differs between the two in one case, in the arrays that both have.
+
+    Two traces that have none in common count as an array of one side.
+    """
+    traces = first.came.trace, second.came.trace
+    common = [name for name in traces[0] if name in traces[1]]
+    if all(traces) and not common:
+        cases = dict(dict.fromkeys(KINDS, 0), **{ONE_SIDED: 1})
+        return ModelDifference(case.model.name, cases, {}, {}, 0, 0, {})
+    groups = _alone(case, first.came, common), _alone(case, second.came, common)
     found = of_model(case.model.name, [groups], {})
     # Where one has another meaning, what follows is no move.
     bounds = {} if found.differ else _in_bounds(first.verdict, second.verdict)
@@ -76,7 +87,7 @@ def finding(
         return ""
     kind = found.kind
     example = found.examples[kind]
-    values = " and ".join("{} of {}".format(*each) for each in zip(example.values, names))
+    values = ", ".join("{} by {}".format(*each) for each in zip(example.values, names))
     where = example.array and case.model.place(case.config, example.array, example.place)
     said = "{} is {}".format(where, values) if where else values
     named = "".join(word[0].upper() + word[1:] for word in kind.split())
@@ -85,11 +96,11 @@ def finding(
     )
 
 
-def _alone(case: Case, came: Came) -> Computed:
-    traces = {name: array[None] for name, array in came.trace.items()}
-    codes = {name: array[None] for name, array in came.codes.items()}
-    names = [came.error], [came.known]
-    return Computed(case.model.name, 0, "", 0, "", True, *names, traces, codes)
+def _alone(case: Case, came: Came, names: Sequence[str]) -> Computed:
+    traces = {name: came.trace[name][None] for name in names}
+    codes = {name: came.codes[name][None] for name in names}
+    ended = [came.error], [came.known]
+    return Computed(case.model.name, 0, "", 0, "", True, *ended, traces, codes)
 
 
 def _in_bounds(first: Verdict, second: Verdict) -> Dict[str, float]:
@@ -155,7 +166,7 @@ class Pair(Wrapper):
     @property
     def label(self) -> str:
         """As of both."""
-        return "{} against {}".format(self._subject.label, self.second.label)
+        return "{} against {}".format(*(part.label for part in self.parts))
 
     def supports(self, model: Model, config: Any) -> bool:
         """What both do."""

@@ -275,13 +275,16 @@ def _tell(
     err = err or json_path == "-"
     for failure in progress.failures:
         _print("\n" + failure.report, err=err)
-    if isinstance(progress.tally, PairTally) and progress.tally.differences:
-        _tell_pair(progress.tally, err)
     diagnosis = None
-    if diagnose and progress.failures and not stop.signal:
-        diagnosis = diagnose(progress.failures[0], stop)
+    # Of the first of two subjects, if there are two.
+    names = progress.tally.names[:1] if isinstance(progress.tally, PairTally) else ("",)
+    mine = [each for each in progress.failures if each.of in names]
+    if diagnose and mine and not stop.signal:
+        diagnosis = diagnose(mine[0], stop)
         if diagnosis:
             _print("\n{}".format(diagnosis), err=err)
+    if isinstance(progress.tally, PairTally) and progress.tally.differences:
+        _tell_pair(progress.tally, err)
     worst, where, complaints = None, "", []
     try:
         worst = progress.tally.save_worst(WORST)
@@ -350,7 +353,11 @@ def _result(
         seconds=progress.seconds,
         versions=versions(mode),
         failures=[
-            {"way": f.way, "path": f.path or None, "shrunk": f.shrunk} for f in progress.failures
+            dict(
+                {"way": f.way, "path": f.path or None, "shrunk": f.shrunk},
+                **({"of": f.of} if f.of else {}),
+            )
+            for f in progress.failures
         ],
     )
 
