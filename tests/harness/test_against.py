@@ -18,6 +18,7 @@ from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.cli import main
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.excuses import KnownError
+from rnndiff.harness.judging.verdict import FREE_RUNNING, judge
 from rnndiff.harness.records.compare import (
     BEYOND,
     ERROR,
@@ -153,6 +154,22 @@ def test_two_right_subjects_agree_and_it_is_said_how_far_apart_they_are(model):
     assert "  8 cases: 8 rounding" in lines
 
 
+def test_how_far_apart_they_are_is_said_in_sums_of_both_bounds_free_running():
+    case, subjects = random_case("rnn-gru"), (First(), FromDouble())
+    traces = [subject(case) for subject in subjects]
+    verdicts = [judge(case, t, s.arithmetic(case)) for t, s in zip(traces, subjects)]
+    tally, _ = compared([case], subjects[1])
+    (found,) = tally.differences.values()
+    for name, array in found.arrays.items():
+        one, other = (
+            next(x for x in verdict.arrays if (x.name, x.run) == (name, FREE_RUNNING))
+            for verdict in verdicts
+        )
+        far = np.abs(traces[0][name].astype(np.float64) - traces[1][name])
+        assert array.bounds == np.max(far / (one.bound + other.bound))
+        assert array.absolute == np.max(far) > 0
+
+
 def test_the_same_bits_are_identical():
     tally, found = compared([random_case("rnn-lstm")], Second())
     assert not found and kinds_of(tally) == {IDENTICAL: 1}
@@ -259,6 +276,8 @@ def test_tallies_of_pairs_add_up():
         tally, _ = compared(part, FromDouble())
         total.add_dict(json.loads(json.dumps(tally.as_dict())))
     assert total.as_dict() == whole.as_dict()
+    backwards, _ = compared(cases[::-1], FromDouble())
+    assert backwards.differences == whole.differences
     total.clear()
     assert not total.differences and not sum(total.second.cases.values())
 
