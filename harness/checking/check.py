@@ -72,7 +72,8 @@ class Unsaved(NamedTuple):
     ``content`` are the bytes of its file, ``report`` describes it. ``why`` says why it is not
     shrunk, if it is not. A ``final`` one is the last that is told of a failure. ``subject`` is the
     name of what it failed on, "" if it has none for a command line, ``mode`` its mode, ``premise``
-    that of the premise that it was given.
+    that of the premise that it was given. ``against`` is the name of the one that it differs from,
+    "" if it differs from the oracle; ``of`` is what it is a failure of, where several are checked.
     """
 
     way: str
@@ -83,6 +84,8 @@ class Unsaved(NamedTuple):
     subject: str
     mode: str = ""
     premise: str = ""
+    against: str = ""
+    of: str = ""
 
 
 def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
@@ -112,15 +115,17 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
         said = "{}\n\nnot saved: {}".format(failing.report, error)
         if before and path:
             said = before.report.partition(_SIMPLER)[0] + _SIMPLER + said
-        return Failure(failing.way, path, _lines(said, failing.why), not (path or failing.why))
+        shrunk = not (path or failing.why)
+        return Failure(failing.way, path, _lines(said, failing.why), shrunk, failing.of)
     if path and path != saved:
         with contextlib.suppress(OSError):
             os.unlink(path)
     said = "{}\n\nsaved as {}".format(failing.report, saved)
     # One without a name was made by the user's own code.
-    options = options_of(failing.subject or "MODULE:CLASS", failing.mode, failing.premise)
+    name = failing.subject or "MODULE:CLASS"
+    options = options_of(name, failing.mode, failing.premise, failing.against)
     said = "{}; run it again: rnndiff replay {}{}".format(said, saved, options)
-    return Failure(failing.way, saved, _lines(said, failing.why), not failing.why)
+    return Failure(failing.way, saved, _lines(said, failing.why), not failing.why, failing.of)
 
 
 def _lines(*texts: str) -> str:
@@ -339,6 +344,11 @@ def way_of_failing(case: Case, verdict: Verdict) -> str:
     return "{}-{}".format(case.model.name, re.sub(r"[^\w.-]+", "-", way))
 
 
+def named_way(of: str, way: str) -> str:
+    """A way of failing as that of a subject, if it is named."""
+    return "{}-{}".format(re.sub(r"[^\w.-]+", "-", of), way) if of else way
+
+
 def supported(subject: Subject, case: Case) -> bool:
     """Whether the subject computes such a case.
 
@@ -417,8 +427,11 @@ class Checker:
         restriction: Restriction = ANY,
         seconds: float = math.inf,
         first_alone: bool = False,
+        of: str = "",
+        heard: Callable[[List[StackVerdict], List[Judged]], None] = lambda stacks, others: None,
     ) -> None:
-        self._subject = subject
+        self._subject = self.subject = subject
+        self.of, self._heard = of, heard
         self._tally = tally
         self._restriction, self._seconds = restriction, seconds
         self._first_alone = first_alone
@@ -463,6 +476,7 @@ class Checker:
         cases = [cases[place] for place in places]
         self._tally.premise = said_by(self._subject, "premise")
         stacks, others = verdicts_on(self._subject, cases, self._timeout, repeated)
+        self._heard(stacks, others)
         for stack in stacks:
             self._tally.add_stack(stack)
             part = looked_at(stack)
@@ -473,6 +487,21 @@ class Checker:
             self._tally.add(judged.case, judged.verdict)
         worst = max([stack.largest() for stack in stacks], default=0.0)
         return worst, [judged for judged in others if judged.verdict.status == DISAGREE]
+
+    def found(
+        self, cases: Sequence[Case], repeated: Sequence[int]
+    ) -> List[Tuple["Checker", List[Judged]]]:
+        """Judge and count cases: who shrinks those that disagree, this one, and they."""
+        return [(self, self.count(cases, repeated)[1])]
+
+    @property
+    def parts(self) -> List["Checker"]:
+        """Who checks: this one alone."""
+        return [self]
+
+    def way(self, case: Case, verdict: Verdict) -> str:
+        """The way of failing, and of whom if that is to be told."""
+        return named_way(self.of, way_of_failing(case, verdict))
 
     def _failure(self, judged: Judged) -> Failure:
         """The failure that a case is one of, shrunk if it is the first one."""
@@ -579,12 +608,18 @@ class Checker:
         if why:
             notes["shrunk"] = why
         return Unsaved(
-            way_of_failing(case, verdict),
+            self.way(case, verdict),
             packed(case, judged.trace, notes),
-            _lines(describe(case, verdict), self._subject.advice(case)),
+            _lines(self._told(case, verdict), self._subject.advice(case)),
             why,
             final,
             self._subject.name,
             self._subject.mode,
             self._subject.stated,
+            self._subject.against,
+            self.of,
         )
+
+    def _told(self, case: Case, verdict: Verdict) -> str:
+        described = describe(case, verdict)
+        return "{}: {}".format(self.of, described) if self.of else described

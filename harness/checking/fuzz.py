@@ -19,7 +19,19 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import wait
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -31,6 +43,7 @@ except ImportError:  # Python 3.7
 from rnndiff.harness.cases.case import Case, packed
 from rnndiff.harness.cases.random_cases import batch_size, model_named, random_batch
 from rnndiff.harness.cases.restriction import ANY, Restriction
+from rnndiff.harness.checking.against import Against, PairTally
 from rnndiff.harness.checking.check import (
     EVALUATIONS,
     FAILURES,
@@ -40,13 +53,14 @@ from rnndiff.harness.checking.check import (
     Judged,
     Unsaved,
     first_wrong_of,
+    named_way,
     said_by,
     save_failure,
     supported,
     verdict_on_ending,
-    way_of_failing,
 )
 from rnndiff.harness.checking.messages import Channel
+from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
@@ -72,6 +86,8 @@ _LOOKS_EVERY = 0.25
 _LISTENS, _DRAWS = 1.0, 2.0
 # So many workers in a row that are ended before they can judge are the last.
 _STARTS = 3
+# So many batches are looked at for a case that both of two subjects compute.
+_TRIED = 64
 
 _OF_PROCESSES = "not shrunk: rnndiff minimize does that in processes of its own"
 
@@ -115,6 +131,7 @@ def fuzz(
     premise: str = "",
     restriction: Restriction = ANY,
     first_alone: bool = False,
+    against: str = "",
 ) -> Progress:
     """Judge random cases of `models` until `cases` or `seconds` are reached.
 
@@ -148,6 +165,8 @@ def fuzz(
     first_alone : bool
         Whether one failure is all that is wanted, and what is returned in a form that cannot be
         judged is the user's to mend.
+    against : str
+        The name of another subject that the same cases are judged on, and that it is compared with.
     """
     stop = stop or Stop()
     task = _Task(
@@ -161,6 +180,7 @@ def fuzz(
         premise,
         restriction,
         first_alone,
+        against,
     )
     run = _Run(task, folder, cases, stop)
     try:
@@ -234,7 +254,7 @@ class _Run:
         cases: Optional[int] = None,
         stop: Optional[Stop] = None,
     ) -> None:
-        self.tally = Tally()
+        self.tally = task.tally()
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
@@ -419,7 +439,8 @@ class _Run:
         worker.job = None
         if content is not None:
             place, model, failing = content
-            self.tally.count(model, DISAGREE)
+            tally = self.tally.of(failing.of) if isinstance(self.tally, PairTally) else self.tally
+            tally.count(model, DISAGREE)
             self._first.append((_JUDGE, (number, skip + [place])))
             if failing.way not in self._owners:
                 self._owners[failing.way] = None
@@ -489,6 +510,12 @@ class _Task(NamedTuple):
     premise: str = ""
     restriction: Restriction = ANY
     first_alone: bool = False
+    against: str = ""
+
+    def tally(self) -> Tally:
+        """One for what is judged."""
+        named = "{}, {}".format(self.subject, self.mode) if self.mode else self.subject
+        return PairTally((named, self.against)) if self.against else Tally()
 
     def size(self, number: int) -> int:
         """How many cases a batch has."""
@@ -524,7 +551,12 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
             load_modules(task.modules)
             subject = subject_named(task.subject, task.timeout, task.mode)
             subject = restricted_to(with_premise(subject, task.premise), task.restriction)
-            hands = _Hands(channel, _Counted(subject, begun), task)
+            subject = _Counted(subject, begun)
+            if task.against:
+                other = subject_named(task.against, task.timeout)
+                subject = Pair(subject, _Counted(other, begun))
+                _see_that_some_are_common(subject, task)
+            hands = _Hands(channel, subject, task)
             channel.send(("ready", None))
             for messages in iter(channel.read, None):
                 for kind, content in messages:
@@ -538,37 +570,58 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
             sys.exit(FAILED)
 
 
+def _see_that_some_are_common(pair: Pair, task: _Task) -> None:
+    """Raise a UserError if the second computes nothing of what the first does."""
+    cases = (
+        case
+        for number in range(max(_TRIED, len(task.models)))
+        for case in task.batch(number, [], pair.precision)[:1]
+    )
+    first = [case for case in cases if supported(pair.parts[0], case)]
+    if first and not any(supported(pair.second, case) for case in first):
+        raise UserError(
+            "{1} supports none of the cases that are drawn for {0}: there is nothing to "
+            "compare.".format(*pair.names)
+        )
+
+
 class _Hands:
     """What a worker does: each method is called for the job of its name."""
 
     def __init__(self, channel: Channel, subject: Subject, task: _Task) -> None:
         self._channel, self._subject, self._task = channel, subject, task
-        self._tally = Tally()
-        self._check = Checker(
-            subject,
-            self._tally,
+        self._tally = task.tally()
+        how: Dict[str, Any] = dict(
             timeout=task.timeout,
             restriction=task.restriction,
             seconds=SECONDS if task.first_alone else math.inf,
         )
-        self._told: Dict[str, Judged] = {}
+        self._check: Union[Checker, Against]
+        if isinstance(subject, Pair) and isinstance(self._tally, PairTally):
+            self._check = Against(subject, self._tally, **how)
+        else:
+            self._check = Checker(subject, self._tally, **how)
+        self._told: Dict[str, Tuple[Checker, Judged]] = {}
         self._looks = task.first_alone
 
     def judge(self, content: Any) -> None:
         number, skip = content
         if self._looks:
             for name in self._task.models:
-                look(self._subject, model_named(name), self._task.restriction)
+                for part in self._check.parts:
+                    look(part.subject, model_named(name), self._task.restriction)
             self._looks = False
         cases = self._task.batch(number, skip, self._subject.precision)
         self._tally.clear()
-        _, disagree = self._check.count(cases, _repeated(number, len(cases)))
-        new = []
-        for judged in first_wrong_of(disagree) if self._task.first_alone else disagree:
-            way = way_of_failing(judged.case, judged.verdict)
-            if way not in self._told:
-                self._told[way] = judged
-                new.append(self._check.unfinished(judged))
+        new: List[Unsaved] = []
+        for check, disagree in self._check.found(cases, _repeated(number, len(cases))):
+            if self._task.first_alone:
+                disagree = first_wrong_of(disagree) if not new else []
+            for judged in disagree:
+                way = check.way(judged.case, judged.verdict)
+                if way not in self._told:
+                    self._told[way] = check, judged
+                    new.append(check.unfinished(judged))
         self._channel.send(("judged", (self._tally.as_dict(), new)))
 
     def shrink(self, ways: List[str]) -> None:
@@ -579,7 +632,8 @@ class _Hands:
                 if failing.way != way:
                     self._told.pop(way, None)
 
-            self._check.investigate(self._told[way], tell)
+            check, judged = self._told[way]
+            check.investigate(judged, tell)
         self._channel.send(("shrunk", None))
 
     def explain(self, content: Any) -> None:
@@ -594,7 +648,7 @@ class _Hands:
                 if place not in skip and not self._subject.ended_by(case)
             ]
             tried = [cases[place] for place in places]
-            ending = first_ending(tried, timeout, self._task.subject, self._task.mode)
+            ending, part = self._first_ending(tried)
         except Exception:  # As if nothing were to be found; a subject may raise anything.
             ending = None
         found = None
@@ -602,26 +656,44 @@ class _Hands:
             place = next(place for place in places if cases[place] is ending.case)
             case, why = ending.case, _OF_PROCESSES
             if self._task.first_alone and ending.signal != HANG:
-                case, why = self._shrunk(ending), ""
-            failing = _ended(case, ending.signal, timeout, self._subject, why)
+                case, why = self._shrunk(ending, part.subject), ""
+            failing = _ended(case, ending.signal, timeout, part, why)
             found = place, case.model.name, failing
         self._channel.send(("explained", found))
 
-    def _shrunk(self, ending: Ending) -> Case:
+    def _first_ending(self, tried: List[Case]) -> Tuple[Optional[Ending], Checker]:
+        """The first of some cases that ends a process, and on whom."""
+        part = self._check.parts[0]
+        for part in self._check.parts:
+            name, mode = part.subject.name, part.subject.mode
+            of_both = [case for case in tried if supported(part.subject, case)]
+            ending = first_ending(of_both, self._task.timeout, name, mode)
+            if ending:
+                return ending, part
+        return None, part
+
+    def _shrunk(self, ending: Ending, subject: Subject) -> Case:
         """A case that ends its process, shrunk in processes of its own."""
         task = self._task
-        with Alone(task.timeout, task.subject, task.mode) as alone:
+        with Alone(task.timeout, subject.name, subject.mode) as alone:
 
             def still_ends(case: Case) -> bool:
-                return supported(self._subject, case) and alone.ended_by(case) == ending.signal
+                return supported(subject, case) and alone.ended_by(case) == ending.signal
 
             shrinker = Shrinker(ending.case, still_ends, EVALUATIONS, task.restriction, SECONDS)
             return shrinker.run()
 
     def show(self, content: Any) -> None:
         failures, all_figures = content
-        growths = sampled(self._subject, list(self._task.models)) if all_figures else []
-        self._channel.send(("drawn", (growths, exhibits(failures, self._subject))))
+        subject = self._check.parts[0].subject
+        growths = sampled(subject, list(self._task.models)) if all_figures else []
+        shown = [x for each in failures for x in exhibits([each], self._subject_of(each))]
+        self._channel.send(("drawn", (growths, shown)))
+
+    def _subject_of(self, failure: Failure) -> Subject:
+        """Whose failure it is; the first's if it is one of both."""
+        parts = self._check.parts
+        return next((part for part in parts if part.of == failure.of), parts[0]).subject
 
 
 def _repeated(number: int, size: int) -> List[int]:
@@ -630,12 +702,14 @@ def _repeated(number: int, size: int) -> List[int]:
     return [number // every % size] if size and number % every == 0 else []
 
 
-def _ended(case: Case, name: str, timeout: float, subject: Subject, why: str) -> Unsaved:
+def _ended(case: Case, name: str, timeout: float, part: Checker, why: str) -> Unsaved:
     """A case on which a subject ended a process or hung."""
+    subject = part.subject
     way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
     verdict = verdict_on_ending(case, name, (), timeout)
     notes = dict(versions(subject.mode), subject=said_by(subject, "label"), ended_by=name)
     notes["verdict"] = verdict.error
-    report = "{}: {}\n{}".format(case, verdict.error, describe(case, verdict))
-    content = packed(case, notes=notes)
-    return Unsaved(way, content, report, why, True, subject.name, subject.mode, subject.stated)
+    of = "{}: ".format(part.of) if part.of else ""
+    report = "{}{}: {}\n{}".format(of, case, verdict.error, describe(case, verdict))
+    content, named = packed(case, notes=notes), (subject.name, subject.mode, subject.stated)
+    return Unsaved(named_way(part.of, way), content, report, why, True, *named, of=part.of)

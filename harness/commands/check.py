@@ -11,6 +11,7 @@ from rnndiff.harness.checking.port import Asked, model_of
 from rnndiff.harness.commands.fuzz import judge_and_tell
 from rnndiff.harness.commands.options import (
     ModelName,
+    against_option,
     command_option,
     json_option,
     load_models,
@@ -74,6 +75,7 @@ _MOST_WORKERS = 4
 )
 @premise_option
 @mode_option
+@against_option
 @click.option(
     "--cases",
     type=click.IntRange(min=1),
@@ -105,6 +107,7 @@ def check(
     drawn: str,
     premise: str,
     mode: str,
+    against: str,
     cases: int,
     seconds: Optional[float],
     workers: int,
@@ -168,6 +171,7 @@ def check(
         subject=port,
         premise=premise,
         restriction=restriction,
+        against=against,
         first_alone=True,
         diagnose=partial(
             diagnose_apart, port, mode, premise, timeout=timeout, restriction=restriction, seed=seed

@@ -1,10 +1,9 @@
 """``rnndiff compare``: what moved between records, and what differs in meaning."""
 
-import math
 import os
 import re
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 from rich.console import Console
@@ -17,7 +16,6 @@ from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.records.compare import (
     IDENTICAL,
     KINDS,
-    MEANING,
     ROUNDING,
     Comparison,
     Example,
@@ -98,34 +96,42 @@ def _print(console: Console, found: Comparison, arrays: bool) -> None:
     console.print(
         Text("{} against {}".format(found.second.title, found.first.title)), soft_wrap=True
     )
-    table = Table()
-    for name in ("", "cases", "identical", "largest move", "in ULP", "cases that differ"):
-        table.add_column(name, justify="left" if name in ("", "cases that differ") else "right")
-    for model in found.models:
-        table.add_row(*_row(model))
-        for name, array in model.arrays.items() if arrays else ():
-            counts = {kind: count for kind, count in array.counts.items() if count}
-            moves = _moves(array.absolute, array.ulp)
-            total = sum(counts.values())
-            share = "{:.0%}".format(counts.get(IDENTICAL, 0) / max(total, 1))
-            table.add_row("  " + name, str(total), share, *moves, _said(counts))
-    console.print(table)
+    console.print(table_of(found.models, arrays))
     for text in page.sentences(found):
         console.print(Text(text), soft_wrap=True)
     console.print()
 
 
-def _row(model: ModelDifference) -> List[str]:
-    total = sum(model.cases.values())
-    absolute = max((array.absolute for array in model.arrays.values()), default=0.0)
-    ulp = max((array.ulp for array in model.arrays.values()), default=0.0)
-    return [
-        model.model,
-        str(total),
-        str(model.cases[IDENTICAL]),
-        *_moves(absolute, ulp),
-        _said(model.cases),
-    ]
+def table_of(models: Sequence[ModelDifference], arrays: bool) -> Table:
+    """A row for each model, and with `arrays` one for each of its arrays."""
+    table = Table()
+    # What rounding can come to is known of what was judged, and of no record.
+    judged = any(_bounds(model) is not None for model in models)
+    names = ["", "cases", "identical", "largest move", "in ULP", "cases that differ"]
+    names[5:5] = ["in bounds"] * judged
+    for name in names:
+        justify: Any = "left" if name in ("", "cases that differ") else "right"
+        table.add_column(name, justify=justify, overflow="fold")
+    for model in models:
+        absolute = max((array.absolute for array in model.arrays.values()), default=0.0)
+        ulp = max((array.ulp for array in model.arrays.values()), default=0.0)
+        counts = [str(sum(model.cases.values())), str(model.cases[IDENTICAL])]
+        moves = [*_moves(absolute, ulp), *[_share(_bounds(model))] * judged]
+        table.add_row(model.model, *counts, *moves, _said(model.cases))
+        for name, array in model.arrays.items() if arrays else ():
+            total = sum(array.counts.values())
+            share = "{:.0%}".format(array.counts.get(IDENTICAL, 0) / max(total, 1))
+            moves = [*_moves(array.absolute, array.ulp), *[_share(array.bounds)] * judged]
+            table.add_row("  " + name, str(total), share, *moves, _said(array.counts))
+    return table
+
+
+def _bounds(model: ModelDifference) -> Optional[float]:
+    return max((x.bounds for x in model.arrays.values() if x.bounds is not None), default=None)
+
+
+def _share(bounds: Optional[float]) -> str:
+    return "{:.2g}".format(bounds) if bounds else ""
 
 
 def _moves(absolute: float, ulp: float) -> Tuple[str, str]:
@@ -186,32 +192,10 @@ def _about(record: Record) -> Dict[str, Any]:
 
 
 def _of_model(model: ModelDifference, saved: Dict[Any, str]) -> Dict[str, Any]:
-    return {
-        "kind": model.kind,
-        "cases": model.cases,
-        "known": model.known,
-        "differ_in_meaning": sum(model.cases[kind] for kind in MEANING),
-        "of_these_known": model.named,
-        "failed_and_not_known": model.failed,
-        "arrays": {
-            name: {
-                "kind": array.kind,
-                "elements": array.counts,
-                "largest_move": _finite(array.absolute),
-                "largest_move_in_ulp": _finite(array.ulp),
-            }
-            for name, array in model.arrays.items()
-        },
-        "smallest": {
-            kind: _of_example(model.model, example, saved)
-            for kind, example in model.examples.items()
-        },
+    smallest = {
+        kind: _of_example(model.model, example, saved) for kind, example in model.examples.items()
     }
-
-
-def _finite(number: float) -> Any:
-    """A number as JSON has it."""
-    return number if math.isfinite(number) else str(number)
+    return dict(model.as_dict(), smallest=smallest)
 
 
 def _of_example(model: str, example: Example, saved: Dict[Any, str]) -> Dict[str, Any]:

@@ -20,13 +20,17 @@ import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.cases.restriction import ANY, restricted, sizes_named
+from rnndiff.harness.checking.against import PairTally
 from rnndiff.harness.checking.fuzz import Progress
 from rnndiff.harness.checking.fuzz import fuzz as run
 from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.commands.compare import table_of
 from rnndiff.harness.commands.options import (
+    against_option,
     all_models,
     json_option,
     mode_option,
@@ -63,6 +67,7 @@ Diagnose = Callable[[Failure, Stop], Optional[Diagnosis]]
     help="Run one mode after the other, each to --cases or --time: all of the subject's, or "
     "those named, with commas between; then print a table of them.",
 )
+@against_option
 @premise_option
 @sizes_option
 @no_empty_option
@@ -83,6 +88,7 @@ def fuzz(
     subject_name: str,
     mode: str,
     modes: Optional[str],
+    against: str,
     premise: str,
     sizes: str,
     no_empty: bool,
@@ -96,7 +102,9 @@ def fuzz(
 ) -> None:
     """Judge random cases of MODEL (all by default), until --cases, --time or Ctrl-C.
 
-    Failing cases are shrunk and saved, one for each way of failing, and the run goes on. Exit
+    Failing cases are shrunk and saved, one for each way of failing, and the run goes on. With
+    --against, one is a case, too, in which both subjects differ in meaning (NaN, another class,
+    ...) though the oracle blames neither, unless a known divergence of either is met. Exit
     status: 1 if any case failed, 130 if Ctrl-C ended the run before any was judged, 2 if something
     else did or a file could not be written, else 0.
     """
@@ -114,6 +122,7 @@ def fuzz(
         subject=subject_name,
         premise=premise,
         restriction=restriction,
+        against=against,
     )
     if modes:
         if mode or report_path:
@@ -267,10 +276,15 @@ def _tell(
     for failure in progress.failures:
         _print("\n" + failure.report, err=err)
     diagnosis = None
-    if diagnose and progress.failures and not stop.signal:
-        diagnosis = diagnose(progress.failures[0], stop)
+    # Of the first of two subjects, if there are two.
+    names = progress.tally.names[:1] if isinstance(progress.tally, PairTally) else ("",)
+    mine = [each for each in progress.failures if each.of in names]
+    if diagnose and mine and not stop.signal:
+        diagnosis = diagnose(mine[0], stop)
         if diagnosis:
             _print("\n{}".format(diagnosis), err=err)
+    if isinstance(progress.tally, PairTally) and progress.tally.differences:
+        _tell_pair(progress.tally, err)
     worst, where, complaints = None, "", []
     try:
         worst = progress.tally.save_worst(WORST)
@@ -304,6 +318,17 @@ def _tell(
     return INTERRUPTED if stop.signal else 2
 
 
+def _tell_pair(tally: PairTally, err: bool) -> None:
+    """Print how far apart the two subjects are: of one model, for each array."""
+    found = list(tally.differences.values())
+    with contextlib.suppress(OSError):
+        console = Console(stderr=err)
+        console.print(Text("\n{} against {}".format(*tally.names)), soft_wrap=True)
+        console.print(table_of(found, arrays=len(found) == 1))
+    for line in tally.of_both():
+        _print(line, err=err)
+
+
 def _print(text: str, err: bool) -> None:
     """Print, to the other stream if one is full or closed; what is written goes on."""
     for stream in (err, not err):
@@ -328,16 +353,24 @@ def _result(
         seconds=progress.seconds,
         versions=versions(mode),
         failures=[
-            {"way": f.way, "path": f.path or None, "shrunk": f.shrunk} for f in progress.failures
+            dict(
+                {"way": f.way, "path": f.path or None, "shrunk": f.shrunk},
+                **({"of": f.of} if f.of else {}),
+            )
+            for f in progress.failures
         ],
     )
 
 
 def _page(progress: Progress, seed: int, workers: int, mode: str, stop: Stop) -> page.Report:
     found = page.Report("fuzz", progress.tally, progress.growths, progress.exhibits)
+    if isinstance(progress.tally, PairTally):
+        said = "{} against {}: ".format(*progress.tally.names)
+        found = found._replace(notes=[said + line for line in progress.tally.of_both()])
     if not progress.growths:
         why = "ended by {}".format(stop.signal) if stop.signal else "over before any was drawn"
-        found = found._replace(notes=["Some figures are left out: the run was {}.".format(why)])
+        left_out = "Some figures are left out: the run was {}.".format(why)
+        found = found._replace(notes=[*found.notes, left_out])
     notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
     return found._replace(environment=dict(versions(mode), **notes))
 

@@ -87,6 +87,14 @@ mode_option = click.option(
     help="How the subject is run: one of its modes. A wrong one is answered with a list of them.",
 )
 
+against_option = click.option(
+    "--against",
+    metavar="SUBJECT",
+    default="",
+    show_default="the oracle alone",
+    help="Another subject, in its default mode: both are judged, and compared with one another.",
+)
+
 premise_option = click.option(
     "--premise",
     metavar="PREMISE",

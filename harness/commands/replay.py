@@ -3,11 +3,12 @@
 import contextlib
 import os
 from functools import partial
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import click
+import numpy as np
 
-from rnndiff.harness.cases.case import Case, load
+from rnndiff.harness.cases.case import Case, SavedCase, load
 from rnndiff.harness.checking.bisect import UNSUPPORTED
 from rnndiff.harness.checking.check import (
     ended_again_by,
@@ -15,7 +16,9 @@ from rnndiff.harness.checking.check import (
     verdict_on,
     verdict_on_ending,
 )
+from rnndiff.harness.checking.pair import Pair, difference, finding, side_of
 from rnndiff.harness.commands.options import (
+    against_option,
     json_option,
     mode_option,
     model_option,
@@ -26,7 +29,7 @@ from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.report.describe import describe
-from rnndiff.harness.subjects.named import Subjects, of_tensorflow
+from rnndiff.harness.subjects.named import Subjects, of_tensorflow, subject_named
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
@@ -38,17 +41,25 @@ JSON_FORMAT = 1
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @subject_option
 @mode_option
+@against_option
 @premise_option
 @model_option
 @json_option
 def replay(
-    paths: Tuple[str, ...], subject_name: str, mode: str, premise: str, json_path: Optional[str]
+    paths: Tuple[str, ...],
+    subject_name: str,
+    mode: str,
+    against: str,
+    premise: str,
+    json_path: Optional[str],
 ) -> None:
     """Run saved cases again, on the TensorFlow at hand or another subject.
 
     FILE is a case's .npz file, or a folder of them. Without --mode, each is run in the mode that it
-    was saved in, if the subject has that. Exit status: 0 if none disagrees, 1 if one
-    does, 2 if one cannot be read; the others are run all the same.
+    was saved in, if the subject has that. With --against, each is run on another subject, too, and
+    one in which both differ in meaning disagrees, unless a known divergence of either is met. Exit
+    status: 0 if none disagrees, 1 if one does, 2 if one cannot be read; the others are run all the
+    same.
     """
     if json_path and json_path != "-":
         check_writable(json_path)
@@ -56,6 +67,7 @@ def replay(
     if subject_name != TENSORFLOW:
         # Its module may register the models of the cases.
         subjects.in_mode()
+    other = subject_named(against) if against else None
     worst = 0
     results: List[Dict[str, Any]] = []
     # With --json - the standard output is the JSON's.
@@ -70,6 +82,7 @@ def replay(
         case, notes = one.case, one.notes
         try:
             subject = subjects.of(notes)
+            pair = Pair(subject, other) if other else None
         except UserError as error:
             click.echo("rnndiff: {}: {}".format(printable(path), printable(error)), err=True)
             worst = 2
@@ -78,13 +91,13 @@ def replay(
             say("{}: not supported by {}".format(printable(path), subject.title))
             results.append({"path": path, "subject": subject.title, "verdict": UNSUPPORTED})
             continue
-        signal = ended_again_by(subject, one)
-        if signal:
-            verdict = verdict_on_ending(case, signal, subject.known)
-        else:
-            verdict, _ = verdict_on(subject, case)
+        verdict, trace, signal = _judged(subject, one)
         results.append(dict(_result(subject, case, verdict), path=path, ended_by=signal))
         say("{}: {} on {}".format(printable(path), verdict.status, subject.title))
+        if pair:
+            results[-1]["against"], says = _beside(pair, one, verdict, trace)
+            say("    {}".format(printable(says)))
+            worst = max(worst, int(results[-1]["against"]["disagree"]))
         say(
             "    saved with {} {}, {}: {}".format(
                 "TensorFlow"
@@ -103,6 +116,40 @@ def replay(
     if json_path:
         write_json(json_path, {"format": JSON_FORMAT, "versions": versions(mode), "cases": results})
     raise SystemExit(worst)
+
+
+def _judged(
+    subject: Subject, saved: SavedCase
+) -> Tuple[Verdict, Mapping[str, np.ndarray], Optional[str]]:
+    """The verdict on a case that is run again, the trace, and the signal that it ended by."""
+    signal = ended_again_by(subject, saved)
+    if signal:
+        return verdict_on_ending(saved.case, signal, subject.known), {}, signal
+    return (*verdict_on(subject, saved.case), None)
+
+
+def _beside(
+    pair: Pair, saved: SavedCase, verdict: Verdict, trace: Mapping[str, np.ndarray]
+) -> Tuple[Dict[str, Any], str]:
+    """What is written as JSON, and said, of the second subject, and of what differs."""
+    (first, second), case = pair.parts, saved.case
+    if not supported(second, case):
+        said = "not supported by {}".format(second.title)
+        return {"subject": second.title, "verdict": UNSUPPORTED, "disagree": False}, said
+    other, other_trace, signal = _judged(second, saved)
+    sides = side_of(first, case, verdict, trace), side_of(second, case, other, other_trace)
+    differs = difference(case, *sides)
+    found = finding(case, differs, sides, pair.names)
+    said = "{}: {}".format(second.title, other.summary())
+    if found or differs.differ:
+        said += "; between both: {}".format(found or differs.kind)
+    result = dict(
+        _result(second, case, other),
+        ended_by=signal,
+        difference=differs.kind,
+        disagree=bool(found) or other.status == DISAGREE,
+    )
+    return result, said
 
 
 def _result(subject: Subject, case: Case, verdict: Verdict) -> Dict[str, Any]:

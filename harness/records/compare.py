@@ -1,6 +1,7 @@
 """Two records side by side: what is bit-identical, what moved, and what differs in meaning."""
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+import math
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -56,17 +57,29 @@ class ArrayDifference(NamedTuple):
     """How many elements of an array are of each kind, and the largest moves of those that moved.
 
     Moves that follow from something else, and infinite ones, are not among these. ``ulp`` is in
-    units of the last place of the first record's numbers, of those that are not 0.
+    units of the last place of the first record's numbers, of those that are not 0; ``bounds`` is in
+    sums of what rounding can come to on both sides, free-running, None where that is not known.
     """
 
     counts: Dict[str, int]
     absolute: float
     ulp: float
+    bounds: Optional[float] = None
 
     @property
     def kind(self) -> str:
         """The worst."""
         return worst_of(self.counts)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """In JSON's types."""
+        found = {
+            "kind": self.kind,
+            "elements": dict(self.counts),
+            "largest_move": _finite(self.absolute),
+            "largest_move_in_ulp": _finite(self.ulp),
+        }
+        return found if self.bounds is None else dict(found, largest_move_in_bounds=self.bounds)
 
 
 class ModelDifference(NamedTuple):
@@ -100,6 +113,23 @@ class ModelDifference(NamedTuple):
     def kind(self) -> str:
         """The worst."""
         return worst_of(self.cases)
+
+    @property
+    def differ(self) -> int:
+        """How many cases differ in meaning."""
+        return sum(self.cases[kind] for kind in MEANING)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """All but the examples, in JSON's types."""
+        return {
+            "kind": self.kind,
+            "cases": dict(self.cases),
+            "known": dict(self.known),
+            "differ_in_meaning": self.differ,
+            "of_these_known": self.named,
+            "failed_and_not_known": self.failed,
+            "arrays": {name: array.as_dict() for name, array in self.arrays.items()},
+        }
 
 
 class Comparison(NamedTuple):
@@ -195,15 +225,16 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
         raise UserError(
             "The records {} and {} have no model in common.".format(first.title, second.title)
         )
-    models = [_of_model(name, groups, exact) for name, groups in pairs.items()]
+    models = [of_model(name, groups, exact) for name, groups in pairs.items()]
     return Comparison(first, second, models, left_out)
 
 
-def _of_model(
+def of_model(
     name: str,
     groups: Sequence[Tuple[Computed, Computed]],
-    exact: Dict[Tuple[str, int], Computed],
+    exact: Mapping[Tuple[str, int], Computed],
 ) -> ModelDifference:
+    """Compare pairs of groups of a model, of the same cases; `exact` are those in float64."""
     cases = dict.fromkeys(KINDS, 0)
     arrays: Dict[str, ArrayDifference] = {}
     known: Dict[str, int] = {}
@@ -349,3 +380,8 @@ def _added(
 def _number(value: Any) -> str:
     digits = 17 if value.dtype == np.float64 else 9
     return "{:.{}g}".format(float(value), digits) if value.dtype.kind == "f" else str(value)
+
+
+def _finite(number: float) -> Any:
+    """A number as JSON has it."""
+    return number if math.isfinite(number) else str(number)

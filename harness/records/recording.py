@@ -19,16 +19,8 @@ from rnndiff.harness.checking.check import said_by, supported, verdict_on, verdi
 from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
 from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
-from rnndiff.harness.judging.excuses import KnownRewrite
-from rnndiff.harness.judging.verdict import TEACHER_FORCED, Verdict
-from rnndiff.harness.records.record import (
-    KNOWN,
-    OUTSIDE,
-    UNDECIDED,
-    UNJUDGED,
-    WITHIN,
-    Computed,
-)
+from rnndiff.harness.records.came import Came, came_of
+from rnndiff.harness.records.record import UNJUDGED, Computed
 from rnndiff.harness.subjects.alone import FAILED, name_of_end
 from rnndiff.harness.subjects.named import import_from_here, subject_named
 from rnndiff.harness.subjects.orphans import end_with
@@ -62,15 +54,6 @@ class _About(NamedTuple):
     digest: str
     cases: int
     supported: bool
-
-
-class _Came(NamedTuple):
-    """What came of one case."""
-
-    trace: Arrays
-    codes: Arrays
-    error: str
-    known: List[str]
 
 
 class Recorder:
@@ -112,7 +95,7 @@ class Recorder:
         """
         for name, number in jobs:
             about: Optional[_About] = None
-            came: List[_Came] = []
+            came: List[Came] = []
             while about is None or len(came) < about.cases:
                 try:
                     if not self._process:
@@ -169,7 +152,7 @@ class Recorder:
 
     def _ended(
         self, name: str, number: int, place: int, about: Optional[_About], hung: bool
-    ) -> _Came:
+    ) -> Came:
         """What came of the case that ended the process."""
         self._process.join()
         code, self._process = self._process.exitcode, None
@@ -178,13 +161,13 @@ class Recorder:
             raise UserError(said.format(number, name))
         how = HANG if hung else name_of_end(code)
         if self._task.inputs is not None:
-            return _Came({}, {}, "{}: the process was ended".format(how), [])
+            return Came({}, {}, "{}: the process was ended".format(how), [])
         case = fixed_group(name, number).cases[place]
         verdict = verdict_on_ending(case, how, timeout=self._task.timeout)
-        return _Came({}, {}, verdict.error, [])
+        return Came({}, {}, verdict.error, [])
 
 
-def _computed(name: str, number: int, about: _About, came: List[_Came]) -> Computed:
+def _computed(name: str, number: int, about: _About, came: List[Came]) -> Computed:
     errors: List[str] = []
     first: Any = None
     for each in came:
@@ -252,27 +235,9 @@ class _OfSubject:
             yield _came_of(self._subject, case.of_precision(self._subject.precision), self._timeout)
 
 
-def _came_of(subject: Subject, case: Case, timeout: float) -> _Came:
+def _came_of(subject: Subject, case: Case, timeout: float) -> Came:
     verdict, trace = verdict_on(subject, case, timeout)
-    if verdict.error:
-        return _Came({}, {}, printable(verdict.error), list(verdict.known))
-    arrays = {each.name: trace[each.name] for each in case.model.trace if each.name in trace}
-    codes, known = _codes(verdict, arrays), list(verdict.known)
-    if any(isinstance(entry, KnownRewrite) and entry.name in known for entry in subject.known):
-        # What was judged is another case.
-        codes = {name: np.full(array.shape, KNOWN, np.uint8) for name, array in arrays.items()}
-    return _Came(arrays, codes, "", known)
-
-
-def _codes(verdict: Verdict, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    codes = {name: np.full(array.shape, UNJUDGED, np.uint8) for name, array in arrays.items()}
-    for each in verdict.arrays:
-        if each.run == TEACHER_FORCED:
-            known = np.zeros(each.ratios.shape, bool) if each.known is None else each.known
-            conditions, choices = [known, each.undecided], [KNOWN, UNDECIDED]
-            codes[each.name] = np.select(conditions, choices, WITHIN).astype(np.uint8)
-        codes[each.name] = np.where(each.wrong, np.uint8(OUTSIDE), codes[each.name])
-    return codes
+    return came_of(case, verdict, trace, subject.known)
 
 
 class _Given:
@@ -334,7 +299,7 @@ class _OfFunction:
         if unfit:
             error = str(SubjectError("WrongTrace: {!r} holds no numbers".format(unfit[0])))
         if error:
-            yield _Came({}, {}, printable(error), [])
+            yield Came({}, {}, printable(error), [])
         else:
             codes = {key: np.full(array.shape, UNJUDGED, np.uint8) for key, array in trace.items()}
-            yield _Came(trace, codes, "", [])
+            yield Came(trace, codes, "", [])

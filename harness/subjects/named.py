@@ -115,9 +115,13 @@ class Subjects:
         )
 
 
-def options_of(name: str, mode: str, premise: str = "") -> str:
-    """The options by which a command makes the subject of a name in a mode, after a space."""
+def options_of(name: str, mode: str, premise: str = "", against: str = "") -> str:
+    """The options by which a command makes the subject of a name in a mode, after a space.
+
+    And the one that it is compared with, if there is one.
+    """
     options = {"subject": name if name != TENSORFLOW else "", "mode": mode, "premise": premise}
+    options["against"] = against
     if name.startswith(COMMAND):
         options = dict(options, subject="", command=shlex.quote(name[len(COMMAND) :]))
     return "".join(" --{} {}".format(*option) for option in options.items() if option[1])

@@ -43,6 +43,8 @@ class Subject:
         The name of the one that it was made to run in, "" of the default.
     stated : str
         The name of the premise that a command was given for it, "" if none.
+    against : str
+        The name of the one that it is compared with, "" of one that is judged by the oracle alone.
     precision : str
         Of the numbers of the cases that are drawn for it: "float32", "float64", "float16" or
         "bfloat16", whose numbers it is given, and returns, in float32. What it is given from
@@ -56,6 +58,7 @@ class Subject:
     modes: Mapping[str, str] = {}
     mode: str = ""
     stated: str = ""
+    against: str = ""
     precision: str = "float32"
     _made_of: Tuple[Tuple[Any, ...], Dict[str, Any]] = ((), {})
 

@@ -1,0 +1,379 @@
+"""Two subjects, each judged by the oracle, and one compared with the other."""
+
+import json
+import os
+import sys
+import zlib
+from unittest import mock
+
+import numpy as np
+import pytest
+from examples import random_case
+
+from rnndiff.harness.cases.case import load
+from rnndiff.harness.cases.random_cases import random_batch
+from rnndiff.harness.checking.against import Against, PairTally
+from rnndiff.harness.checking.fuzz import fuzz
+from rnndiff.harness.checking.pair import Pair
+from rnndiff.harness.cli import main
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.judging.excuses import KnownError
+from rnndiff.harness.judging.verdict import FREE_RUNNING, judge
+from rnndiff.harness.records.compare import (
+    BEYOND,
+    ERROR,
+    FLUSHED,
+    IDENTICAL,
+    NAN,
+    ONE_SIDED,
+    ROUNDING,
+    UNKNOWN,
+)
+from rnndiff.harness.subjects.float32 import Float32
+
+SUBJECTS = """
+import os
+import zlib
+import numpy as np
+from rnndiff.harness.subjects.float32 import Float32
+
+
+class Wrong(Float32):
+    def __call__(self, case):
+        trace = super().__call__(case)
+        return dict(trace, outputs=trace["outputs"] + np.float32(0.25))
+
+
+class Flushes(Float32):
+    def __call__(self, case):
+        trace = super().__call__(case)
+        return {n: np.where(np.abs(x) < 2.0**-126, 0 * x, x) for n, x in trace.items()}
+
+
+class Ends(Float32):
+    def __call__(self, case):
+        if zlib.crc32(case.inputs.tobytes()) == {}:
+            os._exit(1)
+        return super().__call__(case)
+
+
+class Refuses(Float32):
+    def supports(self, model, config):
+        return False
+
+
+def relu(parameters, inputs):
+    kernel, bias = parameters
+    h, outputs = np.zeros((len(inputs), bias.size), np.float32), []
+    for x in np.moveaxis(inputs, 1, 0):
+        h = np.maximum(np.concatenate([x, h], 1) @ kernel + bias, 0)
+        outputs.append(h)
+    return np.stack(outputs, 1)
+"""
+
+
+class First(Float32):
+    """A right subject."""
+
+    name = "first"
+
+
+class Second(Float32):
+    """Another one; `change` is done to its traces."""
+
+    name = "second"
+
+    def __init__(self, change=lambda trace: trace):
+        self._change = change
+
+    def __call__(self, case):
+        return self._change(super().__call__(case))
+
+
+class FromDouble(Float32):
+    """A right subject that rounds otherwise: once, at the end."""
+
+    name = "from double"
+
+    def __call__(self, case):
+        trace = case.of_precision("float64").oracle("float64")
+        return {n: x.astype(np.float32) if x.dtype.kind == "f" else x for n, x in trace.items()}
+
+
+def compared(cases, second, first=None):
+    """The tally of cases on two subjects, and the names and texts of what was found."""
+    pair = Pair(first or First(), second)
+    tally = PairTally(pair.names)
+    found = Against(pair, tally).found(cases, [])
+    return tally, [(check.of, judged.verdict.summary()) for check, js in found for judged in js]
+
+
+def kinds_of(tally):
+    (found,) = tally.differences.values()
+    return {kind: count for kind, count in found.cases.items() if count}
+
+
+def blamed(tally):
+    return {whom: count for whom, count in tally.blamed.items() if count}
+
+
+def rnndiff(*arguments):
+    """The exit status of a command, in this process."""
+    with mock.patch.object(sys, "argv", ["rnndiff", *arguments]), mock.patch.dict(os.environ):
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return ended.value.code
+
+
+@pytest.fixture
+def subjects(tmp_path, monkeypatch):
+    """A module of this name in the working folder, and nothing else."""
+    ends = zlib.crc32(random_batch("rnn-basic", 1, 0)[17].inputs.tobytes())
+    (tmp_path / "compared_subjects.py").write_text(SUBJECTS.replace("{}", str(ends)))
+    paths = [str(tmp_path), os.getcwd(), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    yield "compared_subjects:"
+    sys.modules.pop("compared_subjects", None)
+
+
+@pytest.mark.parametrize("model", ["seq2seq", "rnn-gru"])
+def test_two_right_subjects_agree_and_it_is_said_how_far_apart_they_are(model):
+    cases = [random_case(model, seed) for seed in range(8)]
+    tally, found = compared(cases, FromDouble())
+    assert not found and not blamed(tally)
+    assert set(kinds_of(tally)) == {ROUNDING} and sum(kinds_of(tally).values()) == 8
+    arrays = [x for each in tally.differences.values() for x in each.arrays.values()]
+    assert all(x.ulp > 0 for x in arrays if x.absolute) and any(x.absolute for x in arrays)
+    # What both may be off explains it: they are within the sum of their bounds.
+    assert 0 < max(x.bounds for x in arrays) <= 1
+    assert sum(tally.cases.values()) == sum(tally.second.cases.values()) == 8
+    lines = list(tally.lines())
+    assert "first:" in lines and "from double:" in lines
+    assert "  8 cases: 8 rounding" in lines
+
+
+def test_how_far_apart_they_are_is_said_in_sums_of_both_bounds_free_running():
+    case, subjects = random_case("rnn-gru"), (First(), FromDouble())
+    traces = [subject(case) for subject in subjects]
+    verdicts = [judge(case, t, s.arithmetic(case)) for t, s in zip(traces, subjects)]
+    tally, _ = compared([case], subjects[1])
+    (found,) = tally.differences.values()
+    for name, array in found.arrays.items():
+        one, other = (
+            next(x for x in verdict.arrays if (x.name, x.run) == (name, FREE_RUNNING))
+            for verdict in verdicts
+        )
+        far = np.abs(traces[0][name].astype(np.float64) - traces[1][name])
+        assert array.bounds == np.max(far / (one.bound + other.bound))
+        assert array.absolute == np.max(far) > 0
+
+
+def test_the_same_bits_are_identical():
+    tally, found = compared([random_case("rnn-lstm")], Second())
+    assert not found and kinds_of(tally) == {IDENTICAL: 1}
+
+
+def test_of_two_the_one_that_is_wrong_is_told_and_what_differs_then_is_no_finding_of_both():
+    def mistake(trace):
+        return dict(trace, outputs=trace["outputs"] + np.float32(1))
+
+    cases = [random_case("rnn-basic", seed) for seed in range(4)]
+    tally, found = compared(cases, Second(mistake))
+    assert {of for of, _ in found} == {"second"} and len(found) == 4
+    assert kinds_of(tally) == {BEYOND: 4} and blamed(tally) == {"second": 4}
+    assert tally.cases["disagree"] == 0 and tally.second.cases["disagree"] == 4
+    said = "  different in meaning: 4; in 4 second is wrong by the oracle"
+    assert said in list(tally.lines())
+    assert tally.of("second") is tally.second and tally.of("first") is tally
+    # The other way round.
+    other = PairTally(("second", "first"))
+    found = Against(Pair(Second(mistake), First()), other).found(cases, [])
+    assert blamed(other) == {"first": 4} and len(found[0][1]) == 4 and not found[1][1]
+
+
+def test_both_may_be_wrong():
+    def mistake(trace):
+        return dict(trace, outputs=trace["outputs"] + np.float32(1))
+
+    class AlsoWrong(Second):
+        name = "also wrong"
+
+    tally, found = compared([random_case("rnn-basic")], Second(mistake), AlsoWrong(mistake))
+    assert {of for of, _ in found} == {"second", "also wrong"}
+    # They are wrong in the same way.
+    assert kinds_of(tally) == {IDENTICAL: 1} and not blamed(tally)
+
+
+def overflowing():
+    """A case in which the one output may be NaN, or any number: its terms overflow."""
+    case = random_case("rnn-basic", batch=1, time=1, inputs=2, num_units=1)
+    for array in case.arrays.values():
+        array[...] = 0
+    case.arrays["cell/kernel"][:2, 0] = [-2, -100]
+    case.inputs[0, 0] = [2.5521175e38, -8.5070587e37]
+    return case
+
+
+def full_of(value):
+    return lambda trace: {name: np.full_like(x, value) for name, x in trace.items()}
+
+
+@pytest.mark.parametrize("value, kind", [(np.nan, NAN), (0.5, UNKNOWN)], ids=["nan", "number"])
+def test_where_the_bound_says_nothing_a_nan_of_one_is_found_and_a_number_counted(value, kind):
+    case = overflowing()
+    tally, found = compared([case], Second(full_of(value)), FirstOf(full_of(-1.0)))
+    assert kinds_of(tally) == {kind: 1}
+    assert tally.cases["undecided"] == tally.second.cases["undecided"] == 1
+    lines = "\n".join(tally.lines())
+    if kind == UNKNOWN:
+        assert not found and "elements moved where it is undecided whether by rounding" in lines
+    else:
+        ((of, said),) = found
+        assert of == "first against second" and blamed(tally) == {"neither": 1}
+        assert "DifferByNaN: states_h[row 0, step 0, unit 0] is -1 by first, nan by second" in said
+        assert "the oracle blames neither" in said
+
+
+class FirstOf(Second):
+    """As the second, by the name of the first."""
+
+    name = "first"
+
+
+def test_what_is_known_of_either_is_no_finding():
+    class Raises(Second):
+        known = (KnownError("raises", "", "", None, lambda case: True, "Broken"),)
+
+        def __call__(self, case):
+            raise SubjectError("Broken: always")
+
+    tally, found = compared([random_case("rnn-basic")], Raises())
+    assert not found and kinds_of(tally) == {ERROR: 1} and blamed(tally) == {"known": 1}
+
+
+def test_arrays_of_one_of_them_are_left_out_and_two_without_a_common_one_are_told():
+    def outputs(trace):
+        return {"outputs": trace["outputs"]}
+
+    def states(trace):
+        return {"states_h": trace["states_h"]}
+
+    case = random_case("rnn-basic")
+    tally, found = compared([case], Second(outputs))
+    assert not found and kinds_of(tally) == {IDENTICAL: 1}
+    assert list(tally.differences["rnn-basic"].arrays) == ["outputs"]
+    tally, found = compared([case], Second(outputs), FirstOf(states))
+    assert not found and kinds_of(tally) == {ONE_SIDED: 1}
+
+
+def test_tallies_of_pairs_add_up():
+    cases = [random_case(name, seed) for seed in range(3) for name in ("rnn-basic", "rnn-gru")]
+    whole, _ = compared(cases, FromDouble())
+    total = PairTally(whole.names)
+    for part in (cases[:2], cases[2:]):
+        tally, _ = compared(part, FromDouble())
+        total.add_dict(json.loads(json.dumps(tally.as_dict())))
+    assert total.as_dict() == whole.as_dict()
+    backwards, _ = compared(cases[::-1], FromDouble())
+    assert backwards.differences == whole.differences
+    total.clear()
+    assert not total.differences and not sum(total.second.cases.values())
+
+
+@pytest.mark.parametrize("attribute, value", [("name", "first"), ("precision", "float64")])
+def test_what_cannot_be_compared_is_a_sentence(attribute, value):
+    second = Second()
+    setattr(second, attribute, value)
+    with pytest.raises(UserError, match="first is both|first computes in float32, and second in"):
+        Pair(First(), second)
+
+
+def test_the_same_in_another_mode_can_be_compared():
+    second = Second()
+    second.name, second.mode = "first", "fast"
+    assert Pair(First(), second).names == ("first", "first, fast")
+
+
+@pytest.mark.parametrize(
+    "other, said",
+    [
+        ("nosuch", "'nosuch' names no subject"),
+        ("float32", "float32 is both what is tested and what it is compared with"),
+        ("compared_subjects:Refuses", "supports none of the cases that are drawn for float32"),
+    ],
+)
+def test_another_subject_that_is_none_ends_the_run_with_a_sentence(other, said, subjects):
+    progress = fuzz(("rnn-basic",), 0, 1, cases=9, subject="float32", against=other)
+    assert said in progress.error and not progress.cases
+
+
+def test_a_port_with_a_mistake_is_told_beside_one_that_is_right(subjects, capsys):
+    wrong = subjects + "Wrong"
+    status = rnndiff(
+        *("fuzz", "rnn-basic", "--subject", wrong, "--against", "float32", "--cases", "9"),
+        *("--seed", "1", "--workers", "1", "--json", "found.json"),
+    )
+    out = capsys.readouterr().out
+    assert status == 1
+    assert "{} is wrong here by the oracle, and float32 is not, agree".format(wrong) in out
+    assert "{}: rnn-basic Config".format(wrong) in out
+    with open("found.json") as file:
+        found = json.load(file)
+    (failure,) = found["failures"]
+    assert failure["of"] == wrong
+    assert failure["way"] == "compared_subjects-Wrong-rnn-basic-outputs-teacher-forced"
+    assert failure["path"] + " --subject " + wrong in out
+    against = found["against"]
+    assert against["names"] == [wrong, "float32"]
+    assert against["blamed"]["first"] == found["cases"]["disagree"] > 0
+    assert against["second"]["cases"]["disagree"] == 0
+    assert against["models"]["rnn-basic"]["arrays"]["outputs"]["largest_move"] >= 0.25
+    assert rnndiff("replay", failure["path"], "--subject", wrong) == 1
+
+
+def test_a_difference_of_meaning_is_found_shrunk_saved_and_replayed(subjects, capsys):
+    flushes = subjects + "Flushes"
+    progress = fuzz(
+        ("rnn-basic",), 1, 1, cases=300, subject="float32", against=flushes, folder="failures"
+    )
+    (failure,) = progress.failures
+    assert failure.way == ("float32-against-compared_subjects-Flushes-rnn-basic-DifferByFlushed")
+    assert failure.shrunk and not progress.tally.cases["disagree"]
+    saved = load(failure.path)
+    assert set(saved.case.config.sizes().values()) == {1}
+    options = ("--subject", "float32", "--against", flushes)
+    assert "rnndiff replay {} {}".format(failure.path, " ".join(options)) in failure.report
+    assert progress.tally.blamed["neither"] > 0
+    (found,) = progress.tally.differences.values()
+    assert found.cases[FLUSHED] == progress.tally.blamed["neither"]
+    assert rnndiff("replay", failure.path, *options, "--json", "again.json") == 1
+    assert "DifferByFlushed: " in capsys.readouterr().out
+    with open("again.json") as file:
+        (again,) = json.load(file)["cases"]
+    assert again["verdict"] == again["against"]["verdict"] == "agree"
+    assert again["against"]["difference"] == FLUSHED and again["against"]["disagree"]
+    # Each by itself is right.
+    for name in ("float32", flushes):
+        assert rnndiff("replay", failure.path, "--subject", name) == 0
+
+
+@pytest.mark.slow
+def test_what_ends_the_process_on_one_of_them_is_a_failure_of_that_one(subjects):
+    ends = subjects + "Ends"
+    progress = fuzz(
+        ("rnn-basic",), 1, 1, cases=1, subject="float32", against=ends, folder="failures"
+    )
+    ended = [each for each in progress.failures if each.way.endswith("ends-process")]
+    assert [each.of for each in ended] == [ends]
+    assert progress.tally.second.cases["disagree"] > 0 and not progress.tally.cases["disagree"]
+    assert " --subject " + ends in ended[0].report
+
+
+def test_check_explains_the_port_and_not_what_it_is_compared_with(subjects, capsys):
+    check = "check", "--model", "rnn-basic", "--workers", "1", "--cases", "9"
+    assert rnndiff(*check, "float32", "--against", subjects + "relu") == 1
+    out = capsys.readouterr().out
+    assert "relu is wrong here by the oracle, and float32 is not" in out
+    assert "diagnosis" not in out
