@@ -80,6 +80,11 @@ def _missing(name):
     for package in PACKAGES[name]:
         if find_spec(package) is None:
             return "{} needs {}, which is not installed".format(name, package)
+    if name == "litert":
+        from rnndiff.models import tf1
+
+        if tf1.VERSION < litert.OLDEST:
+            return "litert needs TensorFlow {}.{} and later".format(*litert.OLDEST)
     if name == "keras3":
         # Up to 2.15, TensorFlow comes with Keras 2.
         from importlib.metadata import version
