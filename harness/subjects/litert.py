@@ -235,7 +235,7 @@ _CHANGES: Dict[str, Tuple[Change, ...]] = {
     BUILTIN: (with_zeros_that_are_known, _with_largest, _with_clipped_nan),
 }
 
-_WHERE = "LiteRT of TensorFlow 2.21 and ai-edge-litert 2.3, on x86"
+_WHERE = "TensorFlow 2.21, on x86"
 _OF_CELLS = arrays_of_cells(*FAMILIES)
 
 
@@ -322,10 +322,11 @@ class Converted(NamedTuple):
 
 
 class LiteRT(Subject):
-    """What ``tf.lite.TFLiteConverter`` makes of a model's graph, run by LiteRT's interpreter.
+    """What ``tf.lite.TFLiteConverter`` makes of a model's graph, run by ``tf.lite.Interpreter``.
 
-    That is ai-edge-litert's, where it is installed, which takes the place of TensorFlow's own, and
-    else that one. It runs on one thread of the processor. The weights are constants, as of all
+    That is the interpreter which everybody has who can convert; the package ai-edge-litert, which
+    is to take its place, has others of its kernels, so that what is stated here is not known of it.
+    It runs on one thread of the processor. The weights are constants, as of all
     models that are converted once they are trained, so that products and biases are one operation
     FULLY_CONNECTED; to save time, a graph is converted once for each config, and the weights of a
     case are then written in the place of those it was converted with.
@@ -352,7 +353,9 @@ class LiteRT(Subject):
                     *OLDEST, *self._tf1.VERSION
                 )
             )
-        self._interpreter, resolvers = _lite()
+        from tensorflow import lite
+
+        self._interpreter, resolvers = lite.Interpreter, lite.experimental.OpResolverType
         by_default = resolvers.AUTO
         alone = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self._kernels = by_default if mode == XNNPACK else alone
@@ -389,7 +392,7 @@ class LiteRT(Subject):
 
     def _run(self, converted: Converted, case: Case) -> Dict[str, np.ndarray]:
         with warnings.catch_warnings():
-            # TensorFlow's says that there is the other one.
+            # It says that there is the other one.
             warnings.simplefilter("ignore", UserWarning)
             interpreter = self._interpreter(
                 model_content=converted.of(case.parameters),
@@ -445,17 +448,6 @@ class LiteRT(Subject):
             raise ValueError("the converter has computed with weights")
         outputs = {n: _without_zero(x.name) for n, x in graph.trace.items() if n not in empty}
         return Converted(words, at, which[at], outputs, empty)
-
-
-def _lite() -> Tuple[Any, Any]:
-    """The class of interpreters, and the enumeration of their kernels."""
-    try:
-        from ai_edge_litert import interpreter
-    except ImportError:
-        from tensorflow import lite
-
-        return lite.Interpreter, lite.experimental.OpResolverType
-    return interpreter.Interpreter, interpreter.OpResolverType
 
 
 def _without_zero(tensor: str) -> str:
