@@ -128,7 +128,7 @@ def _by_cells(change: Change, mode: str) -> Callable[[Case, Trace, ArrayVerdict]
             return Instead(np.zeros(array.actual.shape, bool), array.actual)
         others = tuple(each for each in _CHANGES[mode] if each is not change)
         alone, without, found = (
-            expected_of(with_cells(case, changes), trace, array)
+            expected_of(with_cells(case, changes), trace, array, ARITHMETICS[mode])
             for changes in ((change,), others, _CHANGES[mode])
         )
         covered = _are_apart(alone, array) | _are_apart(found, without)

@@ -419,9 +419,14 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     return instead
 
 
-def expected_of(case: Case, trace: Trace, array: ArrayVerdict) -> ArrayVerdict:
-    """What is expected of an array in another case, of what TensorFlow recorded."""
-    verdict = judge(case, trace, _arithmetic_of(array))
+def expected_of(
+    case: Case, trace: Trace, array: ArrayVerdict, stated: Optional[Arithmetic] = None
+) -> ArrayVerdict:
+    """What is expected of an array in another case, of what was recorded.
+
+    By default its functions may be as inaccurate as any engine's.
+    """
+    verdict = judge(case, trace, stated or _arithmetic_of(array))
     return next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
 
 
