@@ -25,6 +25,7 @@ SHIPPED = {
     "float64": "rnndiff.harness.subjects.float64:Float64",
     "jax": "rnndiff.harness.subjects.jax:Jax",
     "keras3": "rnndiff.harness.subjects.keras3:Keras3",
+    "litert": "rnndiff.harness.subjects.litert:LiteRT",
     "onnx": "rnndiff.harness.subjects.onnx:OnnxReference",
     "onnxruntime": "rnndiff.harness.subjects.onnxruntime:OnnxRuntime",
     "torch": "rnndiff.harness.subjects.torch:Torch",

@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 from judging import batches, blamed, cases_until_blamed
 
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import Case, smallest_case
 from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.errors import UserError
-from rnndiff.harness.judging.verdict import KNOWN
+from rnndiff.harness.judging.verdict import DISAGREE, KNOWN
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.harness.subjects import Subject, jax, measure, weights
+from rnndiff.harness.subjects import Subject, jax, litert, measure, weights
 from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.subject import Wrapper
 from rnndiff.models.cells.layouts import GRU, LSTM
 
 # What is installed where an engine can be asked for.
 PACKAGES = {
     "jax": ("jax", "flax"),
     "keras3": ("tensorflow", "keras"),
+    "litert": ("tensorflow",),
     "onnx": ("onnx",),
     "onnxruntime": ("onnx", "onnxruntime"),
     "torch": ("torch",),
@@ -29,6 +31,7 @@ MODELS = ("bidirectional", "seq2seq")
 _OF_ONNX = ("rnn-basic", "birnn-basic-lstm", "rnn-gru", "birnn-lstm@onnx", "rnn-gru@pytorch")
 OF_CELLS = {
     "jax": ("rnn-basic", "birnn-basic-lstm", "rnn-gru@keras"),
+    "litert": ("rnn-basic", "birnn-lstm", "rnn-gru"),
     "onnx": _OF_ONNX,
     "onnxruntime": _OF_ONNX,
     "torch": (
@@ -41,14 +44,22 @@ OF_CELLS = {
     ),
 }
 # Of cases: whose shapes are each compiled are tried on fewer.
-COUNTS = {"jax": 200}
-MODES = [("torch", "onednn-off"), ("torch", "cells")]
+COUNTS = {"jax": 200, "litert": 200}
+MODES = [("litert", "builtin"), ("torch", "onednn-off"), ("torch", "cells")]
+OF_TENSORFLOW = ("keras3", "litert")
+
+
+LEFT_OUT = set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def left_out(request):
+    if request.config.getoption("--without-tensorflow"):
+        LEFT_OUT.update(OF_TENSORFLOW)
 
 
 @pytest.fixture(scope="module", params=sorted(PACKAGES))
 def engine(request):
-    if request.param == "keras3" and request.config.getoption("--without-tensorflow"):
-        pytest.skip("--without-tensorflow")
     return _engine(request.param)
 
 
@@ -62,11 +73,18 @@ def _engine(name, mode=""):
 
 def _missing(name):
     """What is not installed of what an engine needs, in a sentence; empty if nothing is."""
+    if name in LEFT_OUT:
+        return "--without-tensorflow"
     if sys.version_info < (3, 10):
         return "{} is for Python 3.10 and later".format(name)
     for package in PACKAGES[name]:
         if find_spec(package) is None:
             return "{} needs {}, which is not installed".format(name, package)
+    if name == "litert":
+        from rnndiff.models import tf1
+
+        if tf1.VERSION < litert.OLDEST:
+            return "litert needs TensorFlow {}.{} and later".format(*litert.OLDEST)
     if name == "keras3":
         # Up to 2.15, TensorFlow comes with Keras 2.
         from importlib.metadata import version
@@ -93,6 +111,14 @@ def test_an_engine_that_is_not_installed_is_skipped_and_what_is_missing_is_said(
         _engine("onnxruntime")
 
 
+def test_litert_without_tensorflow_says_what_to_do(monkeypatch):
+    models = sys.modules["rnndiff.models"]
+    monkeypatch.setitem(sys.modules, "rnndiff.models.tf1", None)
+    monkeypatch.delattr(models, "tf1", raising=False)
+    with pytest.raises(UserError, match=r"^This needs TensorFlow .*\[tensorflow\]"):
+        subject_named("litert")
+
+
 def test_an_engine_is_not_blamed(engine):
     reports = blamed(engine, MODELS, 250)
     assert not reports, reports[0]
@@ -112,7 +138,7 @@ def test_layers_of_an_engine_are_not_blamed(name):
 
 @pytest.mark.parametrize("name, mode", MODES)
 def test_an_engine_is_not_blamed_in_another_mode(name, mode):
-    reports = blamed(_engine(name, mode), OF_CELLS[name] + MODELS, 500, seed=1)
+    reports = blamed(_engine(name, mode), OF_CELLS[name] + MODELS, COUNTS.get(name, 500), seed=1)
     assert not reports, reports[0]
 
 
@@ -145,23 +171,75 @@ def test_few_cases_are_left_out(engine, kinds_of_cases):
 
 
 @pytest.mark.parametrize(
-    "name, entry",
+    "name, mode, entry",
     [
-        ("onnx", "onnx-dot-skips-zero-times-nan"),
-        ("onnx", "onnx-lstm-multiplies-peepholes-that-are-not-there"),
-        ("onnxruntime", "onnxruntime-gates-of-no-rows"),
-        ("onnxruntime", "onnxruntime-gates-read-nan-as-largest"),
-        ("onnxruntime", "onnxruntime-row-of-length-0-loses-its-state"),
+        ("litert", "", "litert-arg-max-of-nan"),
+        ("litert", "", "litert-zero-state-times-nan"),
+        ("litert", "", "xnnpack-sigmoid-of-huge-numbers"),
+        ("litert", "builtin", "litert-zero-state-times-nan"),
+        ("litert", "builtin", "litert-clips-to-the-largest-number"),
+        ("litert", "builtin", "litert-clips-nan"),
+        ("litert", "builtin", "litert-loss-of-nan"),
+        ("onnx", "", "onnx-dot-skips-zero-times-nan"),
+        ("onnx", "", "onnx-lstm-multiplies-peepholes-that-are-not-there"),
+        ("onnxruntime", "", "onnxruntime-gates-of-no-rows"),
+        ("onnxruntime", "", "onnxruntime-gates-read-nan-as-largest"),
+        ("onnxruntime", "", "onnxruntime-row-of-length-0-loses-its-state"),
     ],
 )
-def test_what_an_engine_does_otherwise_is_still_so(name, entry):
+def test_what_an_engine_does_otherwise_is_still_so(name, mode, entry):
     """One that is gone, or that another version does not have, is to be taken off."""
-    engine = _engine(name)
+    engine = _engine(name, mode)
     (known,) = [each for each in engine.known if each.name == entry]
     case = known.minimal.case()
     (_, found) = verdicts_on(engine, [case])
     assert [each[-1].status for each in found] == [KNOWN]
     assert found[0][-1].known == (entry,)
+
+
+class Altered(Wrapper):
+    """An engine of whose trace an array is another one."""
+
+    def __init__(self, engine, name, alter):
+        super().__init__(engine)
+        self._name, self._alter = name, alter
+
+    def __call__(self, case):
+        trace = dict(super().__call__(case))
+        return dict(trace, **{self._name: self._alter(trace[self._name])})
+
+
+@pytest.mark.parametrize(
+    "mode, entry, name, alter",
+    [
+        ("", "litert-arg-max-of-nan", "predictions", lambda x: x * 0 + 1),
+        ("", "litert-zero-state-times-nan", "states_c", lambda x: x + 1),
+        ("", "xnnpack-sigmoid-of-huge-numbers", "states_h", lambda x: np.zeros_like(x)),
+        ("builtin", "litert-clips-to-the-largest-number", "scores", lambda x: x / 2),
+        ("builtin", "litert-clips-nan", "states_c", lambda x: -x),
+        ("builtin", "litert-loss-of-nan", "loss", lambda x: x + 1),
+    ],
+)
+def test_an_entry_of_litert_excuses_no_other_number(mode, entry, name, alter):
+    engine = _engine("litert", mode)
+    (known,) = [each for each in engine.known if each.name == entry]
+    (_, found) = verdicts_on(Altered(engine, name, alter), [known.minimal.case()])
+    assert [each[-1].status for each in found] == [DISAGREE]
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 4, 7, 8, 9, 17])
+def test_the_arg_max_of_litert_is_that_of_the_entry(outputs):
+    """Of all that is no case: rows of NaN, infinities, ties and the lowest number."""
+    engine = _engine("litert")
+    numbers = [np.nan, -np.inf, np.inf, 2.0, -1.0, np.finfo(np.float32).min]
+    rows = np.random.RandomState(outputs).choice(numbers, (500, outputs)).astype(np.float32)
+    case = smallest_case("bidirectional", {"outputs": outputs, "batch": 500}, {})
+    case.arrays["labels"][:] = rows
+    for place in range(outputs):
+        bias = case.arrays["projection/bias"]
+        bias[:], bias[place] = 0, 1
+        right = np.mean(litert.in_lanes(rows) == place)
+        assert abs(engine(case)["accuracy"] - right) < 1e-6
 
 
 # --- mistakes -----------------------------------------------------------------------------------

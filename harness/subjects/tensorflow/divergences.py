@@ -417,7 +417,7 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
         if not _takes_any_cell(case.config):
             return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
         other = with_cells(case, changes)
-        found = _expected(other, trace, array)
+        found = expected_of(other, trace, array)
         apart = np.abs(found.expected - array.expected) > found.bound + array.bound
         covered = apart | np.isnan(array.expected) | np.isnan(found.expected)
         return Instead(covered, found.expected, found.bound)
@@ -425,9 +425,14 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     return instead
 
 
-def _expected(case: Case, trace: Trace, array: ArrayVerdict) -> ArrayVerdict:
-    """What is expected of an array in another case, of what TensorFlow recorded."""
-    verdict = judge(case, trace, _arithmetic_of(array))
+def expected_of(
+    case: Case, trace: Trace, array: ArrayVerdict, stated: Optional[Arithmetic] = None
+) -> ArrayVerdict:
+    """What is expected of an array in another case, of what was recorded.
+
+    By default its functions may be as inaccurate as any engine's.
+    """
+    verdict = judge(case, trace, stated or _arithmetic_of(array))
     return next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
 
 
@@ -444,27 +449,28 @@ def _with_number(
     """`function`, but that it makes this number of NaN, or what is meant, in some of the places."""
 
     def of_balls(x: BoundedArray) -> BoundedArray:
-        return _replaced(function(x), of(x.mid) & places(x.mid), number)
+        return replaced(function(x), of(x.mid) & places(x.mid), number)
 
-    return _stand_in(function, of_balls)
+    return stand_in(function, of_balls)
 
 
-def _replaced(balls: BoundedArray, where: np.ndarray, number: float) -> BoundedArray:
-    """The same with just this number in some places."""
+def replaced(balls: BoundedArray, where: np.ndarray, number: Any) -> BoundedArray:
+    """The same with just this number, or one of these, in some places."""
     mid, rad = np.where(where, number, balls.mid), np.where(where, 0.0, balls.rad)
     return BoundedArray(mid, rad, balls.arithmetic, stacked=balls.stacked)
 
 
-def _stand_in(function: Callable[..., Any], of_balls: Callable[..., Any]) -> Callable[..., Any]:
+def stand_in(function: Callable[..., Any], of_balls: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, but something else of bounded arrays."""
 
-    def changed(x: Any, *more: Any) -> Any:
-        if isinstance(x, BoundedArray):
-            return of_balls(x, *more)
-        if isinstance(x, np.ndarray) or not hasattr(x, "__array_function__"):
-            return function(x, *more)
-        # One operation of an oracle that is run on arrays which tell of it.
-        return x.__array_function__(changed, (type(x),), (x, *more), {})
+    def changed(*args: Any) -> Any:
+        if any(isinstance(x, BoundedArray) for x in args):
+            return of_balls(*args)
+        for x in args:
+            # One operation of an oracle that is run on arrays which tell of it.
+            if hasattr(x, "__array_function__") and not isinstance(x, np.ndarray):
+                return x.__array_function__(changed, (type(x),), args, {})
+        return function(*args)
 
     return changed
 
@@ -604,10 +610,10 @@ def _layer_norm_of_balls_in_packets(
     overflows = in_packets & ~(variance.magnitude() <= stated.largest)
     mid, rad = np.where(changed, 1.5, 1.0), np.where(changed, 1.5 * errs, 0.0)
     factor = BoundedArray(mid, rad, stated, stacked=x.stacked)
-    return _replaced(layer_norm(x, gain * factor, shift, epsilon), overflows, NAN)
+    return replaced(layer_norm(x, gain * factor, shift, epsilon), overflows, NAN)
 
 
-_layer_norm_in_packets = _stand_in(layer_norm, _layer_norm_of_balls_in_packets)
+_layer_norm_in_packets = stand_in(layer_norm, _layer_norm_of_balls_in_packets)
 
 
 class _LayerNormInPackets(LayerNormBasicLSTMCell):
@@ -645,7 +651,7 @@ class _Zeros(np.ndarray):
     __rmul__ = __mul__
 
 
-def _with_zeros_that_are_known(cell: Any, config: Any) -> None:
+def with_zeros_that_are_known(cell: Any, config: Any) -> None:
     """An initial state of zeros that stands in the graph, not in a loop or behind a condition.
 
     Such as that of a row with a length. That the state's batch is open is no matter.
@@ -691,12 +697,12 @@ def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Inst
 
 def _layer_norms_in_packets(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """Normalized as :func:`_layer_norm_of_balls_in_packets` does."""
-    zeros, norm = _with_zeros_that_are_known, _with_layer_norm_in_packets
+    zeros, norm = with_zeros_that_are_known, _with_layer_norm_in_packets
     found, known = (_by_cells(*x)(case, trace, array) for x in ((norm,), (zeros, norm)))
     return _or_known_zeros(array, found, known)
 
 
-_of_cells_with_tanh_in_packets = _by_cells(_with_zeros_that_are_known, _with_tanh_in_packets)
+_of_cells_with_tanh_in_packets = _by_cells(with_zeros_that_are_known, _with_tanh_in_packets)
 
 
 def _has_linear_gates(case: Case) -> bool:
@@ -799,8 +805,8 @@ def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     if not (goes_backwards and _is_unrolled(case.config, **options)):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     case = replace(case, model=_with_mask_unreversed(case.model))
-    found = _expected(case, trace, array)
-    known = _expected(with_cells(case, (_with_zeros_that_are_known,)), trace, array)
+    found = expected_of(case, trace, array)
+    known = expected_of(with_cells(case, (with_zeros_that_are_known,)), trace, array)
     covered = np.ones(array.actual.shape, dtype=bool)
     both = (Instead(covered, each.expected, each.bound) for each in (found, known))
     return _or_known_zeros(array, *both)
@@ -1020,7 +1026,7 @@ ENTRIES: Tuple[Entry, ...] = (
         "where NaN times zero is NaN",
         where=Where(OLDEST, (2, 16), grappler=True),
         arrays=_OF_CELLS,
-        instead=_by_cells(_with_zeros_that_are_known),
+        instead=_by_cells(with_zeros_that_are_known),
         minimal=Minimal("rnn-basic-lstm", {}, {"cell/bias": {(2,): NAN}}),
     ),
     KnownDivergence(
