@@ -178,7 +178,7 @@ def _is_looked_at(entry: Entry, where: Where, version: Version) -> bool:
 def _tested() -> Iterator[Tuple[Mode, str, str]]:
     """The modes that tests take, how much XLA compiles in each, and the precision."""
     for mode in MODES.values():
-        if mode.is_any_session or mode.runner == "xla":
+        if mode.is_any_session or mode.runner in ("xla", "eager"):
             yield mode, WHOLE if mode.runner == "xla" else NOTHING, mode.precision
 
 
