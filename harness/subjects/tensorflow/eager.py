@@ -1,11 +1,12 @@
 """How a network is run eagerly: one operation after the other, without a graph, by TensorFlow 2.
 
-A network is what its graph was built by, so the code is the same in all modes. Each run makes the
-variables anew, as they are made in the graph, and gives each its numbers at once.
+A network is what its graph was built by, so the code is the same in all modes. Each run asks
+for the variables anew, as in the graph, and gives each its numbers at once; they are made once.
 """
 
 import contextlib
 import re
+from itertools import count
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -43,6 +44,8 @@ class Eagerly:
         self._tf1, self._compute = models_tf1.tf1, graph.compute
         self._variables = list(map(_variable, graph.parameters))
         self._parameters: Sequence[np.ndarray] = ()
+        # TensorFlow forgets none that it has made once.
+        self._made: List[Any] = []
         self._read = {id(tensor): name for name, tensor in graph.data.items()}
         self._written = {id(tensor): name for name, tensor in graph.trace.items()}
         take_one_thread()
@@ -61,17 +64,19 @@ class Eagerly:
         """
         from tensorflow.python.ops.variable_scope import EagerVariableStore, variable_creator_scope
 
-        made: List[Any] = []
+        places = count()
 
         def make(next_creator: Any, **options: Any) -> Any:
-            variable = next_creator(**options)
-            found, wanted = _variable(variable), self._variables[len(made) :][:1]
+            place = next(places)
+            if place == len(self._made):
+                self._made.append(next_creator(**options))
+            variable = self._made[place]
+            found, wanted = _variable(variable), self._variables[place:][:1]
             if [found] != wanted:
                 raise SubjectError(
                     "WrongVariables: {} comes where the graph has {}".format(found, wanted)
                 )
-            variable.assign(self._parameters[len(made)])
-            made.append(variable)
+            variable.assign(self._parameters[place])
             return variable
 
         data = {self._read[id(x)]: self._tf1.constant(a) for x, a in zip(feeds, arrays)}
@@ -79,8 +84,9 @@ class Eagerly:
         with EagerVariableStore().as_default(), variable_creator_scope(make):
             trace = self._compute(data)
         # Where no row has a step, no cell is run.
-        if made and len(made) < len(self._variables):
-            missing = self._variables[len(made) :]
+        made = next(places)
+        if 0 < made < len(self._variables):
+            missing = self._variables[made:]
             raise SubjectError("WrongVariables: the graph also has {}".format(missing))
         return [held(trace[self._written[id(tensor)]].numpy()) for tensor in fetches]
 
@@ -92,7 +98,8 @@ class Eagerly:
         return [self._tf1.NodeDef(op=kind) for kind, _, _ in operations]
 
     def close(self) -> None:
-        """Release what is kept, which is nothing."""
+        """Release what is kept."""
+        self._made.clear()
 
 
 def _variable(variable: Any) -> Tuple[str, List[int]]:
