@@ -1,7 +1,7 @@
 """What all three TensorFlow graphs have in common."""
 
 import warnings
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from rnndiff.models.cells.cell import flat
 from rnndiff.models.cells.kinds import part_of
@@ -14,13 +14,16 @@ class Graph(NamedTuple):
 
     ``data`` are placeholders for the data that its config has, by their names; ``parameters`` are
     TensorFlow's global variables in creation order; ``trace`` holds a tensor for every array of the
-    oracle's trace, under the same name.
+    oracle's trace, under the same name. ``compute`` is what it was built by, a function of tensors
+    for the data, by their names, to the trace: where TensorFlow runs it eagerly, it makes variables
+    and numbers. A graph that was built in another way may have none.
     """
 
     graph: Any
     data: Dict[str, Any]
     parameters: List[Any]
     trace: Dict[str, Any]
+    compute: Optional[Callable[[Dict[str, Any]], Dict[str, Any]]] = None
 
 
 def build(config: Any, data: Any, network: Any, precision: str = "float32") -> Graph:
@@ -28,17 +31,24 @@ def build(config: Any, data: Any, network: Any, precision: str = "float32") -> G
 
     The network takes that from its data.
     """
+
+    def compute(tensors: Dict[str, Any]) -> Dict[str, Any]:
+        with warnings.catch_warnings():
+            # TensorFlow 2 says of every such cell that it is deprecated: that is why it is here.
+            # Up to 2.9, and of what the cell itself calls.
+            warnings.filterwarnings("ignore", ".*(rnn_cell|layer.add_variable)", UserWarning)
+            computed: Dict[str, Any] = network(config, *[tensors.get(x.name) for x in data])
+        return computed
+
     graph = tf1.Graph()
-    with graph.as_default(), warnings.catch_warnings():
-        # TensorFlow 2 says of every such cell that it is deprecated: that is why it is here.
-        warnings.filterwarnings("ignore", ".*rnn_cell", UserWarning)
+    with graph.as_default():
         # Of variables that do not follow what they are multiplied by.
         tf1.get_variable_scope().set_dtype(tf1.as_dtype(precision))
         placeholders = [_placeholder(field, config, precision) for field in data]
-        trace = network(config, *placeholders)
+        named = {field.name: x for field, x in zip(data, placeholders) if x is not None}
+        trace = compute(named)
         parameters = tf1.get_collection(tf1.GraphKeys.GLOBAL_VARIABLES)
-    named = {field.name: x for field, x in zip(data, placeholders) if x is not None}
-    return Graph(graph, named, parameters, trace)
+    return Graph(graph, named, parameters, trace, compute)
 
 
 def _placeholder(field: Field, config: Any, precision: str) -> Any:
@@ -49,6 +59,32 @@ def _placeholder(field: Field, config: Any, precision: str) -> Any:
         shape = [None if "batch" in axis else size for axis, size in zip(field.axes, shape)]
     dtype = field.dtype if field.counts else precision
     return tf1.placeholder(dtype, shape, name=field.name)
+
+
+def operations_of(function: Any, *args: Any) -> Any:
+    """What a function returns, and the operations that it makes, each as type, inputs, outputs.
+
+    Those that it runs, where TensorFlow runs them eagerly.
+    """
+    if not tf1.executing_eagerly():
+        graph = tf1.get_default_graph()
+        before = len(graph.get_operations())
+        returned = function(*args)
+        made = graph.get_operations()[before:]
+        return returned, [(x.type, list(x.inputs), list(x.outputs)) for x in made]
+    from tensorflow.python.framework import op_callbacks
+
+    run = []
+
+    def note(kind: Any, inputs: Any, attributes: Any, outputs: Any, *_: Any, **__: Any) -> None:
+        # On 2.1 some are told by bytes.
+        run.append((kind if isinstance(kind, str) else kind.decode(), inputs, outputs))
+
+    op_callbacks.add_op_callback(note)
+    try:
+        return function(*args), run
+    finally:
+        op_callbacks.remove_op_callback(note)
 
 
 def batch_of(config: Any, inputs: Any) -> Any:

@@ -42,7 +42,7 @@ def is_seen(entry, tensorflow):
         name if name == "session" else pytest.param(name, marks=SLOW)
         for name, mode in MODES.items()
         # Most entries are of kernels of float32; some modes take processes of their own.
-        if mode.precision == "float32" and (mode.is_any_session or mode.runner == "xla")
+        if mode.precision == "float32" and (mode.is_any_session or mode.runner in ("xla", "eager"))
     ],
 )
 def in_mode(request, tensorflow):

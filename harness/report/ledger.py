@@ -35,9 +35,9 @@ is written by `python -m rnndiff.harness.report.ledger > FINDINGS.md`, from the
 
 [One test](tests/test_known_divergences.py) holds each to its range, in both directions: it is seen
 in every version and mode that its entry names, and no other needs the entry. `tox` runs that in the
-default mode, and `tox -- -m slow` in the mode `xla` and in every mode that is a session and needs
-no process of its own (that is, not in `xla-auto`, and with oneDNN where that is the default, from
-2.9 on), on these versions:
+default mode, and `tox -- -m slow` in `xla`, in `eager` and in every mode that is a session and
+needs no process of its own (that is, not in `xla-auto`, and with oneDNN where that is the default,
+from 2.9 on), on these versions:
 
     {versions}
 
@@ -131,7 +131,7 @@ def mode_of(where: Where) -> str:
         return "xla" if WHOLE in where.xla and is_late else "xla-auto"
     if where.onednn is not None:
         return "onednn-on" if where.onednn else "onednn-off"
-    return ""
+    return "grappler-off" if where.grappler is False else ""
 
 
 def _range(entry: Entry, versions: Sequence[Version]) -> Iterator[str]:
@@ -164,7 +164,8 @@ def _range(entry: Entry, versions: Sequence[Version]) -> Iterator[str]:
 def _is_looked_at(entry: Entry, where: Where, version: Version) -> bool:
     """Whether the tests have a mode for a place, and the version has the cell of the entry.
 
-    They take sessions and what XLA compiles whole, with oneDNN as it is by default.
+    They take sessions, what XLA compiles whole and what is run eagerly, with oneDNN as it is by
+    default.
     """
     kind = getattr(find(entry.minimal.model).Config, "kind", None)
     if kind is not None and kind.contrib and version >= (2, 0):
@@ -178,7 +179,7 @@ def _is_looked_at(entry: Entry, where: Where, version: Version) -> bool:
 def _tested() -> Iterator[Tuple[Mode, str, str]]:
     """The modes that tests take, how much XLA compiles in each, and the precision."""
     for mode in MODES.values():
-        if mode.is_any_session or mode.runner == "xla":
+        if mode.is_any_session or mode.runner in ("xla", "eager"):
             yield mode, WHOLE if mode.runner == "xla" else NOTHING, mode.precision
 
 

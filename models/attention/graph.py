@@ -28,9 +28,7 @@ def build(config, training=False, wrapper=None, precision="float32"):
     wrapper = wrapper or attention_cell_wrapper()
 
     def network(config, inputs, labels):
-        (encoder, encoder_reads), (decoder, decoder_reads) = (
-            _cell(wrapper, config) for _ in range(2)
-        )
+        encoder, decoder = (_Attending(wrapper, config) for _ in range(2))
         encoder_steps, decoder_steps = [], []
         batch = graphs.batch_of(config, inputs)
 
@@ -49,8 +47,8 @@ def build(config, training=False, wrapper=None, precision="float32"):
             return output
 
         trace = graphs.decoded(config, project, output, step, labels, training)
-        trace.update(_named("encoder", config, batch, encoder_steps, encoder_reads))
-        trace.update(_named("decoder", config, batch, decoder_steps, decoder_reads))
+        trace.update(_named("encoder", config, batch, encoder_steps, encoder))
+        trace.update(_named("decoder", config, batch, decoder_steps, decoder))
         return trace
 
     return graphs.build(config, DATA, network, precision)
@@ -70,28 +68,36 @@ class _Recorded:
         return self._cell(inputs, state)
 
 
-def _cell(wrapper, config):
-    """A cell with attention, and the list of what its inner cell will have read."""
-    inner = _Recorded(tensorflow_cell(config))
-    cell = wrapper(
-        inner,
-        config.attn_length,
-        attn_size=config.attn_size,
-        attn_vec_size=config.attn_vec_size,
-        input_size=config.input_size,
-        state_is_tuple=_state_is_tuple(config),
-    )
-    return cell, inner.read
+class _Attending:
+    """A cell with attention that keeps what it does not return.
 
-
-def _named(side, config, batch, steps, reads):
-    """The parts of every step, stacked, by the names of the trace.
-
-    The cell returns neither energies nor alignments; they are what its softmax reads and writes.
+    ``read`` is what its inner cell has read, in a list; ``softmaxes`` are energies and alignments.
     """
-    operations = tf1.get_default_graph().get_operations()
-    mine = [operation for operation in operations if operation.name.startswith(side)]
-    softmaxes = [operation for operation in mine if operation.type == "Softmax"]
+
+    def __init__(self, wrapper, config):
+        inner = _Recorded(tensorflow_cell(config))
+        self._cell = wrapper(
+            inner,
+            config.attn_length,
+            attn_size=config.attn_size,
+            attn_vec_size=config.attn_vec_size,
+            input_size=config.input_size,
+            state_is_tuple=_state_is_tuple(config),
+        )
+        self.zero_state = self._cell.zero_state
+        self.read, self.softmaxes = inner.read, []
+
+    def __call__(self, inputs, state):
+        returned, operations = graphs.operations_of(self._cell, inputs, state)
+        (softmax,) = [
+            (read[0], written[0]) for kind, read, written in operations if kind == "Softmax"
+        ]
+        self.softmaxes.append(softmax)
+        return returned
+
+
+def _named(side, config, batch, steps, cell):
+    """The parts of every step, stacked, by the names of the trace."""
     sizes = config.sizes()
     attn_size = sizes["attn_size"]
     splits = [config.num_units, attn_size, config.attn_length * attn_size]
@@ -105,12 +111,11 @@ def _named(side, config, batch, steps, reads):
         "outputs": slots[1:],
     }
     parts, states = [], []
-    for (output, state), read, softmax in zip(steps, reads, softmaxes):
+    for (output, state), read, softmax in zip(steps, cell.read, cell.softmaxes):
         if not _state_is_tuple(config):
             state = tf1.split(state, splits, axis=1)
         window = tf1.reshape(state[2], [batch] + slots)
-        energies, alignments = softmax.inputs[0], softmax.outputs[0]
-        parts.append([read, energies, alignments, state[1], window, output])
+        parts.append([read, *softmax, state[1], window, output])
         states.append(state[0])
     named = {
         "{}_{}".format(side, name): graphs.stack_steps(

@@ -95,6 +95,7 @@ def test_the_ledger_says_what_the_tests_see_of_a_range(name, since, until, writt
         (Where((2, 5), onednn=False), "onednn-off"),
         (Where((2, 5), onednn=True, precision="float16"), "float16"),
         (Where((2, 5), precision="float32"), ""),
+        (Where((2, 5), grappler=False), "grappler-off"),
     ],
     ids=str,
 )

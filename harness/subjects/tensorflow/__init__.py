@@ -32,6 +32,7 @@ from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.endings import Endings
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
+from rnndiff.harness.subjects.tensorflow.eager import Eagerly
 from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
 from rnndiff.harness.subjects.tensorflow.modes import (
     MODES,
@@ -275,7 +276,11 @@ class _Ready:
         self.graph, self._precision = graph, mode.precision
         self._compiled = mode.runner == "xla"
         sizes = [int(np.prod(v.shape.as_list())) for v in graph.parameters]
-        self._running: Any = running(models_tf1, graph.graph, mode, graph.parameters)
+        self._running: Any
+        if mode.runner == "eager":
+            self._running = Eagerly(models_tf1, graph)
+        else:
+            self._running = running(models_tf1, graph.graph, mode, graph.parameters)
         operations = len(graph.graph.get_operations())
         of_numbers = precision_of(self._precision).width // 8 * sum(sizes)
         self.bytes = operations * _BYTES_OF_AN_OPERATION + of_numbers

@@ -863,8 +863,16 @@ def _reverses_empty_rows(case: Case) -> bool:
     A single step is not, where Grappler sees that it is one: in a graph that is not open.
     """
     config = case.config
-    sizes = config.sizes()
-    if sizes["batch"] or not (sizes["time"] > 1 or is_open(config)):
+    return _reverses_no_rows(case) and (config.time > 1 or is_open(config))
+
+
+def _reverses_an_empty_step(case: Case) -> bool:
+    return _reverses_no_rows(case) and bool(case.config.time == 1)
+
+
+def _reverses_no_rows(case: Case) -> bool:
+    config = case.config
+    if config.sizes()["batch"]:
         return False
     if case.model.family == "keras-bidirectional":
         return bool(config.return_sequences)
@@ -1186,6 +1194,15 @@ ENTRIES: Tuple[Entry, ...] = (
         minimal=Minimal(
             "birnn-basic", {"batch": 0, "time": 2, "runner": "bidirectional_dynamic_rnn"}, {}
         ),
+    ),
+    KnownEnding(
+        name="empty-reverse-of-one-step",
+        what="tf.reverse of a single step of no rows ends the process as well, unless Grappler has "
+        "taken it out",
+        where=Where(OLDEST, (2, 3), xla=_NOT_WHOLE, grappler=False),
+        covers=_reverses_an_empty_step,
+        signals=("SIGFPE",),
+        minimal=Minimal("birnn-basic", {"batch": 0, "runner": "bidirectional_dynamic_rnn"}, {}),
     ),
     KnownEnding(
         name="gru-block-of-no-inputs",

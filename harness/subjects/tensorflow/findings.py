@@ -161,6 +161,12 @@ FINDINGS: Mapping[str, Finding] = {
         _issue(42248, "closed: mended by [tensorflow/tensorflow#42334]")
         + "(https://github.com/tensorflow/tensorflow/pull/42334)",
     ),
+    "empty-reverse-of-one-step": Finding(
+        "Run eagerly, a network over sequences of one step meets it, too; in a graph with Grappler "
+        "it does not.",
+        _issue(42248, "closed: mended by [tensorflow/tensorflow#42334]")
+        + "(https://github.com/tensorflow/tensorflow/pull/42334)",
+    ),
     "gru-block-of-no-inputs": Finding(
         "Only networks without inputs meet it, but then the process ends.",
     ),

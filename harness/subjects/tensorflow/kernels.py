@@ -153,10 +153,10 @@ class Kernels:
 
 def _running(tf1: Any, graph: Any, compiled: Optional[bool], mode: Mode) -> Any:
     """A graph run as the harness does, but for the rewriting that would join arrays into one."""
-    if compiled is not None and mode.runner == "session":
+    if mode.runner == "eager" or (compiled is not None and mode.runner == "session"):
         # As ``tf.xla.experimental.jit_scope`` does, which is elsewhere in each version.
         for operation in graph.get_operations():
-            operation._set_attr("_XlaCompile", tf1.tf1.AttrValue(b=compiled))
+            operation._set_attr("_XlaCompile", tf1.tf1.AttrValue(b=bool(compiled)))
     # Grappler would join many short arrays into a long one: Concat(f(a), f(b)) becomes
     # f(Concat(a, b)). Fusion into a product is another optimizer's work and stays on.
     return running(tf1, graph, mode, rewrites_off=["arithmetic_optimization"])
@@ -319,9 +319,9 @@ def biased_kernels(
     """The kernels that compute a product with its bias and add the bias last.
 
     One that was seen to add it anywhere else in any product is left out; of other precisions than
-    float32, and of what XLA compiles, none is tried.
+    float32, and of what XLA compiles, none is tried; where all is run eagerly there is none.
     """
-    if mode.precision != "float32" or mode.runner == "xla":
+    if mode.precision != "float32" or mode.runner in ("xla", "eager"):
         return frozenset()
     seen, elsewhere = set(), set()
     for with_tanh in (False, True):

@@ -22,9 +22,10 @@ class Mode(NamedTuple):
     ``what`` is a sentence, ``options`` are those of the session. Without ``grappler`` a graph is
     run as it was written, but for what oneDNN and XLA do to it. ``precision`` is that of the graph.
     ``environment`` are variables that TensorFlow reads when it is imported. ``runner`` is what runs
-    the graph: a "session", a "function", or a function that "xla" compiles. ``onednn`` says whether
-    oneDNN's kernels stand in, where the mode decides it, and ``instruction_set`` the one that the
-    processor has to have. ``first`` is the version from which TensorFlow has such a mode.
+    the graph: a "session", a "function", or a function that "xla" compiles; "eager" is to run what
+    makes the graph. ``onednn`` says whether oneDNN's kernels stand in, where the mode decides it,
+    and ``instruction_set`` the one that the processor has to have. ``first`` is the version from
+    which TensorFlow has such a mode.
     """
 
     what: str
@@ -106,6 +107,13 @@ MODES: Mapping[str, Mode] = {
         first=(2, 1),
     ),
     "function": Mode("The graph is a tf.function.", runner="function", first=(2, 0)),
+    # Before, TensorFlow does not tell what it runs, and the weights of an attention are not known.
+    "eager": Mode(
+        "There is no graph: each operation is run by itself, as the network is written.",
+        grappler=False,
+        runner="eager",
+        first=(2, 1),
+    ),
 }
 SESSION = MODES["session"]
 
@@ -182,7 +190,7 @@ def compiled_in(tf1: Any, mode: Mode) -> str:
     """
     if mode.runner == "xla":
         return WHOLE
-    return PARTS if tf1.XLA else NOTHING
+    return PARTS if tf1.XLA and mode.runner != "eager" else NOTHING
 
 
 def config_of(tf1: Any, mode: Mode) -> Any:

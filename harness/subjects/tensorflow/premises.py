@@ -29,7 +29,14 @@ from rnndiff.harness.subjects.tensorflow.kernels import (
     adds_in_float32,
     biased_kernels,
 )
-from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode
+from rnndiff.harness.subjects.tensorflow.modes import (
+    NOTHING,
+    PARTS,
+    SESSION,
+    WHOLE,
+    Mode,
+    compiled_in,
+)
 from rnndiff.harness.subjects.ulp import Kernel, exhaust, measure, sample, within
 from rnndiff.models.environment import processor
 
@@ -109,8 +116,9 @@ def premises_of(tf1: Any, mode: Mode = SESSION) -> Premises:
 
 def every_kernel(tf1: Any, mode: Mode = SESSION) -> List[Kernels]:
     """The kernels of the TensorFlow at hand; with XLA, those that it compiles as well."""
-    kinds: Tuple[Optional[bool], ...] = (False, True) if tf1.XLA else (None,)
-    if mode.runner == "xla":
+    compiles = compiled_in(tf1, mode)
+    kinds: Tuple[Optional[bool], ...] = (False, True) if compiles == PARTS else (None,)
+    if compiles == WHOLE:
         kinds = (True,)
     return [Kernels(tf1, compiled, mode) for compiled in kinds]
 
@@ -194,6 +202,8 @@ def _place_of_bias(tf1: Any, mode: Mode, bias_last: FrozenSet[Biased]) -> str:
     """Where a bias is presumed to be added by kernels that compute its product as well."""
     if mode.runner == "xla":
         return "what XLA compiles may add the bias anywhere"
+    if mode.runner == "eager":
+        return "each bias is added by itself"
     if not bias_last:
         return "fused kernels may add the bias anywhere"
     beside = ", what XLA compiles may add it anywhere" if tf1.XLA else ""
@@ -209,7 +219,7 @@ def _text(
         where.version[0],
         where.version[1],
         "oneDNN ({})".format(where.instruction_set) if tf1.ONEDNN else "without oneDNN",
-        ", XLA" if tf1.XLA or mode.runner == "xla" else "",
+        "" if compiled_in(tf1, mode) == NOTHING else ", XLA",
         where.processor.strip(),
     )
     if not missed:

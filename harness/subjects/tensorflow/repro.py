@@ -269,6 +269,7 @@ graphs = SimpleNamespace(
     stack_steps=stack_steps,
     stack_states=stack_states,
     batch_of=batch_of,
+    operations_of=operations_of,
     swapped=swapped,
     build=lambda config, data, network, precision="float32": network,
 )

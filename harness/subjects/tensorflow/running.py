@@ -1,7 +1,8 @@
-"""How a graph is run: by a session, or as a function of TensorFlow 2, which XLA may compile whole.
+"""How a graph is run: by a session, as a function, or one of its operations after the other.
 
-The function is made of the very graph, so it has the same operations as what ``tf.function`` traces
-of the same code, and TensorFlow 2's own ways of rewriting and running them.
+The function is one of TensorFlow 2, which XLA may compile whole. It is made of the very graph, so
+it has the same operations as what ``tf.function`` traces of the same code, and TensorFlow 2's own
+ways of rewriting and running them.
 """
 
 import contextlib
@@ -10,7 +11,8 @@ from typing import Any, Dict, Iterator, List, Sequence, Union
 import numpy as np
 
 from rnndiff.harness.numerics.precisions import BFLOAT16, held
-from rnndiff.harness.subjects.tensorflow.modes import SESSION, Mode, config_of
+from rnndiff.harness.subjects.tensorflow.eager import OneByOne, take_one_thread
+from rnndiff.harness.subjects.tensorflow.modes import MODES, SESSION, Mode, config_of
 
 # The option of ``tf.function`` had another name before.
 _JIT_COMPILE = (2, 5)
@@ -106,7 +108,7 @@ class AsFunction:
     ) -> None:
         self._tf1, self._graph, self._mode = models_tf1, graph, mode
         self._off = rewrites_off
-        _take_one_thread()
+        take_one_thread()
         self._variables = [(v, _variable(v)) for v in parameters]
         self._functions: Dict[Any, Any] = {}
 
@@ -197,19 +199,12 @@ def running(
     mode: Mode,
     parameters: Sequence[Any] = (),
     rewrites_off: Sequence[str] = (),
-) -> Union[InSession, AsFunction]:
+) -> Union[InSession, AsFunction, OneByOne]:
     """A graph, run as the mode says."""
+    if mode.runner == "eager":
+        return OneByOne(models_tf1, graph, InSession(models_tf1, graph, MODES["grappler-off"]))
     kind: Any = InSession if mode.runner == "session" else AsFunction
     return kind(models_tf1, graph, mode, parameters, rewrites_off)
-
-
-def _take_one_thread() -> None:
-    import tensorflow
-
-    # Once functions have been run, it is too late; and it is but faster.
-    with contextlib.suppress(RuntimeError):
-        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _key(feeds: Sequence[Any], fetches: Sequence[Any]) -> Any:
