@@ -292,7 +292,8 @@ class _Replay:
         """An arg max that is an index; :class:`_Undecided` is raised if rounding may decide it."""
         if chosen.rad.any():
             raise _Undecided
-        return np.asarray(chosen.mid[0].astype(np.intp))
+        # Of all rows it is the same, if there are several: the last one is teacher-forced.
+        return np.asarray(chosen.mid[-1].astype(np.intp))
 
     def _check(self, number: int, shape: Tuple[int, ...]) -> None:
         """Raise an OracleError if the plan has no such operation, or one of another shape."""
@@ -424,43 +425,49 @@ class _Replay:
 
 
 class _Again(_Replay):
-    """The same, teacher-forced, that finds how far what is read may be from what is recorded.
+    """The same, that finds how far what is read may be from what is recorded.
 
     Where a subject recomputes, numbers may be computed anew for each that reads them, and so may
-    what they are made of, up to the products before: the operands of a product are read once. So
-    two evaluations of a number have the same products, and are apart by what is rounded since:
-    both are in the ball that has the products' own errors, with their operands as they were
-    recorded, and for all else that is read what it may be apart itself. That products are of
-    other operands than recorded moves these roundings to second order, for which the products'
-    own errors, of first order, make up.
+    what they are made of, up to the products before, whose operands are read once. So all
+    evaluations of a number are in the ball that rounding makes of the same products: the first rows
+    go on with their balls, but that products are of what the rows which are teacher-forced have.
+
+    That is presumed to be a number which is large against what it is apart itself: what is rounded
+    after the product of another one, of which nothing is left but rounding, may be more.
     """
 
     def __init__(self, plan: Plan, recorded: np.ndarray, arithmetic: Arithmetic) -> None:
-        super().__init__(plan, recorded, 0, arithmetic, apart=np.zeros(recorded.shape))
-        self.apart: np.ndarray = self._apart
+        super().__init__(plan, np.concatenate([recorded] * 2), len(recorded), arithmetic)
+        self.apart = np.zeros(recorded.shape)
+
+    def given(self, array: Optional[np.ndarray]) -> Optional[BoundedArray]:
+        """As in :class:`_Replay`, of an array that has half of the rows."""
+        return super().given(None if array is None else np.concatenate([array] * 2))
 
     def make(
         self, number: int, function: Callable[..., Any], args: List[Any], kwargs: Mapping[str, Any]
     ) -> BoundedArray:
         """As in :class:`_Replay`."""
         if function in _PRODUCTS:
-            args = [_as_recorded(x) if isinstance(x, BoundedArray) else x for x in args]
+            args = [*map(self._as_forced, args[:2]), *args[2:]]
         return super().make(number, function, args, kwargs)
+
+    def _as_forced(self, operand: Any) -> Any:
+        """What the rows that are teacher-forced have of an operand, for all rows."""
+        if not isinstance(operand, BoundedArray) or len(operand.mid) != self._rows:
+            return operand
+        mid, rad = (
+            None if x is None else np.concatenate([x[self._free :]] * 2)
+            for x in (operand.mid, operand._rad)
+        )
+        return BoundedArray(mid, rad, operand.arithmetic, operand.reach(), stacked=True)
 
     def _replaced(self, balls: BoundedArray, recorded: _Recorded) -> BoundedArray:
         """As in :class:`_Replay`."""
-        rad = _of_all_rows(balls.rad, self._rows)
+        rad = _of_all_rows(balls.rad, self._rows)[: self._free]
         rad = rad if recorded.places is None else rad[:, recorded.places]
         self.apart[:, recorded.elements] = _BOTH * rad
         return super()._replaced(balls, recorded)
-
-
-def _as_recorded(balls: BoundedArray) -> BoundedArray:
-    """The midpoints alone, of those that are known."""
-    if balls.exact:
-        return balls
-    rad = np.where(np.isinf(balls.rad), np.inf, 0.0)
-    return BoundedArray(balls.mid, rad, balls.arithmetic, balls.reach(), balls.stacked)
 
 
 def _off(numbers: np.ndarray, apart: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

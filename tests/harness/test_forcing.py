@@ -21,7 +21,7 @@ from rnndiff.harness.judging.verdict import (
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.report.describe import describe
 from rnndiff.models import ARTICLE, MODELS
-from rnndiff.models.functions import affine, one_hot
+from rnndiff.models.functions import accumulate, affine, one_hot
 
 WEIGHTS, DATA = [(3, 2), (2,), (2, 2)], [(4, 3)]
 
@@ -130,9 +130,42 @@ def test_what_is_read_is_off_by_all_that_is_rounded_before_if_the_subject_recomp
     # Twice a number is exact, and it may be off by two radii; what is added rounds.
     least = 4 * hidden if recomputes else 0 * hidden
     assert (hidden > 0).all() and (least <= doubled).all() and (doubled < least + hidden).all()
-    # Of the number before it, it may be another evaluation, too, of another one.
-    least = 2 * 2 * doubled if recomputes else 0 * doubled
-    assert (least <= again).all() and (again < least + hidden).all()
+    # Twice that, which may itself be made of another evaluation.
+    least = 2 * least
+    assert (least <= again).all() and (again < least + 5 * hidden).all()
+
+
+def test_what_is_off_grows_with_the_links_of_a_chain_and_not_with_their_powers():
+    def chain(parameters, inputs):
+        steps = [np.tanh(inputs)]
+        for _ in range(20):
+            steps.append(steps[-1] * 0.75 + inputs)
+        return {"steps": np.stack(steps, axis=0)}
+
+    plan = forcing.plan(chain, [], [(1,)], ["steps"])
+    recorded, stated = np.zeros((1, 21)), FLOAT32._replace(recomputes=True)
+    forced, _ = forcing.expect(chain, plan, [], [np.ones((1, 1))], recorded, stated)
+    first, last = forced.rad[0, 0], forced.rad[0, -1]
+    assert 0 < last < 20 * first
+
+
+def test_what_is_added_to_a_product_may_be_another_evaluation():
+    def reset_after(parameters, inputs):
+        gate = np.tanh(inputs[:, :1])
+        summed = accumulate(inputs[:, 1:], np.ones((1, 1)), gate * 0.5)
+        return {"summed": summed, "same": summed * 1.0}
+
+    x, single = np.array([[1e-3, 0]], np.float32), np.float32
+    power = np.exp(single(2) * x[0, 0])
+    # One evaluation is NumPy's, the other one that of a formula with exponentials.
+    gates = np.tanh(x[0, 0]), (power - single(1)) / (power + single(1))
+    plan = forcing.plan(reset_after, [], [(1, 2)], ["summed", "same"])
+    recorded = np.array([[gate * single(0.5) for gate in gates]], np.float64)
+    for recomputes in (True, False):
+        stated = FLOAT32._replace(recomputes=recomputes)
+        forced, _ = forcing.expect(reset_after, plan, [], [x[None]], recorded, stated)
+        outside = np.abs(recorded - forced.mid)[0] > forced.rad[0]
+        assert outside.tolist() == [False, not recomputes]
 
 
 def test_what_a_product_reads_is_read_once_even_if_the_subject_recomputes():
