@@ -8,7 +8,8 @@
         check(cases)
 
 with ``load_profile()`` in `conftest.py`: Hypothesis' own profile has a deadline, which no subject
-that builds a graph keeps.
+that builds a graph keeps; it shrinks by itself, with a new graph at almost every step; and it
+objects to a test that is given two batches. Three are more than Hypothesis draws.
 """
 
 from rnndiff.harness.cases.regimes import REGIMES

@@ -108,7 +108,7 @@ def test_a_failure_takes_the_place_of_what_was_told_of_it_before(tmp_path):
     record.found(failure(2))
     record.found(failure(1, "shrunk.npz"))
     (told,) = left_in(str(tmp_path)).records.values()
-    assert [path for _, path, _, _ in told["failures"]] == ["shrunk.npz", ""]
+    assert [Failure(*each).path for each in told["failures"]] == ["shrunk.npz", ""]
 
 
 def test_what_two_processes_found_is_told_beside_each_other_and_one_file_once():
