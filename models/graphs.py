@@ -62,16 +62,7 @@ def _placeholder(field: Field, config: Any, precision: str) -> Any:
 
 
 def operations_of(function: Any, *args: Any) -> Any:
-    """What a function returns, and the operations that it makes, each as type, inputs, outputs.
-
-    Those that it runs, where TensorFlow runs them eagerly.
-    """
-    if not tf1.executing_eagerly():
-        graph = tf1.get_default_graph()
-        before = len(graph.get_operations())
-        returned = function(*args)
-        made = graph.get_operations()[before:]
-        return returned, [(x.type, list(x.inputs), list(x.outputs)) for x in made]
+    """What a function returns that is run eagerly, and the operations: type, inputs, outputs."""
     from tensorflow.python.framework import op_callbacks
 
     run = []

@@ -71,7 +71,8 @@ class _Recorded:
 class _Attending:
     """A cell with attention that keeps what it does not return.
 
-    ``read`` is what its inner cell has read, in a list; ``softmaxes`` are energies and alignments.
+    ``read`` is what its inner cell has read, in a list. ``softmaxes`` are the inputs and outputs of
+    its softmax, energies and alignments, where it is run eagerly; in a graph they are found later.
     """
 
     def __init__(self, wrapper, config):
@@ -88,16 +89,25 @@ class _Attending:
         self.read, self.softmaxes = inner.read, []
 
     def __call__(self, inputs, state):
+        if not tf1.executing_eagerly():
+            return self._cell(inputs, state)
         returned, operations = graphs.operations_of(self._cell, inputs, state)
-        (softmax,) = [
-            (read[0], written[0]) for kind, read, written in operations if kind == "Softmax"
-        ]
-        self.softmaxes.append(softmax)
+        for kind, read, written in operations:
+            if kind == "Softmax":
+                self.softmaxes.append((read[0], written[0]))
         return returned
 
 
 def _named(side, config, batch, steps, cell):
-    """The parts of every step, stacked, by the names of the trace."""
+    """The parts of every step, stacked, by the names of the trace.
+
+    The cell returns neither energies nor alignments; they are what its softmax reads and writes.
+    """
+    softmaxes = cell.softmaxes
+    if not tf1.executing_eagerly():
+        operations = tf1.get_default_graph().get_operations()
+        mine = [operation for operation in operations if operation.name.startswith(side)]
+        softmaxes = [(x.inputs[0], x.outputs[0]) for x in mine if x.type == "Softmax"]
     sizes = config.sizes()
     attn_size = sizes["attn_size"]
     splits = [config.num_units, attn_size, config.attn_length * attn_size]
@@ -111,7 +121,7 @@ def _named(side, config, batch, steps, cell):
         "outputs": slots[1:],
     }
     parts, states = [], []
-    for (output, state), read, softmax in zip(steps, cell.read, cell.softmaxes):
+    for (output, state), read, softmax in zip(steps, cell.read, softmaxes):
         if not _state_is_tuple(config):
             state = tf1.split(state, splits, axis=1)
         window = tf1.reshape(state[2], [batch] + slots)
