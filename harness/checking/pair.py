@@ -72,7 +72,7 @@ def difference(case: Case, first: Side, second: Side) -> ModelDifference:
     found = of_model(case.model.name, [groups], {})
     # Where one has another meaning, what follows is no move.
     bounds = {} if found.differ else _in_bounds(first.verdict, second.verdict)
-    arrays = {name: x._replace(bounds=bounds.get(name, 0.0)) for name, x in found.arrays.items()}
+    arrays = {name: x._replace(bounds=bounds.get(name)) for name, x in found.arrays.items()}
     return found._replace(arrays=arrays)
 
 

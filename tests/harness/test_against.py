@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 import zlib
 from unittest import mock
 
@@ -170,6 +171,26 @@ def test_how_far_apart_they_are_is_said_in_sums_of_both_bounds_free_running():
         assert array.absolute == np.max(far) > 0
 
 
+def test_where_one_is_wrong_it_is_not_known_how_far_that_is_in_bounds():
+    def mistake(trace):
+        return {n: x + np.float32(1) if x.dtype.kind == "f" else x for n, x in trace.items()}
+
+    case = random_case("rnn-basic")
+    wrong, _ = compared([case], Second(mistake))
+    (found,) = wrong.differences.values()
+    assert found.arrays["outputs"].absolute > 0 and found.arrays["outputs"].bounds is None
+    assert "largest_move_in_bounds" not in found.as_dict()["arrays"]["outputs"]
+    right, _ = compared([case], FromDouble())
+    (known,) = right.differences.values()
+    # Of several cases, it is that of those of which it is known.
+    for one, other in ((wrong, right), (right, wrong)):
+        total = PairTally(("first", "second"))
+        for tally in (one, other):
+            total.add_dict(json.loads(json.dumps(tally.as_dict())))
+        (found,) = total.differences.values()
+        assert found.arrays["outputs"].bounds == known.arrays["outputs"].bounds > 0
+
+
 def test_the_same_bits_are_identical():
     tally, found = compared([random_case("rnn-lstm")], Second())
     assert not found and kinds_of(tally) == {IDENTICAL: 1}
@@ -200,10 +221,44 @@ def test_both_may_be_wrong():
     class AlsoWrong(Second):
         name = "also wrong"
 
+    def another(trace):
+        return dict(trace, outputs=trace["outputs"] + np.float32(2))
+
     tally, found = compared([random_case("rnn-basic")], Second(mistake), AlsoWrong(mistake))
     assert {of for of, _ in found} == {"second", "also wrong"}
     # They are wrong in the same way.
     assert kinds_of(tally) == {IDENTICAL: 1} and not blamed(tally)
+    tally, _ = compared([random_case("rnn-basic")], Second(mistake), AlsoWrong(another))
+    assert kinds_of(tally) == {BEYOND: 1} and blamed(tally) == {"both": 1}
+
+
+def told_beside(second, **how):
+    """The report of a failure of the first."""
+    first = FirstOf(lambda trace: dict(trace, outputs=trace["outputs"] + np.float32(1)))
+    pair = Pair(first, second)
+    check, judged = Against(pair, PairTally(pair.names), **how).found(
+        [random_case("rnn-basic")], []
+    )[0]
+    return check.unfinished(judged[0]).report
+
+
+def test_a_failure_is_told_though_the_other_cannot_be_made_a_second_time():
+    class Once(Second):
+        def fresh(self):
+            raise UserError("There is one of it.")
+
+    told = told_beside(Once())
+    assert told.startswith("first: rnn-basic") and "by the oracle" not in told
+    assert "first is wrong here by the oracle, and second is not" in told_beside(Second())
+
+
+def test_the_other_has_no_more_time_than_that_of_a_case():
+    class Late(Second):
+        def __call__(self, case):
+            time.sleep(2)
+            return super().__call__(case)
+
+    assert "and so is second, disagree: Hang" in told_beside(Late(), timeout=0.1)
 
 
 def overflowing():
