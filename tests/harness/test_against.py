@@ -14,11 +14,18 @@ from examples import random_case
 from rnndiff.harness.cases.case import load
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking.against import Against, PairTally
-from rnndiff.harness.checking.fuzz import fuzz
+from rnndiff.harness.checking.fuzz import (
+    Progress,
+    _Run,
+    _see_that_some_are_common,
+    _Task,
+    fuzz,
+)
 from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.cli import main
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.excuses import KnownError
+from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import FREE_RUNNING, judge
 from rnndiff.harness.records.compare import (
     BEYOND,
@@ -40,6 +47,11 @@ from rnndiff.harness.subjects.float32 import Float32
 
 
 class Wrong(Float32):
+    modes = {"always": "In all cases.", "never": "In none."}
+
+    def __init__(self, mode="always"):
+        pass
+
     def __call__(self, case):
         trace = super().__call__(case)
         return dict(trace, outputs=trace["outputs"] + np.float32(0.25))
@@ -364,11 +376,32 @@ def test_another_subject_that_is_none_ends_the_run_with_a_sentence(other, said, 
     assert said in progress.error and not progress.cases
 
 
+def test_it_is_looked_once_in_a_run_whether_two_have_anything_in_common(tmp_path):
+    run = _Run(_Task(("rnn-basic",), 0, against="float32"), str(tmp_path))
+    run.workers = [mock.Mock(job=None) for _ in range(3)]
+    run.hand_out()
+    assert [worker.give.call_args[0][0][0] for worker in run.workers] == ["look"] + ["judge"] * 2
+
+
+def test_one_case_that_both_compute_will_do():
+    task, batch = _Task(("rnn-basic",), 0), random_batch("rnn-basic", 0, 0)
+    last = batch[-1].config
+    assert last != batch[0].config
+
+    class Rarely(Second):
+        def supports(self, model, config):
+            return config == last
+
+    with mock.patch("rnndiff.harness.checking.fuzz.random_batch", wraps=random_batch) as drawn:
+        _see_that_some_are_common(Pair(First(), Rarely()), task)
+    assert drawn.call_count == 1
+
+
 def test_a_port_with_a_mistake_is_told_beside_one_that_is_right(subjects, capsys):
     wrong = subjects + "Wrong"
     status = rnndiff(
         *("fuzz", "rnn-basic", "--subject", wrong, "--against", "float32", "--cases", "9"),
-        *("--seed", "1", "--workers", "1", "--json", "found.json"),
+        *("--seed", "1", "--workers", "1", "--json", "found.json", "--mode", "always"),
     )
     out = capsys.readouterr().out
     assert status == 1
@@ -426,9 +459,24 @@ def test_what_ends_the_process_on_one_of_them_is_a_failure_of_that_one(subjects)
     assert " --subject " + ends in ended[0].report
 
 
-def test_check_explains_the_port_and_not_what_it_is_compared_with(subjects, capsys):
+def test_check_explains_the_port_of_two_that_are_wrong(subjects, capsys):
     check = "check", "--model", "rnn-basic", "--workers", "1", "--cases", "9"
-    assert rnndiff(*check, "float32", "--against", subjects + "relu") == 1
+    assert rnndiff(*check, subjects + "relu", "--against", subjects + "Wrong") == 1
     out = capsys.readouterr().out
-    assert "relu is wrong here by the oracle, and float32 is not" in out
-    assert "diagnosis" not in out
+    assert "relu is wrong here by the oracle, and so is compared_subjects:Wrong" in out
+    assert "your port agrees with the oracle on all" in out
+    assert "cases if there is a relu in place of tanh" in out
+
+
+@pytest.mark.parametrize("whose", [["float32", "relu"], ["float32"]], ids=["both", "the-other"])
+def test_what_is_explained_is_a_failure_of_the_port(whose, subjects):
+    port = subjects + "relu"
+    tally = PairTally((port, "float32"))
+    tally.count("rnn-basic", "disagree", len(whose))
+    failures = [Failure(of, "", "", of=port if of == "relu" else of) for of in whose]
+    commands = "rnndiff.harness.commands."
+    with mock.patch(commands + "fuzz.run", return_value=Progress(tally, failures, 1.0)):
+        with mock.patch(commands + "check.diagnose_apart", return_value=None) as explain:
+            assert rnndiff("check", port, "--model", "rnn-basic", "--against", "float32") == 1
+    asked = [call[0][3] for call in explain.call_args_list]
+    assert asked == failures[1:]
