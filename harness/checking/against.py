@@ -7,6 +7,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking.check import Checker, Judged, supported, verdict_on
 from rnndiff.harness.checking.pair import Pair, Side, difference, finding, side_of
+from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict
 from rnndiff.harness.records.compare import (
@@ -16,7 +17,7 @@ from rnndiff.harness.records.compare import (
     ModelDifference,
 )
 from rnndiff.harness.subjects.run import Outcome
-from rnndiff.harness.subjects.subject import Subject, Wrapper
+from rnndiff.harness.subjects.subject import TIMEOUT, Subject, Wrapper
 from rnndiff.models import Model
 
 # Whom the oracle blames where the two differ in meaning.
@@ -60,9 +61,7 @@ class PairTally(Tally):
         """Count what differs between the two in one case."""
         self._add(found)
         if found.differ:
-            wrong = first.is_wrong, second.is_wrong
-            innocent = _KNOWN if found.named else _NEITHER
-            self.blamed[{(1, 1): _BOTH, (1, 0): _FIRST, (0, 1): _SECOND}.get(wrong, innocent)] += 1
+            self.blamed[_blame(first.is_wrong, second.is_wrong, bool(found.named))] += 1
 
     def _add(self, found: ModelDifference) -> None:
         before = self.differences.get(found.model)
@@ -121,6 +120,15 @@ class PairTally(Tally):
             yield said.format(unknown)
 
 
+def _blame(first: bool, second: bool, known: bool) -> str:
+    """Whom the oracle blames, by which of the two are wrong, and whether a divergence was met."""
+    if first and second:
+        return _BOTH
+    if first or second:
+        return _FIRST if first else _SECOND
+    return _KNOWN if known else _NEITHER
+
+
 def _together(one: ModelDifference, other: ModelDifference) -> ModelDifference:
     arrays = dict(one.arrays)
     for name, array in other.arrays.items():
@@ -141,7 +149,7 @@ def _farther(one: ArrayDifference, other: ArrayDifference) -> ArrayDifference:
         _sum(one.counts, other.counts),
         max(one.absolute, other.absolute),
         max(one.ulp, other.ulp),
-        max(one.bounds or 0.0, other.bounds or 0.0),
+        max((x.bounds for x in (one, other) if x.bounds is not None), default=None),
     )
 
 
@@ -155,7 +163,7 @@ def _from_dict(model: str, found: Dict[str, Any]) -> ModelDifference:
             each["elements"],
             float(each["largest_move"]),
             float(each["largest_move_in_ulp"]),
-            each["largest_move_in_bounds"],
+            each.get("largest_move_in_bounds"),
         )
         for name, each in found["arrays"].items()
     }
@@ -166,9 +174,9 @@ def _from_dict(model: str, found: Dict[str, Any]) -> ModelDifference:
 class _Beside(Wrapper):
     """One of the two, asked for what both compute, which says of a failure what the other does."""
 
-    def __init__(self, subject: Subject, pair: Pair, place: int) -> None:
+    def __init__(self, subject: Subject, pair: Pair, place: int, timeout: float) -> None:
         super().__init__(subject)
-        self._pair, self._place = pair, place
+        self._pair, self._place, self._timeout = pair, place, timeout
 
     def supports(self, model: Model, config: Any) -> bool:
         """What both do."""
@@ -178,9 +186,13 @@ class _Beside(Wrapper):
         """Whether the other fails on the case, too."""
         advice, other = self._subject.advice(case), self._pair.parts[1 - self._place]
         names = self._pair.names[self._place], self._pair.names[1 - self._place]
-        if not supported(other, case):
+        try:
+            if not supported(other, case):
+                return advice
+            verdict, _ = verdict_on(other.fresh(), case, self._timeout)
+        except UserError:
+            # What is told of this one is not lost for it.
             return advice
-        verdict, _ = verdict_on(other.fresh(), case)
         said = "\n{} is wrong here by the oracle, and {} is not, {}"
         if verdict.status == DISAGREE:
             said = "\n{} is wrong here by the oracle, and so is {}, {}"
@@ -194,17 +206,18 @@ class Against:
     ----------
     pair : Pair
     tally : PairTally
-    how : as of Checker
+    timeout, how : as of Checker
     """
 
-    def __init__(self, pair: Pair, tally: PairTally, **how: Any) -> None:
+    def __init__(self, pair: Pair, tally: PairTally, timeout: float = TIMEOUT, **how: Any) -> None:
+        how["timeout"] = timeout
         self._pair, self._tally = pair, tally
         self._sides: List[Dict[int, Side]] = [{}, {}]
         self._cases: List[Case] = []
         tallies = tally, tally.second
         self.parts = [
             Checker(
-                _Beside(part, pair, place),
+                _Beside(part, pair, place, timeout),
                 tallies[place],
                 of=pair.names[place],
                 heard=lambda *came, place=place: self._hear(place, *came),

@@ -430,7 +430,7 @@ class Checker:
         of: str = "",
         heard: Callable[[List[StackVerdict], List[Judged]], None] = lambda stacks, others: None,
     ) -> None:
-        self._subject = self.subject = subject
+        self.subject = subject
         self.of, self._heard = of, heard
         self._tally = tally
         self._restriction, self._seconds = restriction, seconds
@@ -470,18 +470,18 @@ class Checker:
 
     def count(self, cases: Sequence[Case], repeated: Sequence[int]) -> Tuple[float, List[Judged]]:
         """Judge and count cases, no more: the largest ratio, and those that disagree."""
-        places = [place for place, case in enumerate(cases) if supported(self._subject, case)]
+        places = [place for place, case in enumerate(cases) if supported(self.subject, case)]
         self._tally.unsupported += len(cases) - len(places)
         repeated = [places.index(place) for place in repeated if place in places]
         cases = [cases[place] for place in places]
-        self._tally.premise = said_by(self._subject, "premise")
-        stacks, others = verdicts_on(self._subject, cases, self._timeout, repeated)
+        self._tally.premise = said_by(self.subject, "premise")
+        stacks, others = verdicts_on(self.subject, cases, self._timeout, repeated)
         self._heard(stacks, others)
         for stack in stacks:
             self._tally.add_stack(stack)
             part = looked_at(stack)
             if part.cases:
-                self._tally.suspicion.add(part, _stated(self._subject, part.cases[0]))
+                self._tally.suspicion.add(part, _stated(self.subject, part.cases[0]))
         self._tally.add_rows(*same_rows(stacks))
         for judged in others:
             self._tally.add(judged.case, judged.verdict)
@@ -543,17 +543,17 @@ class Checker:
         except UserError as error:
             return judged, "not shrunk: {}".format(error)
         other = not_repeatable(judged.outcome, again.outcome)
-        if other and self._subject.repeatable:
+        if other and self.subject.repeatable:
             return Judged(judged.case, other, Verdict([], error=other.error)), ""
         if _failed(again, way_of_failing(judged.case, judged.verdict)):
             return again, ""
         return judged, _ONCE.format(kind) if judged.outcome.signal or kind == HANG else _NOT_AGAIN
 
     def _afresh(self, case: Case) -> Judged:
-        return _judged(self._subject.fresh(), case, self._timeout)
+        return _judged(self.subject.fresh(), case, self._timeout)
 
     def _differing(self, case: Case) -> Judged:
-        outcome = difference_between_calls(self._subject, case, self._timeout) or Outcome()
+        outcome = difference_between_calls(self.subject, case, self._timeout) or Outcome()
         return Judged(case, outcome, Verdict([], error=outcome.error))
 
     def _shrink(self, judged: Judged, why: str, tell: Callable[[Unsaved], None]) -> None:
@@ -570,16 +570,16 @@ class Checker:
 
         def still_fails(case: Case) -> bool:
             nonlocal best
-            if not supported(self._subject, case):
+            if not supported(self.subject, case):
                 return False
             if differs:
                 one = self._differing(case)
                 if not one.outcome.kind:
                     return False
             else:
-                one = _judged(self._subject, case, timeout)
-                fresh = self._subject.fresh() if _failed(one, way) else None
-                if not fresh or not (fresh is self._subject or fails(fresh, way, case, timeout)):
+                one = _judged(self.subject, case, timeout)
+                fresh = self.subject.fresh() if _failed(one, way) else None
+                if not fresh or not (fresh is self.subject or fails(fresh, way, case, timeout)):
                     return False
             # A hang that had little time may be none.
             if not hangs and simpler(case, best):
@@ -602,21 +602,21 @@ class Checker:
 
     def _unsaved(self, judged: Judged, why: str, final: bool) -> Unsaved:
         case, verdict = judged.case, judged.verdict
-        premise, label = (said_by(self._subject, name) for name in ("premise", "label"))
-        notes = dict(versions(self._subject.mode), premise=premise, subject=label)
+        premise, label = (said_by(self.subject, name) for name in ("premise", "label"))
+        notes = dict(versions(self.subject.mode), premise=premise, subject=label)
         notes["verdict"] = verdict.summary()
         if why:
             notes["shrunk"] = why
         return Unsaved(
             self.way(case, verdict),
             packed(case, judged.trace, notes),
-            _lines(self._told(case, verdict), self._subject.advice(case)),
+            _lines(self._told(case, verdict), self.subject.advice(case)),
             why,
             final,
-            self._subject.name,
-            self._subject.mode,
-            self._subject.stated,
-            self._subject.against,
+            self.subject.name,
+            self.subject.mode,
+            self.subject.stated,
+            self.subject.against,
             self.of,
         )
 

@@ -75,7 +75,7 @@ from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.port import look, restricted_to, with_premise
 from rnndiff.harness.subjects.run import GRACE, HANG
-from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper, in_mode
 from rnndiff.harness.versions import versions
 from rnndiff.models import load_modules, modules
 
@@ -93,6 +93,7 @@ _OF_PROCESSES = "not shrunk: rnndiff minimize does that in processes of its own"
 
 # What a worker is asked to do; START is what it does before.
 _START, _JUDGE, _SHRINK, _EXPLAIN, _SHOW = "start", "judge", "shrink", "explain", "show"
+_LOOK = "look"
 
 
 class Progress(NamedTuple):
@@ -254,7 +255,9 @@ class _Run:
         cases: Optional[int] = None,
         stop: Optional[Stop] = None,
     ) -> None:
-        self.tally = task.tally()
+        # A worker will say what both are called, in what mode.
+        both = in_mode(task.subject, task.mode), task.against
+        self.tally = PairTally(both) if task.against else Tally()
         self.failures: Dict[str, Failure] = {}
         self.workers: List[_Worker] = []
         self.error = ""
@@ -267,7 +270,7 @@ class _Run:
         self._owners: Dict[str, Optional[_Worker]] = {}
         # Jobs that come before the batch `next`. In all batches before that are so many cases that
         # are judged or will be.
-        self._first: List[Any] = []
+        self._first: List[Any] = [(_LOOK, None)] if task.against else []
         self._next = self._planned = 0
         self._unexplained: Set[int] = set()
         self._failed_starts = 0
@@ -280,7 +283,7 @@ class _Run:
     def is_over(self, seconds: Optional[float]) -> bool:
         """Whether so many seconds or all cases are over, or the run cannot go on."""
         late = seconds is not None and self.progress().seconds >= seconds
-        busy = any(worker.is_at(_JUDGE, _SHRINK, _EXPLAIN) for worker in self.workers)
+        busy = any(worker.is_at(_LOOK, _JUDGE, _SHRINK, _EXPLAIN) for worker in self.workers)
         found = self._task.first_alone and self.failures and not any(self._owners.values())
         over = not (busy or self._first or self._wants_more())
         return bool(self.error or late or found or over)
@@ -395,7 +398,9 @@ class _Run:
 
     # What a worker says: each method is called for the message of its name.
 
-    def _ready(self, worker: _Worker, _: None) -> None:
+    def _ready(self, worker: _Worker, names: Optional[Tuple[str, str]]) -> None:
+        if isinstance(self.tally, PairTally) and names:
+            self.tally.names = names
         if self._started is None:
             self._started = time.monotonic()
         self._failed_starts = 0
@@ -433,6 +438,8 @@ class _Run:
 
     def _shrunk(self, worker: _Worker, _: None) -> None:
         worker.job = None
+
+    _seen = _shrunk
 
     def _explained(self, worker: _Worker, content: Any) -> None:
         number, skip, name = worker.job[1]
@@ -474,7 +481,7 @@ class _Run:
             self._first.append(worker.job)
         elif worker.is_at(_SHRINK):
             self._tell_end(name, "while it shrank {}".format(", ".join(worker.job[1])))
-        elif worker.is_at(_START):
+        elif worker.is_at(_START, _LOOK):
             self._tell_end(name, "before its first batch")
             self._failed_starts += 1
             if self._failed_starts == _STARTS:
@@ -511,11 +518,6 @@ class _Task(NamedTuple):
     restriction: Restriction = ANY
     first_alone: bool = False
     against: str = ""
-
-    def tally(self) -> Tally:
-        """One for what is judged."""
-        named = "{}, {}".format(self.subject, self.mode) if self.mode else self.subject
-        return PairTally((named, self.against)) if self.against else Tally()
 
     def size(self, number: int) -> int:
         """How many cases a batch has."""
@@ -555,9 +557,8 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
             if task.against:
                 other = subject_named(task.against, task.timeout)
                 subject = Pair(subject, _Counted(other, begun))
-                _see_that_some_are_common(subject, task)
             hands = _Hands(channel, subject, task)
-            channel.send(("ready", None))
+            channel.send(("ready", subject.names if isinstance(subject, Pair) else None))
             for messages in iter(channel.read, None):
                 for kind, content in messages:
                     getattr(hands, kind)(content)
@@ -572,13 +573,14 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
 
 def _see_that_some_are_common(pair: Pair, task: _Task) -> None:
     """Raise a UserError if the second computes nothing of what the first does."""
-    cases = (
-        case
-        for number in range(max(_TRIED, len(task.models)))
-        for case in task.batch(number, [], pair.precision)[:1]
-    )
-    first = [case for case in cases if supported(pair.parts[0], case)]
-    if first and not any(supported(pair.second, case) for case in first):
+    some = False
+    for number in range(max(_TRIED, len(task.models))):
+        for case in task.batch(number, [], pair.precision):
+            if supported(pair.parts[0], case):
+                some = True
+                if supported(pair.second, case):
+                    return
+    if some:
         raise UserError(
             "{1} supports none of the cases that are drawn for {0}: there is nothing to "
             "compare.".format(*pair.names)
@@ -590,19 +592,26 @@ class _Hands:
 
     def __init__(self, channel: Channel, subject: Subject, task: _Task) -> None:
         self._channel, self._subject, self._task = channel, subject, task
-        self._tally = task.tally()
         how: Dict[str, Any] = dict(
             timeout=task.timeout,
             restriction=task.restriction,
             seconds=SECONDS if task.first_alone else math.inf,
         )
         self._check: Union[Checker, Against]
-        if isinstance(subject, Pair) and isinstance(self._tally, PairTally):
-            self._check = Against(subject, self._tally, **how)
+        self._tally: Tally
+        if isinstance(subject, Pair):
+            self._tally = tally = PairTally(subject.names)
+            self._check = Against(subject, tally, **how)
         else:
+            self._tally = Tally()
             self._check = Checker(subject, self._tally, **how)
         self._told: Dict[str, Tuple[Checker, Judged]] = {}
         self._looks = task.first_alone
+
+    def look(self, _: None) -> None:
+        if isinstance(self._subject, Pair):
+            _see_that_some_are_common(self._subject, self._task)
+        self._channel.send(("seen", None))
 
     def judge(self, content: Any) -> None:
         number, skip = content

@@ -26,7 +26,7 @@ from rnndiff.harness.records.compare import (
     of_model,
 )
 from rnndiff.harness.records.record import Computed
-from rnndiff.harness.subjects.subject import Subject, Wrapper
+from rnndiff.harness.subjects.subject import Subject, Wrapper, in_mode
 from rnndiff.models import Model
 
 _OVERFLOW = "its bound is infinite there, as something may overflow"
@@ -72,7 +72,7 @@ def difference(case: Case, first: Side, second: Side) -> ModelDifference:
     found = of_model(case.model.name, [groups], {})
     # Where one has another meaning, what follows is no move.
     bounds = {} if found.differ else _in_bounds(first.verdict, second.verdict)
-    arrays = {name: x._replace(bounds=bounds.get(name, 0.0)) for name, x in found.arrays.items()}
+    arrays = {name: x._replace(bounds=bounds.get(name)) for name, x in found.arrays.items()}
     return found._replace(arrays=arrays)
 
 
@@ -139,8 +139,6 @@ class Pair(Wrapper):
         If they are one and the same, or compute in other precisions.
     """
 
-    known = ()
-
     def __init__(self, first: Subject, second: Subject) -> None:
         super().__init__(first)
         if (first.name, first.mode) == (second.name, second.mode):
@@ -198,4 +196,4 @@ class Pair(Wrapper):
 
 def called(subject: Subject) -> str:
     """What a subject is called on a command line, and its mode if it is not the default."""
-    return "{}, {}".format(subject.name, subject.mode) if subject.mode else subject.name
+    return in_mode(subject.name, subject.mode)

@@ -104,7 +104,7 @@ class Subject:
     @property
     def title(self) -> str:
         """The label, with a version if it has one, and the mode if it is not the default."""
-        return "{}, {}".format(self.label, self.mode) if self.mode else self.label
+        return in_mode(self.label, self.mode)
 
     @property
     def premise(self) -> str:
@@ -156,6 +156,11 @@ class Subject:
         By default float32, of which nothing else is stated: whatever is right is allowed.
         """
         return arithmetic("float32")
+
+
+def in_mode(name: str, mode: str) -> str:
+    """What something is called in a mode, "" being the default."""
+    return "{}, {}".format(name, mode) if mode else name
 
 
 def check_mode(name: str, modes: Mapping[str, str], mode: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 import zlib
 from unittest import mock
 
@@ -13,11 +14,18 @@ from examples import random_case
 from rnndiff.harness.cases.case import load
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking.against import Against, PairTally
-from rnndiff.harness.checking.fuzz import fuzz
+from rnndiff.harness.checking.fuzz import (
+    Progress,
+    _Run,
+    _see_that_some_are_common,
+    _Task,
+    fuzz,
+)
 from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.cli import main
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.excuses import KnownError
+from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import FREE_RUNNING, judge
 from rnndiff.harness.records.compare import (
     BEYOND,
@@ -39,6 +47,11 @@ from rnndiff.harness.subjects.float32 import Float32
 
 
 class Wrong(Float32):
+    modes = {"always": "In all cases.", "never": "In none."}
+
+    def __init__(self, mode="always"):
+        pass
+
     def __call__(self, case):
         trace = super().__call__(case)
         return dict(trace, outputs=trace["outputs"] + np.float32(0.25))
@@ -170,6 +183,26 @@ def test_how_far_apart_they_are_is_said_in_sums_of_both_bounds_free_running():
         assert array.absolute == np.max(far) > 0
 
 
+def test_where_one_is_wrong_it_is_not_known_how_far_that_is_in_bounds():
+    def mistake(trace):
+        return {n: x + np.float32(1) if x.dtype.kind == "f" else x for n, x in trace.items()}
+
+    case = random_case("rnn-basic")
+    wrong, _ = compared([case], Second(mistake))
+    (found,) = wrong.differences.values()
+    assert found.arrays["outputs"].absolute > 0 and found.arrays["outputs"].bounds is None
+    assert "largest_move_in_bounds" not in found.as_dict()["arrays"]["outputs"]
+    right, _ = compared([case], FromDouble())
+    (known,) = right.differences.values()
+    # Of several cases, it is that of those of which it is known.
+    for one, other in ((wrong, right), (right, wrong)):
+        total = PairTally(("first", "second"))
+        for tally in (one, other):
+            total.add_dict(json.loads(json.dumps(tally.as_dict())))
+        (found,) = total.differences.values()
+        assert found.arrays["outputs"].bounds == known.arrays["outputs"].bounds > 0
+
+
 def test_the_same_bits_are_identical():
     tally, found = compared([random_case("rnn-lstm")], Second())
     assert not found and kinds_of(tally) == {IDENTICAL: 1}
@@ -200,10 +233,44 @@ def test_both_may_be_wrong():
     class AlsoWrong(Second):
         name = "also wrong"
 
+    def another(trace):
+        return dict(trace, outputs=trace["outputs"] + np.float32(2))
+
     tally, found = compared([random_case("rnn-basic")], Second(mistake), AlsoWrong(mistake))
     assert {of for of, _ in found} == {"second", "also wrong"}
     # They are wrong in the same way.
     assert kinds_of(tally) == {IDENTICAL: 1} and not blamed(tally)
+    tally, _ = compared([random_case("rnn-basic")], Second(mistake), AlsoWrong(another))
+    assert kinds_of(tally) == {BEYOND: 1} and blamed(tally) == {"both": 1}
+
+
+def told_beside(second, **how):
+    """The report of a failure of the first."""
+    first = FirstOf(lambda trace: dict(trace, outputs=trace["outputs"] + np.float32(1)))
+    pair = Pair(first, second)
+    check, judged = Against(pair, PairTally(pair.names), **how).found(
+        [random_case("rnn-basic")], []
+    )[0]
+    return check.unfinished(judged[0]).report
+
+
+def test_a_failure_is_told_though_the_other_cannot_be_made_a_second_time():
+    class Once(Second):
+        def fresh(self):
+            raise UserError("There is one of it.")
+
+    told = told_beside(Once())
+    assert told.startswith("first: rnn-basic") and "by the oracle" not in told
+    assert "first is wrong here by the oracle, and second is not" in told_beside(Second())
+
+
+def test_the_other_has_no_more_time_than_that_of_a_case():
+    class Late(Second):
+        def __call__(self, case):
+            time.sleep(2)
+            return super().__call__(case)
+
+    assert "and so is second, disagree: Hang" in told_beside(Late(), timeout=0.1)
 
 
 def overflowing():
@@ -282,11 +349,17 @@ def test_tallies_of_pairs_add_up():
     assert not total.differences and not sum(total.second.cases.values())
 
 
-@pytest.mark.parametrize("attribute, value", [("name", "first"), ("precision", "float64")])
-def test_what_cannot_be_compared_is_a_sentence(attribute, value):
+@pytest.mark.parametrize(
+    "attribute, value, said",
+    [
+        ("name", "first", "first is both what is tested and what it is compared with"),
+        ("precision", "float64", "first computes in float32, and second in float64"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_sentence(attribute, value, said):
     second = Second()
     setattr(second, attribute, value)
-    with pytest.raises(UserError, match="first is both|first computes in float32, and second in"):
+    with pytest.raises(UserError, match=said):
         Pair(First(), second)
 
 
@@ -309,11 +382,32 @@ def test_another_subject_that_is_none_ends_the_run_with_a_sentence(other, said, 
     assert said in progress.error and not progress.cases
 
 
+def test_it_is_looked_once_in_a_run_whether_two_have_anything_in_common(tmp_path):
+    run = _Run(_Task(("rnn-basic",), 0, against="float32"), str(tmp_path))
+    run.workers = [mock.Mock(job=None) for _ in range(3)]
+    run.hand_out()
+    assert [worker.give.call_args[0][0][0] for worker in run.workers] == ["look"] + ["judge"] * 2
+
+
+def test_one_case_that_both_compute_will_do():
+    task, batch = _Task(("rnn-basic",), 0), random_batch("rnn-basic", 0, 0)
+    last = batch[-1].config
+    assert last != batch[0].config
+
+    class Rarely(Second):
+        def supports(self, model, config):
+            return config == last
+
+    with mock.patch("rnndiff.harness.checking.fuzz.random_batch", wraps=random_batch) as drawn:
+        _see_that_some_are_common(Pair(First(), Rarely()), task)
+    assert drawn.call_count == 1
+
+
 def test_a_port_with_a_mistake_is_told_beside_one_that_is_right(subjects, capsys):
     wrong = subjects + "Wrong"
     status = rnndiff(
         *("fuzz", "rnn-basic", "--subject", wrong, "--against", "float32", "--cases", "9"),
-        *("--seed", "1", "--workers", "1", "--json", "found.json"),
+        *("--seed", "1", "--workers", "1", "--json", "found.json", "--mode", "always"),
     )
     out = capsys.readouterr().out
     assert status == 1
@@ -371,9 +465,24 @@ def test_what_ends_the_process_on_one_of_them_is_a_failure_of_that_one(subjects)
     assert " --subject " + ends in ended[0].report
 
 
-def test_check_explains_the_port_and_not_what_it_is_compared_with(subjects, capsys):
+def test_check_explains_the_port_of_two_that_are_wrong(subjects, capsys):
     check = "check", "--model", "rnn-basic", "--workers", "1", "--cases", "9"
-    assert rnndiff(*check, "float32", "--against", subjects + "relu") == 1
+    assert rnndiff(*check, subjects + "relu", "--against", subjects + "Wrong") == 1
     out = capsys.readouterr().out
-    assert "relu is wrong here by the oracle, and float32 is not" in out
-    assert "diagnosis" not in out
+    assert "relu is wrong here by the oracle, and so is compared_subjects:Wrong" in out
+    assert "your port agrees with the oracle on all" in out
+    assert "cases if there is a relu in place of tanh" in out
+
+
+@pytest.mark.parametrize("whose", [["float32", "relu"], ["float32"]], ids=["both", "the-other"])
+def test_what_is_explained_is_a_failure_of_the_port(whose, subjects):
+    port = subjects + "relu"
+    tally = PairTally((port, "float32"))
+    tally.count("rnn-basic", "disagree", len(whose))
+    failures = [Failure(of, "", "", of=port if of == "relu" else of) for of in whose]
+    commands = "rnndiff.harness.commands."
+    with mock.patch(commands + "fuzz.run", return_value=Progress(tally, failures, 1.0)):
+        with mock.patch(commands + "check.diagnose_apart", return_value=None) as explain:
+            assert rnndiff("check", port, "--model", "rnn-basic", "--against", "float32") == 1
+    asked = [call[0][3] for call in explain.call_args_list]
+    assert asked == failures[1:]

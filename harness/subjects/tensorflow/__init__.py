@@ -30,7 +30,7 @@ from rnndiff.harness.numerics.accuracy import worst
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.endings import Endings
-from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, in_mode
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
 from rnndiff.harness.subjects.tensorflow.eager import Eagerly
 from rnndiff.harness.subjects.tensorflow.kernels import Biased, fused
@@ -210,7 +210,7 @@ class TensorFlow(Subject):
     def title(self) -> str:
         """With its version and, unless it is the default, its mode."""
         said = "TensorFlow {}.{}".format(*self.version)
-        return "{}, {}".format(said, self.mode) if self.mode else said
+        return in_mode(said, self.mode)
 
     @property
     def premise(self) -> str:
