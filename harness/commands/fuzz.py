@@ -230,11 +230,12 @@ def _tell_modes(
 
 
 def _table_of_modes(runs: Dict[str, Progress]) -> Iterator[str]:
-    columns = ("cases", DISAGREE, UNDECIDED, KNOWN)
+    columns = ("cases", DISAGREE, UNDECIDED, KNOWN, "failures")
     width = max([len(mode) for mode in runs] + [4])
     yield "\n{}  {}".format("mode".ljust(width), "  ".join(x.rjust(9) for x in columns))
     for mode, progress in runs.items():
-        counts = [progress.cases] + [progress.tally.cases[status] for status in columns[1:]]
+        counts = [progress.cases, *(progress.tally.cases[status] for status in columns[1:-1])]
+        counts.append(len(progress.failures))
         said = "  ".join(str(count).rjust(9) for count in counts)
         if progress.error and not progress.cases:
             said = "  " + progress.error
@@ -381,7 +382,9 @@ def _table(progress: Progress, seed: int) -> Table:
     rate = progress.cases / max(progress.seconds, 1e-9)
     table.add_row("speed", "{:.0f} cases a second, {:.0f} s".format(rate, progress.seconds))
     for line in progress.tally.lines():
-        table.add_row("", line)
+        # A subject may be called anything.
+        table.add_row("", Text(line))
     for failure in progress.failures:
-        table.add_row("failure", "{}: {}".format(failure.way, failure.path or "in no file"))
+        said = "{}: {}".format(failure.way, failure.path or "in no file")
+        table.add_row("failure", Text(said))
     return table

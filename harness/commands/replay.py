@@ -108,6 +108,8 @@ def replay(
                 notes.get("verdict", "no verdict"),
             )
         )
+        if " against " in notes.get("subject", "") and not against:
+            say("    that is what two subjects differed in: --against compares them again")
         missing = subjects.without_mode_of(notes)
         if missing:
             say("    {}".format(printable(missing)))

@@ -451,6 +451,7 @@ def test_a_difference_of_meaning_is_found_shrunk_saved_and_replayed(subjects, ca
     # Each by itself is right.
     for name in ("float32", flushes):
         assert rnndiff("replay", failure.path, "--subject", name) == 0
+        assert "two subjects differed in: --against" in capsys.readouterr().out
 
 
 @pytest.mark.slow

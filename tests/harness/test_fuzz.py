@@ -1,6 +1,7 @@
 """The fuzzer, the tally and the command line."""
 
 import html
+import io
 import json
 import multiprocessing
 import os
@@ -19,16 +20,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from examples import Float32Port, random_case
+from rich.console import Console
 
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.checking.check import Checker, verdict_on, verdicts_on
-from rnndiff.harness.checking.fuzz import _Run, _Task, fuzz
+from rnndiff.harness.checking.fuzz import Progress, _Run, _Task, fuzz
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.commands.fuzz import _table
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.files import write_new
 from rnndiff.harness.judging.excuses import KnownEnding
+from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import AGREE
 from rnndiff.harness.report.describe import describe, matrix
@@ -1001,3 +1005,11 @@ def test_bench_tells_what_the_naive_way_costs_and_what_ours_does(tensorflow, tmp
     assert spent["steady"] > 0 and spent["floor"] > 0
     parts = sum(spent[phase] for phase in ("draw", "run", "verdict"))
     assert spent["steady"] == pytest.approx(parts)
+
+
+def test_what_is_printed_of_a_run_is_as_it_is_called():
+    progress = Progress(Tally(), [Failure("Crash[/i]", ":a:.npz", "")], 1.0)
+    progress.tally.premise, console = "of my:B: [/b] [red]", Console(width=100, file=io.StringIO())
+    console.print(_table(progress, 1))
+    assert "of my:B: [/b] [red]" in console.file.getvalue()
+    assert "Crash[/i]: :a:.npz" in console.file.getvalue()
