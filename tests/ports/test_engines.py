@@ -10,9 +10,10 @@ from judging import batches, blamed, cases_until_blamed
 from rnndiff.harness.cases.case import Case, smallest_case
 from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.errors import UserError
-from rnndiff.harness.judging.verdict import DISAGREE, KNOWN
+from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.harness.subjects import Subject, jax, litert, measure, weights
+from rnndiff.harness.subjects import Subject, jax, litert, litert_divergences, measure, weights
+from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.subject import Wrapper
 from rnndiff.models.cells.layouts import GRU, LSTM
@@ -227,6 +228,18 @@ def test_an_entry_of_litert_excuses_no_other_number(mode, entry, name, alter):
     assert [each[-1].status for each in found] == [DISAGREE]
 
 
+def test_a_loss_of_litert_is_predicted_as_precisely_as_it_is_judged():
+    case = smallest_case("bidirectional", {"outputs": 3}, {})
+    case.arrays["projection/bias"][:], case.arrays["labels"][:] = [0.5, 1.0, -2.0], [0, 0, 1]
+    trace = Float32()(case)
+    judged = judge(case, trace, litert.ARITHMETICS[litert.BUILTIN]).arrays
+    (loss,) = [each for each in judged if (each.name, each.run) == ("loss", TEACHER_FORCED)]
+    entries = ("litert-clips-to-the-largest-number", "litert-loss-of-nan")
+    known = [each for each in litert.KNOWN[litert.BUILTIN] if each.name in entries]
+    predicted = [each.instead(case, trace, loss)[1:] for each in known]
+    assert predicted == [(loss.expected, loss.bound)] * 2
+
+
 @pytest.mark.parametrize("outputs", [1, 3, 4, 7, 8, 9, 17])
 def test_the_arg_max_of_litert_is_that_of_the_entry(outputs):
     """Of all that is no case: rows of NaN, infinities, ties and the lowest number."""
@@ -238,7 +251,7 @@ def test_the_arg_max_of_litert_is_that_of_the_entry(outputs):
     for place in range(outputs):
         bias = case.arrays["projection/bias"]
         bias[:], bias[place] = 0, 1
-        right = np.mean(litert.in_lanes(rows) == place)
+        right = np.mean(litert_divergences.in_lanes(rows) == place)
         assert abs(engine(case)["accuracy"] - right) < 1e-6
 
 
