@@ -1,7 +1,7 @@
 """Where LiteRT is known to be wrong, with XNNPACK and without it, as data."""
 
 from itertools import product
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Sequence, Tuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from rnndiff.models.functions import affine, interpolate, one_hot, sigmoid
 FAMILIES = "bidirectional", "seq2seq", "rnn", "birnn"
 
 _LARGEST = float(np.finfo(np.float32).max)
+# By which sums are far from overflowing, and rounded all the same.
+_SCALE = 2.0**-2
 # Of no class: so the arg max says where it finds none.
 _NOWHERE = 2**31 - 1
 # From here on XNNPACK's sigmoid is NaN of some numbers, as tried on 400,000 of both signs: the
@@ -125,8 +127,18 @@ def _loss_of_certainty(stated: Arithmetic) -> _Excuse:
 def _loss(case: Case, trace: Trace, stated: Arithmetic, covered: Any) -> Instead:
     """With both: a product that is infinite is the largest number, too."""
     logs = np.log(_clip(exact(trace["probabilities"], stated), 1e-10, 1.0))
-    loss = np.mean(-np.sum(_multiply(exact(case.labels, stated), logs), axis=-1))
-    return Instead(covered, loss.mid, loss.rad)
+    products = _multiply(exact(case.labels, stated), logs)
+    scale = _SCALE if _is_one_the_largest(products) else 1.0
+    scaled = BoundedArray(products.mid * scale, products.rad * scale, stated)
+    loss = np.mean(-np.sum(scaled, axis=-1))
+    return Instead(covered, loss.mid / scale, loss.rad / scale)
+
+
+def _is_one_the_largest(products: BoundedArray) -> bool:
+    """Whether it stays the largest number when the others are added, by being rounded."""
+    sizes = products.magnitude()
+    others = sizes[sizes < _LARGEST]
+    return others.size == sizes.size - 1 and bool(np.sum(others) < _LARGEST * 2.0**-26)
 
 
 def _sigmoid_of_balls(x: BoundedArray) -> BoundedArray:
@@ -149,7 +161,7 @@ def _near_largest(function: Callable[..., Any], args: Any, found: BoundedArray) 
     """What is found, or where that is nothing, as it may overflow, what lies between its ends."""
     if not isinstance(function, np.ufunc) or function is np.matmul:
         return found
-    ends = [_ends(x, found.mid.ndim) if isinstance(x, BoundedArray) else (x,) for x in args]
+    ends = [_ends(x, found.ndim) if isinstance(x, BoundedArray) else (x,) for x in args]
     of_ends = np.stack(np.broadcast_arrays(*(function(*each) for each in product(*ends))))
     least, most = (np.clip(f(of_ends, axis=0), -_LARGEST, _LARGEST) for f in (np.min, np.max))
     mid, rad = (least + most) / 2, (most - least) / 2 + _LARGEST * 2.0**-23
@@ -158,13 +170,10 @@ def _near_largest(function: Callable[..., Any], args: Any, found: BoundedArray) 
     return BoundedArray(mid, rad, found.arithmetic, stacked=found.stacked)
 
 
-def _ends(balls: BoundedArray, ndim: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Of a stack with so many axes at least: those that are not there come after the first one."""
-    least, most = balls.mid - balls.rad, balls.mid + balls.rad
-    if not balls.stacked:
-        return least, most
-    shape = least.shape[:1] + (1,) * (ndim - least.ndim) + least.shape[1:]
-    return least.reshape(shape), most.reshape(shape)
+def _ends(balls: BoundedArray, ndim: int) -> Sequence[np.ndarray]:
+    """Those of balls as operands of so many axes; NaN of what is unknown, in which NaN may be."""
+    balls = balls.with_axes(ndim)
+    return [np.where(balls.unknown(), np.nan, end) for end in balls.ends()]
 
 
 _add, _multiply = _at_most_largest(np.add), _at_most_largest(np.multiply)

@@ -12,6 +12,7 @@ from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.numerics.balls import BoundedArray, exact_stack
 from rnndiff.harness.subjects import Subject, jax, litert, litert_divergences, measure, weights
 from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.harness.subjects.named import subject_named
@@ -238,6 +239,28 @@ def test_a_loss_of_litert_is_predicted_as_precisely_as_it_is_judged():
     known = [each for each in litert.KNOWN[litert.BUILTIN] if each.name in entries]
     predicted = [each.instead(case, trace, loss)[1:] for each in known]
     assert predicted == [(loss.expected, loss.bound)] * 2
+
+
+@pytest.mark.parametrize("alter, status", [(lambda x: x, KNOWN), (lambda x: x / 2, DISAGREE)])
+def test_a_loss_of_litert_with_an_infinite_label_is_excused_if_it_is_the_largest(alter, status):
+    case = smallest_case("bidirectional", {"outputs": 3, "batch": 4}, {})
+    case.arrays["labels"][2] = [-0.8, np.inf, 1.2]
+    (_, found) = verdicts_on(Altered(_engine("litert", "builtin"), "loss", alter), [case])
+    assert [each[-1].status for each in found] == [status]
+
+
+def test_at_most_the_largest_number_is_what_overflows_of_what_is_known():
+    """What is unknown may be NaN, and is so then; stacked, an operand may have fewer axes."""
+    stated, largest = litert.ARITHMETICS[litert.BUILTIN], np.finfo(np.float32).max
+    balls = BoundedArray(
+        np.array([[3.4e38, 1.0]]), np.array([[2e36, np.inf]]), stated, stacked=True
+    )
+    by_one = exact_stack(np.ones((1, 3, 2), np.float32), stated)
+    found = litert_divergences._multiply(by_one, balls)
+    assert found.unknown()[..., 1].all() and not found.unknown()[..., 0].any()
+    least, most = found.ends()
+    assert (least[..., 0] < 3.38e38).all() and (most[..., 0] >= largest).all()
+    assert (least[..., 0] > 3.3e38).all()
 
 
 @pytest.mark.parametrize("outputs", [1, 3, 4, 7, 8, 9, 17])
