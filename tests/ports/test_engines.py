@@ -9,7 +9,7 @@ from judging import batches, blamed, cases_until_blamed
 
 from rnndiff.harness.cases.case import Case, smallest_case
 from rnndiff.harness.checking.check import verdicts_on
-from rnndiff.harness.errors import UserError
+from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact_stack
@@ -111,6 +111,46 @@ def test_an_engine_that_is_not_installed_is_skipped_and_what_is_missing_is_said(
     monkeypatch.setitem(PACKAGES, "onnxruntime", ("sys", "no_such_package"))
     with pytest.raises(pytest.skip.Exception, match="no_such_package, which is not installed"):
         _engine("onnxruntime")
+
+
+class _Broken:
+    """A finder of modules that has one which cannot be loaded."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def find_spec(self, name, path, target=None):
+        if name == self._name:
+            raise OSError("libfirst.so: cannot open shared object file")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="no engine is for this Python")
+@pytest.mark.parametrize(
+    "name, package",
+    [("jax", "flax"), ("onnx", "onnx"), ("onnxruntime", "onnx"), ("torch", "torch")],
+)
+def test_an_engine_that_is_broken_says_what_to_do(monkeypatch, name, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, package)
+    monkeypatch.setattr(sys, "meta_path", [_Broken(package)] + sys.meta_path)
+    with pytest.raises(UserError, match=r"^This needs .* \(OSError: libfirst.so.*\): run pip"):
+        subject_named(name)
+
+
+@pytest.mark.parametrize(
+    "name, method", [("jax", "layer"), ("litert", "_new_converted"), ("torch", "layer")]
+)
+def test_any_error_of_an_engine_is_one_of_the_subject(monkeypatch, name, method):
+    class ConverterError(Exception):
+        """As TensorFlow's, which is no RuntimeError."""
+
+    def fails(*args):
+        raise ConverterError("no such operation")
+
+    engine = _engine(name)
+    monkeypatch.setattr(engine, method, fails)
+    with pytest.raises(SubjectError, match="^ConverterError: no such operation$"):
+        engine(smallest_case("bidirectional", {}, {}))
 
 
 def test_litert_without_tensorflow_says_what_to_do(monkeypatch):
