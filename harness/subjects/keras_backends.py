@@ -37,6 +37,10 @@ def keras_on(name: str) -> Any:
         If it cannot be imported, or was imported on another backend.
     """
     with needed("Keras 3 on {}".format(name), BACKENDS[name].extra):
+        if name == TENSORFLOW:
+            # As graphs need it, which may be compared with Keras in the same process.
+            with contextlib.suppress(ImportError):
+                import_module("rnndiff.models.tf1")
         # First: parts of a Keras that fails to import stay, on their backend.
         import_module(name)
         # It reads them when it is imported.

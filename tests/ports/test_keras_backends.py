@@ -54,6 +54,15 @@ def test_keras_is_judged_on_a_backend(request, backend):
     assert told["known"]
 
 
+@pytest.mark.slow
+def test_graphs_of_tensorflow_can_be_compared_with_keras_in_a_process(request):
+    _skip_without(request, TENSORFLOW)
+    made = "from rnndiff.harness.subjects.named import subject_named as made; "
+    code = made + "made('keras3'); made('tensorflow')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.fixture
 def keras(monkeypatch):
     """A Keras that was imported on TensorFlow."""
