@@ -4,7 +4,7 @@ import contextlib
 import os
 import platform
 from functools import lru_cache
-from typing import Dict, FrozenSet, NamedTuple
+from typing import Dict, FrozenSet, NamedTuple, Tuple
 
 # From the smallest to the largest, each with the flags of Linux that it needs.
 INSTRUCTION_SETS = (
@@ -14,6 +14,8 @@ INSTRUCTION_SETS = (
     ("avx512", {"avx512f", "avx512bw", "avx512dq", "avx512vl"}),
     ("amx", {"amx_tile", "amx_bf16", "amx_int8"}),
 )
+# By default, and on Linux, the versions that do not tell use oneDNN where the processor has one.
+_MADE_FOR = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 
 
 class Processor(NamedTuple):
@@ -54,6 +56,24 @@ def _cpuinfo() -> Dict[str, str]:
                 break
             said[name.strip()] = value.strip()
     return said
+
+
+def has_onednn(version: Tuple[int, int]) -> bool:
+    """Whether oneDNN's kernels stand in for Eigen's in the TensorFlow at hand, of that version.
+
+    They can from TensorFlow 2.5 on, and do by default from 2.9 on, on processors that they are made
+    for; the environment variable TF_ENABLE_ONEDNN_OPTS decides otherwise. TensorFlow tells from
+    2.12 on; what it does before that is written in its ``IsMKLEnabled``.
+    """
+    if version < (2, 5):
+        return False
+    if version < (2, 12):
+        chosen = {"1": True, "true": True, "0": False, "false": False}
+        default = version >= (2, 9) and not _MADE_FOR.isdisjoint(processor().flags)
+        return chosen.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower(), default)
+    from tensorflow.python.util import _pywrap_util_port
+
+    return bool(_pywrap_util_port.IsMklEnabled())
 
 
 def xla_compiles_unasked() -> bool:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import warnings
 
-from rnndiff.models.environment import processor, xla_compiles_unasked
+from rnndiff.models.environment import has_onednn, processor, xla_compiles_unasked
 
 # What TensorFlow tells of itself is asked for by setting this variable, to 0 for all of it.
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -64,31 +64,7 @@ tf1.logging.set_verbosity(tf1.logging.ERROR)
 
 _major, _minor = tensorflow.__version__.split(".")[:2]
 VERSION = (int(_major), int(_minor))
-
-
-# By default, and on Linux, the versions that do not tell use oneDNN where the processor has one.
-_MADE_FOR = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
-
-
-def _has_onednn():
-    """Whether oneDNN's kernels stand in for Eigen's.
-
-    They can from TensorFlow 2.5 on, and do by default from 2.9 on, on processors that they are made
-    for; the environment variable TF_ENABLE_ONEDNN_OPTS decides otherwise. TensorFlow tells from
-    2.12 on; what it does before that is written in its ``IsMKLEnabled``.
-    """
-    if VERSION < (2, 5):
-        return False
-    if VERSION < (2, 12):
-        chosen = {"1": True, "true": True, "0": False, "false": False}
-        default = VERSION >= (2, 9) and not _MADE_FOR.isdisjoint(processor().flags)
-        return chosen.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower(), default)
-    from tensorflow.python.util import _pywrap_util_port
-
-    return bool(_pywrap_util_port.IsMklEnabled())
-
-
-ONEDNN = _has_onednn()
+ONEDNN = has_onednn(VERSION)
 XLA = xla_compiles_unasked()
 
 

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.errors import SubjectError, needed
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.subjects.engine import Engine, Ran, State
 from rnndiff.harness.subjects.weights import Plain, Weights
@@ -41,14 +41,9 @@ class Jax(Engine):
 
     def __init__(self, mode: str = COMPILED) -> None:
         super().__init__()
-        try:
+        with needed("JAX and flax", "jax"):
             import flax.linen
             import jax
-        except ImportError as error:
-            raise UserError(
-                "This needs JAX and flax ({}): run pip install '.[jax]' in the folder of "
-                "rnndiff.".format(error)
-            )
         self._jax, self._nn, self._in_mode = jax, flax.linen, mode
         self._processor = jax.devices("cpu")[0]
         numbers, nn = jax.numpy, jax.nn
@@ -78,7 +73,7 @@ class Jax(Engine):
         try:
             with self._jax.default_device(self._processor):
                 return super().__call__(case)
-        except (RuntimeError, TypeError, ValueError) as error:
+        except Exception as error:  # Theirs have no class in common.
             raise SubjectError("{}: {}".format(type(error).__name__, error)) from error
 
     def has(self, plain: Plain, config: Any) -> bool:

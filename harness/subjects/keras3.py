@@ -15,7 +15,7 @@ from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.subjects import jax, torch
 from rnndiff.harness.subjects.engine import judged, stacked
 from rnndiff.harness.subjects.keras_backends import BACKENDS, JAX, TENSORFLOW, TORCH, keras_on
-from rnndiff.harness.subjects.keras_divergences import KNOWN
+from rnndiff.harness.subjects.keras_divergences import known_on
 from rnndiff.harness.subjects.subject import Subject
 from rnndiff.models import Model
 from rnndiff.models.birnn.config import DIRECTIONS, halves
@@ -73,7 +73,7 @@ class Keras3(Subject):
     def __init__(self, mode: str = TENSORFLOW) -> None:
         self._keras = keras_on(mode)
         self._backend, self._in_mode = import_module(mode), mode
-        self.known = KNOWN[mode]
+        self.known = known_on(mode, self._backend)
         self._models = {"bidirectional": self._bidirectional, "seq2seq": self._seq2seq}
         self._ready: OrderedDict[Any, Dict[str, Callable[..., Any]]] = OrderedDict()
 

@@ -1,13 +1,13 @@
 """What is beneath Keras 3: how each backend runs a function that is written in Keras."""
 
+import contextlib
 import os
-import sys
 from importlib import import_module
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, Iterator, NamedTuple
 
 import numpy as np
 
-from rnndiff.harness.errors import UserError
+from rnndiff.harness.errors import UserError, needed
 
 Function = Callable[..., Any]
 
@@ -18,9 +18,9 @@ TENSORFLOW, JAX, TORCH = "tensorflow", "jax", "torch"
 class Backend(NamedTuple):
     """A backend of Keras.
 
-    ``what`` is a sentence on how functions are run. ``package`` is imported by the name of the
-    backend, and ``extra`` is what installs it. ``runs`` makes a function of its tensors one of
-    arrays, which is called with arrays of the same types and shapes each time.
+    ``what`` is a sentence on how functions are run, ``extra`` what installs it. ``runs`` makes a
+    function of its tensors one of arrays, which is called with arrays of the same types and shapes
+    each time; it is given the package, which has the name of the backend.
     """
 
     what: str
@@ -29,27 +29,24 @@ class Backend(NamedTuple):
 
 
 def keras_on(name: str) -> Any:
-    """Keras 3 on a backend, with the processor's kernels.
+    """Keras 3 on a backend, with the processor's kernels, whatever the environment says.
 
     Raises
     ------
     UserError
         If it cannot be imported, or was imported on another backend.
     """
-    extra = BACKENDS[name].extra
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = name
-        os.environ["KERAS_TORCH_DEVICE"] = "cpu"
-    try:
+    with needed("Keras 3 on {}".format(name), BACKENDS[name].extra):
+        if name == TENSORFLOW:
+            # As graphs need it, which may be compared with Keras in the same process.
+            with contextlib.suppress(ImportError):
+                import_module("rnndiff.models.tf1")
         # First: parts of a Keras that fails to import stay, on their backend.
         import_module(name)
-        import keras
-    except ImportError as error:
-        raise UserError(
-            "This needs Keras 3 on {} ({}): run pip install '.[{}]' in the folder of "
-            "rnndiff.".format(name, error, extra)
-        )
-    if keras.__version__ < "3":
+        # It reads them when it is imported.
+        with _environment(KERAS_BACKEND=name, KERAS_TORCH_DEVICE="cpu"):
+            import keras
+    if int(keras.__version__.partition(".")[0]) < 3:
         raise UserError("This needs Keras 3, and here is Keras {}.".format(keras.__version__))
     found = keras.config.backend()
     if found != name:
@@ -58,6 +55,21 @@ def keras_on(name: str) -> Any:
             "by itself.".format(found, name)
         )
     return keras
+
+
+@contextlib.contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Variables of the environment for a while, which are then again what they were."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _in_tensorflow(tf: Any, function: Function) -> Function:

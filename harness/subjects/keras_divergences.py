@@ -10,12 +10,11 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.excuses import Entry, KnownError, KnownRewrite, Minimal
 from rnndiff.harness.subjects.keras_backends import JAX, TENSORFLOW, TORCH
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
+from rnndiff.harness.subjects.tensorflow.modes import NOTHING
 from rnndiff.models import Model
 from rnndiff.models.cells.cell import flat, like
+from rnndiff.models.environment import has_onednn
 from rnndiff.models.keras.oracle import run
-
-# What Keras leaves to TensorFlow (softmax), or has in the same words as Keras 2.
-_TENSORFLOWS = ("softmax-zero-beside-nan", "unrolled-mask-is-not-reversed")
 
 
 def _is_layer(case: Case, **options: Any) -> bool:
@@ -118,8 +117,21 @@ _ON_TORCH = (
     ),
 )
 
-KNOWN: Dict[str, Tuple[Entry, ...]] = {
-    TENSORFLOW: tuple(entry for entry in ENTRIES if entry.name in _TENSORFLOWS),
-    JAX: _ON_JAX,
-    TORCH: _ON_TORCH,
-}
+_OF_TENSORFLOW = {entry.name: entry for entry in ENTRIES}
+# What Keras leaves to TensorFlow (softmax), or has in the same words as Keras 2.
+_ON_TENSORFLOW = (
+    _OF_TENSORFLOW["softmax-zero-beside-nan"],
+    _OF_TENSORFLOW["unrolled-mask-is-not-reversed"],
+)
+
+_ON: Dict[str, Tuple[Entry, ...]] = {TENSORFLOW: _ON_TENSORFLOW, JAX: _ON_JAX, TORCH: _ON_TORCH}
+
+
+def known_on(name: str, backend: Any) -> Tuple[Entry, ...]:
+    """The entries of Keras on a backend: its name, and the package as it was imported."""
+    if name != TENSORFLOW:
+        return _ON[name]
+    major, minor = backend.__version__.split(".")[:2]
+    version = int(major), int(minor)
+    where = version, has_onednn(version), NOTHING
+    return tuple(entry for entry in _ON_TENSORFLOW if entry.where.holds(*where))

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.errors import SubjectError, needed
 from rnndiff.harness.judging.excuses import Instead, KnownDivergence, Minimal, Trace
 from rnndiff.harness.judging.verdict import ArrayVerdict
 from rnndiff.harness.numerics.accuracy import Accuracy
@@ -43,18 +43,12 @@ class Onnx(Engine):
 
     def __init__(self) -> None:
         super().__init__()
-        try:
+        with needed(self.name_of_package, self.extra):
             import onnx
             import onnx.helper
 
             self._onnx = onnx
             self.prepare()
-        except ImportError as error:
-            raise UserError(
-                "This needs {} ({}): run pip install '.[{}]' in the folder of rnndiff.".format(
-                    self.name_of_package, error, self.extra
-                )
-            )
         node = onnx.helper.make_node
         self._affine = self._function([node("Gemm", ["x", "kernel", "bias"], ["y"])])
         self._softmax = self._function([node("Softmax", ["scores"], ["y"], axis=-1)])

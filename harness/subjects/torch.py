@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.errors import SubjectError, needed
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.subjects.engine import Engine, Ran, State
@@ -58,13 +58,8 @@ class Torch(Engine):
 
     def __init__(self, mode: str = LAYERS) -> None:
         super().__init__()
-        try:
+        with needed("PyTorch", "torch"):
             import torch
-        except ImportError as error:
-            raise UserError(
-                "This needs PyTorch ({}): run pip install '.[torch]' in the folder of "
-                "rnndiff.".format(error)
-            )
         torch.set_num_threads(1)
         self._torch = torch
         self._in_mode = mode
@@ -92,7 +87,7 @@ class Torch(Engine):
         try:
             with self._torch.inference_mode(), self._without_onednn():
                 return super().__call__(case)
-        except (RuntimeError, ValueError, IndexError) as error:
+        except Exception as error:  # Its errors have no class in common.
             raise SubjectError("{}: {}".format(type(error).__name__, error)) from error
 
     @contextlib.contextmanager

@@ -352,8 +352,8 @@ def test_tallies_of_pairs_add_up():
 @pytest.mark.parametrize(
     "attribute, value, said",
     [
-        ("name", "first", "first is both what is tested and what it is compared with"),
-        ("precision", "float64", "first computes in float32, and second in float64"),
+        ("name", "first", "^first is both what is tested and what it is compared with"),
+        ("precision", "float64", "^first computes in float32, and second in float64: "),
     ],
 )
 def test_what_cannot_be_compared_is_a_sentence(attribute, value, said):

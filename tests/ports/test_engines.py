@@ -9,10 +9,12 @@ from judging import batches, blamed, cases_until_blamed
 
 from rnndiff.harness.cases.case import Case, smallest_case
 from rnndiff.harness.checking.check import verdicts_on
-from rnndiff.harness.errors import UserError
-from rnndiff.harness.judging.verdict import DISAGREE, KNOWN
+from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.harness.subjects import Subject, jax, litert, measure, weights
+from rnndiff.harness.numerics.balls import BoundedArray, exact_stack
+from rnndiff.harness.subjects import Subject, jax, litert, litert_divergences, measure, weights
+from rnndiff.harness.subjects.float32 import Float32
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.subject import Wrapper
 from rnndiff.models.cells.layouts import GRU, LSTM
@@ -109,6 +111,46 @@ def test_an_engine_that_is_not_installed_is_skipped_and_what_is_missing_is_said(
     monkeypatch.setitem(PACKAGES, "onnxruntime", ("sys", "no_such_package"))
     with pytest.raises(pytest.skip.Exception, match="no_such_package, which is not installed"):
         _engine("onnxruntime")
+
+
+class _Broken:
+    """A finder of modules that has one which cannot be loaded."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def find_spec(self, name, path, target=None):
+        if name == self._name:
+            raise OSError("libfirst.so: cannot open shared object file")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="no engine is for this Python")
+@pytest.mark.parametrize(
+    "name, package",
+    [("jax", "flax"), ("onnx", "onnx"), ("onnxruntime", "onnx"), ("torch", "torch")],
+)
+def test_an_engine_that_is_broken_says_what_to_do(monkeypatch, name, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, package)
+    monkeypatch.setattr(sys, "meta_path", [_Broken(package)] + sys.meta_path)
+    with pytest.raises(UserError, match=r"^This needs .* \(OSError: libfirst.so.*\): run pip"):
+        subject_named(name)
+
+
+@pytest.mark.parametrize(
+    "name, method", [("jax", "layer"), ("litert", "_new_converted"), ("torch", "layer")]
+)
+def test_any_error_of_an_engine_is_one_of_the_subject(monkeypatch, name, method):
+    class ConverterError(Exception):
+        """As TensorFlow's, which is no RuntimeError."""
+
+    def fails(*args):
+        raise ConverterError("no such operation")
+
+    engine = _engine(name)
+    monkeypatch.setattr(engine, method, fails)
+    with pytest.raises(SubjectError, match="^ConverterError: no such operation$"):
+        engine(smallest_case("bidirectional", {}, {}))
 
 
 def test_litert_without_tensorflow_says_what_to_do(monkeypatch):
@@ -227,6 +269,40 @@ def test_an_entry_of_litert_excuses_no_other_number(mode, entry, name, alter):
     assert [each[-1].status for each in found] == [DISAGREE]
 
 
+def test_a_loss_of_litert_is_predicted_as_precisely_as_it_is_judged():
+    case = smallest_case("bidirectional", {"outputs": 3}, {})
+    case.arrays["projection/bias"][:], case.arrays["labels"][:] = [0.5, 1.0, -2.0], [0, 0, 1]
+    trace = Float32()(case)
+    judged = judge(case, trace, litert.ARITHMETICS[litert.BUILTIN]).arrays
+    (loss,) = [each for each in judged if (each.name, each.run) == ("loss", TEACHER_FORCED)]
+    entries = ("litert-clips-to-the-largest-number", "litert-loss-of-nan")
+    known = [each for each in litert.KNOWN[litert.BUILTIN] if each.name in entries]
+    predicted = [each.instead(case, trace, loss)[1:] for each in known]
+    assert predicted == [(loss.expected, loss.bound)] * 2
+
+
+@pytest.mark.parametrize("alter, status", [(lambda x: x, KNOWN), (lambda x: x / 2, DISAGREE)])
+def test_a_loss_of_litert_with_an_infinite_label_is_excused_if_it_is_the_largest(alter, status):
+    case = smallest_case("bidirectional", {"outputs": 3, "batch": 4}, {})
+    case.arrays["labels"][2] = [-0.8, np.inf, 1.2]
+    (_, found) = verdicts_on(Altered(_engine("litert", "builtin"), "loss", alter), [case])
+    assert [each[-1].status for each in found] == [status]
+
+
+def test_at_most_the_largest_number_is_what_overflows_of_what_is_known():
+    """What is unknown may be NaN, and is so then; stacked, an operand may have fewer axes."""
+    stated, largest = litert.ARITHMETICS[litert.BUILTIN], np.finfo(np.float32).max
+    balls = BoundedArray(
+        np.array([[3.4e38, 1.0]]), np.array([[2e36, np.inf]]), stated, stacked=True
+    )
+    by_one = exact_stack(np.ones((1, 3, 2), np.float32), stated)
+    found = litert_divergences._multiply(by_one, balls)
+    assert found.unknown()[..., 1].all() and not found.unknown()[..., 0].any()
+    least, most = found.ends()
+    assert (least[..., 0] < 3.38e38).all() and (most[..., 0] >= largest).all()
+    assert (least[..., 0] > 3.3e38).all()
+
+
 @pytest.mark.parametrize("outputs", [1, 3, 4, 7, 8, 9, 17])
 def test_the_arg_max_of_litert_is_that_of_the_entry(outputs):
     """Of all that is no case: rows of NaN, infinities, ties and the lowest number."""
@@ -238,7 +314,7 @@ def test_the_arg_max_of_litert_is_that_of_the_entry(outputs):
     for place in range(outputs):
         bias = case.arrays["projection/bias"]
         bias[:], bias[place] = 0, 1
-        right = np.mean(litert.in_lanes(rows) == place)
+        right = np.mean(litert_divergences.in_lanes(rows) == place)
         assert abs(engine(case)["accuracy"] - right) < 1e-6
 
 

@@ -1,6 +1,7 @@
 """Keras 3 is judged on each of its backends."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,8 +14,10 @@ from keras_on import LAYERS
 
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import KNOWN
+from rnndiff.harness.subjects import keras_backends, keras_divergences
 from rnndiff.harness.subjects.keras3 import Keras3
-from rnndiff.harness.subjects.keras_backends import BACKENDS, JAX, TENSORFLOW
+from rnndiff.harness.subjects.keras_backends import BACKENDS, JAX, TENSORFLOW, TORCH, keras_on
+from rnndiff.harness.subjects.keras_divergences import known_on
 from rnndiff.harness.subjects.named import subject_named
 
 
@@ -51,6 +54,15 @@ def test_keras_is_judged_on_a_backend(request, backend):
     assert told["known"]
 
 
+@pytest.mark.slow
+def test_graphs_of_tensorflow_can_be_compared_with_keras_in_a_process(request):
+    _skip_without(request, TENSORFLOW)
+    made = "from rnndiff.harness.subjects.named import subject_named as made; "
+    code = made + "made('keras3'); made('tensorflow')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.fixture
 def keras(monkeypatch):
     """A Keras that was imported on TensorFlow."""
@@ -69,6 +81,58 @@ def test_a_backend_that_is_not_there_is_one_sentence(monkeypatch, keras):
     monkeypatch.setitem(sys.modules, JAX, None)
     with pytest.raises(UserError, match=r"^This needs Keras 3 on jax .*'\.\[keras,jax\]'"):
         Keras3(mode=JAX)
+
+
+def test_a_backend_that_is_broken_is_one_sentence(monkeypatch, keras):
+    def fails(name):
+        raise OSError("libfirst.so: cannot open shared object file")
+
+    monkeypatch.setattr(keras_backends, "import_module", fails)
+    with pytest.raises(UserError, match=r"on torch \(OSError: libfirst.so: .*'\.\[keras,torch\]'"):
+        Keras3(mode=TORCH)
+
+
+def test_keras_10_is_later_than_keras_3(monkeypatch, keras):
+    monkeypatch.setitem(sys.modules, JAX, SimpleNamespace())
+    keras.__version__ = "10.0.1"
+    with pytest.raises(UserError, match="^Keras was imported on tensorflow"):
+        Keras3(mode=JAX)
+
+
+_KERAS = """
+import os
+from types import SimpleNamespace
+
+__version__, found = "3.15.1", os.environ["KERAS_BACKEND"]
+config = SimpleNamespace(backend=lambda: found)
+"""
+
+
+@pytest.mark.parametrize("before", ["torch", None])
+def test_the_environment_is_what_it_was_once_keras_is_imported(monkeypatch, tmp_path, before):
+    # Whatever is there comes back, and what comes is taken away.
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setitem(sys.modules, JAX, SimpleNamespace())
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if before:
+        monkeypatch.setenv("KERAS_BACKEND", before)
+    (tmp_path / "keras.py").write_text("raise RuntimeError('broken')")
+    with pytest.raises(UserError, match="RuntimeError: broken"):
+        keras_on(JAX)
+    assert os.environ.get("KERAS_BACKEND") == before
+    (tmp_path / "keras.py").write_text(_KERAS)
+    assert keras_on(JAX).found == JAX
+    assert os.environ.get("KERAS_BACKEND") == before
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+def test_what_is_known_of_tensorflow_holds_of_keras_where_it_does_there(monkeypatch, onednn):
+    monkeypatch.setattr(keras_divergences, "has_onednn", lambda version: onednn)
+    known = known_on(TENSORFLOW, SimpleNamespace(__version__="2.21.0-rc1"))
+    softmax = ["softmax-zero-beside-nan"] if onednn else []
+    assert [entry.name for entry in known] == softmax + ["unrolled-mask-is-not-reversed"]
 
 
 def test_keras_2_is_one_sentence(monkeypatch, keras):

@@ -24,7 +24,7 @@ import numpy as np
 
 from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.errors import SubjectError, UserError, needed
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.numerics.accuracy import worst
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
@@ -352,17 +352,12 @@ def tensorflow() -> Any:
     UserError
         If TensorFlow cannot be imported.
     """
-    try:
-        from rnndiff.models import tf1
-    except ImportError as error:
-        raise UserError(_how_to_install(error))
+    with needed("TensorFlow", "tensorflow"):
+        try:
+            from rnndiff.models import tf1
+        except ImportError as error:
+            if "tf_keras" in str(error) or "TF_USE_LEGACY_KERAS" in str(error):
+                # It says itself what to do.
+                raise UserError("{}.".format(error))
+            raise
     return tf1
-
-
-def _how_to_install(error: ImportError) -> str:
-    if "tf_keras" in str(error) or "TF_USE_LEGACY_KERAS" in str(error):
-        return "{}.".format(error)
-    return (
-        "This needs TensorFlow ({}): "
-        "run pip install '.[tensorflow]' in the folder of rnndiff.".format(error)
-    )
