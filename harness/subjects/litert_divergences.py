@@ -80,7 +80,10 @@ def _chosen_in_lanes(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
 
 
 def _by_cells(change: Change, changes: Tuple[Change, ...], stated: Arithmetic) -> _Excuse:
-    """What all changes of a mode make of cells, where this one matters: alone, or to the others."""
+    """What all changes of a mode make of cells, where this one matters: alone, or to the others.
+
+    Or this one alone, as that of huge numbers is not seen of each.
+    """
     others = tuple(each for each in changes if each is not change)
 
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -92,7 +95,13 @@ def _by_cells(change: Change, changes: Tuple[Change, ...], stated: Arithmetic) -
             for each in ((change,), others, changes)
         )
         covered = _are_apart(alone, array) | _are_apart(found, without)
-        return Instead(covered, found.expected, found.bound)
+        near = np.abs(array.actual - alone.expected) <= alone.bound
+        is_alone = near | (np.isnan(array.actual) & np.isnan(alone.expected))
+        values, rad = (
+            np.where(is_alone, *each)
+            for each in ((alone.expected, found.expected), (alone.bound, found.bound))
+        )
+        return Instead(covered, values, rad)
 
     return instead
 

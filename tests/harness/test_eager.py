@@ -11,7 +11,6 @@ from rnndiff.harness.quality.mistakes import MISTAKES
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.tensorflow.kernels import Kernels
 from rnndiff.harness.subjects.tensorflow.modes import MODES
-from rnndiff.models import graphs
 
 EAGER = MODES["eager"]
 
@@ -85,6 +84,8 @@ def test_nothing_is_fused_or_compiled_and_no_divergence_of_grapplers_is_known(ea
 def test_what_is_presumed_of_kernels_is_tried_eagerly(eager):
     kernels = Kernels(eager._tf1, None, EAGER)
     numbers = {each.function.name: np.float32([0.5, 0.25]) for each in kernels.kernels}
+    from rnndiff.models import graphs
+
     probes, ran = graphs.operations_of(lambda: list(kernels.probe(numbers)))
     assert {kind for kind, _, _ in ran} >= {"Tanh", "Exp", "Log", "Sigmoid", "Softmax"}
     assert len(probes) == 2
