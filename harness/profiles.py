@@ -29,6 +29,7 @@ def load_profile(name: str = "") -> None:
             suppress_health_check=[
                 HealthCheck.too_slow,
                 HealthCheck.data_too_large,
+                # Of one batch the least is small enough, of two in a test it is not.
                 HealthCheck.large_base_example,
             ],
             print_blob=False,

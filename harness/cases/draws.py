@@ -111,6 +111,7 @@ def large_sizes(model: Model) -> Dict[str, int]:
     }
 
 
+@lru_cache(maxsize=64)
 def length_of(model: Model) -> int:
     """How many bytes a small case of `model` is drawn as."""
     return sum(grid.size for grid in _grids(model).values())
