@@ -22,6 +22,8 @@ SIZES = SimpleNamespace(
         inputs=INPUTS, num_units=N, num_proj=PROJ, one=1, attn_size=SLOT, attn_vec_size=FEATURES
     )
 )
+# Two evaluations in float64 of numbers near 1: what nearly cancels has the errors of what did.
+FLOAT64 = dict(rtol=1e-9, atol=1e-14)
 NOISE = np.array([0.0, 0.25, 0.5, 0.75])
 
 
@@ -358,7 +360,7 @@ def assert_textbook(cell, textbook, inputs=INPUTS):
     for row in range(ROWS):
         expected = textbook(x[row], *[part[row] for part in parts], *parameters)
         for array, right in zip_longest([output] + flat(state), expected):
-            np.testing.assert_allclose(array[row], right, rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(array[row], right, **FLOAT64)
 
 
 @every_cell
@@ -409,7 +411,7 @@ def test_a_step_with_attention_yields_all_that_is_computed():
     assert np.array_equal(step.attention, attention) and np.array_equal(step.window, window)
     assert step.cell_input.shape == (ROWS, INPUTS)
     shares = np.exp(step.energies) / np.exp(step.energies).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(step.alignments, shares, rtol=1e-12)
+    np.testing.assert_allclose(step.alignments, shares, **FLOAT64)
 
 
 def test_a_residual_is_added_to_the_output_alone():
@@ -535,20 +537,20 @@ def test_a_decoder_reads_the_token_before_from_the_state_before(name, cell, coun
     case = normal_case(np.random.RandomState(22), model, model.Config(**sizes, **options))
     trace = case.oracle(float)
     steps, scores, fed_back = decoded(case, cell, count)
-    np.testing.assert_allclose(trace["scores"], scores, rtol=1e-10)
+    np.testing.assert_allclose(trace["scores"], scores, **FLOAT64)
     assert np.array_equal(trace["fed_back"], fed_back)
     # Of tokens that are all the same a wrong one might be right.
     tokens = trace["predictions"]
     assert np.array_equal(tokens, np.argmax(scores, axis=2))
     assert any(len(set(row)) > 2 for row in tokens.tolist())
     states = np.stack([flat(state)[0] for _, state in steps], axis=1)
-    np.testing.assert_allclose(trace["encoder_states"], states[:, :3], rtol=1e-10)
-    np.testing.assert_allclose(trace["decoder_states"], states[:, 3:], rtol=1e-10)
+    np.testing.assert_allclose(trace["encoder_states"], states[:, :3], **FLOAT64)
+    np.testing.assert_allclose(trace["decoder_states"], states[:, 3:], **FLOAT64)
     if name == "attention":
         for part, place in (("attentions", 1), ("windows", 2)):
             arrays = np.stack([flat(state)[place] for _, state in steps], axis=1)
-            np.testing.assert_allclose(trace["encoder_" + part], arrays[:, :3], rtol=1e-9)
-            np.testing.assert_allclose(trace["decoder_" + part], arrays[:, 3:], rtol=1e-9)
+            np.testing.assert_allclose(trace["encoder_" + part], arrays[:, :3], **FLOAT64)
+            np.testing.assert_allclose(trace["decoder_" + part], arrays[:, 3:], **FLOAT64)
 
 
 # --- runners ------------------------------------------------------------------------------------
@@ -608,12 +610,12 @@ def test_a_run_is_step_after_step_to_the_end_of_each_row(name, lengths, initial)
                 final, all_states = trace[prefix + "final_h"][row], trace[prefix + "states_h"][row]
                 if layers > 1:
                     final, all_states = final[layer], all_states[:, layer]
-                np.testing.assert_allclose(final, last, rtol=1e-12)
-                np.testing.assert_allclose(all_states, padded(states, 3), rtol=1e-12)
+                np.testing.assert_allclose(final, last, **FLOAT64)
+                np.testing.assert_allclose(all_states, padded(states, 3), **FLOAT64)
                 of_direction.append(padded(states, 3))
             outputs.append(np.array(of_direction))
         read = np.concatenate(outputs, axis=2)
-    np.testing.assert_allclose(trace["outputs"], read, rtol=1e-12)
+    np.testing.assert_allclose(trace["outputs"], read, **FLOAT64)
 
 
 def test_one_layer_is_a_run_in_both_directions():
@@ -646,12 +648,12 @@ def test_a_run_of_keras_is_step_after_step(name, initial, sequences, backwards):
             states, last = row_of(
                 case.inputs[row].astype(float), np.vstack([kernel, recurrent]), bias, start, reverse
             )
-            np.testing.assert_allclose(trace[prefix + "final_h"][row], last, rtol=1e-12)
+            np.testing.assert_allclose(trace[prefix + "final_h"][row], last, **FLOAT64)
             # In the order in which they are taken; those of the second layer as those of the first.
             states = states[::-1] if backwards else states
             of_direction.append(states if sequences else [last])
         outputs.append(of_direction)
-    np.testing.assert_allclose(trace["outputs"], np.concatenate(outputs, axis=2), rtol=1e-12)
+    np.testing.assert_allclose(trace["outputs"], np.concatenate(outputs, axis=2), **FLOAT64)
 
 
 def test_an_lstm_of_keras_has_c_in_its_trace_where_all_outputs_are():

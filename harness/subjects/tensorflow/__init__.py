@@ -62,6 +62,8 @@ _LACKED = {
     "lstm-block": ("float64",),
     "layer-norm-lstm": ("float16",),
 }
+# The families of models that are layers of Keras'.
+_OF_KERAS = ("keras", "keras-bidirectional")
 # Operations that hand tensors on.
 _PLUMBING = ("_Arg", "_Retval", "_Send", "_Recv", "_HostSend", "_HostRecv")
 FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
@@ -154,8 +156,13 @@ class TensorFlow(Subject):
         return self
 
     def supports(self, model: Model, config: Any) -> bool:
-        """All but what TensorFlow has not: ``tf.contrib`` in 2.x, and kernels of a precision."""
+        """All but what TensorFlow has not.
+
+        That is ``tf.contrib`` in 2.x, kernels of a precision, and what Keras had not before 1.15.
+        """
         kind = getattr(config, "kind", None)
+        if model.family in _OF_KERAS and self.version < (1, 15):
+            return self.precision == "float32" and not _keras_raises_error(config)
         if kind is None or not kind.contrib:
             return True
         return self.version < (2, 0) and self.precision not in _LACKED.get(kind.name, ())
@@ -267,6 +274,16 @@ def _graph(case: Case, precision: str) -> Any:
     # A graph of another package may be of float32 alone.
     known = {} if precision == "float32" else {"precision": precision}
     return case.model.graph().build(case.config, **known)
+
+
+def _keras_raises_error(config: Any) -> bool:
+    """Whether Keras has no such layer in TensorFlow 1.13 and 1.14, and says so.
+
+    It takes the initial states of a Bidirectional for lists, and unrolls no single step.
+    """
+    is_bidirectional = hasattr(config, "merge_mode")
+    unrolls_one = config.runner.endswith("unrolled") and config.time == 1
+    return unrolls_one or (is_bidirectional and config.initial_state)
 
 
 class _Ready:

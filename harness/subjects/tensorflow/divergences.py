@@ -31,7 +31,7 @@ from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
 from rnndiff.models import MODELS, Model
 from rnndiff.models.cells import BasicRNNCell, GRUCell, LayerNormBasicLSTMCell, keras
 from rnndiff.models.cells.cell import cells_in, flat, like
-from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind
+from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind, part_of
 from rnndiff.models.functions import (
     accumulate,
     accuracy,
@@ -349,10 +349,10 @@ def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
 
 
 def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    if _takes_any_cell(case.config):
-        return _of_cells_with_tanh_in_packets(case, trace, array)
     if array.name.endswith("energies"):
         return _energies_of_packets(case, trace, array.name.partition("_")[0])
+    if _takes_any_cell(case.config):
+        return _of_cells_with_tanh_in_packets(case, trace, array)
     states = array.actual
     if array.name not in _STATES:
         return Instead(np.zeros(states.shape, dtype=bool), states)
@@ -379,7 +379,9 @@ def _energies_of_packets(case: Case, trace: Trace, side: str) -> Instead:
     if side == "decoder":
         initial = trace["encoder_windows"][:, -1]
     before = np.concatenate([initial[:, None], windows[:, :-1]], axis=1)
-    steps = zip(np.moveaxis(trace[side + "_states"], 1, 0), np.moveaxis(before, 1, 0))
+    parts = [part_of(side + "_states", part) for part, _ in case.config.kind.state]
+    states = np.concatenate([trace[part] for part in parts], axis=-1)
+    steps = zip(np.moveaxis(states, 1, 0), np.moveaxis(before, 1, 0))
     covered, values, rads = [], [], []
     for state, window in steps:
         query = affine(exact(state, _FLOAT32), kernel, bias)
@@ -695,14 +697,18 @@ def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Inst
     return Instead(covered, values, rad)
 
 
-def _layer_norms_in_packets(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    """Normalized as :func:`_layer_norm_of_balls_in_packets` does."""
-    zeros, norm = with_zeros_that_are_known, _with_layer_norm_in_packets
-    found, known = (_by_cells(*x)(case, trace, array) for x in ((norm,), (zeros, norm)))
-    return _or_known_zeros(array, found, known)
+def _by_cells_or_known_zeros(change: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
+    """What TensorFlow has by cells with this change, whether or not it knows zeros for such."""
+
+    def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+        changes = (change,), (with_zeros_that_are_known, change)
+        return _or_known_zeros(array, *[_by_cells(*each)(case, trace, array) for each in changes])
+
+    return instead
 
 
-_of_cells_with_tanh_in_packets = _by_cells(with_zeros_that_are_known, _with_tanh_in_packets)
+_layer_norms_in_packets = _by_cells_or_known_zeros(_with_layer_norm_in_packets)
+_of_cells_with_tanh_in_packets = _by_cells_or_known_zeros(_with_tanh_in_packets)
 
 
 def _has_linear_gates(case: Case) -> bool:
@@ -810,6 +816,22 @@ def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     covered = np.ones(array.actual.shape, dtype=bool)
     both = (Instead(covered, each.expected, each.bound) for each in (found, known))
     return _or_known_zeros(array, *both)
+
+
+@lru_cache(maxsize=None)
+def _with_zeros_for_masked_outputs(model: Model) -> Model:
+    def zeroed(cell: Any, inputs: Any, mask: Any, state: Any, go_backwards: bool, _: bool) -> Any:
+        return run(cell, inputs, mask, state, go_backwards, True)
+
+    return model._replace(oracle=partial(model.oracle, run=zeroed))
+
+
+def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    if not _is_of_keras(case.config, mask=True, return_sequences=False):
+        return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
+    other = replace(case, model=_with_zeros_for_masked_outputs(case.model))
+    zeroed = expected_of(other, trace, array)
+    return Instead(np.ones(array.actual.shape, dtype=bool), zeroed.expected, zeroed.bound)
 
 
 def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
@@ -1099,6 +1121,19 @@ ENTRIES: Tuple[Entry, ...] = (
         ),
     ),
     KnownDivergence(
+        name="bidirectional-zeroes-the-last-output",
+        what="Bidirectional has zeros for the output of a row whose last step is masked, where it "
+        "returns that output alone and should have the last one that is not masked",
+        where=Where(OLDEST, OLDEST),
+        arrays=_OF_KERAS,
+        instead=_last_output_zeroed,
+        minimal=Minimal(
+            "keras-bidirectional-simple-rnn",
+            {"mask": True, "return_sequences": False, "time": 2},
+            {"forward/bias": {(0,): 1}, "mask": {(0, 1): 0}},
+        ),
+    ),
+    KnownDivergence(
         name="unrolled-mask-is-not-reversed",
         what="a layer of Keras' that is unrolled, goes backwards and has zeros for masked steps "
         "takes for them those of the mask in the order of time, as in Bidirectional",
@@ -1197,9 +1232,17 @@ ENTRIES: Tuple[Entry, ...] = (
     ),
     KnownEnding(
         name="empty-reverse-of-one-step",
-        what="tf.reverse of a single step of no rows ends the process as well, unless Grappler has "
-        "taken it out",
-        where=Where(OLDEST, (2, 3), xla=_NOT_WHOLE, grappler=False),
+        what="tf.reverse of a single step of no rows ends the process as well",
+        where=Where((2, 0), (2, 3), xla=_NOT_WHOLE),
+        covers=_reverses_an_empty_step,
+        signals=("SIGFPE",),
+        minimal=Minimal("birnn-basic", {"batch": 0, "runner": "bidirectional_dynamic_rnn"}, {}),
+    ),
+    KnownEnding(
+        name="empty-reverse-of-one-step-as-written",
+        what="tf.reverse of a single step of no rows ends the process in 1.x too, unless Grappler "
+        "has taken it out",
+        where=Where(OLDEST, (1, 15), xla=_NOT_WHOLE, grappler=False),
         covers=_reverses_an_empty_step,
         signals=("SIGFPE",),
         minimal=Minimal("birnn-basic", {"batch": 0, "runner": "bidirectional_dynamic_rnn"}, {}),

@@ -155,6 +155,11 @@ FINDINGS: Mapping[str, Finding] = {
         "Variational dropout in float64 scales by a probability that is right to seven digits, not "
         "to sixteen: what checks gradients in float64 will see it.",
     ),
+    "bidirectional-zeroes-the-last-output": Finding(
+        "A masked Bidirectional without return_sequences, such as a classifier of padded texts, "
+        "has 0 for every row that is shorter than the longest one. What is trained so gives other "
+        "numbers from 1.14 on.",
+    ),
     "empty-reverse": Finding(
         "An empty batch in `bidirectional_dynamic_rnn` without lengths ends the process: no "
         "exception can be caught. Look at the size of each batch before.",
@@ -162,8 +167,12 @@ FINDINGS: Mapping[str, Finding] = {
         + "(https://github.com/tensorflow/tensorflow/pull/42334)",
     ),
     "empty-reverse-of-one-step": Finding(
-        "Run eagerly, a network over sequences of one step meets it, too; in a graph with Grappler "
-        "it does not.",
+        "A network over sequences of one step meets it, too.",
+        _issue(42248, "closed: mended by [tensorflow/tensorflow#42334]")
+        + "(https://github.com/tensorflow/tensorflow/pull/42334)",
+    ),
+    "empty-reverse-of-one-step-as-written": Finding(
+        "Nobody who leaves Grappler on meets it in 1.x.",
         _issue(42248, "closed: mended by [tensorflow/tensorflow#42334]")
         + "(https://github.com/tensorflow/tensorflow/pull/42334)",
     ),

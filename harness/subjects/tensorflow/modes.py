@@ -65,6 +65,7 @@ MODES: Mapping[str, Mode] = {
     "subnormals-kept": Mode(
         "Operations run in the caller's thread, which does not flush subnormals to zero.",
         (("intra_op_parallelism_threads", 1), ("inter_op_parallelism_threads", -1)),
+        first=(1, 14),
     ),
     "threads-2": Mode(
         "Two threads compute an operation.",
