@@ -61,7 +61,6 @@ from rnndiff.harness.checking.check import (
 )
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.checking.pair import Pair
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
@@ -70,11 +69,12 @@ from rnndiff.harness.report.describe import describe
 from rnndiff.harness.report.exhibits import Exhibit, exhibits
 from rnndiff.harness.report.growth import Growth, sampled
 from rnndiff.harness.shrinking.shrink import Shrinker
-from rnndiff.harness.subjects.alone import FAILED, Alone, Ending, first_ending, name_of_end
+from rnndiff.harness.stop import Stop
+from rnndiff.harness.subjects.alone import FAILED, Alone, Ending, first_ending
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.port import look, restricted_to, with_premise
-from rnndiff.harness.subjects.run import GRACE, HANG
+from rnndiff.harness.subjects.run import GRACE, HANG, name_of_end
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper, in_mode
 from rnndiff.harness.versions import versions
 from rnndiff.models import load_modules, modules

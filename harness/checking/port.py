@@ -196,7 +196,7 @@ def _checker(
     if pytestconfig is None:
         check = _alone(within, seed, how)
     else:
-        from rnndiff.harness.pytest_plugin import begin
+        from rnndiff.harness.pytest_plugin.beginning import begin
 
         check = begin(pytestconfig).check_on(within, seed, **how)
     look(within, model, restriction)

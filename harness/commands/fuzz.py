@@ -27,7 +27,6 @@ from rnndiff.harness.cases.restriction import ANY, restricted, sizes_named
 from rnndiff.harness.checking.against import PairTally
 from rnndiff.harness.checking.fuzz import Progress
 from rnndiff.harness.checking.fuzz import fuzz as run
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.commands.compare import table_of
 from rnndiff.harness.commands.options import (
     against_option,
@@ -50,6 +49,7 @@ from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import WORST
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, UNDECIDED
 from rnndiff.harness.report import page
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.named import modes_named
 from rnndiff.harness.subjects.port import premise_named
 from rnndiff.harness.versions import versions

@@ -7,9 +7,9 @@ import time
 from typing import Any, List, Optional
 
 from rnndiff.harness.cases.restriction import Restriction
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.diagnosis.diagnose import SECONDS, Diagnosis, diagnosis_of
 from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.port import restricted_to, with_premise

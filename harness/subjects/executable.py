@@ -23,10 +23,9 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
-from rnndiff.harness.subjects.alone import name_of_end
 from rnndiff.harness.subjects.orphans import ending_with_this
 from rnndiff.harness.subjects.port import UNNAMED, WRONG, about_empty_sizes, defaults
-from rnndiff.harness.subjects.run import CRASH, HANG, TimeIsUp, ended
+from rnndiff.harness.subjects.run import CRASH, HANG, TimeIsUp, ended, name_of_end
 from rnndiff.harness.subjects.subject import COMMAND, Subject
 from rnndiff.harness.text import printable
 from rnndiff.models import Model

@@ -48,6 +48,11 @@ class Outcome(NamedTuple):
         return self.signal or self.error.partition(":")[0]
 
 
+def name_of_end(exitcode: int) -> str:
+    """What ended a process, by its exit code: the name of a signal, or "exit-1" and the like."""
+    return signal.Signals(-exitcode).name if exitcode < 0 else "exit-{}".format(exitcode)
+
+
 def ended(name: str, timeout: float, progress: str = "") -> Outcome:
     """The outcome of a case that ended a process by a signal or, if `name` is "Hang", hung.
 

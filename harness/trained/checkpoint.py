@@ -17,7 +17,8 @@ import numpy as np
 
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.files import MOST_BYTES, read_npz
-from rnndiff.harness.subjects.alone import FAILED, name_of_end
+from rnndiff.harness.subjects.alone import FAILED
+from rnndiff.harness.subjects.run import name_of_end
 
 WHAT = "a TensorFlow checkpoint"
 # To import TensorFlow and to read the largest file, on a busy machine.

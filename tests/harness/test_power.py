@@ -10,7 +10,6 @@ import time
 import pytest
 
 from rnndiff.harness import cli
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.commands.mistakes import _summary, _table
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE
 from rnndiff.harness.diagnosis.planting import Edit, Mistake
@@ -33,6 +32,7 @@ from rnndiff.harness.quality.power import (
     trials_of,
 )
 from rnndiff.harness.quality.trials import run_trials
+from rnndiff.harness.stop import Stop
 
 ORDER = Task("gates-ifgo", "rnn-basic-lstm")
 # Nothing is another in one direction.

@@ -13,6 +13,7 @@ from examples import random_case
 
 from rnndiff.harness.cases.case import save as save_case
 from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
+from rnndiff.harness.checking.recording import Task, _came_of, _computed, _OfFunction
 from rnndiff.harness.cli import main
 from rnndiff.harness.commands import record as command
 from rnndiff.harness.errors import UserError
@@ -41,7 +42,6 @@ from rnndiff.harness.records.record import (
     load,
     save,
 )
-from rnndiff.harness.records.recording import Task, _came_of, _computed, _OfFunction
 from rnndiff.harness.report.comparison import sentences
 from rnndiff.harness.subjects.float32 import Float32
 

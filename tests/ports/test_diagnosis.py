@@ -11,7 +11,6 @@ from rnndiff.harness.cases.case import save
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.cases.restriction import ANY, restricted
 from rnndiff.harness.checking.check import verdicts_on
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.diagnosis import diagnose as diagnose_module
 from rnndiff.harness.diagnosis.apart import diagnose_apart
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE, mistakes_of
@@ -22,6 +21,7 @@ from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import judge_stacks
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.port import Port
 from rnndiff.models import MODELS, find
 

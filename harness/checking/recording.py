@@ -17,14 +17,14 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
 from rnndiff.harness.checking.check import said_by, supported, verdict_on, verdict_on_ending
 from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
 from rnndiff.harness.records.came import Came, came_of
 from rnndiff.harness.records.record import UNJUDGED, Computed
-from rnndiff.harness.subjects.alone import FAILED, name_of_end
+from rnndiff.harness.stop import Stop
+from rnndiff.harness.subjects.alone import FAILED
 from rnndiff.harness.subjects.named import import_from_here, subject_named
 from rnndiff.harness.subjects.orphans import end_with
-from rnndiff.harness.subjects.run import GRACE, HANG, run
+from rnndiff.harness.subjects.run import GRACE, HANG, name_of_end, run
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
 from rnndiff.models import load_modules, modules
