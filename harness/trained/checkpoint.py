@@ -216,7 +216,7 @@ def _unreadable(prefix: str, reason: str) -> UserError:
     return UserError("Cannot read {} as {}: {}.".format(prefix, WHAT, reason))
 
 
-def listed(variables: Mapping[str, np.ndarray], most: int = 12) -> str:
+def names_and_shapes(variables: Mapping[str, np.ndarray], most: int = 12) -> str:
     """The names and shapes of variables, to end a sentence with."""
     said: List[Any] = ["{} {}".format(name, list(x.shape)) for name, x in sorted(variables.items())]
     if len(said) > most:
