@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from rnndiff.harness.cases.frequencies import drawn
+from rnndiff.harness.cases.frequencies import draw_batches
 from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.cases.strategies import batches
@@ -44,7 +44,7 @@ def default_cases(count):
     kinds = [(MODELS[name], regime) for name in sorted(ARTICLE) for regime in sorted(REGIMES)]
     each, cases = -(-count // len(kinds)), []
     for model, regime in kinds:
-        last = [batch[-1] for batch in drawn(batches(model, regime), 2 * each)]
+        last = [batch[-1] for batch in draw_batches(batches(model, regime), 2 * each)]
         small = [case for case in last if case.config.batch and case.config.num_units in SMALL]
         cases.extend(small[:each])
     return cases

@@ -28,7 +28,7 @@ from styles import STYLES, Style
 from test_precisions import reading, to_nearest, towards_zero
 
 from rnndiff.harness.cases.random_cases import random_batch
-from rnndiff.harness.cases.restriction import restricted
+from rnndiff.harness.cases.restriction import make_restriction
 from rnndiff.harness.checking.check import verdicts_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.chance import Figures, figures
@@ -101,7 +101,7 @@ def subjects():
 def cases_of(units, count):
     """Batches of cases with so many units."""
     sizes = {"num_units": units, "inputs": (1, max(1, units // 2)), "batch": (1, 3), "time": (1, 6)}
-    restriction = restricted(MODEL, sizes, {"open_batch": False}, False)
+    restriction = make_restriction(MODEL, sizes, {"open_batch": False}, False)
     number = 0
     while count > 0:
         batch = random_batch(MODEL, 0, number, "float32", restriction, min(8, count))

@@ -21,7 +21,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def needed(what: str, extra: str) -> Iterator[None]:
+def optional_import(what: str, extra: str) -> Iterator[None]:
     """A context manager to import what `extra` of this package installs, `what` in words.
 
     Raises

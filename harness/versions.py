@@ -57,7 +57,7 @@ def versions(mode: str = "") -> Dict[str, str]:
     }
 
 
-def noted(notes: Mapping[str, Any]) -> Dict[str, str]:
+def versions_in(notes: Mapping[str, Any]) -> Dict[str, str]:
     """What the notes of a saved case say of it, and what the subject was presumed to be."""
     return {name: str(notes[name]) for name in [*versions(), "premise"] if name in notes}
 

@@ -24,7 +24,7 @@ CHAOTIC = 100 * 2.0**-24
 Trace = Mapping[str, np.ndarray]
 
 
-def drawn(strategy: st.SearchStrategy, examples: int, of_seed: int = 0) -> List[List[Case]]:
+def draw_batches(strategy: st.SearchStrategy, examples: int, of_seed: int = 0) -> List[List[Case]]:
     """As many draws of a strategy for batches, always the same."""
     found: List[List[Case]] = []
 
@@ -54,7 +54,7 @@ def frequencies(model: Model, count: int) -> Dict[str, float]:
     each, total = -(-count // len(REGIMES)), 0
     for number, regime in enumerate(REGIMES):
         # The cases of a batch share their sizes; its last one is seldom all zeros.
-        for *_, case in drawn(batches(model, regime), each, number):
+        for *_, case in draw_batches(batches(model, regime), each, number):
             total += 1
             counter["regime " + regime] += 1
             counter.update(traits(case))

@@ -17,7 +17,7 @@ from rnndiff.harness.cases.draws import (
 )
 from rnndiff.harness.cases.regimes import NOISE, REGIMES, SCALES
 from rnndiff.harness.cases.restriction import ANY, Restriction
-from rnndiff.harness.cases.twists import twist_of, twisted
+from rnndiff.harness.cases.twists import apply_twist, twist_of
 from rnndiff.harness.errors import UserError
 from rnndiff.models import MODELS, Model, find
 
@@ -95,7 +95,7 @@ def _large_cases(random: Any, model: Model, config: Any, count: int, precision: 
         large_case(random, model, config, _regime(random), _scale(random), precision)
         for _ in range(count)
     ]
-    return [twisted(case, twist_of(case)) for case in cases]
+    return [apply_twist(case, twist_of(case)) for case in cases]
 
 
 def _small_cases(random: Any, model: Model, config: Any, count: int, precision: str) -> List[Case]:
@@ -107,7 +107,7 @@ def _small_cases(random: Any, model: Model, config: Any, count: int, precision: 
         numbers[random.random_sample(length) < random.choice([0.0, 0.0, 0.5, 0.9])] = 0
         regime, scale = _regime(random), _scale(random)
         case = small_case(model, config, regime, scale, numbers.tobytes(), precision)
-        cases.append(twisted(case, twist_of(case)))
+        cases.append(apply_twist(case, twist_of(case)))
     return cases
 
 

@@ -41,7 +41,7 @@ class _Sizes(Sequence[int]):
 
 
 class Restriction(NamedTuple):
-    """What may be drawn; by default anything. :func:`restricted` makes one.
+    """What may be drawn; by default anything. :func:`make_restriction` makes one.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Restriction(NamedTuple):
 ANY = Restriction()
 
 
-def restricted(
+def make_restriction(
     model: Model,
     sizes: Mapping[str, Union[int, Range]],
     options: Mapping[str, Any],

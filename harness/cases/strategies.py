@@ -21,7 +21,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.draws import draw_config_of, large_case, length_of, small_case
 from rnndiff.harness.cases.random_cases import check_precision, model_named
 from rnndiff.harness.cases.regimes import REGIMES, SCALES, regimes_of
-from rnndiff.harness.cases.twists import twist_of, twisted
+from rnndiff.harness.cases.twists import apply_twist, twist_of
 from rnndiff.harness.errors import UserError
 from rnndiff.models import Model
 
@@ -139,7 +139,7 @@ def _small_batch(
     for _ in range(most if is_more_than_one else 1):
         scale = SCALES[numbers.number(1) % len(SCALES)]
         case = small_case(model, config, regime, scale, numbers.take(length_of(model)), precision)
-        cases.append(twisted(case, twist_of(case)))
+        cases.append(apply_twist(case, twist_of(case)))
     return cases + _again(cases, random)
 
 
@@ -153,7 +153,7 @@ def _large_batch(model: Model, regime: str, kind: str, precision: str, head: _Re
         numbers = case.arrays[name].ravel()
         if numbers.size and name in free:
             numbers[place % numbers.size] = regimes_of(precision)[regime][byte]
-    case = twisted(case, twist_of(case))
+    case = apply_twist(case, twist_of(case))
     return [case] + _again([case], head.random())
 
 

@@ -51,7 +51,7 @@ def branches_of(precision: str) -> np.ndarray:
     return branches
 
 
-def twisted(case: Case, twist: str) -> Case:
+def apply_twist(case: Case, twist: str) -> Case:
     """The case with a twist, one of :data:`TWISTS`; with "" the case itself."""
     if not twist:
         return case

@@ -220,18 +220,18 @@ class Against:
                 _Beside(part, pair, place, timeout),
                 tallies[place],
                 of=pair.names[place],
-                heard=lambda *came, place=place: self._hear(place, *came),
+                on_judged=lambda *came, place=place: self._hear(place, *came),
                 **how,
             )
             for place, part in enumerate(pair.parts)
         ]
         self._of_both = Checker(pair, Tally(), of="{} against {}".format(*pair.names), **how)
 
-    def found(
+    def find_failures(
         self, cases: Sequence[Case], repeated: Sequence[int]
     ) -> List[Tuple[Checker, List[Judged]]]:
         """Judge and count cases: who shrinks what was found, and that."""
-        found = [each for part in self.parts for each in part.found(cases, repeated)]
+        found = [each for part in self.parts for each in part.find_failures(cases, repeated)]
         differ = [self._compared(case) for case in cases]
         for sides in self._sides:
             sides.clear()

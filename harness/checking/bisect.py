@@ -15,8 +15,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 import rnndiff
 from rnndiff import harness, models
 from rnndiff.harness.judging.verdict import DISAGREE
-from rnndiff.harness.subjects.alone import name_of_end
-from rnndiff.harness.subjects.run import HANG
+from rnndiff.harness.subjects.run import HANG, name_of_end
 from rnndiff.harness.text import printable
 
 # Where tox has its environments.

@@ -18,7 +18,7 @@ from rnndiff.harness.files import write_new, written_whole
 from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.same_rows import same_rows
-from rnndiff.harness.judging.suspicion import looked_at
+from rnndiff.harness.judging.suspicion import sample_for_chance
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
 from rnndiff.harness.numerics.arithmetic import Arithmetic
@@ -34,8 +34,8 @@ from rnndiff.harness.subjects.run import (
     NOT_REPEATABLE,
     Outcome,
     Running,
-    ended,
     not_repeatable,
+    outcome_of_end,
     run,
 )
 from rnndiff.harness.subjects.subject import TIMEOUT, Subject
@@ -66,7 +66,7 @@ _MOST_SAID = 2000
 _REMEMBERED = 4096
 
 
-class Unsaved(NamedTuple):
+class UnsavedFailure(NamedTuple):
     """A case that fails and is in no file yet.
 
     ``content`` are the bytes of its file, ``report`` describes it. ``why`` says why it is not
@@ -88,7 +88,7 @@ class Unsaved(NamedTuple):
     of: str = ""
 
 
-def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None) -> Failure:
+def save_failure(folder: str, failing: UnsavedFailure, before: Optional[Failure] = None) -> Failure:
     """Save a failing case, in a folder where other runs may be saving theirs.
 
     A final one gets the first of the names WAY.npz, WAY-2.npz, ... that no other case has; a file
@@ -98,7 +98,7 @@ def save_failure(folder: str, failing: Unsaved, before: Optional[Failure] = None
     Parameters
     ----------
     folder : str
-    failing : Unsaved
+    failing : UnsavedFailure
     before : Failure, optional
         What was saved of this failure so far, none of it final; it is replaced.
 
@@ -132,7 +132,7 @@ def _lines(*texts: str) -> str:
     return "\n".join(filter(None, texts))
 
 
-def _save(folder: str, failing: Unsaved, path: str) -> str:
+def _save(folder: str, failing: UnsavedFailure, path: str) -> str:
     if failing.final:
         names = (failing.way if n == 1 else "{}-{}".format(failing.way, n) for n in count(1))
         paths = (os.path.join(folder, name + ".npz") for name in names)
@@ -145,7 +145,7 @@ def _save(folder: str, failing: Unsaved, path: str) -> str:
     return path
 
 
-class Checked(NamedTuple):
+class CheckResult(NamedTuple):
     """What is to be said of some cases: the largest ratio of error to bound, and the failures.
 
     The ratio is teacher-forced, and of the cases that agree or are undecided.
@@ -244,7 +244,7 @@ def verdict_on_ending(
     case: Case, name: str, known: Tuple[Entry, ...] = (), timeout: float = TIMEOUT
 ) -> Verdict:
     """The verdict on a case that ended a process by the signal `name`, or hung ("Hang")."""
-    outcome = ended(name, timeout)
+    outcome = outcome_of_end(name, timeout)
     if outcome.signal:
         return excuse_ending(case, outcome.signal, known)
     return excuse_error(case, outcome.error, known)
@@ -305,7 +305,7 @@ def _excused(
     return verdict
 
 
-def said_by(subject: Subject, name: str) -> str:
+def statement_of(subject: Subject, name: str) -> str:
     """The label or the premise of a subject; the type of the error if it raises one."""
     try:
         return printable(getattr(subject, name), _MOST_SAID)
@@ -428,10 +428,10 @@ class Checker:
         seconds: float = math.inf,
         first_alone: bool = False,
         of: str = "",
-        heard: Callable[[List[StackVerdict], List[Judged]], None] = lambda stacks, others: None,
+        on_judged: Callable[[List[StackVerdict], List[Judged]], None] = lambda stacks, others: None,
     ) -> None:
         self.subject = subject
-        self.of, self._heard = of, heard
+        self.of, self._on_judged = of, on_judged
         self._tally = tally
         self._restriction, self._seconds = restriction, seconds
         self._first_alone = first_alone
@@ -443,7 +443,7 @@ class Checker:
         self._failing: OrderedDict[bytes, Failure] = OrderedDict()
         self._until_repeated = self._repeated = 0
 
-    def __call__(self, cases: Union[Case, Sequence[Case]]) -> Checked:
+    def __call__(self, cases: Union[Case, Sequence[Case]]) -> CheckResult:
         """Check cases, or one, and count them.
 
         One that disagrees is shrunk to the smallest case that fails in the same way; a second such
@@ -466,7 +466,7 @@ class Checker:
             self._failing[fingerprint(judged.case)] = failures[-1]
             if len(self._failing) > _REMEMBERED:
                 self._failing.popitem(last=False)
-        return Checked(worst, failures)
+        return CheckResult(worst, failures)
 
     def count(self, cases: Sequence[Case], repeated: Sequence[int]) -> Tuple[float, List[Judged]]:
         """Judge and count cases, no more: the largest ratio, and those that disagree."""
@@ -474,12 +474,12 @@ class Checker:
         self._tally.unsupported += len(cases) - len(places)
         repeated = [places.index(place) for place in repeated if place in places]
         cases = [cases[place] for place in places]
-        self._tally.premise = said_by(self.subject, "premise")
+        self._tally.premise = statement_of(self.subject, "premise")
         stacks, others = verdicts_on(self.subject, cases, self._timeout, repeated)
-        self._heard(stacks, others)
+        self._on_judged(stacks, others)
         for stack in stacks:
             self._tally.add_stack(stack)
-            part = looked_at(stack)
+            part = sample_for_chance(stack)
             if part.cases:
                 self._tally.suspicion.add(part, _stated(self.subject, part.cases[0]))
         self._tally.add_rows(*same_rows(stacks))
@@ -488,7 +488,7 @@ class Checker:
         worst = max([stack.largest() for stack in stacks], default=0.0)
         return worst, [judged for judged in others if judged.verdict.status == DISAGREE]
 
-    def found(
+    def find_failures(
         self, cases: Sequence[Case], repeated: Sequence[int]
     ) -> List[Tuple["Checker", List[Judged]]]:
         """Judge and count cases: who shrinks those that disagree, this one, and they."""
@@ -513,14 +513,14 @@ class Checker:
         if way in self._seen:
             return self._seen[way]
 
-        def tell(failing: Unsaved) -> None:
+        def tell(failing: UnsavedFailure) -> None:
             self._seen[way] = save_failure(self._folder, failing, self._seen.get(way))
             self._found(self._seen[way])
 
         self._shrink(judged, why, tell)
         return self._seen[way]
 
-    def investigate(self, judged: Judged, tell: Callable[[Unsaved], None]) -> None:
+    def investigate(self, judged: Judged, tell: Callable[[UnsavedFailure], None]) -> None:
         """Shrink a case that disagrees; tell of it, of what it becomes, at last of the smallest.
 
         What is told may fail in another way than the case seemed to: it may be that the subject
@@ -528,7 +528,7 @@ class Checker:
         """
         self._shrink(*self._again(judged), tell)
 
-    def unfinished(self, judged: Judged) -> Unsaved:
+    def unfinished(self, judged: Judged) -> UnsavedFailure:
         """A case that disagrees, as it is before it is shrunk."""
         return self._unsaved(judged, _UNFINISHED, final=False)
 
@@ -556,7 +556,7 @@ class Checker:
         outcome = difference_between_calls(self.subject, case, self._timeout) or Outcome()
         return Judged(case, outcome, Verdict([], error=outcome.error))
 
-    def _shrink(self, judged: Judged, why: str, tell: Callable[[Unsaved], None]) -> None:
+    def _shrink(self, judged: Judged, why: str, tell: Callable[[UnsavedFailure], None]) -> None:
         if why:
             tell(self._unsaved(judged, why, final=True))
             return
@@ -600,14 +600,14 @@ class Checker:
         failed = again is judged or _failed(again, way)
         tell(self._unsaved(again if failed else judged, "" if failed else _NOT_AGAIN, final=True))
 
-    def _unsaved(self, judged: Judged, why: str, final: bool) -> Unsaved:
+    def _unsaved(self, judged: Judged, why: str, final: bool) -> UnsavedFailure:
         case, verdict = judged.case, judged.verdict
-        premise, label = (said_by(self.subject, name) for name in ("premise", "label"))
+        premise, label = (statement_of(self.subject, name) for name in ("premise", "label"))
         notes = dict(versions(self.subject.mode), premise=premise, subject=label)
         notes["verdict"] = verdict.summary()
         if why:
             notes["shrunk"] = why
-        return Unsaved(
+        return UnsavedFailure(
             self.way(case, verdict),
             packed(case, judged.trace, notes),
             _lines(self._told(case, verdict), self.subject.advice(case)),

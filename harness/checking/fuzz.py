@@ -51,17 +51,16 @@ from rnndiff.harness.checking.check import (
     SECONDS,
     Checker,
     Judged,
-    Unsaved,
+    UnsavedFailure,
     first_wrong_of,
     named_way,
-    said_by,
     save_failure,
+    statement_of,
     supported,
     verdict_on_ending,
 )
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.checking.pair import Pair
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
@@ -70,11 +69,12 @@ from rnndiff.harness.report.describe import describe
 from rnndiff.harness.report.exhibits import Exhibit, exhibits
 from rnndiff.harness.report.growth import Growth, sampled
 from rnndiff.harness.shrinking.shrink import Shrinker
-from rnndiff.harness.subjects.alone import FAILED, Alone, Ending, first_ending, name_of_end
+from rnndiff.harness.stop import Stop
+from rnndiff.harness.subjects.alone import FAILED, Alone, Ending, first_ending
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
-from rnndiff.harness.subjects.port import look, restricted_to, with_premise
-from rnndiff.harness.subjects.run import GRACE, HANG
+from rnndiff.harness.subjects.port import look, restrict_subject, with_premise
+from rnndiff.harness.subjects.run import GRACE, HANG, name_of_end
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper, in_mode
 from rnndiff.harness.versions import versions
 from rnndiff.models import load_modules, modules
@@ -552,7 +552,7 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
         try:
             load_modules(task.modules)
             subject = subject_named(task.subject, task.timeout, task.mode)
-            subject = restricted_to(with_premise(subject, task.premise), task.restriction)
+            subject = restrict_subject(with_premise(subject, task.premise), task.restriction)
             subject = _Counted(subject, begun)
             if task.against:
                 other = subject_named(task.against, task.timeout)
@@ -622,8 +622,8 @@ class _Hands:
             self._looks = False
         cases = self._task.batch(number, skip, self._subject.precision)
         self._tally.clear()
-        new: List[Unsaved] = []
-        for check, disagree in self._check.found(cases, _repeated(number, len(cases))):
+        new: List[UnsavedFailure] = []
+        for check, disagree in self._check.find_failures(cases, _repeated(number, len(cases))):
             if self._task.first_alone:
                 disagree = first_wrong_of(disagree) if not new else []
             for judged in disagree:
@@ -636,7 +636,7 @@ class _Hands:
     def shrink(self, ways: List[str]) -> None:
         for way in ways:
 
-            def tell(failing: Unsaved, way: str = way) -> None:
+            def tell(failing: UnsavedFailure, way: str = way) -> None:
                 self._channel.send(("smaller", (way, failing)))
                 if failing.way != way:
                     self._told.pop(way, None)
@@ -711,14 +711,14 @@ def _repeated(number: int, size: int) -> List[int]:
     return [number // every % size] if size and number % every == 0 else []
 
 
-def _ended(case: Case, name: str, timeout: float, part: Checker, why: str) -> Unsaved:
+def _ended(case: Case, name: str, timeout: float, part: Checker, why: str) -> UnsavedFailure:
     """A case on which a subject ended a process or hung."""
     subject = part.subject
     way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
     verdict = verdict_on_ending(case, name, (), timeout)
-    notes = dict(versions(subject.mode), subject=said_by(subject, "label"), ended_by=name)
+    notes = dict(versions(subject.mode), subject=statement_of(subject, "label"), ended_by=name)
     notes["verdict"] = verdict.error
     of = "{}: ".format(part.of) if part.of else ""
     report = "{}{}: {}\n{}".format(of, case, verdict.error, describe(case, verdict))
     content, named = packed(case, notes=notes), (subject.name, subject.mode, subject.stated)
-    return Unsaved(named_way(part.of, way), content, report, why, True, *named, of=part.of)
+    return UnsavedFailure(named_way(part.of, way), content, report, why, True, *named, of=part.of)

@@ -24,7 +24,7 @@ except ImportError:  # Where there are no such locks, what an ended run left beh
     fcntl = None  # type: ignore[assignment]
 
 from rnndiff.harness.cases.case import Case, load, save
-from rnndiff.harness.checking.check import FAILURES, said_by
+from rnndiff.harness.checking.check import FAILURES, statement_of
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import written_whole
 from rnndiff.harness.judging.failure import Failure
@@ -101,7 +101,7 @@ class Record:
         self.changes = 0
         self._written = -_WRITES_EVERY
 
-    def found(self, failure: Failure, subject: int = 0) -> None:
+    def add_failure(self, failure: Failure, subject: int = 0) -> None:
         """A failure, in the place of what was told before of the same one.
 
         That is the one in which the same subject fails in the same way; each has a number.
@@ -113,7 +113,7 @@ class Record:
         self.changes += 1
         self.write()
 
-    def judged(self) -> None:
+    def count_changed(self) -> None:
         """Cases were added to the tally, which is now written, or soon."""
         self.changes += 1
         if time.monotonic() - self._written >= _WRITES_EVERY:
@@ -172,7 +172,7 @@ class Journaled(Wrapper):
             versions(subject.mode),
             verdict="in flight when its process was ended",
             ended_by="?",
-            subject=said_by(subject, "label"),
+            subject=statement_of(subject, "label"),
             subject_name=subject.name,
             subject_mode=subject.mode,
         )
@@ -189,7 +189,7 @@ class Journaled(Wrapper):
             faulthandler.cancel_dump_traceback_later()
 
 
-class Left(NamedTuple):
+class Leftovers(NamedTuple):
     """What the processes of a run have written: their records by name, and cases in flight."""
 
     records: Dict[str, Dict[str, Any]]
@@ -206,7 +206,7 @@ def record_of(folder: str, process: str) -> str:
     return os.path.join(folder, process + ".json")
 
 
-def left_in(folder: str) -> Left:
+def leftovers_in(folder: str) -> Leftovers:
     """What is in the folder of a run. Records that cannot be read are left out."""
     records, cases = {}, []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
@@ -216,7 +216,7 @@ def left_in(folder: str) -> Left:
         elif kind == ".json":
             with contextlib.suppress(OSError, ValueError, RecursionError):
                 records[process] = _read(path)
-    return Left(records, cases)
+    return Leftovers(records, cases)
 
 
 def _read(path: str) -> Dict[str, Any]:
@@ -248,7 +248,7 @@ def _read(path: str) -> Dict[str, Any]:
     return record
 
 
-class Ended(NamedTuple):
+class EndedRun(NamedTuple):
     """A run that was ended before it could tell what it found.
 
     When it began, how many cases it judged, its failures, and the cases in flight.
@@ -261,7 +261,7 @@ class Ended(NamedTuple):
 
 
 @contextlib.contextmanager
-def ended_runs(runs: str = RUNS) -> Iterator[List[Ended]]:
+def ended_runs(runs: str = RUNS) -> Iterator[List[EndedRun]]:
     """What runs that are no longer alive have left behind; gone when the block has ended.
 
     Should the block not come to its end, everything is still there.
@@ -274,7 +274,7 @@ def ended_runs(runs: str = RUNS) -> Iterator[List[Ended]]:
                 fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            left = left_in(folder)
+            left = leftovers_in(folder)
             # One that is empty may be about to be locked.
             if left.records or left.in_flight:
                 found.append(_ended(left))
@@ -303,7 +303,7 @@ def _remove(folder: str) -> None:
         os.rmdir(folder)
 
 
-def _ended(left: Left) -> Ended:
+def _ended(left: Leftovers) -> EndedRun:
     record = Record()
     for other in left.records.values():
         record.add_dict(other)
@@ -315,7 +315,7 @@ def _ended(left: Left) -> Ended:
         )
         for failure in record.failures
     ]
-    return Ended(record.began, sum(record.tally.cases.values()), failures, left.in_flight)
+    return EndedRun(record.began, sum(record.tally.cases.values()), failures, left.in_flight)
 
 
 def _printable(text: str) -> str:

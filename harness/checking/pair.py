@@ -14,7 +14,6 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking.check import verdict_on
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, ArrayVerdict, Verdict
-from rnndiff.harness.records.came import Came, came_of
 from rnndiff.harness.records.compare import (
     CHOICE,
     FLUSHED,
@@ -26,6 +25,7 @@ from rnndiff.harness.records.compare import (
     of_model,
 )
 from rnndiff.harness.records.record import Computed
+from rnndiff.harness.records.result import CaseResult, result_of
 from rnndiff.harness.subjects.subject import Subject, Wrapper, in_mode
 from rnndiff.models import Model
 
@@ -43,7 +43,7 @@ class Side(NamedTuple):
     """What came of a case on one of the two, and the verdict on that."""
 
     verdict: Verdict
-    came: Came
+    result: CaseResult
 
     @property
     def is_wrong(self) -> bool:
@@ -55,7 +55,7 @@ def side_of(
     subject: Subject, case: Case, verdict: Verdict, trace: Mapping[str, np.ndarray]
 ) -> Side:
     """What came of a case on a subject that was judged."""
-    return Side(verdict, came_of(case, verdict, trace, subject.known))
+    return Side(verdict, result_of(case, verdict, trace, subject.known))
 
 
 def difference(case: Case, first: Side, second: Side) -> ModelDifference:
@@ -63,12 +63,12 @@ def difference(case: Case, first: Side, second: Side) -> ModelDifference:
 
     Two traces that have none in common count as an array of one side.
     """
-    traces = first.came.trace, second.came.trace
+    traces = first.result.trace, second.result.trace
     common = [name for name in traces[0] if name in traces[1]]
     if all(traces) and not common:
         cases = dict(dict.fromkeys(KINDS, 0), **{ONE_SIDED: 1})
         return ModelDifference(case.model.name, cases, {}, {}, 0, 0, {})
-    groups = _alone(case, first.came, common), _alone(case, second.came, common)
+    groups = _alone(case, first.result, common), _alone(case, second.result, common)
     found = of_model(case.model.name, [groups], {})
     # Where one has another meaning, what follows is no move.
     bounds = {} if found.differ else _in_bounds(first.verdict, second.verdict)
@@ -96,7 +96,7 @@ def finding(
     )
 
 
-def _alone(case: Case, came: Came, names: Sequence[str]) -> Computed:
+def _alone(case: Case, came: CaseResult, names: Sequence[str]) -> Computed:
     traces = {name: came.trace[name][None] for name in names}
     codes = {name: came.codes[name][None] for name in names}
     ended = [came.error], [came.known]
@@ -144,16 +144,16 @@ class Pair(Wrapper):
         if (first.name, first.mode) == (second.name, second.mode):
             raise UserError(
                 "{} is both what is tested and what it is compared with: name another one, or "
-                "another mode.".format(called(first))
+                "another mode.".format(command_name(first))
             )
         if first.precision != second.precision:
             raise UserError(
                 "{} computes in {}, and {} in {}: what is compared computes in the same.".format(
-                    called(first), first.precision, called(second), second.precision
+                    command_name(first), first.precision, command_name(second), second.precision
                 )
             )
         self.second, self.against = second, second.name
-        self.names = called(first), called(second)
+        self.names = command_name(first), command_name(second)
         self.known, self.repeatable = (), first.repeatable and second.repeatable
 
     @property
@@ -194,6 +194,6 @@ class Pair(Wrapper):
         return came[0][1]
 
 
-def called(subject: Subject) -> str:
+def command_name(subject: Subject) -> str:
     """What a subject is called on a command line, and its mode if it is not the default."""
     return in_mode(subject.name, subject.mode)

@@ -22,21 +22,21 @@ from typing import (
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import model_named, random_batch
-from rnndiff.harness.cases.restriction import Range, Restriction, options_named, restricted
+from rnndiff.harness.cases.restriction import Range, Restriction, make_restriction, options_named
 from rnndiff.harness.checking.check import SECONDS, Checker
-from rnndiff.harness.diagnosis.diagnose import diagnosed
+from rnndiff.harness.diagnosis.diagnose import report_with_diagnosis
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.subjects.executable import Executable
-from rnndiff.harness.subjects.port import Port, look, premise_named, restricted_to
+from rnndiff.harness.subjects.port import Port, look, premise_named, restrict_subject
 from rnndiff.models import MODELS, Model
 
 # A port has no graph to be built: fewer cases of a config, and so more configs.
 CASES_TO_A_CONFIG = 32
 
 
-class Asked(NamedTuple):
+class PortScope(NamedTuple):
     """What of a port is to be checked; see :func:`port`.
 
     Beside the options that it asks for, those of the names ``drawn`` do not keep their defaults.
@@ -50,7 +50,7 @@ class Asked(NamedTuple):
     empty: bool
     drawn: Sequence[str] = ()
 
-    def drawn_for(self, subject: Any) -> Tuple[Model, Restriction]:
+    def model_and_restriction(self, subject: Any) -> Tuple[Model, Restriction]:
         """The model, and what is drawn of it.
 
         Raises
@@ -63,7 +63,7 @@ class Asked(NamedTuple):
         kept = subject.knows(model) if isinstance(subject, (Port, Executable)) else {}
         others = options_named(model, self.drawn), self.sizes
         kept = {name: x for name, x in kept.items() if not any(name in each for each in others)}
-        return model, restricted(model, self.sizes, dict(kept, **self.options), self.empty)
+        return model, make_restriction(model, self.sizes, dict(kept, **self.options), self.empty)
 
 
 def model_of(model: Union[str, Model], cell: str = "", layout: str = "") -> Model:
@@ -147,7 +147,7 @@ def port(
     """
     if cases < 1:
         raise UserError("A test of cases={} judges nothing: take 1 or more.".format(cases))
-    asked = Asked(model, cell, layout, dict(sizes or {}), dict(options or {}), empty)
+    asked = PortScope(model, cell, layout, dict(sizes or {}), dict(options or {}), empty)
 
     def test_of(function: Callable[..., Any]) -> Callable[..., None]:
         stated = premise if isinstance(premise, Arithmetic) else premise_named(premise)
@@ -156,7 +156,7 @@ def port(
         def test(pytestconfig: Any = None) -> None:
             subject.name = _name_of(test)
             with _told_to(pytestconfig):
-                model, restriction = asked.drawn_for(subject)
+                model, restriction = asked.model_and_restriction(subject)
                 check = _checker(subject, model, restriction, seed, pytestconfig)
             for batch in _batches(model, restriction, subject.precision, cases, seed):
                 check(batch)
@@ -191,12 +191,12 @@ def _checker(
     subject: Port, model: Model, restriction: Restriction, seed: int, pytestconfig: Any
 ) -> Callable[[Sequence[Case]], None]:
     """What fails, in pytest's way or by an AssertionError, unless all cases agree."""
-    within = restricted_to(subject, restriction)
+    within = restrict_subject(subject, restriction)
     how: Dict[str, Any] = dict(restriction=restriction, seconds=SECONDS, first_alone=True)
     if pytestconfig is None:
         check = _alone(within, seed, how)
     else:
-        from rnndiff.harness.pytest_plugin import begin
+        from rnndiff.harness.pytest_plugin.beginning import begin
 
         check = begin(pytestconfig).check_on(within, seed, **how)
     look(within, model, restriction)
@@ -226,7 +226,9 @@ def _alone(subject: Any, seed: int, how: Mapping[str, Any]) -> Callable[[Sequenc
         __tracebackhide__ = True
         failures = checker(cases).failures
         if failures:
-            raise AssertionError(diagnosed(subject, failures[0], how["restriction"], seed))
+            raise AssertionError(
+                report_with_diagnosis(subject, failures[0], how["restriction"], seed)
+            )
 
     return check
 

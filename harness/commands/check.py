@@ -7,7 +7,7 @@ from typing import Any, Optional, Tuple
 import click
 
 from rnndiff.harness.cases.restriction import sizes_named
-from rnndiff.harness.checking.port import Asked, model_of
+from rnndiff.harness.checking.port import PortScope, model_of
 from rnndiff.harness.commands.fuzz import judge_and_tell
 from rnndiff.harness.commands.options import (
     ModelName,
@@ -24,7 +24,7 @@ from rnndiff.harness.commands.options import (
     subject_or_command,
     timeout_option,
 )
-from rnndiff.harness.diagnosis.apart import diagnose_apart
+from rnndiff.harness.diagnosis.own_process import diagnose_in_own_process
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.port import premise_named
@@ -131,7 +131,7 @@ def check(
     load_models()
     subject = subject_named(port, timeout, mode)
     told: Any = getattr(subject, "asked", None)
-    asked = told or Asked("", "", "", {}, {}, True)
+    asked = told or PortScope("", "", "", {}, {}, True)
     if model_name and ":" in model_name:
         model_name = ModelName().convert(model_name, None, click.get_current_context())
     if not (model_name or asked.model):
@@ -155,7 +155,7 @@ def check(
         sizes=dict(asked.sizes, **{name: x for name, x in given.items() if name in is_size}),
         options=dict(asked.options, **{n: x for n, x in given.items() if n not in is_size}),
     )
-    model, restriction = asked.drawn_for(subject)
+    model, restriction = asked.model_and_restriction(subject)
     if premise:
         premise_named(premise)
     judge_and_tell(
@@ -174,6 +174,12 @@ def check(
         against=against,
         first_alone=True,
         diagnose=partial(
-            diagnose_apart, port, mode, premise, timeout=timeout, restriction=restriction, seed=seed
+            diagnose_in_own_process,
+            port,
+            mode,
+            premise,
+            timeout=timeout,
+            restriction=restriction,
+            seed=seed,
         ),
     )

@@ -23,11 +23,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rnndiff.harness.cases.random_cases import model_named
-from rnndiff.harness.cases.restriction import ANY, restricted, sizes_named
+from rnndiff.harness.cases.restriction import ANY, make_restriction, sizes_named
 from rnndiff.harness.checking.against import PairTally
 from rnndiff.harness.checking.fuzz import Progress
 from rnndiff.harness.checking.fuzz import fuzz as run
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.commands.compare import table_of
 from rnndiff.harness.commands.options import (
     against_option,
@@ -50,6 +49,7 @@ from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import WORST
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, UNDECIDED
 from rnndiff.harness.report import page
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.named import modes_named
 from rnndiff.harness.subjects.port import premise_named
 from rnndiff.harness.versions import versions
@@ -111,7 +111,7 @@ def fuzz(
     names = models or tuple(all_models())
     restriction = ANY
     for name in names if sizes or no_empty else ():
-        restriction = restricted(model_named(name), sizes_named(sizes), {}, not no_empty)
+        restriction = make_restriction(model_named(name), sizes_named(sizes), {}, not no_empty)
     if premise:
         premise_named(premise)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed

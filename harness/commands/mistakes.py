@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.commands.drawing import plot_option, pyplot_for, save
 from rnndiff.harness.commands.options import ModelName, json_option
 from rnndiff.harness.errors import INTERRUPTED, UserError
@@ -33,6 +32,7 @@ from rnndiff.harness.quality.power import (
     trials_of,
 )
 from rnndiff.harness.quality.trials import run_trials, seconds_of_imports
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.versions import tensorflow_version, versions
 
 # Of the table where no terminal has another one.

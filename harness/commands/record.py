@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rnndiff.harness.cases.fixed import GROUPS
-from rnndiff.harness.checking.stop import Stop
+from rnndiff.harness.checking.recording import Recorder, Task
 from rnndiff.harness.commands.options import (
     all_models,
     mode_option,
@@ -19,7 +19,7 @@ from rnndiff.harness.commands.options import (
 from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, read_npz
 from rnndiff.harness.records.record import Computed, Record, save
-from rnndiff.harness.records.recording import Recorder, Task
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
 

@@ -12,7 +12,7 @@ from rnndiff.harness.judging.verdict import DISAGREE, judge
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow
 from rnndiff.harness.subjects.subject import TENSORFLOW
 from rnndiff.harness.subjects.tensorflow.repro import Finding, issue, script
-from rnndiff.harness.versions import noted, versions
+from rnndiff.harness.versions import versions, versions_in
 
 
 @click.command()
@@ -51,7 +51,7 @@ def _finding(path: str, saved: SavedCase, mode: str) -> Finding:
         except SubjectError as error:
             raise UserError("{} holds no trace of its case: {}.".format(path, error)) from None
         if verdict.status == DISAGREE:
-            return Finding(saved.case, verdict, noted(saved.notes), subject.options)
+            return Finding(saved.case, verdict, versions_in(saved.notes), subject.options)
     raise UserError(
         "There is nothing to report in {}: TensorFlow {}.{} agrees, and no other version of it is "
         "said to have disagreed (the case was saved with {}).".format(

@@ -11,7 +11,7 @@ from rich.text import Text
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import write_json
 from rnndiff.harness.subjects import measure
-from rnndiff.harness.subjects.measure import Measured
+from rnndiff.harness.subjects.measure import Measurement
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.versions import versions
 from rnndiff.models import ARTICLE
@@ -51,7 +51,7 @@ def run(
             status.update("measured {}".format(what))
 
         chosen = functions or measure.FUNCTIONS
-        measured = measure.measured(subject, computed, count, chosen, report)
+        measured = measure.measure_subject(subject, computed, count, chosen, report)
     for model, reason in reasons.items():
         if reason:
             console.print(Text("{} is not measured: {}".format(model, reason)))
@@ -75,7 +75,7 @@ def run(
     return 1 if wrong else 0
 
 
-def _table(measured: Measured) -> Table:
+def _table(measured: Measurement) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("function")
     table.add_column("seen in", overflow="fold")
@@ -97,7 +97,7 @@ def _table(measured: Measured) -> Table:
     return table
 
 
-def _origin(measured: Measured) -> str:
+def _origin(measured: Measurement) -> str:
     """Where the statement comes from, as a comment to be pasted with it."""
     at_hand = versions()
     return (
@@ -110,7 +110,7 @@ def _origin(measured: Measured) -> str:
     )
 
 
-def _to_json(name: str, measured: Measured) -> Dict[str, Any]:
+def _to_json(name: str, measured: Measurement) -> Dict[str, Any]:
     def number(value: float) -> Any:
         return value if math.isfinite(value) else str(value)
 

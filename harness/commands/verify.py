@@ -25,8 +25,8 @@ from rnndiff.harness.judging.verdict import (
     UNDECIDED,
 )
 from rnndiff.harness.report import page
-from rnndiff.harness.report.exhibits import Exhibit, drawn
-from rnndiff.harness.report.growth import Growth, Judged, growth
+from rnndiff.harness.report.exhibits import Exhibit, with_heat_maps
+from rnndiff.harness.report.growth import Growth, JudgedTrace, growth
 from rnndiff.harness.subjects import Subject
 from rnndiff.harness.subjects.tensorflow import TensorFlow
 from rnndiff.harness.trained import checkpoint, data, own, training
@@ -222,7 +222,7 @@ def verify(
                 task = progress.add_task("verifying {}".format(name), total=1, note="")
                 computed: Dict[str, np.ndarray] = {}
 
-                def see(judged: Judged, computed: Dict[str, np.ndarray] = computed) -> None:
+                def see(judged: JudgedTrace, computed: Dict[str, np.ndarray] = computed) -> None:
                     computed.update(judged.trace)
                     if seen:
                         seen(judged)
@@ -319,7 +319,7 @@ class _Seen:
         self.growths: List[Growth] = []
         self.exhibits: List[Exhibit] = []
 
-    def __call__(self, judged: Judged) -> None:
+    def __call__(self, judged: JudgedTrace) -> None:
         case, _, verdict = judged
         self.tally.add(case, verdict)
         runs = {array.run for array in verdict.arrays}
@@ -328,7 +328,7 @@ class _Seen:
             self.growths.append(growth("the validation rows of the trained models", [judged]))
         if verdict.status == DISAGREE:
             exhibit = Exhibit(way_of_failing(case, verdict), verdict.summary())
-            self.exhibits.append(drawn(exhibit, case, verdict))
+            self.exhibits.append(with_heat_maps(exhibit, case, verdict))
 
 
 def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verification]) -> None:

@@ -18,7 +18,7 @@ from rnndiff.harness.cases.case import Case, load
 from rnndiff.harness.cases.random_cases import SMALL_BATCH, batch_size, random_batch
 from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.diagnosis.catalogue import mistakes_of
-from rnndiff.harness.diagnosis.planting import Mistake, both, planted
+from rnndiff.harness.diagnosis.planting import Mistake, both, plant_in
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.failure import Failure
@@ -251,7 +251,7 @@ def diagnosis_of(
         return None
 
 
-def diagnosed(
+def report_with_diagnosis(
     subject: Subject,
     failure: Failure,
     restriction: Restriction,
@@ -349,7 +349,7 @@ def _left_wrong(mistake: Mistake, stacks: Sequence[_Stack]) -> float:
         if not stack.cases:
             continue
         try:
-            pairs = list(zip(planted(stack.cases, mistake), stack.traces))
+            pairs = list(zip(plant_in(stack.cases, mistake), stack.traces))
             verdicts = _by_case(pairs, stack.stated)
         except Exception:  # In sizes that it cannot be made in, such as of a kernel not square.
             return math.inf

@@ -138,7 +138,7 @@ def _is_oracle(function: Callable[..., Any]) -> bool:
     return function.__module__.endswith(".oracle")
 
 
-def planted(cases: Sequence[Case], mistake: Mistake) -> List[Case]:
+def plant_in(cases: Sequence[Case], mistake: Mistake) -> List[Case]:
     """The cases, of one config, of an oracle with the mistake in it, and otherwise the same."""
     first = cases[0]
     model = first.model._replace(oracle=_planted_oracle(first.model.oracle, mistake))

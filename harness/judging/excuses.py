@@ -91,7 +91,7 @@ class KnownRewrite(Entry):
 
 @dataclass(frozen=True, eq=False)
 class KnownEnding(Entry):
-    """An entry for cases in which TensorFlow ends the process, by one of ``signals``.
+    """An entry for cases in which the subject ends the process, by one of ``signals``.
 
     The first such case of each model with other options is computed in a process of its own, to see
     that it still does; the others are then taken to do the same.

@@ -208,7 +208,7 @@ class Suspicion:
             )
 
 
-def looked_at(stack: StackVerdict) -> StackVerdict:
+def sample_for_chance(stack: StackVerdict) -> StackVerdict:
     """The cases of a stack that are held against chance, which costs half a verdict and more.
 
     So it is done to all cases of one stack in some, or to some of a stack with many large ones; by

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rnndiff.harness.pytest_plugin.beginning import begin
 from rnndiff.harness.pytest_plugin.fixtures import rnndiff_check, subject
 
 __all__ = ["rnndiff_check", "subject"]
@@ -105,15 +106,3 @@ def pytest_runtest_logreport(report: Any) -> None:
     """Of workers, the main process hears first by a report of the setting up of a fixture."""
     if hasattr(report, "node") and getattr(report, "rnndiff_record", None):
         begin(report.node.config).hear(report)
-
-
-def begin(config: Any) -> Any:
-    """Keep what is found from now on; the part of this process in the run, which may have begun."""
-    if config.rnndiff is None:
-        from rnndiff.harness.pytest_plugin import process
-
-        kind = process.Worker if hasattr(config, "workerinput") else process.Main
-        config.rnndiff = kind(config)
-        config.pluginmanager.register(config.rnndiff, "rnndiff-process")
-        config.rnndiff.begin()
-    return config.rnndiff

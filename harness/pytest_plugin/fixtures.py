@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from rnndiff.harness.pytest_plugin.beginning import begin
+
 
 @pytest.fixture(scope="session")
 def subject(pytestconfig: Any) -> Any:
@@ -29,8 +31,6 @@ def subject(pytestconfig: Any) -> Any:
 @pytest.fixture(scope="module")
 def rnndiff_check(subject: Any, pytestconfig: Any) -> Any:
     """A function that fails unless the subject agrees with the oracle on each of some cases."""
-    from rnndiff.harness.pytest_plugin import begin
-
     return begin(pytestconfig).check_on(subject)
 
 

@@ -29,7 +29,7 @@ import pytest
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking import journal
 from rnndiff.harness.checking.check import Checker
-from rnndiff.harness.diagnosis.diagnose import diagnosed
+from rnndiff.harness.diagnosis.diagnose import report_with_diagnosis
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.pytest_plugin.summary import Summary, mode_of, profile
@@ -118,7 +118,7 @@ class _Process:
         journaled = journal.Journaled(subject, path, timeout + GRACE, self._errors)
 
         def found(failure: Failure) -> None:
-            record.found(failure, number)
+            record.add_failure(failure, number)
 
         checker = Checker(journaled, record.tally, found=found, timeout=timeout, **how)
 
@@ -131,13 +131,13 @@ class _Process:
                 why = str(error)
             if why:
                 pytest.fail(why, pytrace=False)
-            record.judged()
+            record.count_changed()
             for failure in checked.failures:
                 found(failure)
             report = checked.failures[0].report if checked.failures else ""
             if report and seed is not None:
                 # Whatever the port does meanwhile, the failure has been written.
-                report = diagnosed(
+                report = report_with_diagnosis(
                     journaled, checked.failures[0], how["restriction"], seed, timeout
                 )
             journal.close(path)
@@ -296,8 +296,8 @@ class Main(_Process):
         self._down.add(node.gateway.id)
         self._lost += not hasattr(node, "workeroutput")
 
-    def _left(self) -> journal.Left:
-        return journal.left_in(self._run.folder) if self._run else journal.Left({}, [])
+    def _left(self) -> journal.Leftovers:
+        return journal.leftovers_in(self._run.folder) if self._run else journal.Leftovers({}, [])
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._clock:

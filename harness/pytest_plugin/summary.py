@@ -48,7 +48,7 @@ class Summary:
         record: journal.Record,
         in_flight: List[str],
         lost: int,
-        ended: List[journal.Ended],
+        ended: List[journal.EndedRun],
     ) -> None:
         """Tell it.
 

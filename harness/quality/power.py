@@ -38,7 +38,7 @@ from rnndiff.harness.checking.check import (
     way_of_failing,
 )
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE
-from rnndiff.harness.diagnosis.planting import Mistake, planted
+from rnndiff.harness.diagnosis.planting import Mistake, plant_in
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.quality.mistakes import MISTAKES
 from rnndiff.harness.shrinking.shrink import Shrinker
@@ -91,7 +91,7 @@ class Trial(NamedTuple):
     shrinks: bool = False
 
 
-class Planted(Float32):
+class PlantedOracle(Float32):
     """The oracle in float32 with a mistake in it: a port that is wrong in just this."""
 
     def __init__(self, mistake: Mistake) -> None:
@@ -99,7 +99,7 @@ class Planted(Float32):
 
     def __call__(self, case: Case) -> Dict[str, np.ndarray]:
         """As the oracle that has the mistake."""
-        return super().__call__(planted([case], self._mistake)[0])
+        return super().__call__(plant_in([case], self._mistake)[0])
 
 
 def tasks_of(
@@ -126,7 +126,7 @@ def tasks_of(
     return found
 
 
-def measured(trial: Trial) -> Dict[str, Any]:
+def run_trial(trial: Trial) -> Dict[str, Any]:
     """What came of a trial, for JSON; seconds are those of this process on its processor.
 
     Returns
@@ -146,7 +146,7 @@ def subject_of(task: Task) -> Subject:
     if not task.mistake:
         return Float32()
     if task.planted_in == ORACLE:
-        return Planted(_in_catalogue(task.mistake))
+        return PlantedOracle(_in_catalogue(task.mistake))
     from rnndiff.harness.subjects.tensorflow import TensorFlow
 
     return TensorFlow(build=next(x for x in MISTAKES if x.name == task.mistake).build)

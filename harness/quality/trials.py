@@ -13,9 +13,9 @@ from multiprocessing.connection import wait
 from typing import Any, Dict, Iterator, Sequence, Tuple
 
 from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import in_one_line
-from rnndiff.harness.quality.power import GRAPH, Trial, measured
+from rnndiff.harness.quality.power import GRAPH, Trial, run_trial
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.orphans import end_with
 
 # Seconds between two looks at whether to stop, and that a trial may take at most.
@@ -27,7 +27,7 @@ _OF_GRAPHS = ["rnndiff.models.tf1", "rnndiff.harness.subjects.tensorflow"]
 def run_trials(
     trials: Sequence[Trial], workers: int, stop: Stop
 ) -> Iterator[Tuple[Trial, Dict[str, Any]]]:
-    """What came of each trial, as :func:`rnndiff.harness.quality.power.measured` has it.
+    """What came of each trial, as :func:`rnndiff.harness.quality.power.run_trial` has it.
 
     One that ended its process, or took too long, has an "error" instead. When `stop` is asked to
     end, those that run are ended and left out.
@@ -92,7 +92,7 @@ def _measure(end: Any, trial: Trial) -> None:
     end_with(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        result = measured(trial)
+        result = run_trial(trial)
     except Exception as error:
         result = {"error": in_one_line(error)}
     with contextlib.suppress(OSError):

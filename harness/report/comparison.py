@@ -19,7 +19,7 @@ from rnndiff.harness.records.compare import (
     ModelDifference,
 )
 from rnndiff.harness.records.record import case_of
-from rnndiff.harness.report.exhibits import Exhibit, drawn
+from rnndiff.harness.report.exhibits import Exhibit, with_heat_maps
 from rnndiff.harness.report.page import check, environment_of, templates
 
 __all__ = ["check", "render", "sentences", "write"]
@@ -171,7 +171,7 @@ def _example(kind: str, example: Example) -> Dict[str, Any]:
     case = case_of(example.group, example.case) if small and kind != ROUNDING else None
     if case is not None:
         with np.errstate(all="ignore"):
-            shown = drawn(shown, case, Verdict([]))
+            shown = with_heat_maps(shown, case, Verdict([]))
     return {
         "kind": kind,
         "what": KINDS[kind],

@@ -12,7 +12,7 @@ from rnndiff.harness.judging.verdict import ArrayVerdict, Verdict, judge
 from rnndiff.harness.report.describe import number, other_class, ulps
 from rnndiff.harness.report.heatmaps import HeatMap, heat_map, largest
 from rnndiff.harness.subjects import Subject
-from rnndiff.harness.versions import noted
+from rnndiff.harness.versions import versions_in
 from rnndiff.models.layout import CHOICE
 
 # A script of more numbers than this is read by nobody.
@@ -73,14 +73,14 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
         # What was computed then is shown. Computed again, it might end the process.
         verdict = judge(case, trace, subject.arithmetic(case))
         verdict = excuse(verdict, case, trace, subject.known)
-    exhibit = drawn(exhibit, case, verdict)
+    exhibit = with_heat_maps(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
     if numbers <= _NUMBERS and notes.get("subject", subject.label) == subject.label:
-        exhibit = exhibit._replace(script=subject.script(case, verdict, noted(notes)))
+        exhibit = exhibit._replace(script=subject.script(case, verdict, versions_in(notes)))
     return exhibit
 
 
-def drawn(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
+def with_heat_maps(exhibit: Exhibit, case: Case, verdict: Verdict) -> Exhibit:
     """The exhibit with heat maps."""
     wrong = verdict.first_wrong()
     if wrong is not None:

@@ -33,7 +33,7 @@ _SIZES = {
 SAMPLE = "{} networks of {} units with chaotic weights".format(CASES, _SIZES["num_units"])
 
 
-class Judged(NamedTuple):
+class JudgedTrace(NamedTuple):
     """A case, what the subject computed, and the verdict on it."""
 
     case: Case
@@ -61,7 +61,7 @@ class Growth(NamedTuple):
     curves: Dict[str, Curve]
 
 
-def growth(sample: str, judged: Iterable[Judged]) -> Growth:
+def growth(sample: str, judged: Iterable[JudgedTrace]) -> Growth:
     """Measure cases of one model that have the same number of steps.
 
     Parameters
@@ -112,13 +112,13 @@ def _config(model: Model) -> Any:
     return model.Config(**{name: size for name, size in _SIZES.items() if name in fields})
 
 
-def _judged(subject: Subject, model: Model, cases: int) -> Iterator[Judged]:
+def _judged(subject: Subject, model: Model, cases: int) -> Iterator[JudgedTrace]:
     random = np.random.RandomState(0)
     config = _config(model)
     for _ in range(cases):
         case = normal_case(random, model, config, GAIN)
         trace = subject(case)
-        yield Judged(case, trace, judge(case, trace, subject.arithmetic(case)))
+        yield JudgedTrace(case, trace, judge(case, trace, subject.arithmetic(case)))
 
 
 def states_in_order(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,7 @@ import threading
 from typing import Any, List, NamedTuple, Optional
 
 from rnndiff.harness.cases.case import Case, load, save
-from rnndiff.harness.subjects.run import HANG
+from rnndiff.harness.subjects.run import HANG, name_of_end
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT
 from rnndiff.models import load_modules, modules
 
@@ -88,11 +87,6 @@ class Alone:
         if process.returncode == FAILED:
             raise RuntimeError("the process for cases that may end it failed by itself")
         return name_of_end(process.returncode)
-
-
-def name_of_end(exitcode: int) -> str:
-    """What ended a process, by its exit code: the name of a signal, or "exit-1" and the like."""
-    return signal.Signals(-exitcode).name if exitcode < 0 else "exit-{}".format(exitcode)
 
 
 def _says(process: Any, line: bytes) -> bool:

@@ -21,7 +21,7 @@ from rnndiff.models.layout import CHOICE, divide
 State = Dict[str, np.ndarray]
 
 
-class Ran(NamedTuple):
+class LayerResult(NamedTuple):
     """What a layer gives of one direction.
 
     ``outputs`` [batch, time, output]; ``final`` parts of the state [batch, size]; ``states`` other
@@ -53,7 +53,7 @@ class Engine(Subject):
         inputs: np.ndarray,
         lengths: Optional[np.ndarray],
         initial: Optional[Sequence[State]],
-    ) -> List[Ran]:
+    ) -> List[LayerResult]:
         """Run a layer.
 
         Parameters
@@ -96,12 +96,12 @@ class Engine(Subject):
         """The signal by which a case ends the process, of those known to; None for all others."""
         return self._endings.signal_of(self, case)
 
-    def judged(self, scores: np.ndarray, labels: np.ndarray) -> Dict[str, np.ndarray]:
+    def score_arrays(self, scores: np.ndarray, labels: np.ndarray) -> Dict[str, np.ndarray]:
         """What is made of scores [..., outputs]."""
-        return judged(self.softmax, self.loss, scores, labels)
+        return score_arrays(self.softmax, self.loss, scores, labels)
 
 
-def judged(
+def score_arrays(
     softmax: Callable[[Any], Any],
     loss: Callable[[Any, Any], Any],
     scores: np.ndarray,
@@ -126,7 +126,7 @@ def _bidirectional(engine: Engine, case: Case) -> Dict[str, np.ndarray]:
     forward, backward = engine.layer(cells, case.inputs, None, None)
     outputs = np.concatenate([forward.outputs, backward.outputs], axis=2)
     return dict(
-        engine.judged(engine.affine(outputs[:, -1], *parameters[4:6]), case.labels),
+        engine.score_arrays(engine.affine(outputs[:, -1], *parameters[4:6]), case.labels),
         outputs=outputs,
         forward_final_state=forward.final["h"],
         backward_final_state=backward.final["h"],
@@ -147,7 +147,7 @@ def _seq2seq(engine: Engine, case: Case) -> Dict[str, np.ndarray]:
         states.append(step.final["h"])
         scores.append(engine.affine(states[-1], *parameters[2:4]))
     return dict(
-        engine.judged(np.stack(scores, axis=1), case.labels),
+        engine.score_arrays(np.stack(scores, axis=1), case.labels),
         encoder_states=ran.outputs,
         decoder_states=stacked(states[1:], (config.batch, 0, config.num_units)),
         fed_back=stacked(tokens, (config.batch, 0, config.outputs)),

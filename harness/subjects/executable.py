@@ -23,10 +23,9 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
-from rnndiff.harness.subjects.alone import name_of_end
 from rnndiff.harness.subjects.orphans import ending_with_this
 from rnndiff.harness.subjects.port import UNNAMED, WRONG, about_empty_sizes, defaults
-from rnndiff.harness.subjects.run import CRASH, HANG, TimeIsUp, ended
+from rnndiff.harness.subjects.run import CRASH, HANG, TimeIsUp, name_of_end, outcome_of_end
 from rnndiff.harness.subjects.subject import COMMAND, Subject
 from rnndiff.harness.text import printable
 from rnndiff.models import Model
@@ -254,7 +253,7 @@ class _Process:
         while left or not answer.is_whole:
             seconds = None if _has_clock() else until - time.monotonic()
             if seconds is not None and seconds <= 0:
-                raise SubjectError(ended(HANG, timeout, answer.progress(hangs=True)).error)
+                raise SubjectError(outcome_of_end(HANG, timeout, answer.progress(hangs=True)).error)
             for key, _ in selector.select(seconds):
                 if key.fileobj is process.stdin:
                     left = self._write(left)

@@ -6,9 +6,9 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, needed
+from rnndiff.harness.errors import SubjectError, optional_import
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
-from rnndiff.harness.subjects.engine import Engine, Ran, State
+from rnndiff.harness.subjects.engine import Engine, LayerResult, State
 from rnndiff.harness.subjects.weights import Plain, Weights
 from rnndiff.models.cells.layouts import GRU, LSTM, RNN
 
@@ -41,7 +41,7 @@ class Jax(Engine):
 
     def __init__(self, mode: str = COMPILED) -> None:
         super().__init__()
-        with needed("JAX and flax", "jax"):
+        with optional_import("JAX and flax", "jax"):
             import flax.linen
             import jax
         self._jax, self._nn, self._in_mode = jax, flax.linen, mode
@@ -96,7 +96,7 @@ class Jax(Engine):
         inputs: np.ndarray,
         lengths: Optional[np.ndarray],
         initial: Optional[Sequence[State]],
-    ) -> List[Ran]:
+    ) -> List[LayerResult]:
         """As :meth:`Engine.layer`."""
         return [
             self._direction(cell, inputs, lengths, initial[place] if initial else None, place == 1)
@@ -122,7 +122,7 @@ class Jax(Engine):
         lengths: Optional[np.ndarray],
         initial: Optional[State],
         backward: bool,
-    ) -> Ran:
+    ) -> LayerResult:
         parts = ["c", "h"] if cell.plain.cell == LSTM else ["h"]
         carry: Any = None
         if initial:
@@ -141,7 +141,7 @@ class Jax(Engine):
             state = {
                 part: np.where((lengths > 0)[:, None], x, start[part]) for part, x in state.items()
             }
-        return Ran(outputs, state)
+        return LayerResult(outputs, state)
 
     def _new_layer(self, plain: Plain, backward: bool) -> Callable[..., Any]:
         nn, activation = self._nn, self._activations[plain.activation]

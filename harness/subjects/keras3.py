@@ -13,7 +13,7 @@ from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.subjects import jax, torch
-from rnndiff.harness.subjects.engine import judged, stacked
+from rnndiff.harness.subjects.engine import score_arrays, stacked
 from rnndiff.harness.subjects.keras_backends import BACKENDS, JAX, TENSORFLOW, TORCH, keras_on
 from rnndiff.harness.subjects.keras_divergences import known_on
 from rnndiff.harness.subjects.subject import Subject
@@ -111,7 +111,7 @@ class Keras3(Subject):
         outputs = functions["bidirectional"](case.inputs, *cells)
         scores = functions["projection"](outputs[:, -1], *parameters[4:6])
         return dict(
-            judged(functions["softmax"], functions["loss"], scores, case.labels),
+            score_arrays(functions["softmax"], functions["loss"], scores, case.labels),
             outputs=outputs,
             forward_final_state=outputs[:, -1, :units],
             backward_final_state=outputs[:, 0, units:],
@@ -133,7 +133,9 @@ class Keras3(Subject):
             states.append(functions["decoder"](tokens[-1], states[-1], *cell))
             scores.append(functions["projection"](states[-1], *parameters[2:4]))
         return dict(
-            judged(functions["softmax"], functions["loss"], np.stack(scores, axis=1), case.labels),
+            score_arrays(
+                functions["softmax"], functions["loss"], np.stack(scores, axis=1), case.labels
+            ),
             encoder_states=encoder_states,
             decoder_states=stacked(states[1:], (config.batch, 0, config.num_units)),
             fed_back=stacked(tokens, (config.batch, 0, config.outputs)),

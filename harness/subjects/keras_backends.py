@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple
 
 import numpy as np
 
-from rnndiff.harness.errors import UserError, needed
+from rnndiff.harness.errors import UserError, optional_import
 
 Function = Callable[..., Any]
 
@@ -36,7 +36,7 @@ def keras_on(name: str) -> Any:
     UserError
         If it cannot be imported, or was imported on another backend.
     """
-    with needed("Keras 3 on {}".format(name), BACKENDS[name].extra):
+    with optional_import("Keras 3 on {}".format(name), BACKENDS[name].extra):
         if name == TENSORFLOW:
             # As graphs need it, which may be compared with Keras in the same process.
             with contextlib.suppress(ImportError):

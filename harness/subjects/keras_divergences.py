@@ -9,6 +9,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.excuses import Entry, KnownError, KnownRewrite, Minimal
 from rnndiff.harness.subjects.keras_backends import JAX, TENSORFLOW, TORCH
+from rnndiff.harness.subjects.keras_layers import is_of_keras, is_unrolled
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES
 from rnndiff.harness.subjects.tensorflow.modes import NOTHING
 from rnndiff.models import Model
@@ -17,21 +18,10 @@ from rnndiff.models.environment import has_onednn
 from rnndiff.models.keras.oracle import run
 
 
-def _is_layer(case: Case, **options: Any) -> bool:
-    config = case.config
-    return case.model.family.startswith("keras") and all(
-        getattr(config, name) == value for name, value in options.items()
-    )
-
-
 def _has_zeros(case: Case) -> bool:
     """Whether masked steps have the output zero: in ``Bidirectional``, if all are returned."""
     config = case.config
     return bool(getattr(config, "zero_output_for_mask", config.return_sequences))
-
-
-def _is_unrolled(case: Case) -> bool:
-    return bool(case.config.runner.endswith("unrolled"))
 
 
 def _goes_backwards(case: Case) -> bool:
@@ -73,7 +63,7 @@ _ON_JAX = (
         what="on JAX, a layer that is unrolled has no zeros for masked steps, but what the step "
         "before had, as in Bidirectional",
         where="Keras 3.15 on JAX 0.10.2",
-        covers=lambda case: _is_layer(case, mask=True) and _is_unrolled(case) and _has_zeros(case),
+        covers=lambda case: is_unrolled(case.config, mask=True) and _has_zeros(case),
         computes=partial(_computes, _without_zeros),
         minimal=Minimal(
             "keras-simple-rnn",
@@ -87,8 +77,8 @@ _ON_JAX = (
         "zero",
         where="Keras 3.15 on JAX 0.10.2",
         covers=lambda case: (
-            _is_layer(case, mask=True, initial_state=True)
-            and not (_is_unrolled(case) or _has_zeros(case))
+            is_of_keras(case.config, mask=True, initial_state=True)
+            and not (is_unrolled(case.config) or _has_zeros(case))
         ),
         computes=partial(_computes, _with_states),
         minimal=Minimal(
@@ -105,9 +95,7 @@ _ON_TORCH = (
         what="on PyTorch, a layer that is unrolled and goes backwards, as in Bidirectional, raises "
         "an error if it is given a mask",
         where="Keras 3.15 on PyTorch 2.13",
-        covers=lambda case: (
-            _is_layer(case, mask=True) and _is_unrolled(case) and _goes_backwards(case)
-        ),
+        covers=lambda case: is_unrolled(case.config, mask=True) and _goes_backwards(case),
         error="'tuple' object has no attribute 'shape'",
         minimal=Minimal(
             "keras-simple-rnn",

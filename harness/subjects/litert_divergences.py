@@ -6,18 +6,14 @@ from typing import Any, Callable, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.cases.changed_cells import Change, by_kernels, with_cells
+from rnndiff.harness.cases.changed_cells import Change, with_cells
 from rnndiff.harness.judging.excuses import Entry, Instead, KnownDivergence, Minimal, Trace
+from rnndiff.harness.judging.stand_ins import by_kernels, expected_of, replaced, stand_in
 from rnndiff.harness.judging.verdict import ArrayVerdict
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.subjects.engine import arrays_of_cells
-from rnndiff.harness.subjects.tensorflow.divergences import (
-    expected_of,
-    replaced,
-    stand_in,
-    with_zeros_that_are_known,
-)
+from rnndiff.harness.subjects.known_zeros import with_zeros_that_are_known
 from rnndiff.models.cells.kinds import PLAIN
 from rnndiff.models.functions import affine, interpolate, one_hot, sigmoid
 

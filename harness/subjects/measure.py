@@ -92,7 +92,7 @@ class Sums(NamedTuple):
     not_last: int
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """All that was measured of a subject."""
 
     samples: List[Sample]
@@ -111,7 +111,7 @@ class Measured(NamedTuple):
             del of_each["softmax"]
         elif large:
             of_each["softmax"] += large
-        return {function: with_margin(fitted(part)) for function, part in of_each.items()}
+        return {function: with_margin(fit_accuracy(part)) for function, part in of_each.items()}
 
     @property
     def softmax_depends_on_scores(self) -> bool:
@@ -157,13 +157,13 @@ def reasons_against(subject: Subject, models: Tuple[str, ...]) -> Dict[str, str]
     return reasons
 
 
-def measured(
+def measure_subject(
     subject: Subject,
     models: Tuple[str, ...],
     count: int,
     functions: Collection[str] = FUNCTIONS,
     report: Callable[[str], None] = lambda what: None,
-) -> Measured:
+) -> Measurement:
     """Measure a subject.
 
     Parameters
@@ -177,7 +177,7 @@ def measured(
         Called with what was measured last.
     """
     cells = [cell for cell in _CELLS if cell.model in models]
-    result = Measured([], [])
+    result = Measurement([], [])
 
     def add(sample: Sample) -> None:
         result.samples.append(sample)
@@ -203,7 +203,7 @@ def measured(
     return result
 
 
-def fitted(samples: List[Sample]) -> Accuracy:
+def fit_accuracy(samples: List[Sample]) -> Accuracy:
     """The accuracy that covers the samples of one function; infinite if one is infinitely wrong.
 
     Many pairs of a relative and an absolute error cover them, and the best one has the least bound

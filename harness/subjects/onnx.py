@@ -6,12 +6,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, needed
+from rnndiff.harness.errors import SubjectError, optional_import
 from rnndiff.harness.judging.excuses import Instead, KnownDivergence, Minimal, Trace
 from rnndiff.harness.judging.verdict import ArrayVerdict
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
-from rnndiff.harness.subjects.engine import Engine, Ran, State, arrays_of_cells
+from rnndiff.harness.subjects.engine import Engine, LayerResult, State, arrays_of_cells
 from rnndiff.harness.subjects.weights import Plain, Weights
 from rnndiff.models.cells.layouts import GRU, LSTM, RNN
 
@@ -43,7 +43,7 @@ class Onnx(Engine):
 
     def __init__(self) -> None:
         super().__init__()
-        with needed(self.name_of_package, self.extra):
+        with optional_import(self.name_of_package, self.extra):
             import onnx
             import onnx.helper
 
@@ -87,7 +87,7 @@ class Onnx(Engine):
         inputs: np.ndarray,
         lengths: Optional[np.ndarray],
         initial: Optional[Sequence[State]],
-    ) -> List[Ran]:
+    ) -> List[LayerResult]:
         """As :meth:`Engine.layer`: of an LSTM, no c but the last one."""
         plain = cells[0].plain
         parts = ["h", "c"] if plain.cell == LSTM else ["h"]
@@ -100,7 +100,7 @@ class Onnx(Engine):
         run = self._recurrent(plain, len(cells), lengths is not None)
         outputs, *final = run(*read)
         return [
-            Ran(
+            LayerResult(
                 np.swapaxes(outputs[:, place], 0, 1),
                 {part: each[place] for part, each in zip(parts, final)},
             )

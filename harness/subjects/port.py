@@ -45,7 +45,7 @@ class Port(Subject):
 
     Attributes
     ----------
-    asked : Asked
+    asked : PortScope
         What of it is to be checked, if a test says so: see :mod:`rnndiff.harness.checking.port`.
     """
 
@@ -252,7 +252,7 @@ def _named(case: Case, result: Any) -> Mapping[str, np.ndarray]:
     return {fitting[0]: array}
 
 
-def restricted_to(subject: Subject, restriction: Restriction) -> Subject:
+def restrict_subject(subject: Subject, restriction: Restriction) -> Subject:
     """A subject of which no more is asked than is drawn for it."""
     return subject if restriction == ANY else _Restricted(subject, restriction)
 

@@ -48,7 +48,12 @@ class Outcome(NamedTuple):
         return self.signal or self.error.partition(":")[0]
 
 
-def ended(name: str, timeout: float, progress: str = "") -> Outcome:
+def name_of_end(exitcode: int) -> str:
+    """What ended a process, by its exit code: the name of a signal, or "exit-1" and the like."""
+    return signal.Signals(-exitcode).name if exitcode < 0 else "exit-{}".format(exitcode)
+
+
+def outcome_of_end(name: str, timeout: float, progress: str = "") -> Outcome:
     """The outcome of a case that ended a process by a signal or, if `name` is "Hang", hung.
 
     The progress, if any is known, is how far a hang had come.
@@ -93,7 +98,7 @@ class Running:
         try:
             name = self._subject.ended_by(case)
             if name:
-                return ended(name, self._timeout)
+                return outcome_of_end(name, self._timeout)
             try:
                 self._start()
                 # What it sets of NumPy's error handling is its own.
@@ -104,14 +109,14 @@ class Running:
         except TimeIsUp as late:
             # It may have come while the clock was being stopped.
             self._stop()
-            return ended(HANG, self._timeout, str(late))
+            return outcome_of_end(HANG, self._timeout, str(late))
         except BaseException as error:
             if not _is_of_subject(error):
                 raise
             return Outcome(error=_in_words(error))
         if self._is_late:
             # It caught the interruption, and came to an end all the same.
-            return ended(HANG, self._timeout)
+            return outcome_of_end(HANG, self._timeout)
         changed = _changed(case.arrays, arrays)
         if changed:
             return Outcome(error="ChangedInput: it changed {} of the case".format(_listed(changed)))

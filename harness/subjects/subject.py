@@ -27,7 +27,7 @@ class Subject:
 
     Attributes
     ----------
-    known : tuple of entries of ``rnndiff.harness.subjects.tensorflow.divergences``
+    known : tuple of :class:`rnndiff.harness.judging.excuses.Entry`
         Where it is known to be wrong.
     name : str
         By which ``--subject`` makes it again; "" of one that was made otherwise.

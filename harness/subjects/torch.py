@@ -7,10 +7,10 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, needed
+from rnndiff.harness.errors import SubjectError, optional_import
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
-from rnndiff.harness.subjects.engine import Engine, Ran, State
+from rnndiff.harness.subjects.engine import Engine, LayerResult, State
 from rnndiff.harness.subjects.weights import Plain, Weights, plain_cell
 from rnndiff.models.cells.layouts import GRU, LSTM, RNN
 
@@ -58,7 +58,7 @@ class Torch(Engine):
 
     def __init__(self, mode: str = LAYERS) -> None:
         super().__init__()
-        with needed("PyTorch", "torch"):
+        with optional_import("PyTorch", "torch"):
             import torch
         torch.set_num_threads(1)
         self._torch = torch
@@ -126,7 +126,7 @@ class Torch(Engine):
         inputs: np.ndarray,
         lengths: Optional[np.ndarray],
         initial: Optional[Sequence[State]],
-    ) -> List[Ran]:
+    ) -> List[LayerResult]:
         """As :meth:`Engine.layer`."""
         nothing: Sequence[Optional[State]] = [None] * len(cells)
         starts = initial or nothing
@@ -145,7 +145,7 @@ class Torch(Engine):
         sizes = _sizes(cells[0].plain)
         shape = inputs.shape[:2] + (sizes["h"],)
         return [
-            Ran(
+            LayerResult(
                 _put(np.zeros(shape, np.float32), there, ran[place].outputs if ran else None),
                 {
                     part: _put(
@@ -165,7 +165,7 @@ class Torch(Engine):
         inputs: np.ndarray,
         lengths: Optional[np.ndarray],
         initial: Optional[Sequence[State]],
-    ) -> List[Ran]:
+    ) -> List[LayerResult]:
         """A layer over rows of lengths from 1 on."""
         rnn, plain = self._torch.nn.utils.rnn, cells[0].plain
         layer = self._layers(plain, inputs.shape[2], len(cells))
@@ -184,7 +184,7 @@ class Torch(Engine):
             outputs, _ = rnn.pad_packed_sequence(packed, True, total_length=inputs.shape[1])
         final = final if plain.cell == LSTM else (final,)
         return [
-            Ran(of_cell, {part: x[place].numpy() for part, x in zip(parts, final)})
+            LayerResult(of_cell, {part: x[place].numpy() for part, x in zip(parts, final)})
             for place, of_cell in enumerate(np.split(outputs.numpy(), len(cells), axis=2))
         ]
 
@@ -195,7 +195,7 @@ class Torch(Engine):
         lengths: Optional[np.ndarray],
         initial: Optional[State],
         backward: bool,
-    ) -> Ran:
+    ) -> LayerResult:
         """A cell over all steps; past its end, a row keeps its state."""
         torch = self._torch
         step = self._step(cell, inputs.shape[2])
@@ -217,7 +217,7 @@ class Torch(Engine):
         steps = steps[::-1] if backward else steps
         states = {part: torch.stack([x[part] for x in steps], 1).numpy() for part in state}
         final = {part: x.numpy() for part, x in state.items()}
-        return Ran(states.pop("h"), final, states)
+        return LayerResult(states.pop("h"), final, states)
 
     def _step(self, cell: Weights, inputs: int) -> Callable[..., Tuple[Any, ...]]:
         """A function of what a cell reads and of its state to the parts of the new one."""

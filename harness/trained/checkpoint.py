@@ -17,7 +17,8 @@ import numpy as np
 
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.files import MOST_BYTES, read_npz
-from rnndiff.harness.subjects.alone import FAILED, name_of_end
+from rnndiff.harness.subjects.alone import FAILED
+from rnndiff.harness.subjects.run import name_of_end
 
 WHAT = "a TensorFlow checkpoint"
 # To import TensorFlow and to read the largest file, on a busy machine.
@@ -215,7 +216,7 @@ def _unreadable(prefix: str, reason: str) -> UserError:
     return UserError("Cannot read {} as {}: {}.".format(prefix, WHAT, reason))
 
 
-def listed(variables: Mapping[str, np.ndarray], most: int = 12) -> str:
+def names_and_shapes(variables: Mapping[str, np.ndarray], most: int = 12) -> str:
     """The names and shapes of variables, to end a sentence with."""
     said: List[Any] = ["{} {}".format(name, list(x.shape)) for name, x in sorted(variables.items())]
     if len(said) > most:

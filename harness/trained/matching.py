@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 
 from rnndiff.harness.errors import UserError
-from rnndiff.harness.trained.checkpoint import listed, name_of
+from rnndiff.harness.trained.checkpoint import name_of, names_and_shapes
 from rnndiff.models import Model
 from rnndiff.models.layout import (
     Field,
@@ -87,9 +87,9 @@ def match(
         except ValueError as error:
             problem = problem or str(error)
     if problem or not left:
-        there = "the variables of the checkpoint are {}".format(listed(variables))
+        there = "the variables of the checkpoint are {}".format(names_and_shapes(variables))
     else:
-        there = "nothing is made of {}".format(listed(left))
+        there = "nothing is made of {}".format(names_and_shapes(left))
     raise UserError(
         "{} does not fit the model {}: {}; {}; say which is which by --map PARAMETER=VARIABLE, "
         "or --map SCOPE=SCOPE.".format(path, model.name, problem or missing, there)
@@ -108,7 +108,9 @@ class _Ambiguous(ValueError):
     """More than one variable may be a parameter."""
 
 
-def sizes_told(config: Any, model: Model, arrays: Mapping[str, np.ndarray]) -> Dict[str, int]:
+def sizes_from_shapes(
+    config: Any, model: Model, arrays: Mapping[str, np.ndarray]
+) -> Dict[str, int]:
     """The sizes that an axis of some parameter has all to itself, but for those of the data."""
     told: Dict[str, int] = {}
     for field in model.parameters(config):
@@ -204,7 +206,7 @@ def _names(
             continue
         arrays = {name: variables[variable] for name, variable in names.items()}
         try:
-            sized = dataclasses.replace(config, **sizes_told(config, model, arrays))
+            sized = dataclasses.replace(config, **sizes_from_shapes(config, model, arrays))
             check_arrays(arrays, model.parameters(sized), sized)
         except ValueError as error:
             why = why or str(error)

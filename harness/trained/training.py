@@ -10,7 +10,7 @@ import numpy as np
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import read_npz, written_whole
 from rnndiff.harness.trained.data import Rows
-from rnndiff.harness.trained.matching import match, sizes_told
+from rnndiff.harness.trained.matching import match, sizes_from_shapes
 from rnndiff.harness.trained.own import AnyData, OwnData
 from rnndiff.models import MODELS, Model
 from rnndiff.models.layout import Field, check_arrays, is_optional, sizes_in
@@ -249,7 +249,7 @@ def fit_weights(
         for name, array in named.items():
             if array.dtype.kind not in "fiub":
                 raise ValueError("{!r} holds {}, not real numbers".format(name, array.dtype))
-        told = sizes_told(config, model, named)
+        told = sizes_from_shapes(config, model, named)
         config = dataclasses.replace(config, **dict(told, **given))
         check_arrays(named, model.parameters(config), config)
     except ValueError as error:

@@ -15,7 +15,7 @@ from rnndiff.harness.judging.forcing import follow
 from rnndiff.harness.judging.verdict import DISAGREE, UNDECIDED, Verdict
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.report.describe import first_difference
-from rnndiff.harness.report.growth import Judged
+from rnndiff.harness.report.growth import JudgedTrace
 from rnndiff.harness.report.undecided import why_undecided
 from rnndiff.harness.subjects import Subject
 from rnndiff.harness.trained.own import AnyData, OwnData, Recorded
@@ -151,7 +151,7 @@ def verify(
     data: AnyData,
     weights: Weights,
     subject: Subject,
-    judged: Optional[Callable[[Judged], None]] = None,
+    judged: Optional[Callable[[JudgedTrace], None]] = None,
     another: Optional[Mapping[str, np.ndarray]] = None,
 ) -> Verification:
     """Compute the validation rows with the subject and with the oracle, and compare.
@@ -186,7 +186,7 @@ def verify(
             "{} has no trace of {} to judge: {}.".format(subject.title, model.name, verdict.error)
         )
     if judged:
-        judged(Judged(case, trace, verdict))
+        judged(JudgedTrace(case, trace, verdict))
     expected = _expected(case, trace)
     return Verification(
         model=model.name,

@@ -117,7 +117,7 @@ def compared(cases, second, first=None):
     """The tally of cases on two subjects, and the names and texts of what was found."""
     pair = Pair(first or First(), second)
     tally = PairTally(pair.names)
-    found = Against(pair, tally).found(cases, [])
+    found = Against(pair, tally).find_failures(cases, [])
     return tally, [(check.of, judged.verdict.summary()) for check, js in found for judged in js]
 
 
@@ -222,7 +222,7 @@ def test_of_two_the_one_that_is_wrong_is_told_and_what_differs_then_is_no_findin
     assert tally.of("second") is tally.second and tally.of("first") is tally
     # The other way round.
     other = PairTally(("second", "first"))
-    found = Against(Pair(Second(mistake), First()), other).found(cases, [])
+    found = Against(Pair(Second(mistake), First()), other).find_failures(cases, [])
     assert blamed(other) == {"first": 4} and len(found[0][1]) == 4 and not found[1][1]
 
 
@@ -248,7 +248,7 @@ def told_beside(second, **how):
     """The report of a failure of the first."""
     first = FirstOf(lambda trace: dict(trace, outputs=trace["outputs"] + np.float32(1)))
     pair = Pair(first, second)
-    check, judged = Against(pair, PairTally(pair.names), **how).found(
+    check, judged = Against(pair, PairTally(pair.names), **how).find_failures(
         [random_case("rnn-basic")], []
     )[0]
     return check.unfinished(judged[0]).report
@@ -483,7 +483,7 @@ def test_what_is_explained_is_a_failure_of_the_port(whose, subjects):
     failures = [Failure(of, "", "", of=port if of == "relu" else of) for of in whose]
     commands = "rnndiff.harness.commands."
     with mock.patch(commands + "fuzz.run", return_value=Progress(tally, failures, 1.0)):
-        with mock.patch(commands + "check.diagnose_apart", return_value=None) as explain:
+        with mock.patch(commands + "check.diagnose_in_own_process", return_value=None) as explain:
             assert rnndiff("check", port, "--model", "rnn-basic", "--against", "float32") == 1
     asked = [call[0][3] for call in explain.call_args_list]
     assert asked == failures[1:]

@@ -8,7 +8,7 @@ from examples import Float32Port, random_case
 
 from rnndiff.harness.cases.another_batch import can_be_open, in_another_batch, is_open
 from rnndiff.harness.cases.case import load, save
-from rnndiff.harness.cases.frequencies import drawn
+from rnndiff.harness.cases.frequencies import draw_batches
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.cases.strategies import batches
 from rnndiff.harness.checking.check import Checker
@@ -83,7 +83,7 @@ def test_every_second_batch_is_open_and_half_of_it_is_the_same_rows(name):
 
 
 def test_open_batches_of_hypothesis_have_another_batch_too():
-    both = [cases for cases in drawn(batches("rnn-basic"), 60) if is_open(cases[0].config)]
+    both = [cases for cases in draw_batches(batches("rnn-basic"), 60) if is_open(cases[0].config)]
     assert 15 <= len(both) <= 45
     for cases in both:
         half = len(cases) // 2

@@ -10,11 +10,11 @@ from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.cases.case import Case, load
 from rnndiff.harness.checking.check import verdict_on
-from rnndiff.harness.judging.excuses import excuse
+from rnndiff.harness.judging.excuses import Minimal, excuse
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.precisions import precision_of
-from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Minimal, Where
+from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
 from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
 from rnndiff.models import ARTICLE
 from rnndiff.models.functions import ACTIVATIONS, accuracy

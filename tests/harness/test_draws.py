@@ -16,7 +16,7 @@ from rnndiff.harness.cases.draws import (
     small_case,
     small_sizes,
 )
-from rnndiff.harness.cases.frequencies import drawn, frequencies
+from rnndiff.harness.cases.frequencies import draw_batches, frequencies
 from rnndiff.harness.cases.random_cases import random_batch, random_config
 from rnndiff.harness.cases.regimes import REGIMES, regimes_of
 from rnndiff.harness.cases.strategies import batches
@@ -183,7 +183,7 @@ def test_random_configs_reach_every_boundary_size():
 
 @pytest.mark.parametrize("regime", [None, "ordinary"])
 def test_hardly_any_two_examples_share_a_config(regime):
-    configs = [cases[0].config for cases in drawn(batches("rnn-lstm", regime), 60)]
+    configs = [cases[0].config for cases in draw_batches(batches("rnn-lstm", regime), 60)]
     assert len(set(configs)) >= 58
     # As if each option was drawn by itself, in every example.
     for name in ("open_batch", "use_peepholes", "initial_state"):
@@ -202,7 +202,7 @@ def test_what_is_drawn_has_bytes_enough_for_every_choice_and_number(name, monkey
             readers.append(self)
 
     monkeypatch.setattr(strategies, "_Reader", Reader)
-    drawn(batches(model, "ordinary"), 20)
+    draw_batches(batches(model, "ordinary"), 20)
     heads, numbers = readers[::2], readers[1::2]
     assert all(len(reader._drawn) > 0 for reader in heads)
     # Of more than one case all are read, in one example at least.
@@ -219,7 +219,7 @@ def test_of_a_model_without_labels_none_are_counted():
 
 @pytest.mark.parametrize("name", ["birnn-lstm", "seq2seq"])
 def test_drawn_number_by_number_a_case_is_one_of_the_model(name):
-    cases = drawn(one_by_one(MODELS[name]), 20)
+    cases = draw_batches(one_by_one(MODELS[name]), 20)
     assert len(cases) == 20 and {case.model.name for case in cases} == {name}
     lengths = [case.arrays[key] for case in cases for key in case.arrays if "length" in key]
     assert bool(lengths) == (name == "birnn-lstm")

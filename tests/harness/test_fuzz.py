@@ -27,7 +27,6 @@ from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.checking.check import Checker, verdict_on, verdicts_on
 from rnndiff.harness.checking.fuzz import Progress, _Run, _Task, fuzz
 from rnndiff.harness.checking.messages import Channel
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.commands.fuzz import _table
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.files import write_new
@@ -36,6 +35,7 @@ from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import AGREE
 from rnndiff.harness.report.describe import describe, matrix
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.alone import Alone
 from rnndiff.harness.subjects.run import GRACE
 from rnndiff.harness.subjects.subject import TIMEOUT

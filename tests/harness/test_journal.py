@@ -19,7 +19,7 @@ from rnndiff.harness.checking.journal import (
     close,
     ended_runs,
     keep,
-    left_in,
+    leftovers_in,
     options_of,
     record_of,
     saved_since,
@@ -104,10 +104,10 @@ def failure(number, path=""):
 
 def test_a_failure_takes_the_place_of_what_was_told_of_it_before(tmp_path):
     record = Record(str(tmp_path / "gw0.json"))
-    record.found(failure(1, "unshrunk.npz"))
-    record.found(failure(2))
-    record.found(failure(1, "shrunk.npz"))
-    (told,) = left_in(str(tmp_path)).records.values()
+    record.add_failure(failure(1, "unshrunk.npz"))
+    record.add_failure(failure(2))
+    record.add_failure(failure(1, "shrunk.npz"))
+    (told,) = leftovers_in(str(tmp_path)).records.values()
     assert [Failure(*each).path for each in told["failures"]] == ["shrunk.npz", ""]
 
 
@@ -116,7 +116,7 @@ def test_what_two_processes_found_is_told_beside_each_other_and_one_file_once():
     one.began, other.began, both.began = 1.0, 2.0, 3.0
     for record, paths in ((one, ["a.npz", ""]), (other, ["a.npz", "b.npz", ""])):
         for number, path in enumerate(paths):
-            record.found(failure(number, path))
+            record.add_failure(failure(number, path))
     both.add_dict(one.as_dict())
     both.add_dict(other.as_dict())
     assert [known.path for known in both.failures] == ["a.npz", "", "b.npz", ""]
@@ -129,19 +129,19 @@ def test_a_tally_is_written_at_most_every_second_and_a_failure_at_once(tmp_path,
     record = Record(path)
 
     def changes():
-        return left_in(str(tmp_path)).records["gw0"]["changes"]
+        return leftovers_in(str(tmp_path)).records["gw0"]["changes"]
 
-    record.judged()
-    record.judged()
+    record.count_changed()
+    record.count_changed()
     assert changes() == 1
     now[0] += 1
-    record.judged()
+    record.count_changed()
     assert changes() == 3
-    record.found(failure(1))
+    record.add_failure(failure(1))
     assert changes() == 4
     # The same again is no news.
     os.remove(path)
-    record.found(failure(1))
+    record.add_failure(failure(1))
     assert not os.path.exists(path)
 
 
@@ -150,9 +150,9 @@ def a_run(runs, failures=1):
     run, case = Run(os.path.join(runs, "run")), random_case("seq2seq")
     record = Record(record_of(run.folder, "gw0"))
     Checker(Float32Port(), record.tally, runs)([case])
-    record.judged()
+    record.count_changed()
     for number in range(failures):
-        record.found(failure(number))
+        record.add_failure(failure(number))
     save(in_flight_in(run.folder, "gw0"), case)
     return run
 
@@ -246,7 +246,7 @@ def test_a_damaged_record_is_left_out(text, tmp_path):
     run = a_run(runs)
     with open(record_of(run.folder, "gw1"), "w") as file:
         file.write(text)
-    assert set(left_in(run.folder).records) == {"gw0"}
+    assert set(leftovers_in(run.folder).records) == {"gw0"}
     run.close()
     with ended_runs(runs) as ended:
         assert [known.cases for known in ended] == [1]
@@ -255,7 +255,7 @@ def test_a_damaged_record_is_left_out(text, tmp_path):
 def test_what_a_file_says_is_told_without_escape_sequences(tmp_path):
     run = a_run(str(tmp_path), failures=0)
     record = Record(record_of(run.folder, "gw1"))
-    record.found(Failure("way\x1b[2J", "a\x1b[2J.npz", "first\nsecond\x1b]0;title\x07"))
+    record.add_failure(Failure("way\x1b[2J", "a\x1b[2J.npz", "first\nsecond\x1b]0;title\x07"))
     run.close()
     with ended_runs(str(tmp_path)) as ended:
         (told,) = ended[0].failures

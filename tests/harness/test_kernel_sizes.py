@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnndiff.harness.cases.draws import draw_kernel_config, large_case, small_sizes
-from rnndiff.harness.cases.frequencies import drawn
+from rnndiff.harness.cases.frequencies import draw_batches
 from rnndiff.harness.cases.random_cases import SMALL_BATCH, batch_size, random_batch
 from rnndiff.harness.cases.strategies import batches
 from rnndiff.harness.checking.check import EVALUATIONS, fails, verdict_on, way_of_failing
@@ -65,7 +65,7 @@ def found_by_fuzz(subject, seed):
 
 def found_by_hypothesis(subject, name, first, examples, seed):
     """What so many examples of the default strategies have that disagrees, and its number."""
-    for number, batch in enumerate(drawn(batches("seq2seq"), examples, seed)):
+    for number, batch in enumerate(draw_batches(batches("seq2seq"), examples, seed)):
         found = getattr(batch[0].config, name) > first and first_failing(subject, batch)
         if found:
             return found, number

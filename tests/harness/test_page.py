@@ -23,7 +23,7 @@ from rnndiff.harness.judging.tally import EDGES, Tally
 from rnndiff.harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
 from rnndiff.harness.report import page
 from rnndiff.harness.report.exhibits import exhibits
-from rnndiff.harness.report.growth import Judged, sampled
+from rnndiff.harness.report.growth import JudgedTrace, sampled
 from rnndiff.harness.report.heatmaps import heat_map
 from rnndiff.models import ARTICLE
 
@@ -316,7 +316,7 @@ def test_a_known_divergence_has_no_growth_but_is_counted():
     verdict = judge(case, trace, port.arithmetic(case))
     forced = [array for array in verdict.arrays if array.run == TEACHER_FORCED]
     seen = _Seen()
-    seen(Judged(case, trace, Verdict(forced, known=("one",))))
+    seen(JudgedTrace(case, trace, Verdict(forced, known=("one",))))
     assert seen.growths == [] and seen.tally.cases["known"] == 1
-    seen(Judged(case, trace, verdict))
+    seen(JudgedTrace(case, trace, verdict))
     assert len(seen.growths) == 1

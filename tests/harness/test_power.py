@@ -10,7 +10,6 @@ import time
 import pytest
 
 from rnndiff.harness import cli
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.commands.mistakes import _summary, _table
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE
 from rnndiff.harness.diagnosis.planting import Edit, Mistake
@@ -23,16 +22,17 @@ from rnndiff.harness.quality.power import (
     ORACLE,
     STRATEGIES,
     Line,
-    Planted,
+    PlantedOracle,
     Task,
     Trial,
     alarms,
     lines_of,
-    measured,
+    run_trial,
     tasks_of,
     trials_of,
 )
 from rnndiff.harness.quality.trials import run_trials
+from rnndiff.harness.stop import Stop
 
 ORDER = Task("gates-ifgo", "rnn-basic-lstm")
 # Nothing is another in one direction.
@@ -47,20 +47,22 @@ def planted_instead(monkeypatch, right, wrong):
 
 
 def test_a_mistake_is_found_shrunk_and_measured():
-    assert isinstance(power.subject_of(ORDER), Planted)
-    assert not isinstance(power.subject_of(RIGHT), Planted)
-    found = measured(Trial(ORDER, STRATEGIES, 0, shrinks=True))
+    assert isinstance(power.subject_of(ORDER), PlantedOracle)
+    assert not isinstance(power.subject_of(RIGHT), PlantedOracle)
+    found = run_trial(Trial(ORDER, STRATEGIES, 0, shrinks=True))
     assert all(1 <= number <= 20 for number in found["examples"].values())
     # Of a process from its start, which here is that of the tests.
     assert 0 < found["seconds"] < time.process_time()
     assert set(found["shrunk"]["sizes"].values()) == {1} and found["shrunk"]["nonzero"] == 1
-    fuzzed = measured(Trial(ORDER, FUZZ, 0))
+    fuzzed = run_trial(Trial(ORDER, FUZZ, 0))
     assert 1 <= fuzzed["cases"] <= 128 and fuzzed["seconds"] > found["seconds"]
 
 
 def test_the_same_seed_finds_it_after_as_many_examples_and_others_after_others():
     numbers = [
-        measured(Trial(Task("one-step-too-few", "rnn-basic"), STRATEGIES, seed))["examples"][BOUNDS]
+        run_trial(Trial(Task("one-step-too-few", "rnn-basic"), STRATEGIES, seed))["examples"][
+            BOUNDS
+        ]
         for seed in (0, 0, 1, 2, 3)
     ]
     assert numbers[0] == numbers[1] and len(set(numbers)) > 1
@@ -71,7 +73,7 @@ def test_a_mistake_within_a_tolerance_is_found_by_the_bounds_alone(monkeypatch):
     planted_instead(
         monkeypatch, "state = self.activation(", "state = (1 + 2e-6) * self.activation("
     )
-    found = measured(Trial(Task("small", "rnn-basic"), STRATEGIES, 0))
+    found = run_trial(Trial(Task("small", "rnn-basic"), STRATEGIES, 0))
     assert found["examples"][BOUNDS] is not None
     assert found["examples"]["rtol 1e-2"] is None
 
@@ -79,10 +81,10 @@ def test_a_mistake_within_a_tolerance_is_found_by_the_bounds_alone(monkeypatch):
 def test_what_is_not_found_takes_all_examples_and_seconds(monkeypatch):
     monkeypatch.setattr(power, "EXAMPLES", 3)
     monkeypatch.setattr(power, "SECONDS", 0.0)
-    drawn = measured(Trial(NONE, STRATEGIES, 0, shrinks=True))
+    drawn = run_trial(Trial(NONE, STRATEGIES, 0, shrinks=True))
     assert set(drawn["examples"].values()) == {None}
     assert drawn["seconds"] is drawn["shrunk"] is None
-    fuzzed = measured(Trial(NONE, FUZZ, 0))
+    fuzzed = run_trial(Trial(NONE, FUZZ, 0))
     assert fuzzed["cases"] is fuzzed["seconds"] is None and fuzzed["judged"] in (8, 128)
     line = Line(NONE, {STRATEGIES: [drawn], FUZZ: [fuzzed]})
     assert line.missed() == [STRATEGIES, FUZZ] and line.shrunk() == {}
@@ -95,7 +97,7 @@ def test_a_tolerance_is_blamed_for_what_it_blames_and_the_bounds_blame_nothing(m
     # The first is too tight for anything that rounds.
     monkeypatch.setattr(power, "TOLERANCES", {"rtol 1e-5": (0.0, 0.0), "rtol 1e-2": (1e-2, 1e-3)})
     monkeypatch.setattr(power, "EXAMPLES", 8)
-    found = [(trial, measured(trial)) for trial in (Trial(RIGHT, STRATEGIES, 0),) * 2]
+    found = [(trial, run_trial(trial)) for trial in (Trial(RIGHT, STRATEGIES, 0),) * 2]
     once, twice = found[0][1], alarms(found)["rnn-basic"]
     assert twice["cases"] == 2 * once["cases"] > 0 == twice[BOUNDS]
     assert twice["rtol 1e-5"] > twice["rtol 1e-2"]
@@ -106,7 +108,7 @@ def test_a_tolerance_that_a_right_subject_breaks_has_found_nothing(monkeypatch):
     monkeypatch.setattr(power, "TOLERANCES", {"rtol 1e-5": (0.0, 0.0), "rtol 1e-2": (1e-2, 1e-3)})
     monkeypatch.setattr(power, "EXAMPLES", 8)
     # What is as the right one rounds as that does.
-    assert measured(Trial(NONE, STRATEGIES, 0))["examples"]["rtol 1e-5"] is None
+    assert run_trial(Trial(NONE, STRATEGIES, 0))["examples"]["rtol 1e-5"] is None
 
 
 def test_every_mistake_is_planted_in_each_of_its_places():
@@ -134,7 +136,7 @@ def test_one_seed_of_all_comes_before_the_next_and_one_case_of_each_is_shrunk():
 def test_trials_run_in_processes_of_their_own_and_one_that_fails_is_said_to():
     asked = [Trial(ORDER, STRATEGIES, 0), Trial(Task("no such", "rnn-basic"), FUZZ, 0)]
     came = dict(run_trials(asked, 2, Stop()))
-    assert came[asked[0]]["examples"] == measured(asked[0])["examples"]
+    assert came[asked[0]]["examples"] == run_trial(asked[0])["examples"]
     assert "StopIteration" in came[asked[1]]["error"]
     (line,) = lines_of([(asked[1], came[asked[1]])])
     assert line.tried(FUZZ) == 0 and line.errors() and not line.missed()
@@ -243,7 +245,7 @@ def test_the_strategies_find_every_mistake_from_some_seed(monkeypatch):
     monkeypatch.setattr(power, "_objecting", lambda subject, cases, methods: methods)
 
     def found(task, seed):
-        return measured(Trial(task, STRATEGIES, seed))["examples"][BOUNDS] is not None
+        return run_trial(Trial(task, STRATEGIES, seed))["examples"][BOUNDS] is not None
 
     # One of an option beside another one, such as a projection that is clipped, may take more
     # examples than a seed has: Hypothesis changes what it drew up to five times, most of which

@@ -13,6 +13,7 @@ from examples import random_case
 
 from rnndiff.harness.cases.case import save as save_case
 from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
+from rnndiff.harness.checking.recording import Task, _computed, _OfFunction, _result_of
 from rnndiff.harness.cli import main
 from rnndiff.harness.commands import record as command
 from rnndiff.harness.errors import UserError
@@ -41,7 +42,6 @@ from rnndiff.harness.records.record import (
     load,
     save,
 )
-from rnndiff.harness.records.recording import Task, _came_of, _computed, _OfFunction
 from rnndiff.harness.report.comparison import sentences
 from rnndiff.harness.subjects.float32 import Float32
 
@@ -312,7 +312,7 @@ def test_what_is_known_to_be_computed_of_another_case_is_not_within_the_bound_of
             return super().__call__(other(case))
 
     cases = [case_of(group, 1) for group in record.groups]
-    came = [each for each in (_came_of(OfZeros(), case, 60.0) for case in cases) if each.known]
+    came = [each for each in (_result_of(OfZeros(), case, 60.0) for case in cases) if each.known]
     assert came
     assert all((codes == KNOWN).all() for each in came for codes in each.codes.values())
 

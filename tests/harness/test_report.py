@@ -19,7 +19,7 @@ from rnndiff.harness.judging.verdict import (
 )
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.report.describe import describe
-from rnndiff.harness.report.exhibits import Exhibit, drawn
+from rnndiff.harness.report.exhibits import Exhibit, with_heat_maps
 from rnndiff.harness.report.undecided import why_undecided
 from rnndiff.harness.subjects.float64 import Float64
 from rnndiff.models import ARTICLE, MODELS
@@ -48,7 +48,7 @@ def lines_on(case, name, change):
     lines = describe(case, verdict).splitlines()
     first = next(k for k, line in enumerate(lines) if line.startswith("first in"))
     assert lines[first].startswith("first in " + name)
-    return lines[first + 1 : first + 3], drawn(Exhibit("", ""), case, verdict).first
+    return lines[first + 1 : first + 3], with_heat_maps(Exhibit("", ""), case, verdict).first
 
 
 def test_a_difference_is_counted_in_the_ulp_of_its_bound_that_of_the_expected_value():
@@ -76,7 +76,7 @@ def test_numbers_of_float64_are_shown_with_all_their_digits():
     text = describe(case, verdict)
     assert "subject 0.75000000000090949" in text and "[0.7500000000009095 " in text
     assert "(8.19e+03 ULP)" in text
-    first = drawn(Exhibit("", ""), case, verdict).first
+    first = with_heat_maps(Exhibit("", ""), case, verdict).first
     assert (first["subject"], first["oracle"]) == ("0.75000000000090949", "0.75")
 
 

@@ -9,7 +9,7 @@ import pytest
 from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.cases.random_cases import normal_case
-from rnndiff.harness.cases.restriction import restricted
+from rnndiff.harness.cases.restriction import make_restriction
 from rnndiff.harness.checking import check as checking
 from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.checking.fuzz import fuzz
@@ -21,8 +21,8 @@ from rnndiff.harness.judging.suspicion import (
     SIGN,
     SQUARE,
     Suspicion,
-    looked_at,
     most_square,
+    sample_for_chance,
     units_of,
 )
 from rnndiff.harness.judging.tally import Tally
@@ -244,9 +244,9 @@ def test_one_case_in_some_is_looked_at_and_none_with_special_numbers():
             many = [normal_case(random, MODEL, config)] * (1, 64)[number % 2]
             many[0].arrays["inputs"][:] = (0.5, np.inf)[number % 5 == 0]
             (stack,) = judge_stacks(many, [Float32Port()(many[0])] * len(many), FLOAT32)
-            part = looked_at(stack)
+            part = sample_for_chance(stack)
             assert number % 5 or not part.cases
-            assert looked_at(stack).cases == part.cases
+            assert sample_for_chance(stack).cases == part.cases
             counts[units].append(len(part.cases))
     # All or none of a few or of small ones, a part of many large ones.
     assert set(counts[4]) <= {0, 1, 64} and set(counts[20]) <= {0, 1, 4}
@@ -255,7 +255,7 @@ def test_one_case_in_some_is_looked_at_and_none_with_special_numbers():
 
 def of_wrong_port(monkeypatch):
     """What a checker counts of a port whose products read 18 bits."""
-    monkeypatch.setattr(checking, "looked_at", lambda stack: stack)
+    monkeypatch.setattr(checking, "sample_for_chance", lambda stack: stack)
     traces = traces_of(affine=bits_18)
     traces = {case.inputs.tobytes(): trace for case, trace in zip(cases(), traces)}
 
@@ -294,7 +294,7 @@ def test_what_is_suspicious_stands_on_the_page(monkeypatch):
 
 
 def test_workers_tell_what_they_looked_at(tmp_path):
-    restriction = restricted(MODEL, {"num_units": (17, 20), "time": 1, "batch": 1}, {}, False)
+    restriction = make_restriction(MODEL, {"num_units": (17, 20), "time": 1, "batch": 1}, {}, False)
     how = dict(cases=256, folder=str(tmp_path), subject="float32", restriction=restriction)
     one, two = (fuzz(("bidirectional",), 0, workers, **how).tally for workers in (1, 2))
     assert one.suspicion.as_dict()["bidirectional"]["scores"]
@@ -313,7 +313,7 @@ def test_nothing_of_float64_is_looked_at(precision, is_looked_at):
     ]
     traces = [case.oracle(precision) for case in of_it]
     (stack,) = judge_stacks(of_it, traces, arithmetic(precision))
-    assert bool(looked_at(stack).cases) == is_looked_at
+    assert bool(sample_for_chance(stack).cases) == is_looked_at
 
 
 @pytest.mark.parametrize("numbers", [[9], [1, 2, 3, 4, "5"], [1, 2, 3, 4, 5.0]], ids=str)

@@ -7,7 +7,7 @@ from examples import random_case
 from rnndiff.harness.cases.case import PRECISIONS
 from rnndiff.harness.cases.frequencies import traits
 from rnndiff.harness.cases.random_cases import random_batch
-from rnndiff.harness.cases.twists import EVERY, TWISTS, branches_of, twist_of, twisted
+from rnndiff.harness.cases.twists import EVERY, TWISTS, apply_twist, branches_of, twist_of
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.models import MODELS
 
@@ -16,13 +16,13 @@ from rnndiff.models import MODELS
 @pytest.mark.parametrize("name", MODELS)
 def test_a_twist_changes_free_numbers_alone_and_always_alike(name, twist):
     case = random_case(name)
-    changed = twisted(case, twist)
+    changed = apply_twist(case, twist)
     assert changed.config == case.config
     fields = {field.name: field for field in case.model.fields(case.config)}
     for number, array in case.arrays.items():
         found = changed.arrays[number]
         assert (found.dtype, found.shape) == (array.dtype, array.shape)
-        assert np.array_equal(found, twisted(case, twist).arrays[number])
+        assert np.array_equal(found, apply_twist(case, twist).arrays[number])
         if not twist or not fields[number].is_free or fields[number].is_noise:
             assert np.array_equal(found, array)
 
@@ -55,7 +55,7 @@ def test_twists_have_the_traits_that_they_are_for():
     for seed in range(20):
         case = random_case("bidirectional", seed, num_units=3, inputs=4, outputs=2, batch=2, time=2)
         for twist, trait in zip(TWISTS, of):
-            found[twist] += trait in traits(twisted(case, twist))
+            found[twist] += trait in traits(apply_twist(case, twist))
         assert not set(of) & set(traits(case))
     assert found == {"": 0, "branches": 20, "duplicates": 20, "overflowing": found["overflowing"]}
     assert found["overflowing"] > 4
@@ -64,7 +64,7 @@ def test_twists_have_the_traits_that_they_are_for():
 def test_functions_are_computed_of_numbers_at_branches():
     branches, seen = branches_of("float32"), set()
     for seed in range(40):
-        case = twisted(random_case("rnn-basic", seed, activation="linear"), "branches")
+        case = apply_twist(random_case("rnn-basic", seed, activation="linear"), "branches")
         seen.update(np.ravel(case.oracle(np.float32)["outputs"]).tolist())
     # Of a cell without a function its argument is the output.
     assert len(seen & set(branches.tolist())) > len(branches) / 2
@@ -91,5 +91,5 @@ def test_cases_of_a_precision_keep_it_whatever_their_twist(precision):
             assert all(known.has(array) for array in case.parameters)
     case = random_batch("seq2seq", 0, 0, precision)[0]
     for twist in TWISTS:
-        assert known.has(twisted(case, twist).arrays["inputs"])
+        assert known.has(apply_twist(case, twist).arrays["inputs"])
     assert known.has(branches_of(precision)) and np.isfinite(branches_of(precision)).all()

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from rnndiff.harness.cases.case import load, save
-from rnndiff.harness.versions import noted, versions
+from rnndiff.harness.versions import versions, versions_in
 from rnndiff.models import environment
 
 CPUINFO = """processor\t: 0
@@ -131,7 +131,7 @@ def test_a_saved_case_keeps_what_it_depends_on_and_an_old_one_loads(tmp_path, mo
     path = str(tmp_path / "case.npz")
     save(path, case, notes=dict(versions(), premise="measured here"))
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
-    found = noted(load(path).notes)
+    found = versions_in(load(path).notes)
     assert "ONEDNN_MAX_CPU_ISA=AVX" in found["environment"] and found["premise"] == "measured here"
     save(path, case, notes={"tensorflow": "2.21.0", "verdict": "disagree"})
-    assert noted(load(path).notes) == {"tensorflow": "2.21.0"}
+    assert versions_in(load(path).notes) == {"tensorflow": "2.21.0"}

@@ -9,19 +9,19 @@ import pytest
 import rnndiff
 from rnndiff.harness.cases.case import save
 from rnndiff.harness.cases.random_cases import random_batch
-from rnndiff.harness.cases.restriction import ANY, restricted
+from rnndiff.harness.cases.restriction import ANY, make_restriction
 from rnndiff.harness.checking.check import verdicts_on
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.diagnosis import diagnose as diagnose_module
-from rnndiff.harness.diagnosis.apart import diagnose_apart
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE, mistakes_of
 from rnndiff.harness.diagnosis.diagnose import diagnose, diagnosis_of
+from rnndiff.harness.diagnosis.own_process import diagnose_in_own_process
 from rnndiff.harness.diagnosis.planting import both as both_of
-from rnndiff.harness.diagnosis.planting import planted
+from rnndiff.harness.diagnosis.planting import plant_in
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import judge_stacks
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.port import Port
 from rnndiff.models import MODELS, find
 
@@ -240,7 +240,7 @@ def diagnosis(function, name, sizes=None, options=None, cases=80):
         function = asked_of(function, names)
     port = Port(function, arithmetic("float32"))
     given = dict(port.knows(model), **(options or {}))
-    restriction = restricted(model, sizes or {}, given, empty=False)
+    restriction = make_restriction(model, sizes or {}, given, empty=False)
     for number in range(12):
         batch = random_batch(model, 5, number, restriction=restriction, most=8)
         failing = [judged.case for judged in verdicts_on(port, batch)[1]]
@@ -272,7 +272,7 @@ def test_a_right_port_is_told_nothing(model):
         arithmetic("float32"),
     )
     model = find(model)
-    restriction = restricted(model, {}, port.knows(model), empty=False)
+    restriction = make_restriction(model, {}, port.knows(model), empty=False)
     (case,) = random_batch(model, 0, 0, restriction=restriction, most=1)
     assert diagnose(port, model, case, restriction, seconds=1000, cases=40) is None
 
@@ -352,7 +352,7 @@ def test_what_few_cases_speak_for_is_said_to_be_so():
 def test_a_diagnosis_that_is_out_of_time_says_how_far_it_came():
     port = Port(lambda parameters, inputs: no_bias(parameters, inputs), arithmetic("float32"))
     model = find("rnn-basic")
-    restriction = restricted(model, {}, port.knows(model), empty=False)
+    restriction = make_restriction(model, {}, port.knows(model), empty=False)
     batch = random_batch(model, 5, 0, restriction=restriction, most=8)
     failing = verdicts_on(port, batch)[1][0].case
     # The first batch is always computed.
@@ -419,7 +419,7 @@ def test_a_diagnosis_in_a_process_of_its_own_survives_a_port_that_crashes(
     path = str(tmp_path / "case.npz")
     save(path, case, case.oracle(np.float32))
     with Stop() as stop:
-        found = diagnose_apart(
+        found = diagnose_in_own_process(
             "my_port.py:" + name,
             "",
             "",
@@ -427,7 +427,7 @@ def test_a_diagnosis_in_a_process_of_its_own_survives_a_port_that_crashes(
             stop,
             timeout=60.0,
             # What the port does not ask for.
-            restriction=restricted(
+            restriction=make_restriction(
                 model,
                 {},
                 dict(activation="tanh", sequence_length=False, initial_state=False),
@@ -466,7 +466,7 @@ def test_every_mistake_can_be_planted_and_makes_no_other_operations_for_other_va
     for mistake in mistakes_of(model):
         for cases in batches:
             with np.errstate(all="ignore"):
-                wrong = planted(cases, mistake)
+                wrong = plant_in(cases, mistake)
                 try:
                     traces = [case.oracle(F) for case in wrong]
                 except ValueError:  # Of a kernel that is not square, and the like.

@@ -431,7 +431,7 @@ class Stated(Mistaken):
 @pytest.mark.slow
 def test_stated_as_measured_an_engine_is_not_blamed():
     engine = _engine("onnxruntime")
-    measured = measure.measured(engine, MODELS, 100000)
+    measured = measure.measure_subject(engine, MODELS, 100000)
     reports = blamed(Stated(engine, measured.arithmetic()), MODELS, 2000, seed=2)
     assert not reports, reports[0]
 

@@ -9,7 +9,7 @@ from pytorch import gru, lstm, rnn, unrolled
 
 from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.cases.random_cases import model_named, normal_case, random_batch
-from rnndiff.harness.cases.restriction import restricted
+from rnndiff.harness.cases.restriction import make_restriction
 from rnndiff.harness.checking.check import verdict_on, verdicts_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import DISAGREE
@@ -28,7 +28,7 @@ FLOAT32 = arithmetic("float32")
 def reports(function, name, options=None, batches=10, cases=12, stated=FLOAT32):
     """What is to be said of the cases of a model, none with an empty size, that it fails on."""
     model, port = find(name), Port(function, stated)
-    restriction = restricted(model, {}, dict(port.knows(model), **(options or {})), False)
+    restriction = make_restriction(model, {}, dict(port.knows(model), **(options or {})), False)
     found = []
     for number in range(batches):
         drawn = random_batch(model, 0, number, restriction=restriction, most=cases)

@@ -19,7 +19,7 @@ from rnndiff.harness.errors import UserError
 from rnndiff.harness.numerics.accuracy import Accuracy, ulp_of
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects import measure
-from rnndiff.harness.subjects.measure import Sample, fitted, measured
+from rnndiff.harness.subjects.measure import Sample, fit_accuracy, measure_subject
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.ulp import SMALLEST_NORMAL as FLUSHED
 from rnndiff.models import ARTICLE, MODELS
@@ -38,7 +38,7 @@ def rounded(function):
 def worst_of(subject, function, models=ARTICLE):
     """The worst error in ULP of a function, by the name that it has in a statement."""
     kind = function.replace("affine ", "")
-    samples = measured(subject, models, 20000, (kind,)).samples
+    samples = measure_subject(subject, models, 20000, (kind,)).samples
     return max(sample.worst()[0] for sample in samples if sample.function == function)
 
 
@@ -62,7 +62,7 @@ def test_a_tanh_that_is_wrong_in_whole_vectors_alone_is_found():
         flat[: len(flat) // 16 * 16] *= np.float32(1 + 2.0**-20)
         return result
 
-    samples = measured(Port(Style(tanh=tanh)), ("bidirectional",), 20000, ("tanh",)).samples
+    samples = measure_subject(Port(Style(tanh=tanh)), ("bidirectional",), 20000, ("tanh",)).samples
     of_long = max(s.worst()[0] for s in samples if "4096 rows" in s.place)
     assert of_long > 7
 
@@ -72,7 +72,7 @@ def test_a_tanh_that_is_wrong_in_short_arrays_alone_is_found():
         result = rounded(np.tanh)(x)
         return result * np.float32(1 + 2.0**-20) if result.size % 8 else result
 
-    samples = measured(Port(Style(tanh=tanh)), ("bidirectional",), 20000, ("tanh",)).samples
+    samples = measure_subject(Port(Style(tanh=tanh)), ("bidirectional",), 20000, ("tanh",)).samples
     of_short = max(s.worst()[0] for s in samples if "short" in s.place)
     of_long = max(s.worst()[0] for s in samples if "4096 rows" in s.place)
     assert of_short > 7 and of_long <= 0.51
@@ -93,7 +93,7 @@ def test_a_softmax_of_so_many_ulp_is_found_to_be_so(model):
 
 @pytest.mark.parametrize("style", [style for style in sorted(STYLES) if "softmax" in style])
 def test_only_a_softmax_that_depends_on_the_scores_has_no_accuracy(style):
-    found = measured(Port(STYLES[style]), ARTICLE, 20000, ("softmax",))
+    found = measure_subject(Port(STYLES[style]), ARTICLE, 20000, ("softmax",))
     depends = style == "softmax by log-sum-exp"
     assert found.softmax_depends_on_scores == depends
     assert ("softmax" in found.accuracies()) == (not depends)
@@ -119,7 +119,9 @@ def test_a_log_of_so_many_ulp_is_found_to_be_so(model):
 def test_it_is_seen_where_the_bias_is_added(style):
     anywhere = STYLES[style].affine.__name__ != "product_then_bias"
     for model in ARTICLE:
-        assert measured(Port(STYLES[style]), (model,), 1, ("bias",)).bias_anywhere == anywhere
+        assert (
+            measure_subject(Port(STYLES[style]), (model,), 1, ("bias",)).bias_anywhere == anywhere
+        )
 
 
 class BiasFirst(Port):
@@ -146,7 +148,7 @@ class BiasFirst(Port):
     ],
 )
 def test_a_bias_that_comes_first_in_one_linear_map_is_seen_there_alone(model, kernel):
-    sums = measured(BiasFirst(kernel), (model,), 1, ("bias",)).sums
+    sums = measure_subject(BiasFirst(kernel), (model,), 1, ("bias",)).sums
     assert all(each.sums for each in sums)
     (seen,) = [each for each in sums if each.not_last]
     assert seen.not_last > 5
@@ -157,11 +159,11 @@ def test_a_tanh_that_differs_from_row_to_row_moves_no_bias():
         rows = np.arange(len(x)).reshape((-1,) + (1,) * (x.ndim - 1))
         return rounded(np.tanh)(x) * np.float32(1 + 2.0**-18 * (rows % 4))
 
-    assert not measured(Port(Style(tanh=tanh)), ARTICLE, 1, ("bias",)).bias_anywhere
+    assert not measure_subject(Port(Style(tanh=tanh)), ARTICLE, 1, ("bias",)).bias_anywhere
 
 
 def test_where_nobody_looked_the_bias_may_be_anywhere():
-    assert measured(Port(Style()), ARTICLE, 1, ("log",)).bias_anywhere
+    assert measure_subject(Port(Style()), ARTICLE, 1, ("log",)).bias_anywhere
 
 
 def test_the_meter_of_any_subject_knows_no_tensorflow():
@@ -182,38 +184,38 @@ EXACT = 2.0 ** np.random.RandomState(0).uniform(-126, 0, 20000)
 
 
 def test_ulp_alone_describe_a_function_of_relative_accuracy():
-    accuracy = fitted([sample_of(3 * ulp_of(EXACT), EXACT)])
+    accuracy = fit_accuracy([sample_of(3 * ulp_of(EXACT), EXACT)])
     assert accuracy.absolute == FLUSHED and accuracy.ulp == pytest.approx(3)
 
 
 def test_ulp_alone_describe_a_function_whose_worst_arguments_are_few():
     errors = ulp_of(EXACT) * np.where(np.arange(len(EXACT)) % 1000, 1.0, 3.0)
-    accuracy = fitted([sample_of(errors, EXACT)])
+    accuracy = fit_accuracy([sample_of(errors, EXACT)])
     assert accuracy.absolute == FLUSHED and accuracy.ulp == pytest.approx(3)
 
 
 def test_an_absolute_error_describes_a_function_that_is_wrong_near_zero():
     errors = np.minimum(2e-7, EXACT) + ulp_of(EXACT)
-    accuracy = fitted([sample_of(errors, EXACT)])
+    accuracy = fit_accuracy([sample_of(errors, EXACT)])
     assert 1e-7 < accuracy.absolute < 2.2e-7 and accuracy.ulp < 4
 
 
 def test_what_is_flushed_to_zero_is_no_inaccuracy():
     errors = np.where(EXACT < 2.0**-100, 2.0**-127, 0.5 * ulp_of(EXACT))
-    assert fitted([sample_of(errors, EXACT)]) == Accuracy(pytest.approx(0.5), FLUSHED)
+    assert fit_accuracy([sample_of(errors, EXACT)]) == Accuracy(pytest.approx(0.5), FLUSHED)
 
 
 def test_what_is_stated_covers_what_was_seen():
     for scale, near_zero in itertools.product((0.3, 1.0, 7.7), (0.0, 2e-7)):
         errors = scale * (np.minimum(near_zero, EXACT) + 1.23 * ulp_of(EXACT))
-        ulp, absolute = measure.with_margin(fitted([sample_of(errors, EXACT)]))
+        ulp, absolute = measure.with_margin(fit_accuracy([sample_of(errors, EXACT)]))
         assert (measure.MARGIN * errors <= ulp * ulp_of(EXACT) + absolute).all()
 
 
 @pytest.mark.parametrize("style", ["as the oracle", "all at once", "softmax by log-sum-exp"])
 def test_stated_as_measured_a_right_port_is_not_blamed(style):
     port = Port(STYLES[style])
-    stated = measured(port, ARTICLE, 20000).arithmetic()
+    stated = measure_subject(port, ARTICLE, 20000).arithmetic()
     port.arithmetic = lambda case: stated
     reports = blamed(port, ARTICLE, 500)
     assert not reports, reports[0]

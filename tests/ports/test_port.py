@@ -15,7 +15,7 @@ import rnndiff
 from rnndiff.harness.cases.case import load
 from rnndiff.harness.cases.draws import draw_config, draw_kernel_config, small_sizes
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
-from rnndiff.harness.cases.restriction import Restriction, restricted, sizes_named
+from rnndiff.harness.cases.restriction import Restriction, make_restriction, sizes_named
 from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.cli import cli
 from rnndiff.harness.errors import UserError
@@ -149,7 +149,7 @@ def test_a_port_is_given_what_its_arguments_are_called():
 
     port = Port(Sees(), arithmetic("float32"))
     model = find(LSTM)
-    restriction = restricted(model, {}, port.knows(model))
+    restriction = make_restriction(model, {}, port.knows(model))
     for number in range(12):
         for case in random_batch(model, 0, number, restriction=restriction, most=2):
             with pytest.raises(MemoryError):
@@ -456,7 +456,7 @@ def test_a_function_that_makes_a_subject_still_does(folder):
 def test_what_is_drawn_stays_within_a_restriction(name):
     model = find(name)
     sizes = {"num_units": 7, "inputs": (2, 40), "batch": (1, 2)}
-    restriction = restricted(model, sizes, {}, empty=False)
+    restriction = make_restriction(model, sizes, {}, empty=False)
     drawn = set()
     for number in range(20):
         # Of this seed, batches of all kinds.
@@ -473,7 +473,7 @@ def test_what_is_drawn_stays_within_a_restriction(name):
 @pytest.mark.parametrize("empty", [True, False])
 def test_sizes_are_0_unless_none_is_to_be(empty):
     random = np.random.RandomState(0)
-    restriction = restricted(BIDIRECTIONAL, {}, {}, empty)
+    restriction = make_restriction(BIDIRECTIONAL, {}, {}, empty)
     configs = [
         draw(random, BIDIRECTIONAL, restriction)
         for draw in (drawn_small, drawn_for_kernels)
@@ -500,7 +500,7 @@ def test_a_long_range_of_sizes_is_not_written_out():
     drawn = Restriction({"inputs": (0, 10**10)}).sizes("inputs", known, 10**10)
     assert len(drawn) == 6 * 10**10 + 1
     assert [drawn[x] for x in (0, 10**10 - 1, 10**10, 6 * 10**10)] == [1, 10**10, 1, 0]
-    few = restricted(BIDIRECTIONAL, {"inputs": (0, 2)}, {}).sizes("inputs", known, 5)
+    few = make_restriction(BIDIRECTIONAL, {"inputs": (0, 2)}, {}).sizes("inputs", known, 5)
     assert list(few) == [1, 2] * 6 + [0]
 
 
@@ -514,7 +514,7 @@ def test_a_subject_with_a_restriction_shrinks_within_it(tmp_path):
         def __call__(self, case):
             return dict(super().__call__(case), loss=np.float32(9))
 
-    restriction = restricted(BIDIRECTIONAL, {"time": (3, 9), "outputs": 4}, {})
+    restriction = make_restriction(BIDIRECTIONAL, {"time": (3, 9), "outputs": 4}, {})
     checker = Checker(Wrong(), Tally(), folder=str(tmp_path), restriction=restriction)
     (failure,) = checker(random_batch(BIDIRECTIONAL, 0, 0, restriction=restriction)[:1]).failures
     assert dict(load(failure.path).case.config.sizes(), num_units=0, inputs=0) == {
@@ -527,7 +527,7 @@ def test_a_subject_with_a_restriction_shrinks_within_it(tmp_path):
 
 
 def test_shrinking_starts_from_the_smallest_cases_within_a_restriction():
-    restriction = restricted(BIDIRECTIONAL, {"num_units": 7, "time": (3, 9)}, {})
+    restriction = make_restriction(BIDIRECTIONAL, {"num_units": 7, "time": (3, 9)}, {})
     given = random_batch(BIDIRECTIONAL, 0, 0, restriction=restriction)[0]
     shrinker = Shrinker(given, lambda case: True, restriction=restriction)
     assert restriction.allows(shrinker.run().config) and shrinker.used == 1

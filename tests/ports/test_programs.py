@@ -18,7 +18,7 @@ from judging import blamed
 import rnndiff
 from rnndiff.harness.cases.case import load
 from rnndiff.harness.cases.random_cases import normal_case
-from rnndiff.harness.cases.restriction import restricted
+from rnndiff.harness.cases.restriction import make_restriction
 from rnndiff.harness.checking.check import Checker, verdict_on, verdicts_on
 from rnndiff.harness.cli import cli
 from rnndiff.harness.errors import UserError
@@ -33,7 +33,7 @@ EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "examples")
 COMPILER = shutil.which("cc")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler, cc")
 BIDIRECTIONAL = find("bidirectional")
-SMALL = restricted(BIDIRECTIONAL, {"num_units": (0, 3), "inputs": (0, 3)}, {})
+SMALL = make_restriction(BIDIRECTIONAL, {"num_units": (0, 3), "inputs": (0, 3)}, {})
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_an_answer_in_a_wrong_form_is_told(what, program):
 
 def test_an_answer_in_a_wrong_form_to_an_ordinary_case_is_one_sentence(program):
     with pytest.raises(UserError, match="cannot be judged: its answer has 'hello'") as raised:
-        look(program(WRONG["text"][0]), BIDIRECTIONAL, restricted(BIDIRECTIONAL, {}, {}))
+        look(program(WRONG["text"][0]), BIDIRECTIONAL, make_restriction(BIDIRECTIONAL, {}, {}))
     assert "\n" not in str(raised.value)
 
 
@@ -399,7 +399,7 @@ def test_a_program_that_ends_on_every_case_is_not_started_for_all(program):
 
 def test_a_hang_is_saved(program):
     subject = program("if sizes['num_units'] == '3': time.sleep(60)\nzeros(sizes)")
-    restriction = restricted(BIDIRECTIONAL, {"num_units": 3}, {})
+    restriction = make_restriction(BIDIRECTIONAL, {"num_units": 3}, {})
     failure = first_failure(subject, restriction, timeout=0.3)
     assert os.path.basename(failure.path) == "bidirectional-Hang.npz"
 
@@ -410,7 +410,7 @@ def test_a_program_that_remembers_is_told_to_compute_something_else(program):
         "write('array scores float32 %s %s\\n\\n' % (sizes['batch'], sizes['outputs'])"
         " + n * ('%04d' % calls))"
     )
-    restriction = restricted(BIDIRECTIONAL, {"num_units": 1}, {})
+    restriction = make_restriction(BIDIRECTIONAL, {"num_units": 1}, {})
     assert "NotRepeatable" in first_failure(subject, restriction).report
 
 
@@ -533,7 +533,7 @@ def test_a_program_in_an_engines_layout_is_judged_as_a_function_is(weights, wron
     text = LSTM.format(folder=os.path.dirname(os.path.abspath(__file__)), weights=weights)
     (folder / "lstm.py").write_text(text)
     subject, model = Executable(shlex.quote(sys.executable) + " lstm.py"), find("rnn-lstm@pytorch")
-    restriction = restricted(model, {}, subject.knows(model), False)
+    restriction = make_restriction(model, {}, subject.knows(model), False)
     cases = rnndiff.random_batch(model, 0, 0, restriction=restriction, most=16)
     statuses = {verdict_on(subject, one)[0].status for one in cases}
     assert (DISAGREE in statuses) == wrong

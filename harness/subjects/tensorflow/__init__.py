@@ -24,7 +24,7 @@ import numpy as np
 
 from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.errors import SubjectError, UserError, needed
+from rnndiff.harness.errors import SubjectError, UserError, optional_import
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.numerics.accuracy import worst
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
@@ -369,7 +369,7 @@ def tensorflow() -> Any:
     UserError
         If TensorFlow cannot be imported.
     """
-    with needed("TensorFlow", "tensorflow"):
+    with optional_import("TensorFlow", "tensorflow"):
         try:
             from rnndiff.models import tf1
         except ImportError as error:

@@ -3,7 +3,6 @@
 What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging.excuses`.
 """
 
-from copy import copy
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple
@@ -11,7 +10,7 @@ from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.another_batch import is_open
-from rnndiff.harness.cases.case import PRECISIONS, Case
+from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.changed_cells import Change, with_cells
 from rnndiff.harness.judging.excuses import (
     Entry,
@@ -23,14 +22,23 @@ from rnndiff.harness.judging.excuses import (
     Minimal,
     Trace,
 )
-from rnndiff.harness.judging.verdict import ArrayVerdict, judge
-from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
+from rnndiff.harness.judging.stand_ins import (
+    arithmetic_of,
+    expected_of,
+    replaced,
+    stand_in,
+    with_number,
+)
+from rnndiff.harness.judging.verdict import ArrayVerdict
+from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.numerics.precisions import precision_of
+from rnndiff.harness.subjects.keras_layers import has_layer, is_of_keras, is_unrolled
+from rnndiff.harness.subjects.known_zeros import with_zeros_that_are_known
 from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
 from rnndiff.models import MODELS, Model
 from rnndiff.models.cells import BasicRNNCell, GRUCell, LayerNormBasicLSTMCell, keras
-from rnndiff.models.cells.cell import cells_in, flat, like
+from rnndiff.models.cells.cell import cells_in
 from rnndiff.models.cells.kinds import KINDS, PLAIN, Kind, part_of
 from rnndiff.models.functions import (
     accumulate,
@@ -51,9 +59,7 @@ OLDEST = (1, 13)
 NAN, INF = float("nan"), float("inf")
 LOWEST = float(np.finfo(np.float32).min)
 
-# What follows from a divergence is rounded, and its functions are as inaccurate as any engine's.
-_ARITHMETICS = {precision: arithmetic(precision) for precision in PRECISIONS}
-_FLOAT32 = _ARITHMETICS["float32"]
+_FLOAT32 = arithmetic("float32")
 
 # All arrays of the traces that are neither arg maxes nor made of them.
 _STEPS = ("cell_inputs", "states", "energies", "alignments", "attentions", "windows", "outputs")
@@ -62,13 +68,6 @@ _NUMBERS = (
     *("outputs", "forward_final_state", "backward_final_state", "scores", "probabilities", "loss"),
 )
 
-
-def _has_layer(config: Any) -> bool:
-    """Whether a config, or a class of them, is that of a layer of Keras'."""
-    kind = getattr(config, "kind", None)
-    return bool(kind and kind.layer)
-
-
 # Of the article's models, what is a tanh.
 _STATES = ("encoder_states", "decoder_states", "outputs")
 # All arrays of the models that have a cell of any kind, and a layer of Keras'.
@@ -76,9 +75,7 @@ _OF_CELLS = tuple(
     sorted({x.name for m in MODELS.values() if hasattr(m.Config, "kind") for x in m.trace})
 )
 
-_OF_KERAS = tuple(
-    sorted({x.name for m in MODELS.values() if _has_layer(m.Config) for x in m.trace})
-)
+_OF_KERAS = tuple(sorted({x.name for m in MODELS.values() if has_layer(m.Config) for x in m.trace}))
 
 Version = Tuple[int, int]
 
@@ -151,11 +148,6 @@ class Where(NamedTuple):
 
 def _with_or_without(name: str, has: Optional[bool]) -> str:
     return "" if has is None else "{} {}".format("with" if has else "without", name)
-
-
-def _arithmetic_of(array: ArrayVerdict) -> Arithmetic:
-    """That in which an array was computed."""
-    return _ARITHMETICS[array.precision]
 
 
 def _has_nan(scores: np.ndarray, lowest: float) -> np.ndarray:
@@ -244,7 +236,7 @@ def _accuracy_by(
 ) -> Instead:
     """The accuracy if one of the classes `found` is taken for that of the labels."""
     for index in found:
-        stated = _arithmetic_of(array)
+        stated = arithmetic_of(array)
         labels = exact(one_hot(index, case.config.outputs, np.float32), stated)
         share = accuracy(exact(trace["predictions"], stated), labels)
         if np.abs(array.actual - share.mid) <= share.rad:
@@ -288,7 +280,7 @@ def _read_by(alignments: str) -> str:
 
 def _softmax_of_unrounded(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """A softmax that subtracts the largest energy from energies that round to those recorded."""
-    stated = _arithmetic_of(array)
+    stated = arithmetic_of(array)
     energies = np.asarray(trace[_read_by(array.name)], np.float64)
     covered = np.isfinite(energies) & (case.config.sizes()["attn_vec_size"] == 1)
     rad = np.abs(energies) * stated.unit + stated.smallest
@@ -303,7 +295,7 @@ def _softmax_of_unrounded(case: Case, trace: Trace, array: ArrayVerdict) -> Inst
 
 def _loss_of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """The loss if the least probability stands in for NaN."""
-    stated = _arithmetic_of(array)
+    stated = arithmetic_of(array)
     probabilities = np.asarray(trace["probabilities"])
     nan = np.isnan(probabilities)
     clipped = exact(np.where(nan, 0.0, probabilities), stated)
@@ -427,60 +419,10 @@ def _by_cells(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead
     return instead
 
 
-def expected_of(
-    case: Case, trace: Trace, array: ArrayVerdict, stated: Optional[Arithmetic] = None
-) -> ArrayVerdict:
-    """What is expected of an array in another case, of what was recorded.
-
-    By default its functions may be as inaccurate as any engine's.
-    """
-    verdict = judge(case, trace, stated or _arithmetic_of(array))
-    return next(x for x in verdict.arrays if (x.run, x.name) == (array.run, array.name))
-
-
-def _everywhere(numbers: np.ndarray) -> bool:
-    return True
-
-
-def _with_number(
-    number: float,
-    function: Callable[[Any], Any],
-    places: Callable[[np.ndarray], Any] = _everywhere,
-    of: Callable[[np.ndarray], Any] = np.isnan,
-) -> Callable[[Any], Any]:
-    """`function`, but that it makes this number of NaN, or what is meant, in some of the places."""
-
-    def of_balls(x: BoundedArray) -> BoundedArray:
-        return replaced(function(x), of(x.mid) & places(x.mid), number)
-
-    return stand_in(function, of_balls)
-
-
-def replaced(balls: BoundedArray, where: np.ndarray, number: Any) -> BoundedArray:
-    """The same with just this number, or one of these, in some places."""
-    mid, rad = np.where(where, number, balls.mid), np.where(where, 0.0, balls.rad)
-    return BoundedArray(mid, rad, balls.arithmetic, stacked=balls.stacked)
-
-
-def stand_in(function: Callable[..., Any], of_balls: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, but something else of bounded arrays."""
-
-    def changed(*args: Any) -> Any:
-        if any(isinstance(x, BoundedArray) for x in args):
-            return of_balls(*args)
-        for x in args:
-            # One operation of an oracle that is run on arrays which tell of it.
-            if hasattr(x, "__array_function__") and not isinstance(x, np.ndarray):
-                return x.__array_function__(changed, (type(x),), args, {})
-        return function(*args)
-
-    return changed
-
-
 # Cells with a function of a product and its bias, and of what else oneDNN adds to them.
 _IN_PRODUCTS = (BasicRNNCell, GRUCell, keras.SimpleRNNCell, keras.GRUCell)
-_relu_of_nan_is_zero = _with_number(0.0, relu)
-_relu_of_minus_infinity_is_nan = _with_number(NAN, relu, of=np.isneginf)
+_relu_of_nan_is_zero = with_number(0.0, relu)
+_relu_of_minus_infinity_is_nan = with_number(NAN, relu, of=np.isneginf)
 
 
 class _LSTMWithCandidateInProduct(keras.LSTMCell):
@@ -553,7 +495,7 @@ def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     return Instead(covered & np.isnan(actual), np.full(actual.shape, NAN))
 
 
-_sigmoid_of_nan_is_zero = _with_number(0.0, sigmoid)
+_sigmoid_of_nan_is_zero = with_number(0.0, sigmoid)
 
 
 class _GRUWithGatesInProduct(GRUCell):
@@ -586,7 +528,7 @@ def _each_in_packets(numbers: np.ndarray) -> np.ndarray:
     return np.broadcast_to(_in_packets(numbers[0]), numbers.shape)
 
 
-_tanh_in_packets = _with_number(-1.0, np.tanh, _each_in_packets)
+_tanh_in_packets = with_number(-1.0, np.tanh, _each_in_packets)
 
 
 def _with_tanh_in_packets(cell: Any, config: Any) -> None:
@@ -634,62 +576,6 @@ def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
             each.__class__ = _LayerNormInPackets
 
 
-class _Zeros(np.ndarray):
-    """Zeros that are zeros times anything."""
-
-    # So that it is asked first, and that nothing becomes one of these by being joined with it.
-    __array_ufunc__ = None
-    __array_priority__ = -1.0
-
-    def __mul__(self, other: Any) -> np.ndarray:
-        return np.zeros(self.shape)
-
-    def __matmul__(self, other: Any) -> Any:
-        return np.zeros((len(self), other.shape[-1])).view(_Zeros)
-
-    def __add__(self, other: Any) -> Any:
-        return other + np.zeros(self.shape)
-
-    __rmul__ = __mul__
-
-
-def with_zeros_that_are_known(cell: Any, config: Any) -> None:
-    """An initial state of zeros that stands in the graph, not in a loop or behind a condition.
-
-    Such as that of a row with a length. That the state's batch is open is no matter.
-    """
-    zero_state = cell.zero_state
-
-    def known(batch_size: int, dtype: Any) -> Any:
-        state = zero_state(batch_size, dtype)
-        return like(state, [part.view(_Zeros) for part in flat(state)])
-
-    if _has_layer(config):
-        Cell: Any = type(cell)
-        cell.__class__ = _without_product_of_zeros(Cell)
-        stands = _is_unrolled(config)
-    else:
-        is_conditional = getattr(config, "sequence_length", False)
-        stands = "dynamic" not in getattr(config, "runner", "static") and not is_conditional
-    if stands:
-        cell.zero_state = known
-
-
-@lru_cache(maxsize=None)
-def _without_product_of_zeros(Cell: Any) -> Any:
-    """Cells of Keras' whose recurrent kernel is nothing to a state of zeros that are known."""
-
-    class Changed(Cell):
-        def __call__(self, inputs: Any, state: Any) -> Any:
-            if not any(isinstance(part, _Zeros) for part in flat(state)):
-                return super().__call__(inputs, state)
-            cell = copy(self)
-            cell.recurrent_kernel = np.zeros(self.recurrent_kernel.shape)
-            return Cell.__call__(cell, inputs, state)
-
-    return Changed
-
-
 def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Instead:
     """What is found, or what is where known zeros are zero times NaN, in the same graph."""
     is_known = np.isnan(found.values) & ~np.isnan(array.actual)
@@ -714,9 +600,9 @@ _of_cells_with_tanh_in_packets = _by_cells_or_known_zeros(_with_tanh_in_packets)
 def _has_linear_gates(case: Case) -> bool:
     """Whether an LSTM multiplies the sigmoid of one part of a split by another part as it is."""
     config = case.config
-    if _has_layer(config):
+    if has_layer(config):
         options = {"activation": "linear", "recurrent_activation": "sigmoid", "implementation": 2}
-        return config.kind.layer == "LSTM" and _is_of_keras(config, **options)
+        return config.kind.layer == "LSTM" and is_of_keras(config, **options)
     return (
         getattr(config, "kind", None) in (KINDS["basic-lstm"], KINDS["lstm"])
         and config.activation == "linear"
@@ -727,7 +613,7 @@ def _has_linear_gates(case: Case) -> bool:
 def _with_the_input_gate_as_candidate(case: Case) -> Case:
     """The case with the input gate's weights in the place of the candidate's as well."""
     arrays = dict(case.arrays)
-    candidate = 2 if _has_layer(case.config) else 1
+    candidate = 2 if has_layer(case.config) else 1
     attends = any("/attention/" in name for name in arrays)
     for name in arrays:
         has_gates = name.endswith(("kernel", "bias")) and "/projection/" not in "/" + name
@@ -757,21 +643,10 @@ def _with_keep_probs_of_float32(cell: Any, config: Any) -> None:
 # --- Keras' layers ----------------------------------------------------------------------------
 
 
-def _is_of_keras(config: Any, **options: Any) -> bool:
-    """Whether a config is that of a layer of Keras' with these options."""
-    return _has_layer(config) and all(
-        getattr(config, name, value) == value for name, value in options.items()
-    )
-
-
-def _is_unrolled(config: Any, **options: Any) -> bool:
-    return _is_of_keras(config, **options) and config.runner.endswith("unrolled")
-
-
 def _adds_bias_to_product_of_inputs(config: Any) -> bool:
     """Whether no product is added before: that of a state which is known to be zero is gone."""
     at_once = config.kind.layer == "LSTM" and config.implementation == 2
-    other = at_once and (config.initial_state or not _is_unrolled(config))
+    other = at_once and (config.initial_state or not is_unrolled(config))
     return bool(config.use_bias and not other)
 
 
@@ -781,7 +656,7 @@ def _zeros_stand_for_a_bias(case: Case) -> bool:
     Not where that product is split before.
     """
     config = case.config
-    if not (_is_unrolled(config, use_bias=False, initial_state=False) and config.batch == 1):
+    if not (is_unrolled(config, use_bias=False, initial_state=False) and config.batch == 1):
         return False
     is_split = config.kind.layer == "GRU" and config.implementation == 2
     return config.inputs == 0 and not is_split
@@ -807,8 +682,8 @@ def _with_mask_unreversed(model: Model) -> Model:
 def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     options = dict(mask=True, return_sequences=True, zero_output_for_mask=True)
     is_both_ways = case.model.family == "keras-bidirectional"
-    goes_backwards = is_both_ways or _is_of_keras(case.config, go_backwards=True)
-    if not (goes_backwards and _is_unrolled(case.config, **options)):
+    goes_backwards = is_both_ways or is_of_keras(case.config, go_backwards=True)
+    if not (goes_backwards and is_unrolled(case.config, **options)):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     case = replace(case, model=_with_mask_unreversed(case.model))
     found = expected_of(case, trace, array)
@@ -827,7 +702,7 @@ def _with_zeros_for_masked_outputs(model: Model) -> Model:
 
 
 def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    if not _is_of_keras(case.config, mask=True, return_sequences=False):
+    if not is_of_keras(case.config, mask=True, return_sequences=False):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     other = replace(case, model=_with_zeros_for_masked_outputs(case.model))
     zeroed = expected_of(other, trace, array)
@@ -837,7 +712,7 @@ def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instea
 def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
     config = case.config
     options = dict(mask=True, zero_output_for_mask=True, return_sequences=False)
-    return _is_unrolled(config, **options) and hasattr(config, "zero_output_for_mask")
+    return is_unrolled(config, **options) and hasattr(config, "zero_output_for_mask")
 
 
 def _has_no_units(case: Case) -> bool:
@@ -846,14 +721,14 @@ def _has_no_units(case: Case) -> bool:
 
 def _loses_biases(case: Case) -> bool:
     """Whether a bias is added to a product over nothing: of no units, or of Keras of no inputs."""
-    if _has_layer(case.config):
+    if has_layer(case.config):
         return case.config.inputs == 0 and _adds_bias_to_product_of_inputs(case.config)
     return _has_no_units(case)
 
 
 def _without_lost_biases(case: Case) -> Case:
     """The case without the biases that are added to a product over nothing at all."""
-    if _has_layer(case.config):
+    if has_layer(case.config):
         arrays = {name: array.copy() for name, array in case.arrays.items()}
         for name, array in arrays.items():
             if name.endswith("/bias"):
@@ -873,7 +748,7 @@ def _has_empty_product(case: Case) -> bool:
     That of the first step is of zeros, which Grappler computes itself.
     """
     sizes = case.config.sizes()
-    if _has_layer(case.config):
+    if has_layer(case.config):
         return sizes["inputs"] == 0 and _adds_bias_to_product_of_inputs(case.config)
     no_columns = sizes.get("encoder_input_size") == 0 and sizes["time"] > 1
     return sizes["num_units"] == 0 or no_columns

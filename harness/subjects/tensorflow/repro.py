@@ -29,7 +29,7 @@ class Finding(NamedTuple):
     versions: Dict[str, str]
     options: Tuple[Option, ...] = SESSION.options
 
-    def shown(self) -> Optional[ArrayVerdict]:
+    def array_to_show(self) -> Optional[ArrayVerdict]:
         """The first array that disagrees; if it can be, as the free-running oracle has it.
 
         That owes nothing to what TensorFlow computed in earlier steps. None if TensorFlow raised an
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
     def what(self) -> str:
         """One sentence."""
         name, version = self.case.model.name, plain(self.versions.get("tensorflow", "?"))
-        wrong = self.shown()
+        wrong = self.array_to_show()
         if wrong is None:
             return "TensorFlow {}, {}: {}".format(version, name, self.verdict.error)
         return "TensorFlow {}, {}: {!r} is wrong in {} of {} elements".format(
@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 
 def script(finding: Finding) -> str:
     """The source of a script that exits with 1 while TensorFlow computes what it should not."""
-    case, wrong = finding.case, finding.shown()
+    case, wrong = finding.case, finding.array_to_show()
     parts = [_HEADER.format(what=_in_docstring(finding.what()))]
     parts.extend(_network(case))
     parts.append(_case(case))

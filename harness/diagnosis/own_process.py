@@ -7,12 +7,12 @@ import time
 from typing import Any, List, Optional
 
 from rnndiff.harness.cases.restriction import Restriction
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.diagnosis.diagnose import SECONDS, Diagnosis, diagnosis_of
 from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
-from rnndiff.harness.subjects.port import restricted_to, with_premise
+from rnndiff.harness.subjects.port import restrict_subject, with_premise
 from rnndiff.models import load_modules, modules
 
 # Seconds that a port has to be imported, with an engine it may be of, and those between two looks.
@@ -21,7 +21,7 @@ _STARTS, _LOOKS_EVERY = 30.0, 0.1
 _GRACE = 5.0
 
 
-def diagnose_apart(
+def diagnose_in_own_process(
     name: str,
     mode: str,
     premise: str,
@@ -84,6 +84,6 @@ def _work(
         subject = with_premise(subject_named(name, timeout, mode), premise)
         end.send((True, None))
         diagnosis = diagnosis_of(
-            restricted_to(subject, restriction), failure, restriction, seed, timeout
+            restrict_subject(subject, restriction), failure, restriction, seed, timeout
         )
     end.send((False, diagnosis))

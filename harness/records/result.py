@@ -13,7 +13,7 @@ from rnndiff.harness.text import printable
 Arrays = Dict[str, np.ndarray]
 
 
-class Came(NamedTuple):
+class CaseResult(NamedTuple):
     """The arrays of the trace, the codes of their elements, and the known divergences met.
 
     With an ``error`` there is no trace.
@@ -25,18 +25,18 @@ class Came(NamedTuple):
     known: List[str]
 
 
-def came_of(
+def result_of(
     case: Case, verdict: Verdict, trace: Mapping[str, np.ndarray], known: Tuple[Entry, ...]
-) -> Came:
+) -> CaseResult:
     """What came of a case that was judged; `known` are the divergences known of the subject."""
     if verdict.error:
-        return Came({}, {}, printable(verdict.error), list(verdict.known))
+        return CaseResult({}, {}, printable(verdict.error), list(verdict.known))
     arrays = {each.name: trace[each.name] for each in case.model.trace if each.name in trace}
     codes, met = _codes(verdict, arrays), list(verdict.known)
     if any(isinstance(entry, KnownRewrite) and entry.name in met for entry in known):
         # What was judged is another case.
         codes = {name: np.full(array.shape, KNOWN, np.uint8) for name, array in arrays.items()}
-    return Came(arrays, codes, "", met)
+    return CaseResult(arrays, codes, "", met)
 
 
 def _codes(verdict: Verdict, arrays: Mapping[str, np.ndarray]) -> Arrays:

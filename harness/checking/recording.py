@@ -15,16 +15,16 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
-from rnndiff.harness.checking.check import said_by, supported, verdict_on, verdict_on_ending
+from rnndiff.harness.checking.check import statement_of, supported, verdict_on, verdict_on_ending
 from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
-from rnndiff.harness.checking.stop import Stop
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
-from rnndiff.harness.records.came import Came, came_of
 from rnndiff.harness.records.record import UNJUDGED, Computed
-from rnndiff.harness.subjects.alone import FAILED, name_of_end
+from rnndiff.harness.records.result import CaseResult, result_of
+from rnndiff.harness.stop import Stop
+from rnndiff.harness.subjects.alone import FAILED
 from rnndiff.harness.subjects.named import import_from_here, subject_named
 from rnndiff.harness.subjects.orphans import end_with
-from rnndiff.harness.subjects.run import GRACE, HANG, run
+from rnndiff.harness.subjects.run import GRACE, HANG, name_of_end, run
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
 from rnndiff.models import load_modules, modules
@@ -95,7 +95,7 @@ class Recorder:
         """
         for name, number in jobs:
             about: Optional[_About] = None
-            came: List[Came] = []
+            came: List[CaseResult] = []
             while about is None or len(came) < about.cases:
                 try:
                     if not self._process:
@@ -152,7 +152,7 @@ class Recorder:
 
     def _ended(
         self, name: str, number: int, place: int, about: Optional[_About], hung: bool
-    ) -> Came:
+    ) -> CaseResult:
         """What came of the case that ended the process."""
         self._process.join()
         code, self._process = self._process.exitcode, None
@@ -161,13 +161,13 @@ class Recorder:
             raise UserError(said.format(number, name))
         how = HANG if hung else name_of_end(code)
         if self._task.inputs is not None:
-            return Came({}, {}, "{}: the process was ended".format(how), [])
+            return CaseResult({}, {}, "{}: the process was ended".format(how), [])
         case = fixed_group(name, number).cases[place]
         verdict = verdict_on_ending(case, how, timeout=self._task.timeout)
-        return Came({}, {}, verdict.error, [])
+        return CaseResult({}, {}, verdict.error, [])
 
 
-def _computed(name: str, number: int, about: _About, came: List[Came]) -> Computed:
+def _computed(name: str, number: int, about: _About, came: List[CaseResult]) -> Computed:
     errors: List[str] = []
     first: Any = None
     for each in came:
@@ -217,8 +217,8 @@ class _OfSubject:
         self._timeout = task.timeout
         self._subject = subject_named(task.subject, task.timeout, task.mode)
         self.notes = {
-            "subject": said_by(self._subject, "label"),
-            "premise": said_by(self._subject, "premise"),
+            "subject": statement_of(self._subject, "label"),
+            "premise": statement_of(self._subject, "premise"),
         }
         if task.subject != TENSORFLOW:
             modes = self._subject.modes
@@ -232,12 +232,14 @@ class _OfSubject:
         count = len(cases) if is_supported else 0
         yield _About(str(cases[0].config), numbers, digest(cases), count, is_supported)
         for case in cases[begin:count]:
-            yield _came_of(self._subject, case.of_precision(self._subject.precision), self._timeout)
+            yield _result_of(
+                self._subject, case.of_precision(self._subject.precision), self._timeout
+            )
 
 
-def _came_of(subject: Subject, case: Case, timeout: float) -> Came:
+def _result_of(subject: Subject, case: Case, timeout: float) -> CaseResult:
     verdict, trace = verdict_on(subject, case, timeout)
-    return came_of(case, verdict, trace, subject.known)
+    return result_of(case, verdict, trace, subject.known)
 
 
 class _Given:
@@ -299,7 +301,7 @@ class _OfFunction:
         if unfit:
             error = str(SubjectError("WrongTrace: {!r} holds no numbers".format(unfit[0])))
         if error:
-            yield Came({}, {}, printable(error), [])
+            yield CaseResult({}, {}, printable(error), [])
         else:
             codes = {key: np.full(array.shape, UNJUDGED, np.uint8) for key, array in trace.items()}
-            yield Came(trace, codes, "", [])
+            yield CaseResult(trace, codes, "", [])
