@@ -477,6 +477,8 @@ class Checker:
         self._tally.premise = said_by(self.subject, "premise")
         stacks, others = verdicts_on(self.subject, cases, self._timeout, repeated)
         self._heard(stacks, others)
+        came = sum(len(stack.cases) for stack in stacks) + len(others)
+        self._tally.not_run += len(cases) - came
         for stack in stacks:
             self._tally.add_stack(stack)
             part = looked_at(stack)

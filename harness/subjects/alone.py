@@ -124,20 +124,33 @@ def ended_by(
 
     "Hang" if it is not done after `timeout` seconds.
     """
-    ending = first_ending([case], timeout, subject, mode)
-    return ending.signal if ending else None
+    endings = first_endings([case], timeout, subject, mode)
+    return endings[0].signal if endings else None
 
 
-def first_ending(
-    cases: List[Case], timeout: float = TIMEOUT, subject: str = TENSORFLOW, mode: str = ""
-) -> Optional[Ending]:
-    """The first of some cases by which a subject ends the process that computes them in turn."""
+def first_endings(
+    cases: List[Case],
+    timeout: float = TIMEOUT,
+    subject: str = TENSORFLOW,
+    mode: str = "",
+    most: int = 1,
+    hangs: int = 1,
+) -> List[Ending]:
+    """The first of some cases by which a subject ends the process that computes them in turn.
+
+    And those that do so right after it, up to `most` in all, of which `hangs` may hang.
+    """
+    endings: List[Ending] = []
     with Alone(timeout, subject, mode) as alone:
         for case in cases:
             name = alone.ended_by(case)
             if name:
-                return Ending(case, name)
-    return None
+                endings.append(Ending(case, name))
+            elif endings:
+                break
+            if len(endings) >= most or sum(each.signal == HANG for each in endings) >= hangs:
+                break
+    return endings
 
 
 def main(name: str, mode: str, names: str) -> None:
