@@ -28,6 +28,7 @@ from rnndiff.harness.commands.options import (
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
+from rnndiff.harness.records.compare import ONE_SIDED
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow, subject_named
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
@@ -116,7 +117,12 @@ def replay(
         say("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
         worst = max(worst, int(verdict.status == DISAGREE))
     if json_path:
-        write_json(json_path, {"format": JSON_FORMAT, "versions": versions(mode), "cases": results})
+        # Without --mode, each case is run in its own.
+        modes = list(dict.fromkeys(each["mode"] for each in results if "mode" in each)) or [mode]
+        if len(modes) > 1:
+            modes = [", ".join(versions(each)["mode"] for each in modes)]
+        found = {"format": JSON_FORMAT, "versions": versions(modes[0]), "cases": results}
+        write_json(json_path, found)
     raise SystemExit(worst)
 
 
@@ -145,6 +151,8 @@ def _beside(
     said = "{}: {}".format(second.title, other.summary())
     if found or differs.differ:
         said += "; between both: {}".format(found or differs.kind)
+    elif differs.kind == ONE_SIDED:
+        said += "; nothing is compared: they return no array in common"
     result = dict(
         _result(second, case, other),
         ended_by=signal,

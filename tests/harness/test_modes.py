@@ -110,6 +110,22 @@ def test_workers_run_in_the_mode_and_a_saved_case_is_replayed_in_it(tmp_path):
     assert run.exit_code == 0 and "agree on Port\n" in run.output
 
 
+@pytest.mark.parametrize(
+    "noted, given, mode",
+    [
+        (["wrong"], "", "wrong"),
+        (["right", "wrong"], "", "session, wrong"),
+        (["right"], "wrong", "wrong"),
+    ],
+)
+def test_the_json_of_a_replay_says_in_which_modes_it_was(noted, given, mode):
+    paths = [saved(each, "{}.npz".format(each)) for each in noted]
+    given = ["--mode", given] if given else []
+    CliRunner().invoke(replay, [*paths, "--subject", NAME, "--json", "told.json", *given])
+    with open("told.json") as file:
+        assert json.load(file)["versions"]["mode"] == mode
+
+
 def test_a_process_of_its_own_runs_in_the_mode():
     assert ended_by(random_case("seq2seq"), 60.0, NAME, "deadly") == "exit-3"
 
