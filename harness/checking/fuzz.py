@@ -90,7 +90,8 @@ _STARTS = 3
 # After so many cases of a batch that end a process, or so many of them by a hang, what comes after
 # them is not run: each takes a start of two processes, or its whole time.
 _ENDINGS, _HANGS = 4, 2
-# So many batches of such cases and no others are the last, if nothing was judged before.
+# So many batches of such cases and no others are the last, if nothing was judged before; and so are
+# so many in a row of which nobody knows what ends their worker.
 _IN_VAIN = 3
 # So many batches are looked at for a case that both of two subjects compute.
 _TRIED = 64
@@ -279,7 +280,7 @@ class _Run:
         self._first: List[Any] = [(_LOOK, None)] if task.against else []
         self._next = self._planned = 0
         self._unexplained: Set[int] = set()
-        self._failed_starts = self._in_vain = 0
+        self._failed_starts = self._in_vain = self._lost = 0
         self._judged_any = False
 
     def progress(self) -> Progress:
@@ -421,7 +422,7 @@ class _Run:
         tally, failing = content
         self.tally.add_dict(tally)
         if any(tally["cases"].values()):
-            self._judged_any = True
+            self._judged_any, self._lost = True, 0
         elif worker.job[1][1] and not self._judged_any:
             self._see_whether_in_vain()
         new = [each for each in failing if each.way not in self._owners]
@@ -474,6 +475,10 @@ class _Run:
         if number in self._unexplained:
             self._planned -= self._task.size(number) - len(skip)
             then = "ended again, the batch was not counted"
+            self._lost += 1
+            if self._lost == _IN_VAIN:
+                lost = "{} batches in a row ended their worker, and no case of them does by itself."
+                self.error = lost.format(_IN_VAIN)
         else:
             self._unexplained.add(number)
             self._first.append((_JUDGE, (number, skip)))
@@ -571,6 +576,9 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
     """A worker: do what the parent asks for until it is gone."""
     end_with(task.parent)
     channel = Channel(end)
+    # What a subject prints is no part of what the command does.
+    with contextlib.suppress(OSError):
+        os.dup2(2, 1)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
             load_modules(task.modules)

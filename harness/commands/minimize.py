@@ -32,7 +32,7 @@ from rnndiff.harness.files import check_writable
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.shrinking.shrink import Shrinker
-from rnndiff.harness.subjects.alone import Alone, ended_by
+from rnndiff.harness.subjects.alone import Alone, Alones, ended_by
 from rnndiff.harness.subjects.named import Subjects, subject_named
 from rnndiff.harness.subjects.run import HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
@@ -88,7 +88,8 @@ def minimize(
         click.echo("rnndiff: {}".format(printable(missing)), err=True)
     if not supported(subject, saved.case):
         raise UserError("{} does not support the case of {}.".format(subject.title, path))
-    case, signal = saved.case, ended_again_by(subject, saved, TIMEOUT)
+    with Alones(TIMEOUT) as alones:
+        case, signal = saved.case, ended_again_by(subject, saved, alones)
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]
     if verdict.status != DISAGREE:

@@ -30,6 +30,7 @@ from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.records.compare import ONE_SIDED
 from rnndiff.harness.report.describe import describe
+from rnndiff.harness.subjects.alone import Alones
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow, subject_named
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
@@ -69,6 +70,7 @@ def replay(
         # Its module may register the models of the cases.
         subjects.in_mode()
     other = subject_named(against) if against else None
+    alones = click.get_current_context().with_resource(Alones())
     worst = 0
     results: List[Dict[str, Any]] = []
     # With --json - the standard output is the JSON's.
@@ -92,11 +94,11 @@ def replay(
             say("{}: not supported by {}".format(printable(path), subject.title))
             results.append({"path": path, "subject": subject.title, "verdict": UNSUPPORTED})
             continue
-        verdict, trace, signal = _judged(subject, one)
+        verdict, trace, signal = _judged(subject, one, alones)
         results.append(dict(_result(subject, case, verdict), path=path, ended_by=signal))
         say("{}: {} on {}".format(printable(path), verdict.status, subject.title))
         if pair:
-            results[-1]["against"], says = _beside(pair, one, verdict, trace)
+            results[-1]["against"], says = _beside(pair, one, verdict, trace, alones)
             say("    {}".format(printable(says)))
             worst = max(worst, int(results[-1]["against"]["disagree"]))
         say(
@@ -127,24 +129,28 @@ def replay(
 
 
 def _judged(
-    subject: Subject, saved: SavedCase
+    subject: Subject, saved: SavedCase, alones: Alones
 ) -> Tuple[Verdict, Mapping[str, np.ndarray], Optional[str]]:
     """The verdict on a case that is run again, the trace, and the signal that it ended by."""
-    signal = ended_again_by(subject, saved)
+    signal = ended_again_by(subject, saved, alones)
     if signal:
         return verdict_on_ending(saved.case, signal, subject.known), {}, signal
     return (*verdict_on(subject, saved.case), None)
 
 
 def _beside(
-    pair: Pair, saved: SavedCase, verdict: Verdict, trace: Mapping[str, np.ndarray]
+    pair: Pair,
+    saved: SavedCase,
+    verdict: Verdict,
+    trace: Mapping[str, np.ndarray],
+    alones: Alones,
 ) -> Tuple[Dict[str, Any], str]:
     """What is written as JSON, and said, of the second subject, and of what differs."""
     (first, second), case = pair.parts, saved.case
     if not supported(second, case):
         said = "not supported by {}".format(second.title)
         return {"subject": second.title, "verdict": UNSUPPORTED, "disagree": False}, said
-    other, other_trace, signal = _judged(second, saved)
+    other, other_trace, signal = _judged(second, saved, alones)
     sides = side_of(first, case, verdict, trace), side_of(second, case, other, other_trace)
     differs = difference(case, *sides)
     found = finding(case, differs, sides, pair.names)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.subjects.run import HANG
@@ -90,6 +90,27 @@ class Alone:
         return name_of_end(process.returncode)
 
 
+class Alones:
+    """Such processes, one for each subject and mode that is asked for. A context manager."""
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout, self._stack = timeout, contextlib.ExitStack()
+        self._made: Dict[Tuple[str, str], Alone] = {}
+
+    def __enter__(self) -> "Alones":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def ended_by(self, case: Case, subject: str, mode: str) -> Optional[str]:
+        """The signal by which a subject in a mode ends the process, as of :class:`Alone`."""
+        if (subject, mode) not in self._made:
+            alone = self._stack.enter_context(Alone(self._timeout, subject, mode))
+            self._made[subject, mode] = alone
+        return self._made[subject, mode].ended_by(case)
+
+
 def name_of_end(exitcode: int) -> str:
     """What ended a process, by its exit code: the name of a signal, or "exit-1" and the like."""
     return signal.Signals(-exitcode).name if exitcode < 0 else "exit-{}".format(exitcode)
@@ -97,7 +118,6 @@ def name_of_end(exitcode: int) -> str:
 
 def _says(process: Any, line: bytes) -> bool:
     """Wait until a process prints this line; False if it comes to its end before."""
-    # What a library may have printed is no answer.
     return any(each == line for each in iter(process.stdout.readline, b""))
 
 
@@ -160,15 +180,18 @@ def main(name: str, mode: str, names: str) -> None:
     """
     from rnndiff.harness.subjects.named import subject_named
 
+    # What a library or the subject prints, a part of a line, say, is no answer.
+    answers = os.dup(1)
+    os.dup2(2, 1)
     try:
         load_modules(names.split(","))
         subject = subject_named(name, mode=mode)
-        print(_READY.decode(), end="", flush=True)
+        os.write(answers, _READY)
         for line in sys.stdin:
             case = load(line.rstrip("\n")).case
             # A subject may ask for its exit, too.
             with contextlib.suppress(BaseException):
                 subject(case)
-            print(_COMPUTED.decode(), end="", flush=True)
+            os.write(answers, _COMPUTED)
     except Exception:
         sys.exit(FAILED)

@@ -530,6 +530,12 @@ def test_a_subject_that_ends_its_process_when_asked_what_it_supports_ends_the_ru
         assert len(jobs) < 9
         job = run._first.pop(0) if run._first else None
     assert jobs == ["judge", "explain", "judge", "explain"]
+    # A batch that is not counted is made up for by another one, but not for ever.
+    assert not run.error
+    for number in range(2):
+        for _ in range(2):
+            run._judge_again(7 + number, [], "SIGSEGV")
+    assert run.error.startswith("3 batches in a row ended their worker")
     assert [failure.way for failure in run.failures.values()] == ["worker-ended-by-SIGSEGV"]
 
 

@@ -25,7 +25,7 @@ from rnndiff.harness.judging.verdict import DISAGREE, Verdict, judge
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import ended_by
-from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.named import options_of, subject_named
 from rnndiff.harness.subjects.subject import Wrapper
 from rnndiff.harness.subjects.tensorflow import modes as modes_of_tensorflow
 from rnndiff.harness.subjects.tensorflow.modes import MODES, check, config_of, prepare
@@ -94,6 +94,12 @@ def test_an_unknown_mode_is_answered_with_those_that_there_are(name, said):
         subject_named(name, mode="fast")
 
 
+def test_the_options_of_a_subject_are_those_that_a_shell_takes():
+    options = options_of("my port.py:f", "fast", against="of $HOME.py:g")
+    assert options == " --subject 'my port.py:f' --mode fast --against 'of $HOME.py:g'"
+    assert options_of("command ./it -f", "") == " --command './it -f'"
+
+
 def test_a_mode_is_unknown_to_the_constructor_too():
     with pytest.raises(UserError, match="The subject Port has no mode 'fast'"):
         type(subject_named(NAME))(mode="fast")
@@ -124,6 +130,13 @@ def test_the_json_of_a_replay_says_in_which_modes_it_was(noted, given, mode):
     CliRunner().invoke(replay, [*paths, "--subject", NAME, "--json", "told.json", *given])
     with open("told.json") as file:
         assert json.load(file)["versions"]["mode"] == mode
+
+
+@pytest.mark.parametrize("command", [replay, minimize])
+def test_a_subject_that_ends_the_process_does_not_end_the_command(command):
+    run = CliRunner().invoke(command, [saved("deadly"), "--subject", NAME])
+    assert run.exit_code == 1, run.output
+    assert "seq2seq: disagree: exit-3: the process was ended" in run.output
 
 
 def test_a_process_of_its_own_runs_in_the_mode():
