@@ -324,10 +324,16 @@ def ended_again_by(subject: Subject, saved: SavedCase, alones: Alones) -> Option
     signal = subject.ended_by(saved.case)
     if signal or not subject.name:
         return signal
-    is_own = subject.name not in SHIPPED and not subject.name.startswith(COMMAND)
-    if not (is_own or saved.notes.get("ended_by")):
+    did = bool(saved.notes.get("ended_by"))
+    if not did and (subject.name in SHIPPED or subject.name.startswith(COMMAND)):
         return None
-    return alones.ended_by(saved.case, subject.name, subject.mode)
+    try:
+        return alones.ended_by(saved.case, subject.name, subject.mode)
+    except UserError:
+        # It may be that there can be one of it alone.
+        if did:
+            raise
+        return None
 
 
 def first_wrong_of(judged: Sequence[Judged]) -> List[Judged]:

@@ -79,6 +79,8 @@ def compare(
         page.check(report_path)
     if json_path and json_path != "-":
         check_writable(json_path)
+    if folder:
+        check_writable(os.path.join(folder, "case.npz"))
     first, *others = [load(path) for path in paths]
     reference = load(reference_path) if reference_path else None
     comparisons = [compare_records(first, other, reference) for other in others]

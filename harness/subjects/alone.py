@@ -10,6 +10,7 @@ import threading
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from rnndiff.harness.cases.case import Case, load, save
+from rnndiff.harness.errors import UserError
 from rnndiff.harness.subjects.run import HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT
 from rnndiff.models import load_modules, modules
@@ -59,6 +60,11 @@ class Alone:
         """The signal by which the subject ends the process in computing `case`, or None.
 
         "Hang" if it does not come to an end: then the process is ended from here.
+
+        Raises
+        ------
+        UserError
+            If the subject cannot be made there.
         """
         path = os.path.join(self._folder.name, "case.npz")
         save(path, case)
@@ -86,7 +92,8 @@ class Alone:
         if hung.is_set():
             return HANG
         if process.returncode == FAILED:
-            raise RuntimeError("the process for cases that may end it failed by itself")
+            said = "{} cannot be made in a process of its own, for cases that may end it."
+            raise UserError(said.format(self._subject))
         return name_of_end(process.returncode)
 
 

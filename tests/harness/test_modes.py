@@ -6,16 +6,17 @@ import subprocess
 import sys
 from functools import lru_cache
 from typing import Any, Dict
+from unittest import mock
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from examples import random_case
 
-from rnndiff.harness.cases.case import load, save, smallest_case
+from rnndiff.harness.cases.case import SavedCase, load, save, smallest_case
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking import journal
-from rnndiff.harness.checking.check import verdict_on, verdicts_on
+from rnndiff.harness.checking.check import ended_again_by, verdict_on, verdicts_on
 from rnndiff.harness.checking.fuzz import fuzz
 from rnndiff.harness.commands.fuzz import fuzz as fuzz_command
 from rnndiff.harness.commands.minimize import minimize
@@ -137,6 +138,19 @@ def test_a_subject_that_ends_the_process_does_not_end_the_command(command):
     run = CliRunner().invoke(command, [saved("deadly"), "--subject", NAME])
     assert run.exit_code == 1, run.output
     assert "seq2seq: disagree: exit-3: the process was ended" in run.output
+
+
+def test_a_subject_of_which_there_is_one_alone_is_run_in_this_process():
+    alones = mock.Mock()
+    alones.ended_by.side_effect = UserError("cannot be made in a process of its own")
+    subject, case = subject_named(NAME), random_case("seq2seq")
+    assert ended_again_by(subject, SavedCase(case, {}, {}), alones) is None
+    with pytest.raises(UserError, match="in a process of its own"):
+        ended_again_by(subject, SavedCase(case, {}, {"ended_by": "exit-3"}), alones)
+    # Those of this package do not end it, but where it is known.
+    alones.reset_mock()
+    assert ended_again_by(subject_named("float32"), SavedCase(case, {}, {}), alones) is None
+    assert not alones.ended_by.called
 
 
 def test_a_process_of_its_own_runs_in_the_mode():
