@@ -110,6 +110,20 @@ class _OnlyATry(Exception):
     pass
 
 
+def keep_standard_output() -> None:
+    """From now on, what is printed otherwise than by ``sys.stdout`` goes to the standard error.
+
+    So does what a library prints in C, at the end of the process at the latest.
+    """
+    # Not what a test has put in its place.
+    own, is_own = sys.stdout, sys.stdout is sys.__stdout__
+    with contextlib.suppress(OSError):
+        if own is not None and is_own and own.fileno() == 1:
+            kept = os.dup(1)
+            os.dup2(2, 1)
+            sys.stdout = open(kept, "w", encoding=own.encoding, errors=own.errors)
+
+
 def write_json(path: str, report: Any) -> None:
     """Write a report as JSON to `path`, whole or not at all; "-" is the standard output.
 

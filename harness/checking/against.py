@@ -12,6 +12,7 @@ from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict
 from rnndiff.harness.records.compare import (
     KINDS,
+    ONE_SIDED,
     UNKNOWN,
     ArrayDifference,
     ModelDifference,
@@ -53,6 +54,11 @@ class PairTally(Tally):
         self.differences: Dict[str, ModelDifference] = {}
         self.blamed = dict.fromkeys((_FIRST, _SECOND, _BOTH, _KNOWN, _NEITHER), 0)
 
+    @property
+    def judged(self) -> int:
+        """How many cases were judged on either, or on both."""
+        return max(super().judged, self.second.judged)
+
     def of(self, name: str) -> Tally:
         """That of the second if this is what it is called, else that of the first."""
         return self.second if name == self.names[1] else self
@@ -88,6 +94,12 @@ class PairTally(Tally):
         for name, found in against["models"].items():
             self._add(_from_dict(name, found))
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether of all that both computed there was nothing to compare: no array of both."""
+        found = self.differences.values()
+        return bool(found) and all(_is_apart(each) for each in found)
+
     def lines(self) -> Iterator[str]:
         """The tallies of both, and what differs, as lines of text."""
         for name, lines in zip(self.names, (super().lines(), self.second.lines())):
@@ -118,6 +130,9 @@ class PairTally(Tally):
         if unknown:
             said = "{:,} elements moved where it is undecided whether by rounding"
             yield said.format(unknown)
+        apart = [each.model for each in found if _is_apart(each)]
+        if apart:
+            yield "not compared, as both have no array in common: {}".format(", ".join(apart))
 
 
 def _blame(first: bool, second: bool, known: bool) -> str:
@@ -127,6 +142,10 @@ def _blame(first: bool, second: bool, known: bool) -> str:
     if first or second:
         return _FIRST if first else _SECOND
     return _KNOWN if known else _NEITHER
+
+
+def _is_apart(found: ModelDifference) -> bool:
+    return 0 < found.cases[ONE_SIDED] == sum(found.cases.values())
 
 
 def _together(one: ModelDifference, other: ModelDifference) -> ModelDifference:

@@ -26,8 +26,8 @@ from rnndiff.harness.report.describe import describe
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.shrinking.simplicity import fingerprint, simpler
 from rnndiff.harness.shrinking.smallest import random_cases
-from rnndiff.harness.subjects.alone import ended_by
-from rnndiff.harness.subjects.named import options_of
+from rnndiff.harness.subjects.alone import Alones
+from rnndiff.harness.subjects.named import SHIPPED, options_of
 from rnndiff.harness.subjects.run import (
     CRASH,
     HANG,
@@ -38,7 +38,7 @@ from rnndiff.harness.subjects.run import (
     outcome_of_end,
     run,
 )
-from rnndiff.harness.subjects.subject import TIMEOUT, Subject
+from rnndiff.harness.subjects.subject import COMMAND, TIMEOUT, Subject
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
 
@@ -315,15 +315,25 @@ def statement_of(subject: Subject, name: str) -> str:
         return "{}, in stating its {}".format(type(error).__name__, name)
 
 
-def ended_again_by(subject: Subject, saved: SavedCase, timeout: float = TIMEOUT) -> Optional[str]:
-    """The signal by which a saved case ends the process, if it is known to, or did so before.
+def ended_again_by(subject: Subject, saved: SavedCase, alones: Alones) -> Optional[str]:
+    """The signal by which a saved case ends the process, in one of `alones`.
 
-    "Hang" if it does not come to an end.
+    "Hang" if it does not come to an end. It is tried if the case is known to end the process, or
+    did so before, and on all subjects that are not of this package, of which nobody knows.
     """
     signal = subject.ended_by(saved.case)
-    if signal or not (saved.notes.get("ended_by") and subject.name):
+    if signal or not subject.name:
         return signal
-    return ended_by(saved.case, timeout, subject.name, subject.mode)
+    did = bool(saved.notes.get("ended_by"))
+    if not did and (subject.name in SHIPPED or subject.name.startswith(COMMAND)):
+        return None
+    try:
+        return alones.ended_by(saved.case, subject.name, subject.mode)
+    except UserError:
+        # It may be that there can be one of it alone.
+        if did:
+            raise
+        return None
 
 
 def first_wrong_of(judged: Sequence[Judged]) -> List[Judged]:
@@ -477,6 +487,8 @@ class Checker:
         self._tally.premise = statement_of(self.subject, "premise")
         stacks, others = verdicts_on(self.subject, cases, self._timeout, repeated)
         self._on_judged(stacks, others)
+        came = sum(len(stack.cases) for stack in stacks) + len(others)
+        self._tally.not_run += len(cases) - came
         for stack in stacks:
             self._tally.add_stack(stack)
             part = sample_for_chance(stack)

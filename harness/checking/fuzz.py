@@ -6,7 +6,8 @@ a batch, tells what came of it at once, and is then asked to shrink the failures
 
 Any process may be ended or stopped at any moment. Should a worker's be ended, its batch is made
 again, its cases are run in a process of their own, the one that ends that is saved, and all others
-are judged. A worker that stays with one case for too long is ended from here.
+are judged, unless many are like it. A worker that stays with one case for too long is ended from
+here.
 """
 
 import contextlib
@@ -70,7 +71,7 @@ from rnndiff.harness.report.exhibits import Exhibit, exhibits
 from rnndiff.harness.report.growth import Growth, sampled
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.stop import Stop
-from rnndiff.harness.subjects.alone import FAILED, Alone, Ending, first_ending
+from rnndiff.harness.subjects.alone import FAILED, Alone, Ending, first_endings
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.port import look, restrict_subject, with_premise
@@ -86,6 +87,12 @@ _LOOKS_EVERY = 0.25
 _LISTENS, _DRAWS = 1.0, 2.0
 # So many workers in a row that are ended before they can judge are the last.
 _STARTS = 3
+# After so many cases of a batch that end a process, or so many of them by a hang, what comes after
+# them is not run: each takes a start of two processes, or its whole time.
+_ENDINGS, _HANGS = 4, 2
+# So many batches of such cases and no others are the last, if nothing was judged before; and so are
+# so many in a row of which nobody knows what ends their worker.
+_IN_VAIN = 3
 # So many batches are looked at for a case that both of two subjects compute.
 _TRIED = 64
 
@@ -113,7 +120,7 @@ class Progress(NamedTuple):
     @property
     def cases(self) -> int:
         """How many cases were judged."""
-        return sum(self.tally.cases.values())
+        return self.tally.judged
 
 
 def fuzz(
@@ -273,7 +280,8 @@ class _Run:
         self._first: List[Any] = [(_LOOK, None)] if task.against else []
         self._next = self._planned = 0
         self._unexplained: Set[int] = set()
-        self._failed_starts = 0
+        self._failed_starts = self._in_vain = self._lost = 0
+        self._judged_any = False
 
     def progress(self) -> Progress:
         """What is known so far."""
@@ -413,6 +421,10 @@ class _Run:
     def _judged(self, worker: _Worker, content: Any) -> None:
         tally, failing = content
         self.tally.add_dict(tally)
+        if any(tally["cases"].values()):
+            self._judged_any, self._lost = True, 0
+        elif worker.job[1][1] and not self._judged_any:
+            self._see_whether_in_vain()
         new = [each for each in failing if each.way not in self._owners]
         if self._task.first_alone and self.failures:
             new = []
@@ -444,24 +456,40 @@ class _Run:
     def _explained(self, worker: _Worker, content: Any) -> None:
         number, skip, name = worker.job[1]
         worker.job = None
-        if content is not None:
-            place, model, failing = content
-            tally = self.tally.of(failing.of) if isinstance(self.tally, PairTally) else self.tally
-            tally.count(model, DISAGREE)
-            self._first.append((_JUDGE, (number, skip + [place])))
-            if failing.way not in self._owners:
-                self._owners[failing.way] = None
-                self.failures[failing.way] = save_failure(self._folder, failing)
-            return
+        found, left = content
+        if found:
+            for place, model, failing in found:
+                self.tally.of(failing.of).count(model, DISAGREE)
+                skip = [*skip, place]
+                if failing.way not in self._owners:
+                    self._owners[failing.way] = None
+                    self.failures[failing.way] = save_failure(self._folder, failing)
+            self.tally.not_run += len(set(left) - set(skip))
+            self._first.append((_JUDGE, (number, skip + left)))
+        else:
+            self._judge_again(number, skip, name)
+
+    def _judge_again(self, number: int, skip: List[int], name: str) -> None:
+        """Judge a batch again, once, of which nobody knows what ended its worker."""
         said = "in batch {} of seed {}, by none of its cases run alone; {}"
         if number in self._unexplained:
             self._planned -= self._task.size(number) - len(skip)
             then = "ended again, the batch was not counted"
+            self._lost += 1
+            if self._lost == _IN_VAIN:
+                lost = "{} batches in a row ended their worker, and no case of them does by itself."
+                self.error = lost.format(_IN_VAIN)
         else:
             self._unexplained.add(number)
             self._first.append((_JUDGE, (number, skip)))
             then = "the batch is judged again"
         self._tell_end(name, said.format(number, self._task.seed, then))
+
+    def _see_whether_in_vain(self) -> None:
+        self._in_vain += 1
+        if self._in_vain == _IN_VAIN:
+            said = "All cases that were run, of {} batches, ended their process: the run ends, too."
+            self.error = said.format(_IN_VAIN)
 
     def _gone(self, worker: _Worker) -> None:
         """A worker's process has come to an end: find out why, and start another."""
@@ -478,7 +506,7 @@ class _Run:
         if worker.is_at(_JUDGE):
             self._first.append((_EXPLAIN, (*worker.job[1], name)))
         elif worker.is_at(_EXPLAIN):
-            self._first.append(worker.job)
+            self._judge_again(*worker.job[1])
         elif worker.is_at(_SHRINK):
             self._tell_end(name, "while it shrank {}".format(", ".join(worker.job[1])))
         elif worker.is_at(_START, _LOOK):
@@ -548,6 +576,9 @@ def _work(end: socket.socket, begun: Any, task: _Task) -> None:
     """A worker: do what the parent asks for until it is gone."""
     end_with(task.parent)
     channel = Channel(end)
+    # What a subject prints is no part of what the command does.
+    with contextlib.suppress(OSError):
+        os.dup2(2, 1)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
             load_modules(task.modules)
@@ -656,30 +687,36 @@ class _Hands:
                 for place, case in enumerate(cases)
                 if place not in skip and not self._subject.ended_by(case)
             ]
-            tried = [cases[place] for place in places]
-            ending, part = self._first_ending(tried)
+            endings, part = self._first_endings([cases[place] for place in places], len(skip))
         except Exception:  # As if nothing were to be found; a subject may raise anything.
-            ending = None
-        found = None
-        if ending:
+            endings = []
+        found = []
+        for ending in endings:
             place = next(place for place in places if cases[place] is ending.case)
             case, why = ending.case, _OF_PROCESSES
             if self._task.first_alone and ending.signal != HANG:
                 case, why = self._shrunk(ending, part.subject), ""
             failing = _ended(case, ending.signal, timeout, part, why)
-            found = place, case.model.name, failing
-        self._channel.send(("explained", found))
+            found.append((place, case.model.name, failing))
+        hangs = sum(ending.signal == HANG for ending in endings)
+        are_many = len(skip) + len(found) >= _ENDINGS or hangs >= _HANGS
+        left = list(range(found[-1][0] + 1, len(cases))) if found and are_many else []
+        self._channel.send(("explained", (found, left)))
 
-    def _first_ending(self, tried: List[Case]) -> Tuple[Optional[Ending], Checker]:
-        """The first of some cases that ends a process, and on whom."""
+    def _first_endings(self, tried: List[Case], before: int) -> Tuple[List[Ending], Checker]:
+        """The first of some cases that ends a process, those right after it, and on whom.
+
+        So many of the batch did so `before`.
+        """
         part = self._check.parts[0]
+        most = 1 if self._task.first_alone else max(_ENDINGS - before, 1)
         for part in self._check.parts:
             name, mode = part.subject.name, part.subject.mode
             of_both = [case for case in tried if supported(part.subject, case)]
-            ending = first_ending(of_both, self._task.timeout, name, mode)
-            if ending:
-                return ending, part
-        return None, part
+            endings = first_endings(of_both, self._task.timeout, name, mode, most, _HANGS)
+            if endings:
+                return endings, part
+        return [], part
 
     def _shrunk(self, ending: Ending, subject: Subject) -> Case:
         """A case that ends its process, shrunk in processes of its own."""

@@ -16,7 +16,6 @@ from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, ArrayVerdict, Verdict
 from rnndiff.harness.records.compare import (
     CHOICE,
-    FLUSHED,
     INFINITY,
     KINDS,
     NAN,
@@ -33,7 +32,6 @@ _OVERFLOW = "its bound is infinite there, as something may overflow"
 # Why the oracle may blame neither.
 _WHY = {
     CHOICE: "within rounding, either may be the largest",
-    FLUSHED: "subnormal numbers may be kept or not",
     INFINITY: _OVERFLOW,
     NAN: _OVERFLOW,
 }

@@ -64,9 +64,10 @@ def compare(
 
     For each model and array: what is the same bit for bit, what moved and by how much, whether that
     is rounding (within the bound of the oracle on both sides), and what differs in meaning: NaN,
-    infinities, another class, subnormals flushed to 0, errors. No TensorFlow is needed.
+    infinities, another class, errors. No TensorFlow is needed.
 
-    Exit status: 0 if all is the same but for rounding; 1 if anything differs in meaning, or moved
+    Exit status: 0 if all is the same but for rounding, of which it is a kind if a subnormal number
+    is flushed to 0 within the bounds of both sides; 1 if anything differs in meaning, or moved
     and nothing says whether by rounding, if an array is of one side only, if both sides end in the
     same error and no known divergence of both says so, if a record is not whole, or if one has a
     model that the other has not (what a side does not support is left out, which is no reason); 2
@@ -78,6 +79,8 @@ def compare(
         page.check(report_path)
     if json_path and json_path != "-":
         check_writable(json_path)
+    if folder:
+        check_writable(os.path.join(folder, "case.npz"))
     first, *others = [load(path) for path in paths]
     reference = load(reference_path) if reference_path else None
     comparisons = [compare_records(first, other, reference) for other in others]

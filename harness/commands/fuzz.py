@@ -310,6 +310,9 @@ def _tell(
         complaints.append("No case was judged: the subject supports none that was drawn.")
     elif not progress.cases:
         complaints.append("No case was judged: the run was over before the first batch was.")
+    if isinstance(progress.tally, PairTally) and progress.tally.is_apart:
+        said = "Nothing was compared: {} and {} return no array in common."
+        complaints.append(said.format(*progress.tally.names))
     for complaint in complaints:
         _print("rnndiff: {}".format(complaint), err=True)
     if progress.failures:

@@ -14,11 +14,14 @@ from rnndiff.harness.checking.check import (
     HANGS,
     ended_again_by,
     fails,
+    supported,
     verdict_on,
     verdict_on_ending,
     way_of_failing,
 )
+from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.commands.options import (
+    against_option,
     mode_option,
     model_option,
     premise_option,
@@ -29,8 +32,8 @@ from rnndiff.harness.files import check_writable
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.shrinking.shrink import Shrinker
-from rnndiff.harness.subjects.alone import Alone, ended_by
-from rnndiff.harness.subjects.named import Subjects
+from rnndiff.harness.subjects.alone import Alone, Alones, ended_by
+from rnndiff.harness.subjects.named import Subjects, subject_named
 from rnndiff.harness.subjects.run import HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.text import printable
@@ -49,6 +52,7 @@ from rnndiff.harness.versions import versions
 )
 @subject_option
 @mode_option
+@against_option
 @premise_option
 @model_option
 def minimize(
@@ -57,29 +61,35 @@ def minimize(
     evaluations: int,
     subject_name: str,
     mode: str,
+    against: str,
     premise: str,
 ) -> None:
     """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
 
     FILE is a case's .npz file, such as one with trained weights. Without --mode, it is run in the
     mode that it was saved in, if the subject has that. A case that ends the process is
-    tried in processes of its own. Ctrl-C keeps the smallest case so far. Exit status: 1 as the
-    smallest case fails, 2 if FILE cannot be read or does not fail.
+    tried in processes of its own. With --against, a case in which two subjects differ in meaning
+    though the oracle blames neither is shrunk, or else one on which the first is wrong; one on
+    which the other is, by naming that alone. Ctrl-C keeps the smallest case so far. Exit status: 1
+    as the smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
     subjects = Subjects(subject_name, mode, premise)
     if subject_name != TENSORFLOW:
         # Its module may register the model of the case.
         subjects.in_mode()
+    other = subject_named(against) if against else None
     saved = load(path)
     check_writable(output)
     subject = subjects.of(saved.notes)
+    subject = Pair(subject, other) if other else subject
     missing = subjects.without_mode_of(saved.notes)
     if missing:
         click.echo("rnndiff: {}".format(printable(missing)), err=True)
-    if not subject.supports(saved.case.model, saved.case.config):
+    if not supported(subject, saved.case):
         raise UserError("{} does not support the case of {}.".format(subject.title, path))
-    case, signal = saved.case, ended_again_by(subject, saved, TIMEOUT)
+    with Alones(TIMEOUT) as alones:
+        case, signal = saved.case, ended_again_by(subject, saved, alones)
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]
     if verdict.status != DISAGREE:

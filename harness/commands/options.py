@@ -6,6 +6,7 @@ import click
 
 from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
+from rnndiff.harness.files import keep_standard_output
 from rnndiff.harness.subjects.named import SHIPPED, import_from_here
 from rnndiff.harness.subjects.port import PREMISES
 from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW, TIMEOUT
@@ -112,10 +113,22 @@ sizes_option = click.option(
 
 no_empty_option = click.option("--no-empty", is_flag=True, help="No size is to be 0.")
 
+
+def keep_for_json(
+    context: click.Context, param: click.Parameter, path: Optional[str]
+) -> Optional[str]:
+    """The file for JSON; if it is the standard output, nothing else goes there from now on."""
+    if path == "-":
+        keep_standard_output()
+    return path
+
+
 json_option = click.option(
     "--json",
     "json_path",
     metavar="FILE",
+    callback=keep_for_json,
+    is_eager=True,
     help="Write the result as JSON; - is the standard output.",
 )
 
@@ -126,10 +139,24 @@ report_option = click.option(
     help="Write a page of HTML, with figures (needs the extra [report]).",
 )
 
+
+class NumberRange(click.FloatRange):
+    """A number in a range, in which NaN is not."""
+
+    def convert(
+        self, value: Any, param: Optional[click.Parameter], context: Optional[click.Context]
+    ) -> Any:
+        """The number."""
+        number = super().convert(value, param, context)
+        if number != number:
+            self.fail("{!r} is no number.".format(value), param, context)
+        return number
+
+
 seconds_option = click.option(
     "--time",
     "seconds",
-    type=click.FloatRange(min=0.0),
+    type=NumberRange(min=0.0),
     help="Stop after so many seconds of judging.",
 )
 
@@ -140,7 +167,7 @@ def timeout_option(
     """The option `--timeout`, of up to a day."""
     return click.option(
         "--timeout",
-        type=click.FloatRange(min=0.0, min_open=True, max=86400.0),
+        type=NumberRange(min=0.0, min_open=True, max=86400.0),
         default=default,
         show_default=True,
         help=what,

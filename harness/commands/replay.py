@@ -28,7 +28,9 @@ from rnndiff.harness.commands.options import (
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
+from rnndiff.harness.records.compare import ONE_SIDED
 from rnndiff.harness.report.describe import describe
+from rnndiff.harness.subjects.alone import Alones
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow, subject_named
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
@@ -68,6 +70,7 @@ def replay(
         # Its module may register the models of the cases.
         subjects.in_mode()
     other = subject_named(against) if against else None
+    alones = click.get_current_context().with_resource(Alones())
     worst = 0
     results: List[Dict[str, Any]] = []
     # With --json - the standard output is the JSON's.
@@ -91,11 +94,11 @@ def replay(
             say("{}: not supported by {}".format(printable(path), subject.title))
             results.append({"path": path, "subject": subject.title, "verdict": UNSUPPORTED})
             continue
-        verdict, trace, signal = _judged(subject, one)
+        verdict, trace, signal = _judged(subject, one, alones)
         results.append(dict(_result(subject, case, verdict), path=path, ended_by=signal))
         say("{}: {} on {}".format(printable(path), verdict.status, subject.title))
         if pair:
-            results[-1]["against"], says = _beside(pair, one, verdict, trace)
+            results[-1]["against"], says = _beside(pair, one, verdict, trace, alones)
             say("    {}".format(printable(says)))
             worst = max(worst, int(results[-1]["against"]["disagree"]))
         say(
@@ -116,35 +119,46 @@ def replay(
         say("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
         worst = max(worst, int(verdict.status == DISAGREE))
     if json_path:
-        write_json(json_path, {"format": JSON_FORMAT, "versions": versions(mode), "cases": results})
+        # Without --mode, each case is run in its own.
+        modes = list(dict.fromkeys(each["mode"] for each in results if "mode" in each)) or [mode]
+        if len(modes) > 1:
+            modes = [", ".join(versions(each)["mode"] for each in modes)]
+        found = {"format": JSON_FORMAT, "versions": versions(modes[0]), "cases": results}
+        write_json(json_path, found)
     raise SystemExit(worst)
 
 
 def _judged(
-    subject: Subject, saved: SavedCase
+    subject: Subject, saved: SavedCase, alones: Alones
 ) -> Tuple[Verdict, Mapping[str, np.ndarray], Optional[str]]:
     """The verdict on a case that is run again, the trace, and the signal that it ended by."""
-    signal = ended_again_by(subject, saved)
+    signal = ended_again_by(subject, saved, alones)
     if signal:
         return verdict_on_ending(saved.case, signal, subject.known), {}, signal
     return (*verdict_on(subject, saved.case), None)
 
 
 def _beside(
-    pair: Pair, saved: SavedCase, verdict: Verdict, trace: Mapping[str, np.ndarray]
+    pair: Pair,
+    saved: SavedCase,
+    verdict: Verdict,
+    trace: Mapping[str, np.ndarray],
+    alones: Alones,
 ) -> Tuple[Dict[str, Any], str]:
     """What is written as JSON, and said, of the second subject, and of what differs."""
     (first, second), case = pair.parts, saved.case
     if not supported(second, case):
         said = "not supported by {}".format(second.title)
         return {"subject": second.title, "verdict": UNSUPPORTED, "disagree": False}, said
-    other, other_trace, signal = _judged(second, saved)
+    other, other_trace, signal = _judged(second, saved, alones)
     sides = side_of(first, case, verdict, trace), side_of(second, case, other, other_trace)
     differs = difference(case, *sides)
     found = finding(case, differs, sides, pair.names)
     said = "{}: {}".format(second.title, other.summary())
     if found or differs.differ:
         said += "; between both: {}".format(found or differs.kind)
+    elif differs.kind == ONE_SIDED:
+        said += "; nothing is compared: they return no array in common"
     result = dict(
         _result(second, case, other),
         ended_by=signal,

@@ -9,6 +9,7 @@ from rnndiff.harness.checking.check import ended_again_by, verdict_on, verdict_o
 from rnndiff.harness.commands.options import mode_option, model_option
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, judge
+from rnndiff.harness.subjects.alone import Alones
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow
 from rnndiff.harness.subjects.subject import TENSORFLOW
 from rnndiff.harness.subjects.tensorflow.repro import Finding, issue, script
@@ -35,7 +36,8 @@ def repro(path: str, mode: str, as_issue: bool) -> None:
 
 def _finding(path: str, saved: SavedCase, mode: str) -> Finding:
     subject: Any = Subjects(TENSORFLOW, mode).of(saved.notes)
-    signal = ended_again_by(subject, saved)
+    with Alones() as alones:
+        signal = ended_again_by(subject, saved, alones)
     # Nothing is excused: whoever asks for a script wants to report what is known, too.
     if signal:
         verdict = verdict_on_ending(saved.case, signal)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnndiff.harness.commands import ulp_subject
+from rnndiff.harness.commands.options import keep_for_json
 from rnndiff.harness.errors import INTERRUPTED
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.numerics.accuracy import Accuracy
@@ -95,6 +96,7 @@ class Row(NamedTuple):
     "--json",
     "json_path",
     metavar="FILE",
+    callback=keep_for_json,
     help="Write the results as JSON; - is the standard output.",
 )
 def ulp(

@@ -55,6 +55,8 @@ class Tally:
         self.missing: Dict[str, int] = {}
         # Cases that were left out.
         self.unsupported = 0
+        # Cases of which so many others hung, or ended their process, that nobody waited for them.
+        self.not_run = 0
         # Rows that were computed again in another batch; of these, those of which bits differ.
         self.rows = {"again": 0, "differ": 0}
         self.ratios: Dict[str, List[int]] = {}
@@ -64,6 +66,15 @@ class Tally:
         self.worst_where = ""
         # Bytes of its file, so that it goes from process to process like all the rest.
         self.worst_case = b""
+
+    @property
+    def judged(self) -> int:
+        """How many cases were judged."""
+        return sum(self.cases.values())
+
+    def of(self, name: str) -> "Tally":
+        """That of one of the subjects: of the only one, this."""
+        return self
 
     def count(self, model: str, status: str, cases: int = 1) -> None:
         """Count cases of a model by what came of them, and nothing else of them."""
@@ -132,6 +143,7 @@ class Tally:
             "known": dict(self.known),
             "missing": dict(self.missing),
             "unsupported": self.unsupported,
+            "not_run": self.not_run,
             "rows": dict(self.rows),
             "ratios": {name: list(counts) for name, counts in self.ratios.items()},
             "chance": self.suspicion.as_dict(),
@@ -158,6 +170,7 @@ class Tally:
             for key, count in theirs.items():
                 mine[key] = mine.get(key, 0) + count
         self.unsupported += other["unsupported"]
+        self.not_run += other["not_run"]
         for name, counts in other["ratios"].items():
             self._add_ratios(name, counts)
         self.suspicion.add_dict(other.get("chance", {}))
@@ -203,6 +216,10 @@ class Tally:
         if self.unsupported:
             yield "{} cases are left out, as the subject does not support them".format(
                 self.unsupported
+            )
+        if self.not_run:
+            yield "{} cases were not run, as others like them hung or ended the process".format(
+                self.not_run
             )
         if self.missing:
             names = ", ".join("{} ({})".format(*each) for each in sorted(self.missing.items()))

@@ -6,9 +6,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from rnndiff.harness.cases.case import Case, load, save
+from rnndiff.harness.errors import UserError
 from rnndiff.harness.subjects.run import HANG, name_of_end
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT
 from rnndiff.models import load_modules, modules
@@ -58,6 +59,11 @@ class Alone:
         """The signal by which the subject ends the process in computing `case`, or None.
 
         "Hang" if it does not come to an end: then the process is ended from here.
+
+        Raises
+        ------
+        UserError
+            If the subject cannot be made there.
         """
         path = os.path.join(self._folder.name, "case.npz")
         save(path, case)
@@ -85,13 +91,34 @@ class Alone:
         if hung.is_set():
             return HANG
         if process.returncode == FAILED:
-            raise RuntimeError("the process for cases that may end it failed by itself")
+            said = "{} cannot be made in a process of its own, for cases that may end it."
+            raise UserError(said.format(self._subject))
         return name_of_end(process.returncode)
+
+
+class Alones:
+    """Such processes, one for each subject and mode that is asked for. A context manager."""
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout, self._stack = timeout, contextlib.ExitStack()
+        self._made: Dict[Tuple[str, str], Alone] = {}
+
+    def __enter__(self) -> "Alones":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def ended_by(self, case: Case, subject: str, mode: str) -> Optional[str]:
+        """The signal by which a subject in a mode ends the process, as of :class:`Alone`."""
+        if (subject, mode) not in self._made:
+            alone = self._stack.enter_context(Alone(self._timeout, subject, mode))
+            self._made[subject, mode] = alone
+        return self._made[subject, mode].ended_by(case)
 
 
 def _says(process: Any, line: bytes) -> bool:
     """Wait until a process prints this line; False if it comes to its end before."""
-    # What a library may have printed is no answer.
     return any(each == line for each in iter(process.stdout.readline, b""))
 
 
@@ -118,20 +145,33 @@ def ended_by(
 
     "Hang" if it is not done after `timeout` seconds.
     """
-    ending = first_ending([case], timeout, subject, mode)
-    return ending.signal if ending else None
+    endings = first_endings([case], timeout, subject, mode)
+    return endings[0].signal if endings else None
 
 
-def first_ending(
-    cases: List[Case], timeout: float = TIMEOUT, subject: str = TENSORFLOW, mode: str = ""
-) -> Optional[Ending]:
-    """The first of some cases by which a subject ends the process that computes them in turn."""
+def first_endings(
+    cases: List[Case],
+    timeout: float = TIMEOUT,
+    subject: str = TENSORFLOW,
+    mode: str = "",
+    most: int = 1,
+    hangs: int = 1,
+) -> List[Ending]:
+    """The first of some cases by which a subject ends the process that computes them in turn.
+
+    And those that do so right after it, up to `most` in all, of which `hangs` may hang.
+    """
+    endings: List[Ending] = []
     with Alone(timeout, subject, mode) as alone:
         for case in cases:
             name = alone.ended_by(case)
             if name:
-                return Ending(case, name)
-    return None
+                endings.append(Ending(case, name))
+            elif endings:
+                break
+            if len(endings) >= most or sum(each.signal == HANG for each in endings) >= hangs:
+                break
+    return endings
 
 
 def main(name: str, mode: str, names: str) -> None:
@@ -141,15 +181,18 @@ def main(name: str, mode: str, names: str) -> None:
     """
     from rnndiff.harness.subjects.named import subject_named
 
+    # What a library or the subject prints, a part of a line, say, is no answer.
+    answers = os.dup(1)
+    os.dup2(2, 1)
     try:
         load_modules(names.split(","))
         subject = subject_named(name, mode=mode)
-        print(_READY.decode(), end="", flush=True)
+        os.write(answers, _READY)
         for line in sys.stdin:
             case = load(line.rstrip("\n")).case
             # A subject may ask for its exit, too.
             with contextlib.suppress(BaseException):
                 subject(case)
-            print(_COMPUTED.decode(), end="", flush=True)
+            os.write(answers, _COMPUTED)
     except Exception:
         sys.exit(FAILED)

@@ -1,5 +1,6 @@
 """A subject by its name, as a command line takes it."""
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -35,12 +36,14 @@ SHIPPED = {
 def import_from_here(name: str) -> Any:
     """Import a module, of the current directory, too; whatever it raises is raised.
 
-    The path of a file does for a name, as in `tests/test_my_port.py`.
+    The path of a file does for a name, as in `tests/test_my_port.py`. What it prints goes to the
+    standard error.
     """
     if os.getcwd() not in sys.path:
         # Behind all else: what lies there may have the name of anything.
         sys.path.append(os.getcwd())
-    return _import_file(name) if name.endswith(".py") else importlib.import_module(name)
+    with contextlib.redirect_stdout(sys.stderr):
+        return _import_file(name) if name.endswith(".py") else importlib.import_module(name)
 
 
 def _import_file(path: str) -> Any:
@@ -124,8 +127,9 @@ def options_of(name: str, mode: str, premise: str = "", against: str = "") -> st
     options = {"subject": name if name != TENSORFLOW else "", "mode": mode, "premise": premise}
     options["against"] = against
     if name.startswith(COMMAND):
-        options = dict(options, subject="", command=shlex.quote(name[len(COMMAND) :]))
-    return "".join(" --{} {}".format(*option) for option in options.items() if option[1])
+        options = dict(options, subject="", command=name[len(COMMAND) :])
+    said = {name: shlex.quote(value) for name, value in options.items() if value}
+    return "".join(" --{} {}".format(*option) for option in said.items())
 
 
 def subject_named(name: str, timeout: Optional[float] = None, mode: str = "") -> Subject:
@@ -236,7 +240,8 @@ def _takes_arrays(made: Any) -> bool:
 
 def _made(make: Any, name: str, given: Mapping[str, Any]) -> Any:
     try:
-        return make(**given)
+        with contextlib.redirect_stdout(sys.stderr):
+            return make(**given)
     except UserError:
         raise
     except (Exception, SystemExit) as error:

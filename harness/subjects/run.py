@@ -1,14 +1,17 @@
 """Run cases on a subject. Whatever comes of one is an outcome: nothing that a subject does escapes.
 
 Each case is handed over as a copy, so a subject that changes it is seen to, and harms nobody; and
-it has a time limit, within which Python code of a subject is interrupted. Code that does not come
+it has a time limit, within which Python code of a subject is interrupted. What it prints goes to
+the standard error: the other may be that of a result. Code that does not come
 back to Python can be stopped by its process alone (``rnndiff.harness.subjects.alone``,
 ``rnndiff.harness.checking.journal``, and ``rnndiff.harness.checking.fuzz`` with its workers), later
 by ``GRACE``.
 """
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -102,7 +105,7 @@ class Running:
             try:
                 self._start()
                 # What it sets of NumPy's error handling is its own.
-                with np.errstate():
+                with np.errstate(), contextlib.redirect_stdout(sys.stderr):
                     trace = _arrays(self._subject(copy))
             finally:
                 self._stop()

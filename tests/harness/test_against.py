@@ -43,6 +43,7 @@ SUBJECTS = """
 import os
 import zlib
 import numpy as np
+from rnndiff.harness.judging.verdict import judge
 from rnndiff.harness.subjects.float32 import Float32
 
 
@@ -61,6 +62,13 @@ class Flushes(Float32):
     def __call__(self, case):
         trace = super().__call__(case)
         return {n: np.where(np.abs(x) < 2.0**-126, 0 * x, x) for n, x in trace.items()}
+
+
+class NaNIfItMay(Float32):
+    def __call__(self, case):
+        trace = super().__call__(case)
+        nan = {n: np.full_like(x, np.nan) for n, x in trace.items()}
+        return trace if judge(case, nan, self.arithmetic(case)).status == "disagree" else nan
 
 
 class Ends(Float32):
@@ -427,31 +435,75 @@ def test_a_port_with_a_mistake_is_told_beside_one_that_is_right(subjects, capsys
     assert rnndiff("replay", failure["path"], "--subject", wrong) == 1
 
 
-def test_a_difference_of_meaning_is_found_shrunk_saved_and_replayed(subjects, capsys):
-    flushes = subjects + "Flushes"
+def test_a_difference_of_meaning_is_found_shrunk_saved_replayed_and_minimized(subjects, capsys):
+    may = subjects + "NaNIfItMay"
     progress = fuzz(
-        ("rnn-basic",), 1, 1, cases=300, subject="float32", against=flushes, folder="failures"
+        ("rnn-basic",), 38, 1, cases=99, subject="float32", against=may, folder="failures"
     )
     (failure,) = progress.failures
-    assert failure.way == ("float32-against-compared_subjects-Flushes-rnn-basic-DifferByFlushed")
+    assert failure.way == ("float32-against-compared_subjects-NaNIfItMay-rnn-basic-DifferByNaN")
     assert failure.shrunk and not progress.tally.cases["disagree"]
     saved = load(failure.path)
     assert set(saved.case.config.sizes().values()) == {1}
-    options = ("--subject", "float32", "--against", flushes)
+    options = ("--subject", "float32", "--against", may)
     assert "rnndiff replay {} {}".format(failure.path, " ".join(options)) in failure.report
     assert progress.tally.blamed["neither"] > 0
     (found,) = progress.tally.differences.values()
-    assert found.cases[FLUSHED] == progress.tally.blamed["neither"]
+    assert found.cases[NAN] == progress.tally.blamed["neither"]
     assert rnndiff("replay", failure.path, *options, "--json", "again.json") == 1
-    assert "DifferByFlushed: " in capsys.readouterr().out
+    assert "DifferByNaN: " in capsys.readouterr().out
     with open("again.json") as file:
         (again,) = json.load(file)["cases"]
-    assert again["verdict"] == again["against"]["verdict"] == "agree"
-    assert again["against"]["difference"] == FLUSHED and again["against"]["disagree"]
+    assert again["verdict"] == again["against"]["verdict"] == "undecided"
+    assert again["against"]["difference"] == NAN and again["against"]["disagree"]
     # Each by itself is right.
-    for name in ("float32", flushes):
+    for name in ("float32", may):
         assert rnndiff("replay", failure.path, "--subject", name) == 0
         assert "two subjects differed in: --against" in capsys.readouterr().out
+    assert rnndiff("minimize", failure.path, *options, "--output", "smallest.npz") == 1
+    out = capsys.readouterr().out
+    assert "DifferByNaN: " in out and "saved as smallest.npz" in out
+    assert rnndiff("replay", "smallest.npz", *options) == 1
+
+
+def test_one_that_flushes_subnormals_is_counted_and_is_no_failure(subjects):
+    flushes = subjects + "Flushes"
+    progress = fuzz(("rnn-basic",), 1, 1, cases=300, subject="float32", against=flushes)
+    assert not progress.failures and not blamed(progress.tally)
+    assert kinds_of(progress.tally)[FLUSHED] > 0
+    assert "flushed" in "".join(progress.tally.of_both())
+
+
+def told_by_fuzz(tally, capsys, failures=()):
+    """The exit status of a run that came to this, and what it says on the standard error."""
+    progress = Progress(tally, list(failures), 1.0)
+    with mock.patch("rnndiff.harness.commands.fuzz.run", return_value=progress):
+        status = rnndiff("fuzz", "rnn-basic", "--subject", "first", "--against", "second")
+    return status, capsys.readouterr().err
+
+
+def test_two_that_have_no_array_in_common_are_no_success(subjects, capsys):
+    def of(name):
+        return lambda trace: {name: trace[name]}
+
+    tally, _ = compared([random_case("rnn-basic")], Second(of("outputs")), FirstOf(of("states_h")))
+    status, said = told_by_fuzz(tally, capsys)
+    assert status == 2 and "Nothing was compared: first and second return no array" in said
+    assert "not compared, as both have no array in common: rnn-basic" in list(tally.of_both())
+    # Of another model they have some.
+    other, _ = compared([random_case("rnn-gru")], Second())
+    other.add_dict(json.loads(json.dumps(tally.as_dict())))
+    status, said = told_by_fuzz(other, capsys)
+    assert status == 0 and "Nothing was compared" not in said
+
+
+def test_cases_that_end_the_process_of_the_second_alone_are_judged_ones(subjects, capsys):
+    tally = PairTally(("first", "second"))
+    tally.second.count("rnn-basic", "disagree", 3)
+    ended = Failure("second-rnn-basic-ends-process", "", "It ended.", of="second")
+    status, said = told_by_fuzz(tally, capsys, [ended])
+    assert status == 1 and "No case was judged" not in said
+    assert Progress(tally, [], 1.0).cases == 3
 
 
 @pytest.mark.slow

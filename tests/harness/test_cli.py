@@ -90,7 +90,10 @@ CASE = os.path.join(CORPUS, "argmax-skips-nan.npz")
     [
         (("bench", "--plot", "x.txt"), "x.txt cannot be drawn"),
         (("bench", "--json", "."), "Cannot write"),
+        (("compare", "none.npz", "none.npz", "--save", CASE), "Cannot write"),
         (("fuzz", "--json", "."), "Cannot write"),
+        (("fuzz", "--cases", "1", "--time", "nan"), "'nan' is no number"),
+        (("fuzz", "--cases", "1", "--timeout", "nan"), "'nan' is no number"),
         (("minimize", "none.npz"), "none.npz"),
         (("minimize", CASE, "--output", "."), "Cannot write"),
         (("replay", "none.npz"), "no file or folder none.npz"),

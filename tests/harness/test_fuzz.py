@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import wait
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from rich.console import Console
 
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
-from rnndiff.harness.checking.check import Checker, verdict_on, verdicts_on
+from rnndiff.harness.checking.check import Checker, UnsavedFailure, verdict_on, verdicts_on
 from rnndiff.harness.checking.fuzz import Progress, _Run, _Task, fuzz
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.commands.fuzz import _table
@@ -36,7 +37,7 @@ from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import AGREE
 from rnndiff.harness.report.describe import describe, matrix
 from rnndiff.harness.stop import Stop
-from rnndiff.harness.subjects.alone import Alone
+from rnndiff.harness.subjects.alone import Alone, first_endings
 from rnndiff.harness.subjects.run import GRACE
 from rnndiff.harness.subjects.subject import TIMEOUT
 
@@ -470,6 +471,72 @@ def test_a_case_that_asks_for_the_exit_hides_no_other_that_ends_the_process(stan
     ways = sorted(failure.way for failure in progress.failures)
     assert ways == ["seq2seq-SystemExit", "seq2seq-ends-process"]
     assert not progress.error
+
+
+@pytest.mark.slow
+def test_of_a_subject_that_always_ends_its_process_a_few_cases_are_run(stand_in, tmp_path):
+    stand_in("def change(self, case, key, trace):\n    os._exit(3)")
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=20, folder=str(tmp_path / "failures"))
+    assert [failure.way for failure in progress.failures] == ["seq2seq-ends-process"]
+    assert progress.cases == progress.tally.cases["disagree"] == 4
+    assert progress.tally.not_run == batch_size(3, 0) - 4
+    assert "124 cases were not run, as others like them" in "".join(progress.tally.lines())
+
+
+def test_those_that_end_their_process_right_after_another_are_found_with_it(stand_in):
+    cases = random_batch("seq2seq", 3, 0)[:5]
+    keys = [key_of(cases[place]) for place in (1, 2, 4)]
+    stand_in("def change(self, case, key, trace):\n    if key in {}: os.abort()".format(keys))
+    endings = first_endings(cases, most=4)
+    assert [cases.index(ending.case) for ending in endings] == [1, 2]
+    assert {ending.signal for ending in endings} == {"SIGABRT"}
+
+
+def ended_batch(run, number):
+    """What a run makes of a batch of three cases of which the first ends its process."""
+    worker, explain = mock.Mock(), ("explain", (number, [], "SIGSEGV"))
+    worker.job = explain
+    failing = UnsavedFailure("seq2seq-ends-process", b"", "It ended.", "", True, "")
+    run._explained(worker, ([(0, "seq2seq", failing)], [1, 2]))
+    worker.job = run._first.pop()
+    assert worker.job == ("judge", (number, [0, 1, 2]))
+    run._judged(worker, (Tally().as_dict(), []))
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_batches_of_nothing_but_cases_that_end_their_process_end_the_run(tmp_path, judged):
+    run = _Run(_Task(("seq2seq",), 3), str(tmp_path), 10000)
+    if judged:
+        tally = Tally()
+        tally.count("seq2seq", AGREE)
+        run._judged(mock.Mock(job=("judge", (9, []))), (tally.as_dict(), []))
+    for number in range(3):
+        assert not run.error
+        ended_batch(run, number)
+    assert run.tally.cases["disagree"] == 3 and run.tally.not_run == 6
+    assert ("of 3 batches, ended their process" in run.error) != judged
+
+
+def test_a_subject_that_ends_its_process_when_asked_what_it_supports_ends_the_run(tmp_path):
+    run = _Run(_Task(("seq2seq",), 3), str(tmp_path), 100)
+    run.start = mock.Mock()
+    jobs, job = [], ("judge", (0, []))
+    while job:
+        jobs.append(job[0])
+        worker = mock.Mock(job=job, is_at=lambda *kinds, job=job: job[0] in kinds)
+        worker.process.exitcode = -11
+        run.workers.append(worker)
+        run._gone(worker)
+        assert len(jobs) < 9
+        job = run._first.pop(0) if run._first else None
+    assert jobs == ["judge", "explain", "judge", "explain"]
+    # A batch that is not counted is made up for by another one, but not for ever.
+    assert not run.error
+    for number in range(2):
+        for _ in range(2):
+            run._judge_again(7 + number, [], "SIGSEGV")
+    assert run.error.startswith("3 batches in a row ended their worker")
+    assert [failure.way for failure in run.failures.values()] == ["worker-ended-by-SIGSEGV"]
 
 
 # Wrong once, which it is not when asked again; much later wrong in the same array for good.

@@ -6,16 +6,17 @@ import subprocess
 import sys
 from functools import lru_cache
 from typing import Any, Dict
+from unittest import mock
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from examples import random_case
 
-from rnndiff.harness.cases.case import load, save, smallest_case
+from rnndiff.harness.cases.case import SavedCase, load, save, smallest_case
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking import journal
-from rnndiff.harness.checking.check import verdict_on, verdicts_on
+from rnndiff.harness.checking.check import ended_again_by, verdict_on, verdicts_on
 from rnndiff.harness.checking.fuzz import fuzz
 from rnndiff.harness.commands.fuzz import fuzz as fuzz_command
 from rnndiff.harness.commands.minimize import minimize
@@ -25,7 +26,7 @@ from rnndiff.harness.judging.verdict import DISAGREE, Verdict, judge
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import ended_by
-from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.subjects.named import options_of, subject_named
 from rnndiff.harness.subjects.subject import Wrapper
 from rnndiff.harness.subjects.tensorflow import modes as modes_of_tensorflow
 from rnndiff.harness.subjects.tensorflow.modes import MODES, check, config_of, prepare
@@ -94,6 +95,12 @@ def test_an_unknown_mode_is_answered_with_those_that_there_are(name, said):
         subject_named(name, mode="fast")
 
 
+def test_the_options_of_a_subject_are_those_that_a_shell_takes():
+    options = options_of("my port.py:f", "fast", against="of $HOME.py:g")
+    assert options == " --subject 'my port.py:f' --mode fast --against 'of $HOME.py:g'"
+    assert options_of("command ./it -f", "") == " --command './it -f'"
+
+
 def test_a_mode_is_unknown_to_the_constructor_too():
     with pytest.raises(UserError, match="The subject Port has no mode 'fast'"):
         type(subject_named(NAME))(mode="fast")
@@ -108,6 +115,42 @@ def test_workers_run_in_the_mode_and_a_saved_case_is_replayed_in_it(tmp_path):
     assert run.exit_code == 1 and "disagree on Port, wrong\n" in run.output
     run = CliRunner().invoke(replay, [failure.path, "--subject", NAME, "--mode", "right"])
     assert run.exit_code == 0 and "agree on Port\n" in run.output
+
+
+@pytest.mark.parametrize(
+    "noted, given, mode",
+    [
+        (["wrong"], "", "wrong"),
+        (["right", "wrong"], "", "session, wrong"),
+        (["right"], "wrong", "wrong"),
+    ],
+)
+def test_the_json_of_a_replay_says_in_which_modes_it_was(noted, given, mode):
+    paths = [saved(each, "{}.npz".format(each)) for each in noted]
+    given = ["--mode", given] if given else []
+    CliRunner().invoke(replay, [*paths, "--subject", NAME, "--json", "told.json", *given])
+    with open("told.json") as file:
+        assert json.load(file)["versions"]["mode"] == mode
+
+
+@pytest.mark.parametrize("command", [replay, minimize])
+def test_a_subject_that_ends_the_process_does_not_end_the_command(command):
+    run = CliRunner().invoke(command, [saved("deadly"), "--subject", NAME])
+    assert run.exit_code == 1, run.output
+    assert "seq2seq: disagree: exit-3: the process was ended" in run.output
+
+
+def test_a_subject_of_which_there_is_one_alone_is_run_in_this_process():
+    alones = mock.Mock()
+    alones.ended_by.side_effect = UserError("cannot be made in a process of its own")
+    subject, case = subject_named(NAME), random_case("seq2seq")
+    assert ended_again_by(subject, SavedCase(case, {}, {}), alones) is None
+    with pytest.raises(UserError, match="in a process of its own"):
+        ended_again_by(subject, SavedCase(case, {}, {"ended_by": "exit-3"}), alones)
+    # Those of this package do not end it, but where it is known.
+    alones.reset_mock()
+    assert ended_again_by(subject_named("float32"), SavedCase(case, {}, {}), alones) is None
+    assert not alones.ended_by.called
 
 
 def test_a_process_of_its_own_runs_in_the_mode():

@@ -37,6 +37,7 @@ from rnndiff.harness.records.record import (
     KNOWN,
     OUTSIDE,
     UNDECIDED,
+    UNJUDGED,
     Record,
     case_of,
     load,
@@ -298,7 +299,14 @@ def test_what_is_missing_is_said_and_not_taken_for_the_same(
 def test_a_flushed_subnormal_is_told_as_such(record, one, other):
     first = planted(record, "decoder_states", set_first(one))
     found = compare(first, planted(record, "decoder_states", set_first(other)))
-    assert kinds_of(found) == {IDENTICAL: 59, FLUSHED: 1}
+    assert kinds_of(found) == {IDENTICAL: 59, FLUSHED: 1} and found.same
+
+
+@pytest.mark.parametrize("code, kind", [(OUTSIDE, BEYOND), (UNJUDGED, UNKNOWN)])
+def test_a_flushed_subnormal_is_rounding_within_the_bounds_of_both_alone(record, code, kind):
+    first = planted(record, "decoder_states", set_first(2.0**-140))
+    found = compare(first, planted(record, "decoder_states", set_first(0.0), code))
+    assert kinds_of(found) == {IDENTICAL: 59, kind: 1} and not found.same
 
 
 def test_what_is_known_to_be_computed_of_another_case_is_not_within_the_bound_of_this_one(record):
