@@ -2,6 +2,7 @@
 
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from judging import batches, blamed, cases_until_blamed
 from rnndiff.harness.cases.case import Case, smallest_case
 from rnndiff.harness.checking.check import verdict_on, verdicts_on
 from rnndiff.harness.errors import SubjectError, UserError
-from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
+from rnndiff.harness.judging.verdict import AGREE, DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact_stack
 from rnndiff.harness.subjects import Subject, jax, litert, litert_divergences, measure, weights
@@ -160,6 +161,35 @@ def test_litert_without_tensorflow_says_what_to_do(monkeypatch):
     monkeypatch.delattr(models, "tf1", raising=False)
     with pytest.raises(UserError, match=r"^This needs TensorFlow .*\[tensorflow\]"):
         subject_named("litert")
+
+
+@pytest.mark.parametrize("weight, status", [(0.5, AGREE), (np.nan, KNOWN)])
+def test_litert_does_without_weights_of_which_nothing_comes(weight, status):
+    """Of one step from a state of zeros, peepholes are times zero, and the converter knows it."""
+    case = smallest_case("rnn-lstm", {"use_peepholes": True}, {})
+    for array in case.arrays.values():
+        array[:] = 0.5
+    case.arrays["cell/w_f_diag"][:] = weight
+    verdict, _ = verdict_on(_engine("litert"), case)
+    assert verdict.status == status, verdict.summary()
+
+
+def test_litert_refuses_weights_that_the_converter_has_computed_with():
+    engine = _engine("litert")
+    from rnndiff.models import graphs
+    from rnndiff.models.tf1 import tf1
+
+    def build(config):
+        graph = tf1.Graph()
+        with graph.as_default():
+            x = tf1.placeholder(tf1.float32, (2,))
+            weight = tf1.get_variable("weight", (2,), tf1.float32)
+            trace = {"outputs": x * (weight * weight)}
+        return graphs.Graph(graph, {"x": x}, [weight], trace)
+
+    model = SimpleNamespace(graph=lambda: SimpleNamespace(build=build))
+    with pytest.raises(ValueError, match="^the converter has computed with weights$"):
+        engine._new_converted(model, None)
 
 
 def test_an_engine_is_not_blamed(engine):
