@@ -54,8 +54,9 @@ KNOWN = {
     BUILTIN: known_of_builtin(ARITHMETICS[BUILTIN]),
 }
 # The weights that a graph is converted with are all the numbers from here on, one each, by which
-# they are found again in what comes of it.
+# they are found again in what comes of it; if some are not, it is converted with others as well.
 _FIRST, _AT_MOST = np.uint32(0x3F123457), 2**22
+_OTHERS = _FIRST + np.uint32(_AT_MOST)
 
 
 class Converted(NamedTuple):
@@ -188,23 +189,31 @@ class LiteRT(Subject):
             for name, x in graph.trace.items()
             if 0 in x.shape.as_list()
         }
-        numbers = (np.arange(sum(sizes), dtype=np.uint32) + _FIRST).view(np.float32)
-        parts = np.split(numbers, np.cumsum(sizes)[:-1])
+        count, ends = sum(sizes), np.cumsum(sizes)[:-1]
         with graph.graph.as_default(), tf1.Session(graph=graph.graph) as session:
-            for variable, part, shape in zip(graph.parameters, parts, shapes):
-                variable.load(part.reshape(shape), session)
-            converter = tf1.lite.TFLiteConverter.from_session(
-                session,
-                list(graph.data.values()),
-                [x for name, x in graph.trace.items() if name not in empty],
-            )
-            content = converter.convert()
-        words = np.frombuffer(content + b"\0" * (-len(content) % 4), np.uint32)
-        # Of what is smaller, the difference is very large.
-        which = words - _FIRST
-        at = np.flatnonzero(which < len(numbers))
-        if len(np.unique(which[at])) < len(numbers):
-            raise ValueError("the converter has computed with weights")
+
+            def converted_with(first: Any) -> np.ndarray:
+                numbers = (np.arange(count, dtype=np.uint32) + first).view(np.float32)
+                for variable, part, shape in zip(graph.parameters, np.split(numbers, ends), shapes):
+                    variable.load(part.reshape(shape), session)
+                converter = tf1.lite.TFLiteConverter.from_session(
+                    session,
+                    list(graph.data.values()),
+                    [x for name, x in graph.trace.items() if name not in empty],
+                )
+                content = converter.convert()
+                return np.frombuffer(content + b"\0" * (-len(content) % 4), np.uint32)
+
+            words = converted_with(_FIRST)
+            # Of what is smaller, the difference is very large.
+            which = words - _FIRST
+            at = np.flatnonzero(which < count)
+            if len(np.unique(which[at])) < count:
+                # What is multiplied by zeros that are known is gone, and nothing comes of it.
+                expected = words.copy()
+                expected[at] = which[at] + _OTHERS
+                if not np.array_equal(converted_with(_OTHERS), expected):
+                    raise ValueError("the converter has computed with weights")
         outputs = {n: _without_zero(x.name) for n, x in graph.trace.items() if n not in empty}
         return Converted(words, at, which[at], outputs, empty)
 

@@ -1,7 +1,7 @@
 """Where LiteRT is known to be wrong, with XNNPACK and without it, as data."""
 
 from itertools import product
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Callable, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -157,14 +157,15 @@ def _at_most_largest(function: Callable[..., Any]) -> Callable[..., Any]:
     def of_balls(*args: Any) -> BoundedArray:
         found = function(*args)
         found = replaced(found, np.isinf(found.mid), np.copysign(_LARGEST, found.mid))
-        return _near_largest(function, args, found) if np.isinf(found.rad).any() else found
+        return _near_largest(function, args, found)
 
     return stand_in(function, of_balls)
 
 
 def _near_largest(function: Callable[..., Any], args: Any, found: BoundedArray) -> BoundedArray:
     """What is found, or where that is nothing, as it may overflow, what lies between its ends."""
-    if not isinstance(function, np.ufunc) or function is np.matmul:
+    is_elementwise = isinstance(function, np.ufunc) and function is not np.matmul
+    if not is_elementwise or not np.isinf(found.rad).any():
         return found
     ends = [_ends(x, found.ndim) if isinstance(x, BoundedArray) else (x,) for x in args]
     of_ends = np.stack(np.broadcast_arrays(*(function(*each) for each in product(*ends))))
@@ -182,7 +183,26 @@ def _ends(balls: BoundedArray, ndim: int) -> Sequence[np.ndarray]:
 
 
 _add, _multiply = _at_most_largest(np.add), _at_most_largest(np.multiply)
-_subtract = _at_most_largest(np.subtract)
+_subtract, _matmul = _at_most_largest(np.subtract), _at_most_largest(np.matmul)
+
+
+def _add_to_largest(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """The sum, of which more is known than of any that may overflow."""
+    return _near_largest(np.add, (a, b), a + b)
+
+
+def _affine_behind_a_condition(add: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, kernel, bias: add(_product_behind_a_condition(x, kernel), bias)
+
+
+def _product_behind_a_condition(x: Any, kernel: Any) -> Any:
+    """As the converter has it where a kernel is no constant, but an argument of the branch.
+
+    The product of a kernel with one row or column, which is transposed by being reshaped, is a
+    FULLY_CONNECTED: it clips, and XNNPACK takes none whose kernel is no constant. That of other
+    kernels is a BATCH_MATMUL, which does not clip. The bias is added by an ADD.
+    """
+    return _matmul(x, kernel) if 1 in kernel.shape[-2:] else np.matmul(x, kernel)
 
 
 def _interpolate(weight: Any, a: Any, b: Any) -> Any:
@@ -197,20 +217,42 @@ def _clip_of_balls(x: BoundedArray, least: float, most: float) -> BoundedArray:
 
 _clip = stand_in(np.clip, _clip_of_balls)
 
+
+def _behind_conditions(there: Mapping[Any, Any], elsewhere: Mapping[Any, Any]) -> Change:
+    """By which operations cells are computed behind a condition, as of rows with lengths."""
+
+    def change(cell: Any, config: Any) -> None:
+        is_there = getattr(config, "sequence_length", False)
+        by_kernels(there if is_there else elsewhere)(cell, config)
+
+    return change
+
+
 _with_nan_of_huge = by_kernels({sigmoid: stand_in(sigmoid, _sigmoid_of_balls)})
-_with_largest = by_kernels(
+_with_largest_product = _behind_conditions(
     {
-        np.add: _add,
-        np.multiply: _multiply,
-        np.subtract: _subtract,
-        np.matmul: _at_most_largest(np.matmul),
-        affine: _at_most_largest(affine),
-        interpolate: _interpolate,
-    }
+        np.matmul: stand_in(np.matmul, _product_behind_a_condition),
+        affine: stand_in(affine, _affine_behind_a_condition(_add_to_largest)),
+    },
+    {},
+)
+_anywhere = {
+    np.add: _add,
+    np.multiply: _multiply,
+    np.subtract: _subtract,
+    interpolate: _interpolate,
+}
+_with_largest = _behind_conditions(
+    {
+        **_anywhere,
+        np.matmul: stand_in(np.matmul, _product_behind_a_condition),
+        affine: stand_in(affine, _affine_behind_a_condition(_add)),
+    },
+    {**_anywhere, np.matmul: _matmul, affine: _at_most_largest(affine)},
 )
 _with_clipped_nan = by_kernels({np.clip: _clip})
 # What changes cells in each mode.
-_OF_XNNPACK = (with_zeros_that_are_known, _with_nan_of_huge)
+_OF_XNNPACK = (with_zeros_that_are_known, _with_nan_of_huge, _with_largest_product)
 _OF_BUILTIN = (with_zeros_that_are_known, _with_largest, _with_clipped_nan)
 
 _WHERE = "TensorFlow 2.21, on x86"
@@ -227,7 +269,24 @@ def known_of_xnnpack(stated: Arithmetic) -> Tuple[Entry, ...]:
         instead=_by_cells(_with_nan_of_huge, _OF_XNNPACK, stated),
         minimal=Minimal("rnn-basic", {"activation": "sigmoid"}, {"cell/bias": {(0,): 1e30}}),
     )
-    return (*_of_both(_OF_XNNPACK, stated), huge)
+    largest = KnownDivergence(
+        name="xnnpack-leaves-products-that-are-clipped",
+        what="a product that is infinite is the largest number where XNNPACK leaves it to LiteRT, "
+        "of a kernel with one row or column behind a condition, as of rows with lengths",
+        where=_WHERE,
+        arrays=_OF_CELLS,
+        instead=_by_cells(_with_largest_product, _OF_XNNPACK, stated),
+        minimal=Minimal(
+            "rnn-basic",
+            {"activation": "linear", "sequence_length": True},
+            {
+                "cell/kernel": {(0, 0): np.inf},
+                "inputs": {(0, 0, 0): 1.0},
+                "sequence_length": {(0,): 1},
+            },
+        ),
+    )
+    return (*_of_both(_OF_XNNPACK, stated), huge, largest)
 
 
 def known_of_builtin(stated: Arithmetic) -> Tuple[Entry, ...]:
