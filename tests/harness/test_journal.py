@@ -276,10 +276,18 @@ def test_the_files_that_were_saved_since_a_time_are_found(tmp_path):
 HANG = "collections.deque(itertools.repeat(0), maxlen=0)"
 
 
+# What xdist does with a process that is ended, whatever was imported there, a port shows as well.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "hang"])
-@pytest.mark.parametrize("workers", [["-n", "2"], ["-p", "no:xdist"]])
-def test_pytest_keeps_the_case_in_flight_of_a_process_that_is_ended(name, workers, tmp_path):
+@pytest.mark.parametrize(
+    "workers, subject, seconds",
+    [(["-n", "2"], "port:Float32Port", 2), (["-p", "no:xdist"], "tensorflow", 10)],
+    ids=["workers", "alone"],
+)
+def test_pytest_keeps_the_case_in_flight_of_a_process_that_is_ended(
+    name, workers, subject, seconds, tmp_path
+):
+    (tmp_path / "port.py").write_text("from examples import Float32Port\n")
     shutil.copy(os.path.join(ROOT, "tests", "harness", "examples.py"), str(tmp_path))
     ends = HANG if name == "hang" else "os.kill(os.getpid(), signal.{})".format(name)
     (tmp_path / "test_it.py").write_text(ENDS_ITSELF.format(ends=ends))
@@ -287,9 +295,10 @@ def test_pytest_keeps_the_case_in_flight_of_a_process_that_is_ended(name, worker
     environment.pop("PYTEST_XDIST_WORKER", None)
 
     def pytest_again(*arguments):
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rnndiff-timeout=10"]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+        options = ["--rnndiff-subject", subject, "--rnndiff-timeout", str(seconds)]
         run = subprocess.run(
-            command + list(arguments),
+            command + options + list(arguments),
             cwd=str(tmp_path),
             env=environment,
             capture_output=True,
@@ -299,7 +308,7 @@ def test_pytest_keeps_the_case_in_flight_of_a_process_that_is_ended(name, worker
 
     told, errors = pytest_again(*workers)
     if name == "hang":
-        assert "Timeout (0:00:20)!" in errors and "in ended" in errors
+        assert "Timeout (0:00:{})!".format(seconds + 10) in errors and "in ended" in errors
     if workers[0] != "-n":
         # The only process was ended: the next run tells.
         told, _ = pytest_again("-k", "it[0]")

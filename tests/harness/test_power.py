@@ -220,6 +220,8 @@ def test_what_cannot_be_is_one_sentence(arguments, said, monkeypatch, capsys):
 def test_ctrl_c_keeps_what_was_measured(tmp_path):
     path = str(tmp_path / "found.json")
     arguments = ["mistakes", "--planted-in", "oracle", "--seeds", "9", "--json", path]
+    # What is left of this machine's processors, other tests take.
+    arguments += ["--workers", "1"]
     run = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "rnndiff", *arguments],
         stdout=subprocess.PIPE,
