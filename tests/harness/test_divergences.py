@@ -540,3 +540,20 @@ def test_nan_beside_an_infinity_is_known_of_products_of_two_rows_and_more(batch,
         array[0] = np.nan
     verdict = excuse(judge(case, trace, arithmetic("bfloat16")), case, trace, (entry,))
     assert verdict.status == (KNOWN if is_known else DISAGREE), verdict.summary()
+
+
+@pytest.mark.parametrize("step, is_known", [(0, True), (1, False)])
+def test_an_infinity_of_a_later_step_is_no_excuse(step, is_known):
+    entry = ENTRY["odd-product-of-infinity"]
+    case = Minimal("rnn-lstm", {"batch": 2, "time": 2, "inputs": 2}, {}).case()
+    case.arrays["cell/kernel"][:] = 1
+    case.inputs[0, step] = np.inf
+    case, known = replace(case, precision="bfloat16"), precision_of("bfloat16")
+    trace = {name: known.rounded(array) for name, array in case.oracle("float64").items()}
+    for array in trace.values():
+        array[0] = np.nan
+    before = judge(case, trace, arithmetic("bfloat16"))
+    verdicts = before, excuse(before, case, trace, (entry,))
+    found = [x for verdict in verdicts for x in verdict.arrays if x.name == "states_c"]
+    first = [x.wrong[0, 0].any() for x in found if x.run == TEACHER_FORCED]
+    assert first == [True, not is_known]

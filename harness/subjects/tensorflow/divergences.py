@@ -557,16 +557,45 @@ def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     has_odd = any(x.shape[-2] % 2 for x in kernels)
     if not actual.ndim or not actual.size or is_of_one_row or not has_odd:
         return Instead(covered, actual)
-    rows = np.full(config.batch, not all(np.isfinite(x).all() for x in case.parameters))
-    of_rows = [x.name for x in case.model.data_of(config) if x.axes[:1] == (("batch",),)]
-    special = [~np.isfinite(case.arrays[name]) for name in of_rows]
-    special.extend(np.isinf(x) for x in trace.values() if np.ndim(x))
-    for each in special:
-        rows |= each.reshape(len(rows), -1).any(axis=1)
+    rows = _reads_infinity(case, trace, array.name)
     if array.name.endswith("energies"):
         rows[:-1] |= rows[1:]
-    covered[rows] = True
+    covered[:, : rows.shape[1]] = rows.reshape(rows.shape + (1,) * (actual.ndim - 2))
     return Instead(covered & np.isnan(actual), np.full(actual.shape, NAN))
+
+
+def _reads_infinity(case: Case, trace: Trace, name: str) -> np.ndarray:
+    """Whether what an array is computed from may have infinities, for each row and step.
+
+    Of what has the same steps, only those that come no later count. An array whose steps are not
+    known to go forward has one for all; so do numbers without steps.
+    """
+    config, named = case.config, {x.name: x for x in case.model.trace}
+    steps, of_rows = _forward_steps(case, named[name]), []
+    for field in case.model.data_of(config):
+        if field.axes[:1] == (("batch",),):
+            of_rows.append((~np.isfinite(case.arrays[field.name]), field.axes[1:2] == ((steps,),)))
+    for other, numbers in trace.items():
+        if np.ndim(numbers):
+            of_rows.append((np.isinf(numbers), _forward_steps(case, named[other]) == steps != ""))
+    shape = config.batch, np.shape(trace[name])[1] if steps else 1
+    reads = np.full(shape, not all(np.isfinite(x).all() for x in case.parameters))
+    for infinite, has_steps in of_rows:
+        each = infinite.reshape(config.batch, shape[1] if has_steps else 1, -1).any(axis=2)
+        reads |= np.logical_or.accumulate(each, axis=1)
+    return reads
+
+
+def _forward_steps(case: Case, traced: Any) -> str:
+    """The size that an array has steps of, which are taken from the first to the last; "" if none.
+
+    A decoder's are not those of what it reads.
+    """
+    axes = traced.axes[1:]
+    goes_backwards = "backward" in traced.name or getattr(case.config, "go_backwards", False)
+    if goes_backwards or not axes or any(part.backward for axis in axes for part in axis):
+        return ""
+    return axes[0][0].size if axes[0][0].label == "step" else ""
 
 
 _hard_sigmoid_of_nan_is_zero = _with_number(0.0, hard_sigmoid)
