@@ -431,11 +431,11 @@ def test_a_model_without_cells_of_any_kind_is_not_excused_by_what_is_known_of_th
 CLIPS = "xla-clips-a-state-that-is-nan"
 
 
-def clipped(config, states_c):
+def clipped(config, states_c, states_h=None):
     """The verdict on an LSTM whose first state is NaN, where these stand in the place of that."""
     case = ENTRY[CLIPS].minimal._replace(sizes=dict(num_units=2, **config)).case()
     c = np.float32([[states_c]])
-    h = np.float32(0.5) * np.tanh(c)
+    h = np.float32(0.5) * np.tanh(c) if states_h is None else np.float32([[states_h]])
     trace = dict(states_c=c, states_h=h, outputs=h, final_c=c[:, 0], final_h=h[:, 0])
     return excuse(judge(case, trace, FLOAT32), case, trace, (ENTRY[CLIPS],))
 
@@ -448,6 +448,26 @@ def test_a_clipped_nan_may_be_a_number_within_the_clip_and_nothing_else():
     assert clipped({}, [-1, 0]).status == DISAGREE
     # What is projected is not what is clipped.
     assert clipped({"proj_clip": 1.0}, [-1, 0]).status == DISAGREE
+
+
+def test_what_reads_a_clipped_nan_may_have_read_nan_and_nothing_else():
+    config = {"cell_clip": 1.0}
+    assert clipped(config, [0, 0], [np.nan, 0]).status == KNOWN
+    # Another number; NaN beside what is clipped; NaN without any clip.
+    assert clipped(config, [0, 0], [0.25, 0]).status == DISAGREE
+    assert clipped(config, [0, 0], [np.nan, np.nan]).status == DISAGREE
+    assert clipped({}, [0, 0], [np.nan, 0]).status == DISAGREE
+
+
+@pytest.mark.parametrize("number, activation", [(0, "hard_sigmoid"), (0.25, ""), (0, "sigmoid")])
+def test_a_hard_sigmoid_of_nan_may_be_0_and_nothing_else(number, activation):
+    name = "xla-hard-sigmoid-of-nan"
+    minimal = ENTRY[name].minimal
+    sizes = dict(minimal.sizes, recurrent_activation=activation or "hard_sigmoid")
+    port = Port(name, mistake=lambda trace: {n: np.full_like(trace[n], number) for n in trace})
+    verdict, _ = verdict_on(port, minimal._replace(sizes=sizes).case())
+    is_known = (number, activation) == (0, "hard_sigmoid")
+    assert verdict.status == (KNOWN if is_known else DISAGREE), verdict.summary()
 
 
 # --- where -------------------------------------------------------------------------------------
@@ -520,3 +540,20 @@ def test_nan_beside_an_infinity_is_known_of_products_of_two_rows_and_more(batch,
         array[0] = np.nan
     verdict = excuse(judge(case, trace, arithmetic("bfloat16")), case, trace, (entry,))
     assert verdict.status == (KNOWN if is_known else DISAGREE), verdict.summary()
+
+
+@pytest.mark.parametrize("step, is_known", [(0, True), (1, False)])
+def test_an_infinity_of_a_later_step_is_no_excuse(step, is_known):
+    entry = ENTRY["odd-product-of-infinity"]
+    case = Minimal("rnn-lstm", {"batch": 2, "time": 2, "inputs": 2}, {}).case()
+    case.arrays["cell/kernel"][:] = 1
+    case.inputs[0, step] = np.inf
+    case, known = replace(case, precision="bfloat16"), precision_of("bfloat16")
+    trace = {name: known.rounded(array) for name, array in case.oracle("float64").items()}
+    for array in trace.values():
+        array[0] = np.nan
+    before = judge(case, trace, arithmetic("bfloat16"))
+    verdicts = before, excuse(before, case, trace, (entry,))
+    found = [x for verdict in verdicts for x in verdict.arrays if x.name == "states_c"]
+    first = [x.wrong[0, 0].any() for x in found if x.run == TEACHER_FORCED]
+    assert first == [True, not is_known]

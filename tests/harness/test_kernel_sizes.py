@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rnndiff.harness.cases.draws import draw_kernel_config, large_case, small_sizes
+from rnndiff.harness.cases.frequencies import draw_batches
 from rnndiff.harness.cases.random_cases import SMALL_BATCH, batch_size, random_batch
 from rnndiff.harness.cases.strategies import batches
 from rnndiff.harness.checking.check import EVALUATIONS, fails, verdict_on, way_of_failing

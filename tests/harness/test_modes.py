@@ -355,6 +355,14 @@ def test_a_graph_agrees_as_a_function(in_mode, mode):
         assert kernels.compiled if mode == "xla" else kernels.biased == others.biased
 
 
+def test_no_loop_of_keras_in_a_function_outputs_what_a_gradient_may_need(in_mode):
+    case = random_case("keras-lstm", time=2, runner="RNN", mask=True)
+    library = in_mode("function")._session(case).graph.graph.as_graph_def().library
+    operations = {node.op for function in library.function for node in function.node_def}
+    # XLA compiles no such loop.
+    assert "MatMul" in operations and "TensorListPushBack" not in operations
+
+
 @pytest.fixture(scope="module")
 def in_mode(tensorflow):
     """A function: TensorFlow in a mode, one for all tests; it skips a test of one that is later."""

@@ -44,7 +44,7 @@ from rnndiff.harness.subjects.tensorflow.modes import (
 )
 from rnndiff.harness.subjects.tensorflow.premises import Premises, premises_of
 from rnndiff.harness.subjects.tensorflow.repro import Finding, script
-from rnndiff.harness.subjects.tensorflow.running import running
+from rnndiff.harness.subjects.tensorflow.running import built_for, running
 from rnndiff.models import Model
 
 if TYPE_CHECKING:
@@ -248,7 +248,9 @@ class TensorFlow(Subject):
         if key in self._ready:
             self._ready.move_to_end(key)
         else:
-            self._ready[key] = _Ready(self._tf1, self._build(case), self._mode)
+            with built_for(self._tf1, self._mode):
+                graph = self._build(case)
+            self._ready[key] = _Ready(self._tf1, graph, self._mode)
             while self._is_crowded():
                 self._ready.popitem(last=False)[1].close()
         return self._ready[key]

@@ -29,7 +29,7 @@ from rnndiff.harness.judging.stand_ins import (
     stand_in,
     with_number,
 )
-from rnndiff.harness.judging.verdict import ArrayVerdict
+from rnndiff.harness.judging.verdict import ArrayVerdict, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.numerics.precisions import precision_of
@@ -44,6 +44,7 @@ from rnndiff.models.functions import (
     accumulate,
     accuracy,
     affine,
+    hard_sigmoid,
     interpolate,
     layer_norm,
     log_loss,
@@ -307,7 +308,8 @@ def _of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     """Any number within the clip where NaN should be, if something is clipped.
 
     XLA computes what it fuses once for each that reads it, each time with instructions of its own:
-    in the same step one may have NaN, another one a number.
+    in the same step one may have NaN, another one a number. So what is computed of a number that
+    was recorded in the place of NaN may be NaN, too.
     """
     config = case.config
     projects = getattr(config, "num_proj", None) is not None
@@ -319,7 +321,23 @@ def _of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     limit = {"c": of_c, "h": of_h, "outputs": of_h}.get(array.name.rpartition("_")[2])
     if limit is not None:
         covered &= np.abs(array.actual) <= limit
+    if np.isnan(array.actual[~np.isnan(array.expected)]).any() and (of_c, of_h) != (None, None):
+        covered |= np.isnan(array.actual) & _is_nan_by_nan(case, trace, array)
     return Instead(covered, array.actual)
+
+
+def _is_nan_by_nan(case: Case, trace: Trace, array: ArrayVerdict) -> np.ndarray:
+    """What should be NaN if all was read as NaN that should have been, whatever was recorded."""
+    trace, has_more = dict(trace), True
+    while has_more:
+        verdicts = judge(case, trace, arithmetic_of(array)).arrays
+        forced = {x.name: x for x in verdicts if x.run == array.run}
+        has_more = False
+        for name, each in forced.items():
+            lost = np.isnan(each.expected) & ~np.isnan(each.actual)
+            if lost.any() and each.actual.dtype.kind == "f":
+                trace[name], has_more = np.where(lost, np.float32(NAN), each.actual), True
+    return np.isnan(forced[array.name].expected)
 
 
 def _undefined_for_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -483,16 +501,54 @@ def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     has_odd = any(x.shape[-2] % 2 for x in kernels)
     if not actual.ndim or not actual.size or is_of_one_row or not has_odd:
         return Instead(covered, actual)
-    rows = np.full(config.batch, not all(np.isfinite(x).all() for x in case.parameters))
-    of_rows = [x.name for x in case.model.data_of(config) if x.axes[:1] == (("batch",),)]
-    special = [~np.isfinite(case.arrays[name]) for name in of_rows]
-    special.extend(np.isinf(x) for x in trace.values() if np.ndim(x))
-    for each in special:
-        rows |= each.reshape(len(rows), -1).any(axis=1)
+    rows = _reads_infinity(case, trace, array.name)
     if array.name.endswith("energies"):
         rows[:-1] |= rows[1:]
-    covered[rows] = True
+    covered[:, : rows.shape[1]] = rows.reshape(rows.shape + (1,) * (actual.ndim - 2))
     return Instead(covered & np.isnan(actual), np.full(actual.shape, NAN))
+
+
+def _reads_infinity(case: Case, trace: Trace, name: str) -> np.ndarray:
+    """Whether what an array is computed from may have infinities, for each row and step.
+
+    Of what has the same steps, only those that come no later count. An array whose steps are not
+    known to go forward has one for all; so do numbers without steps.
+    """
+    config, named = case.config, {x.name: x for x in case.model.trace}
+    steps, of_rows = _forward_steps(case, named[name]), []
+    for field in case.model.data_of(config):
+        if field.axes[:1] == (("batch",),):
+            of_rows.append((~np.isfinite(case.arrays[field.name]), field.axes[1:2] == ((steps,),)))
+    for other, numbers in trace.items():
+        if np.ndim(numbers):
+            of_rows.append((np.isinf(numbers), _forward_steps(case, named[other]) == steps != ""))
+    shape = config.batch, np.shape(trace[name])[1] if steps else 1
+    reads = np.full(shape, not all(np.isfinite(x).all() for x in case.parameters))
+    for infinite, has_steps in of_rows:
+        each = infinite.reshape(config.batch, shape[1] if has_steps else 1, -1).any(axis=2)
+        reads |= np.logical_or.accumulate(each, axis=1)
+    return reads
+
+
+def _forward_steps(case: Case, traced: Any) -> str:
+    """The size that an array has steps of, which are taken from the first to the last; "" if none.
+
+    A decoder's are not those of what it reads.
+    """
+    axes = traced.axes[1:]
+    goes_backwards = "backward" in traced.name or getattr(case.config, "go_backwards", False)
+    if goes_backwards or not axes or any(part.backward for axis in axes for part in axis):
+        return ""
+    return axes[0][0].size if axes[0][0].label == "step" else ""
+
+
+_hard_sigmoid_of_nan_is_zero = with_number(0.0, hard_sigmoid)
+
+
+def _with_hard_sigmoid_of_clip(cell: Any, config: Any) -> None:
+    for each in cells_in(cell):
+        if getattr(each, "recurrent_activation", None) is hard_sigmoid:
+            each.recurrent_activation = _hard_sigmoid_of_nan_is_zero
 
 
 _sigmoid_of_nan_is_zero = with_number(0.0, sigmoid)
@@ -784,6 +840,13 @@ def _block_of_no_inputs(kind: str, case: Case) -> bool:
     return of_this_kind and sizes.get("encoder_input_size", sizes["inputs"]) == 0
 
 
+def _asserts_in_words(case: Case) -> bool:
+    """Whether a dynamic network is given lengths, and sees to it that each row has one."""
+    config = case.config
+    is_dynamic = "dynamic" in getattr(config, "runner", "static")
+    return is_dynamic and bool(config.sequence_length)
+
+
 def _empty_convolution(case: Case) -> bool:
     """The convolution's wrong depth is seen by the addition after it unless it broadcasts."""
     sizes = case.config.sizes()
@@ -894,6 +957,19 @@ ENTRIES: Tuple[Entry, ...] = (
         arrays=("loss",),
         instead=_loss_of_clipped_nan,
         minimal=Minimal("bidirectional", {"outputs": 2}, {"projection/bias": {(0,): NAN}}),
+    ),
+    KnownDivergence(
+        name="xla-hard-sigmoid-of-nan",
+        what="XLA's clip_by_value makes 0 of NaN in Keras' hard_sigmoid, too, unless it is of one "
+        "number alone",
+        where=Where((2, 4), (2, 20), xla=_COMPILED),
+        arrays=_OF_KERAS,
+        instead=_by_cells(_with_hard_sigmoid_of_clip),
+        minimal=Minimal(
+            "keras-lstm",
+            {"num_units": 2, "recurrent_activation": "hard_sigmoid"},
+            {"cell/bias": {(0,): NAN}},
+        ),
     ),
     KnownDivergence(
         name="xla-clips-a-state-that-is-nan",
@@ -1053,6 +1129,15 @@ ENTRIES: Tuple[Entry, ...] = (
         covers=partial(_block_of_no_inputs, "lstm-block"),
         error="ValueError: ",
         minimal=Minimal("rnn-lstm-block", {"inputs": 0}, {}),
+    ),
+    KnownError(
+        name="xla-lengths-do-not-compile",
+        what="XLA compiles no dynamic network with lengths, as dynamic_rnn asserts their shape in "
+        "words, and it has no constants that are strings",
+        where=Where((2, 1), (2, 4), xla=(WHOLE,)),
+        covers=_asserts_in_words,
+        error="InvalidArgumentError: Function invoked by the following node is not compilable",
+        minimal=Minimal("rnn-basic", {"runner": "dynamic_rnn", "sequence_length": True}, {}),
     ),
     KnownError(
         name="empty-convolution",

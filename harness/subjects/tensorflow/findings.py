@@ -75,6 +75,11 @@ FINDINGS: Mapping[str, Finding] = {
         "run into NaN: training goes on, and no check of the loss tells.",
         _issue(116992, "of `tf.minimum` and `tf.maximum`, which it is made of"),
     ),
+    "xla-hard-sigmoid-of-nan": Finding(
+        "A layer with `hard_sigmoid`, the default of Keras' first versions for gates, takes a gate "
+        "that is NaN for a closed one, and goes on with numbers.",
+        _issue(116992, "of `tf.minimum` and `tf.maximum`, which a clip is made of"),
+    ),
     "xla-clips-a-state-that-is-nan": Finding(
         "An LSTM with `cell_clip` or `proj_clip` that has run into NaN goes on with numbers within "
         "the clip, or with NaN: which of them depends on the number of units, and on what else "
@@ -134,6 +139,10 @@ FINDINGS: Mapping[str, Finding] = {
     ),
     "lstm-block-of-no-inputs": Finding(
         "Only networks without inputs meet it, as in a test of empty arrays.",
+    ),
+    "xla-lengths-do-not-compile": Finding(
+        "`jit_compile=True` of a dynamic network with `sequence_length` ends in an "
+        "InvalidArgumentError. Use 2.5 or later, or do without lengths.",
     ),
     "empty-convolution": Finding(
         "An empty batch, such as the last one of a split data set, ends in an error in "

@@ -220,6 +220,24 @@ def _variable(parameter: Any) -> Any:
 
 
 @contextlib.contextmanager
+def built_for(models_tf1: Any, mode: Mode) -> Iterator[None]:
+    """A graph that is built inside has the operations that it is made of in the mode.
+
+    In a graph Keras has loops output whatever a gradient may need; in a function it has not, and
+    XLA does not compile such loops.
+    """
+    if mode.runner not in ("function", "xla"):
+        yield
+        return
+    output_all = models_tf1.tf1.experimental.output_all_intermediates
+    output_all(False)
+    try:
+        yield
+    finally:
+        output_all(None)
+
+
+@contextlib.contextmanager
 def _without(off: Sequence[str], optimizer: Any) -> Iterator[None]:
     """Functions that are made and called inside do without some of Grappler's rewrites."""
     if not off:
