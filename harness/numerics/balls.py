@@ -372,7 +372,7 @@ def resolve_overflow(
     function : function of arrays
         The operation on the ends of balls. It is monotone in each operand between its poles, and
         in float64 does not overflow where the subject may not: what all ends become, all points
-        become.
+        become. If it is NaN of NaN and all ends of what is unknown, it is NaN of NaN and anything.
     operands : BoundedArray
     """
     arithmetic, stacked = operands[0].arithmetic, operands[0].stacked
@@ -389,7 +389,8 @@ def resolve_overflow(
     up, down = low >= beyond, high <= -beyond
     known = ~reduce(operator.or_, [operand.unknown() for operand in operands])
     clear = known & (result.magnitude() <= limit)
-    return with_specials(result, clear, known & nan, known & up, known & down)
+    nan &= reduce(operator.or_, [np.isnan(operand.mid) for operand in operands], known)
+    return with_specials(result, clear, nan, known & up, known & down)
 
 
 def with_specials(

@@ -134,6 +134,16 @@ def test_what_every_evaluation_agrees_on_is_known(operation, values, expected):
         assert rad == 0 and (mid == expected or (np.isnan(mid) and np.isnan(expected)))
 
 
+@pytest.mark.parametrize("operation", [np.add, np.subtract, np.multiply, np.true_divide])
+def test_nan_is_all_that_comes_of_nan_and_of_what_is_unknown(operation):
+    unknown = BoundedArray(np.zeros(1), np.full(1, INF), FLOAT32)
+    for operands in ([unknown, exact([NAN], FLOAT32)], [exact([NAN], FLOAT32), unknown]):
+        result = operation(*operands)
+        assert np.isnan(result.mid[0]) and result.rad[0] == 0
+    assert operation(unknown, unknown).rad[0] == INF
+    assert operation(unknown, exact([INF], FLOAT32)).rad[0] == INF
+
+
 def test_a_row_times_a_matrix_is_refused_in_stacks():
     with pytest.raises(TypeError):
         np.matmul(stack_of([BALL[0]] * 3), np.ones((2, 2)))
