@@ -61,7 +61,8 @@ def test_it({arguments}):
     # The package alone, until it is asked for anything.
     ours = {{name for name in sys.modules if name.partition(".")[0] == "rnndiff"}}
     plugin = "rnndiff.harness.pytest_plugin"
-    assert ours == {{"rnndiff", "rnndiff.harness", plugin, plugin + ".fixtures"}}
+    plugins = {{plugin, plugin + ".beginning", plugin + ".fixtures"}}
+    assert ours == {{"rnndiff", "rnndiff.harness", *plugins}}
     assert "numpy" not in sys.modules
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 """

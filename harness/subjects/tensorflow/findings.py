@@ -129,6 +129,11 @@ FINDINGS: Mapping[str, Finding] = {
         "sizes add up to an odd number.",
         processors=_BFLOAT16,
     ),
+    "bidirectional-zeroes-the-last-output": Finding(
+        "A masked Bidirectional without return_sequences, such as a classifier of padded texts, "
+        "has 0 for every row that is shorter than the longest one. What is trained so gives other "
+        "numbers from 1.14 on.",
+    ),
     "unrolled-mask-is-not-reversed": Finding(
         "An unrolled `Bidirectional` of padded sequences with `zero_output_for_mask` has zeros at "
         "true steps, and states at padded ones, in its backward half. Do without `unroll`.",
@@ -163,11 +168,6 @@ FINDINGS: Mapping[str, Finding] = {
     "keep-probability-in-single": Finding(
         "Variational dropout in float64 scales by a probability that is right to seven digits, not "
         "to sixteen: what checks gradients in float64 will see it.",
-    ),
-    "bidirectional-zeroes-the-last-output": Finding(
-        "A masked Bidirectional without return_sequences, such as a classifier of padded texts, "
-        "has 0 for every row that is shorter than the longest one. What is trained so gives other "
-        "numbers from 1.14 on.",
     ),
     "empty-reverse": Finding(
         "An empty batch in `bidirectional_dynamic_rnn` without lengths ends the process: no "
