@@ -6,7 +6,14 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking.check import Checker, Judged, supported, verdict_on
-from rnndiff.harness.checking.pair import Pair, Side, difference, finding, side_of
+from rnndiff.harness.checking.pair import (
+    Pair,
+    Side,
+    differ_beyond_flushing,
+    difference,
+    finding,
+    side_of,
+)
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict
@@ -66,7 +73,7 @@ class PairTally(Tally):
     def add_difference(self, found: ModelDifference, first: Side, second: Side) -> None:
         """Count what differs between the two in one case."""
         self._add(found)
-        if found.differ:
+        if differ_beyond_flushing(found):
             self.blamed[_blame(first.is_wrong, second.is_wrong, bool(found.named))] += 1
 
     def _add(self, found: ModelDifference) -> None:

@@ -16,6 +16,7 @@ from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, ArrayVerdict, Verdict
 from rnndiff.harness.records.compare import (
     CHOICE,
+    FLUSHED,
     INFINITY,
     KINDS,
     NAN,
@@ -69,9 +70,14 @@ def difference(case: Case, first: Side, second: Side) -> ModelDifference:
     groups = _alone(case, first.result, common), _alone(case, second.result, common)
     found = of_model(case.model.name, [groups], {})
     # Where one has another meaning, what follows is no move.
-    bounds = {} if found.differ else _in_bounds(first.verdict, second.verdict)
+    bounds = {} if differ_beyond_flushing(found) else _in_bounds(first.verdict, second.verdict)
     arrays = {name: x._replace(bounds=bounds.get(name)) for name, x in found.arrays.items()}
     return found._replace(arrays=arrays)
+
+
+def differ_beyond_flushing(found: ModelDifference) -> bool:
+    """Whether what differs does so in more than subnormal numbers, which all premises let flush."""
+    return found.differ > found.cases[FLUSHED]
 
 
 def finding(
@@ -81,7 +87,7 @@ def finding(
 
     One for which a known divergence of either was met is no finding.
     """
-    if not found.differ or found.named or any(side.is_wrong for side in sides):
+    if not differ_beyond_flushing(found) or found.named or any(side.is_wrong for side in sides):
         return ""
     kind = found.kind
     example = found.examples[kind]

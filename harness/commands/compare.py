@@ -64,10 +64,9 @@ def compare(
 
     For each model and array: what is the same bit for bit, what moved and by how much, whether that
     is rounding (within the bound of the oracle on both sides), and what differs in meaning: NaN,
-    infinities, another class, errors. No TensorFlow is needed.
+    infinities, another class, subnormals flushed to 0, errors. No TensorFlow is needed.
 
-    Exit status: 0 if all is the same but for rounding, of which it is a kind if a subnormal number
-    is flushed to 0 within the bounds of both sides; 1 if anything differs in meaning, or moved
+    Exit status: 0 if all is the same but for rounding; 1 if anything differs in meaning, or moved
     and nothing says whether by rounding, if an array is of one side only, if both sides end in the
     same error and no known divergence of both says so, if a record is not whole, or if one has a
     model that the other has not (what a side does not support is left out, which is no reason); 2

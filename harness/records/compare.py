@@ -10,26 +10,25 @@ from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.records.record import KNOWN, OUTSIDE, UNDECIDED, UNJUDGED, Computed, Record
 
 # What can be said of an element, or of a case that ended in an error, from good to bad.
-IDENTICAL, ROUNDING, FLUSHED = "identical", "rounding", "flushed"
-FOLLOWS, UNKNOWN = "follows", "not known"
+IDENTICAL, ROUNDING, FOLLOWS, UNKNOWN = "identical", "rounding", "follows", "not known"
 ONE_SIDED, FAILS = "array of one side", "error on both sides"
-BEYOND, CHOICE = "beyond rounding", "arg max"
+FLUSHED, BEYOND, CHOICE = "flushed", "beyond rounding", "arg max"
 INFINITY, NAN, ERROR = "infinity", "NaN", "error"
 KINDS = {
     IDENTICAL: "the same bit for bit, or NaN on both sides",
     ROUNDING: "moved, and within the bound of the oracle on both sides",
-    FLUSHED: "0 on one side, a subnormal number on the other: within both bounds, as either may be",
     FOLLOWS: "moved in a case that differs in meaning elsewhere",
     UNKNOWN: "moved, and nobody knows whether by rounding: there is no bound, or it is too wide",
     ONE_SIDED: "in an array that only one side has",
     FAILS: "the same error on both sides: nothing was computed",
+    FLUSHED: "0 on one side, a subnormal number on the other, and outside neither bound",
     BEYOND: "moved, and outside the bound of the oracle on one side, or on both",
     CHOICE: "another class or count: of nearly equal scores, say, the other one",
     INFINITY: "an infinity on one side, or another one",
     NAN: "NaN on one side",
     ERROR: "an error or a crash on one side, another one, or arrays of another shape",
 }
-MEANING = (BEYOND, CHOICE, INFINITY, NAN, ERROR)
+MEANING = (FLUSHED, BEYOND, CHOICE, INFINITY, NAN, ERROR)
 # Why a model is not compared, or not all of it.
 MISSING = "not in both records"
 UNSUPPORTED = "not supported by both, in some config or in all"
@@ -152,12 +151,12 @@ class Comparison(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether all that is compared is the same but for rounding, that to 0 too.
+        """Whether all that is compared is the same but for rounding.
 
         Errors on both sides are, if a known divergence of both says so.
         """
         failed = sum(each.failed for each in self.models)
-        return not failed and set(self.cases) <= {IDENTICAL, ROUNDING, FLUSHED, FAILS}
+        return not failed and set(self.cases) <= {IDENTICAL, ROUNDING, FAILS}
 
     @property
     def complete(self) -> bool:
@@ -302,7 +301,7 @@ def _cases(
 
 def _mark_what_follows(kinds: Arrays) -> None:
     """Where a case differs in meaning, no other move of it is taken for rounding."""
-    causes = [_RANKS[kind] for kind in MEANING]
+    causes = [_RANKS[kind] for kind in MEANING if kind != FLUSHED]
     if any(np.isin(found, causes).any() for found in kinds.values()):
         for found in kinds.values():
             found[np.isin(found, [_RANKS[ROUNDING], _RANKS[UNKNOWN]])] = _RANKS[FOLLOWS]
@@ -333,8 +332,8 @@ def _kinds(
         INFINITY: inf[0] | inf[1],
         CHOICE: np.full(a.shape, a.dtype.kind in "iub"),
         BEYOND: outside,
-        UNKNOWN: unsaid,
         FLUSHED: tiny[0] | tiny[1],
+        UNKNOWN: unsaid,
     }
     ranks = [_RANKS[kind] for kind in conditions]
     return np.asarray(np.select(list(conditions.values()), ranks, _RANKS[ROUNDING]))

@@ -8,7 +8,6 @@ from rnndiff.harness.files import write_text
 from rnndiff.harness.judging.verdict import Verdict
 from rnndiff.harness.records.compare import (
     FAILS,
-    FLUSHED,
     IDENTICAL,
     KINDS,
     MEANING,
@@ -140,7 +139,7 @@ def render(comparisons: Sequence[Comparison]) -> str:
 
 def _field(found: Comparison, model: ModelDifference, anchor: str) -> _Field:
     kind, differ = model.kind, sum(model.cases[each] for each in MEANING)
-    colors = {IDENTICAL: "same", ROUNDING: "moved", FLUSHED: "moved"}
+    colors = {IDENTICAL: "same", ROUNDING: "moved"}
     color = colors.get(kind, "doubt")
     if differ:
         color = "named" if model.named == differ else "meant"
