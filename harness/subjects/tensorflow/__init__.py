@@ -30,6 +30,7 @@ from rnndiff.harness.numerics.accuracy import worst
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.endings import Endings
+from rnndiff.harness.subjects.keras_layers import has_layer
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, in_mode
 from rnndiff.harness.subjects.tensorflow.divergences import known_in
 from rnndiff.harness.subjects.tensorflow.eager import Eagerly
@@ -62,8 +63,6 @@ _LACKED = {
     "lstm-block": ("float64",),
     "layer-norm-lstm": ("float16",),
 }
-# The families of models that are layers of Keras'.
-_OF_KERAS = ("keras", "keras-bidirectional")
 # Operations that hand tensors on.
 _PLUMBING = ("_Arg", "_Retval", "_Send", "_Recv", "_HostSend", "_HostRecv")
 FUNCTIONS = ("tanh", "exp", "log", "sigmoid", "softmax")
@@ -161,7 +160,7 @@ class TensorFlow(Subject):
         That is ``tf.contrib`` in 2.x, kernels of a precision, and what Keras had not before 1.15.
         """
         kind = getattr(config, "kind", None)
-        if model.family in _OF_KERAS and self.version < (1, 15):
+        if has_layer(config) and self.version < (1, 15):
             return self.precision == "float32" and not _keras_raises_error(config)
         if kind is None or not kind.contrib:
             return True

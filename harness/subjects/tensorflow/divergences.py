@@ -29,7 +29,7 @@ from rnndiff.harness.judging.stand_ins import (
     stand_in,
     with_number,
 )
-from rnndiff.harness.judging.verdict import ArrayVerdict, judge
+from rnndiff.harness.judging.verdict import FREE_RUNNING, ArrayVerdict, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.numerics.precisions import precision_of
@@ -328,16 +328,13 @@ def _of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
 
 def _is_nan_by_nan(case: Case, trace: Trace, array: ArrayVerdict) -> np.ndarray:
     """What should be NaN if all was read as NaN that should have been, whatever was recorded."""
-    trace, has_more = dict(trace), True
-    while has_more:
-        verdicts = judge(case, trace, arithmetic_of(array)).arrays
-        forced = {x.name: x for x in verdicts if x.run == array.run}
-        has_more = False
-        for name, each in forced.items():
-            lost = np.isnan(each.expected) & ~np.isnan(each.actual)
-            if lost.any() and each.actual.dtype.kind == "f":
-                trace[name], has_more = np.where(lost, np.float32(NAN), each.actual), True
-    return np.isnan(forced[array.name].expected)
+    # From the inputs on, nothing that was recorded is read.
+    (free,) = (
+        x
+        for x in judge(case, trace, arithmetic_of(array)).arrays
+        if (x.name, x.run) == (array.name, FREE_RUNNING)
+    )
+    return np.isnan(free.expected)
 
 
 def _undefined_for_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -501,51 +498,24 @@ def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     has_odd = any(x.shape[-2] % 2 for x in kernels)
     if not actual.ndim or not actual.size or is_of_one_row or not has_odd:
         return Instead(covered, actual)
-    rows = _reads_infinity(case, trace, array.name)
+    rows = np.full(config.batch, not all(np.isfinite(x).all() for x in case.parameters))
+    of_rows = [x.name for x in case.model.data_of(config) if x.axes[:1] == (("batch",),)]
+    special = [~np.isfinite(case.arrays[name]) for name in of_rows]
+    special.extend(np.isinf(x) for x in trace.values() if np.ndim(x))
+    for each in special:
+        rows |= each.reshape(len(rows), -1).any(axis=1)
     if array.name.endswith("energies"):
         rows[:-1] |= rows[1:]
-    covered[:, : rows.shape[1]] = rows.reshape(rows.shape + (1,) * (actual.ndim - 2))
+    covered[rows] = True
     return Instead(covered & np.isnan(actual), np.full(actual.shape, NAN))
-
-
-def _reads_infinity(case: Case, trace: Trace, name: str) -> np.ndarray:
-    """Whether what an array is computed from may have infinities, for each row and step.
-
-    Of what has the same steps, only those that come no later count. An array whose steps are not
-    known to go forward has one for all; so do numbers without steps.
-    """
-    config, named = case.config, {x.name: x for x in case.model.trace}
-    steps, of_rows = _forward_steps(case, named[name]), []
-    for field in case.model.data_of(config):
-        if field.axes[:1] == (("batch",),):
-            of_rows.append((~np.isfinite(case.arrays[field.name]), field.axes[1:2] == ((steps,),)))
-    for other, numbers in trace.items():
-        if np.ndim(numbers):
-            of_rows.append((np.isinf(numbers), _forward_steps(case, named[other]) == steps != ""))
-    shape = config.batch, np.shape(trace[name])[1] if steps else 1
-    reads = np.full(shape, not all(np.isfinite(x).all() for x in case.parameters))
-    for infinite, has_steps in of_rows:
-        each = infinite.reshape(config.batch, shape[1] if has_steps else 1, -1).any(axis=2)
-        reads |= np.logical_or.accumulate(each, axis=1)
-    return reads
-
-
-def _forward_steps(case: Case, traced: Any) -> str:
-    """The size that an array has steps of, which are taken from the first to the last; "" if none.
-
-    A decoder's are not those of what it reads.
-    """
-    axes = traced.axes[1:]
-    goes_backwards = "backward" in traced.name or getattr(case.config, "go_backwards", False)
-    if goes_backwards or not axes or any(part.backward for axis in axes for part in axis):
-        return ""
-    return axes[0][0].size if axes[0][0].label == "step" else ""
 
 
 _hard_sigmoid_of_nan_is_zero = with_number(0.0, hard_sigmoid)
 
 
 def _with_hard_sigmoid_of_clip(cell: Any, config: Any) -> None:
+    if config.batch * config.num_units == 1:
+        return
     for each in cells_in(cell):
         if getattr(each, "recurrent_activation", None) is hard_sigmoid:
             each.recurrent_activation = _hard_sigmoid_of_nan_is_zero
@@ -758,7 +728,8 @@ def _with_zeros_for_masked_outputs(model: Model) -> Model:
 
 
 def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-    if not is_of_keras(case.config, mask=True, return_sequences=False):
+    is_both_ways = case.model.family == "keras-bidirectional"
+    if not (is_both_ways and is_of_keras(case.config, mask=True, return_sequences=False)):
         return Instead(np.zeros(array.actual.shape, dtype=bool), array.actual)
     other = replace(case, model=_with_zeros_for_masked_outputs(case.model))
     zeroed = expected_of(other, trace, array)

@@ -131,8 +131,8 @@ FINDINGS: Mapping[str, Finding] = {
     ),
     "bidirectional-zeroes-the-last-output": Finding(
         "A masked Bidirectional without return_sequences, such as a classifier of padded texts, "
-        "has 0 for every row that is shorter than the longest one. What is trained so gives other "
-        "numbers from 1.14 on.",
+        "has 0 in the forward half of every row that is shorter than the longest one. What is "
+        "trained so gives other numbers from 1.14 on.",
     ),
     "unrolled-mask-is-not-reversed": Finding(
         "An unrolled `Bidirectional` of padded sequences with `zero_output_for_mask` has zeros at "
@@ -147,7 +147,7 @@ FINDINGS: Mapping[str, Finding] = {
     ),
     "xla-lengths-do-not-compile": Finding(
         "`jit_compile=True` of a dynamic network with `sequence_length` ends in an "
-        "InvalidArgumentError. Use 2.5 or later, or do without lengths.",
+        "InvalidArgumentError. Use 2.7 or later, or do without lengths.",
     ),
     "empty-convolution": Finding(
         "An empty batch, such as the last one of a split data set, ends in an error in "
