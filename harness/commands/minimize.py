@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rnndiff.harness.cases.case import Case, SavedCase, load, save
 from rnndiff.harness.checking.check import (
     EVALUATIONS,
-    HANGS,
+    TRIES_IN_A_HANG,
     ended_again_by,
     fails,
     supported,
@@ -101,7 +101,7 @@ def minimize(
         )
     way = way_of_failing(case, verdict)
     hangs = signal == HANG or verdict.error.startswith(HANG)
-    timeout = TIMEOUT / HANGS if hangs else TIMEOUT
+    timeout = TIMEOUT / TRIES_IN_A_HANG if hangs else TIMEOUT
 
     with Alones(timeout) as alones, Progress(
         console=Console(stderr=True), transient=True
