@@ -66,6 +66,11 @@ class PairTally(Tally):
         """How many cases were judged on either, or on both."""
         return max(super().judged, self.second.judged)
 
+    @property
+    def parts(self) -> List[Tally]:
+        """Those of both."""
+        return [self, self.second]
+
     def of(self, name: str) -> Tally:
         """That of the second if this is what it is called, else that of the first."""
         return self.second if name == self.names[1] else self

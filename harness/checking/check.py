@@ -49,10 +49,10 @@ SECONDS = 8.0
 # One case in so many is run a second time.
 REPEATED_EVERY = 64
 # Shrinking a hang takes no longer than a hang: so many cases, each for the same part of its time.
-HANGS = 20
+TRIES_IN_A_HANG = 20
 # After so many of one kind, what is left of some cases is not run: what hangs twice may hang on
 # all, and a program takes its time to be started again.
-_MOST = {HANG: 2, CRASH: 8}
+MOST_OF_A_KIND = {HANG: 2, CRASH: 8}
 _ONCE = (
     "not shrunk: {}, once; run again, the case did not do so "
     "(a busy machine, a pause or the lack of memory may have been the cause)"
@@ -186,7 +186,7 @@ def verdicts_on(
         The places of cases that are run a second time, after all others.
     """
     outcomes: List[Outcome] = []
-    left = dict(_MOST)
+    left = dict(MOST_OF_A_KIND)
     with Running(subject, timeout) as running:
         for case in cases:
             outcomes.append(running(case))
@@ -575,8 +575,8 @@ class Checker:
         # Shrinking may be killed: what it starts from is kept first.
         tell(self.unfinished(judged))
         way, hangs = way_of_failing(judged.case, judged.verdict), judged.outcome.kind == HANG
-        timeout = self._timeout / HANGS if hangs else self._timeout
-        evaluations = min(self._evaluations, HANGS) if hangs else self._evaluations
+        timeout = self._timeout / TRIES_IN_A_HANG if hangs else self._timeout
+        evaluations = min(self._evaluations, TRIES_IN_A_HANG) if hangs else self._evaluations
         differs = judged.outcome.kind == NOT_REPEATABLE
         best = judged.case
 

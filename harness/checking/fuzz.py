@@ -48,6 +48,7 @@ from rnndiff.harness.checking.against import Against, PairTally
 from rnndiff.harness.checking.check import (
     EVALUATIONS,
     FAILURES,
+    MOST_OF_A_KIND,
     REPEATED_EVERY,
     SECONDS,
     Checker,
@@ -87,11 +88,12 @@ _LOOKS_EVERY = 0.25
 _LISTENS, _DRAWS = 1.0, 2.0
 # So many workers in a row that are ended before they can judge are the last.
 _STARTS = 3
-# After so many cases of a batch that end a process, or so many of them by a hang, what comes after
-# them is not run: each takes a start of two processes, or its whole time.
-_ENDINGS, _HANGS = 4, 2
-# So many batches of such cases and no others are the last, if nothing was judged before; and so are
-# so many in a row of which nobody knows what ends their worker.
+# After so many cases of a batch that end a process, or after some hangs, what comes after them is
+# not run: each takes a start of two processes, or its whole time.
+_ENDINGS = 4
+# So many batches of such cases and no others, two of each model and one of each worker at least,
+# are the last, if nothing was judged before; and so are so many in a row of which nobody knows what
+# ends their worker.
 _IN_VAIN = 3
 # So many batches are looked at for a case that both of two subjects compute.
 _TRIED = 64
@@ -280,7 +282,8 @@ class _Run:
         self._first: List[Any] = [(_LOOK, None)] if task.against else []
         self._next = self._planned = 0
         self._unexplained: Set[int] = set()
-        self._failed_starts = self._in_vain = self._lost = 0
+        self._failed_starts = self._lost = 0
+        self._in_vain: Set[int] = set()
         self._judged_any = False
 
     def progress(self) -> Progress:
@@ -420,11 +423,12 @@ class _Run:
 
     def _judged(self, worker: _Worker, content: Any) -> None:
         tally, failing = content
+        before = self._cases_judged()
         self.tally.add_dict(tally)
-        if any(tally["cases"].values()):
+        if self._cases_judged() > before:
             self._judged_any, self._lost = True, 0
         elif worker.job[1][1] and not self._judged_any:
-            self._see_whether_in_vain()
+            self._see_whether_in_vain(worker)
         new = [each for each in failing if each.way not in self._owners]
         if self._task.first_alone and self.failures:
             new = []
@@ -464,7 +468,9 @@ class _Run:
                 if failing.way not in self._owners:
                     self._owners[failing.way] = None
                     self.failures[failing.way] = save_failure(self._folder, failing)
-            self.tally.not_run += len(set(left) - set(skip))
+            # Where two are compared, neither will be asked for them.
+            for tally in self.tally.parts:
+                tally.not_run += len(left)
             self._first.append((_JUDGE, (number, skip + left)))
         else:
             self._judge_again(number, skip, name)
@@ -485,11 +491,23 @@ class _Run:
             then = "the batch is judged again"
         self._tell_end(name, said.format(number, self._task.seed, then))
 
-    def _see_whether_in_vain(self) -> None:
-        self._in_vain += 1
-        if self._in_vain == _IN_VAIN:
+    def _cases_judged(self) -> int:
+        """How many cases were judged, each on each subject."""
+        return sum(tally.judged for tally in self.tally.parts)
+
+    def _see_whether_in_vain(self, worker: _Worker) -> None:
+        """End the run if no case of its first batches does anything but end its process.
+
+        What comes of it depends neither on the config that a few batches have, nor on which worker
+        is the first.
+        """
+        self._in_vain.add(worker.job[1][0])
+        least = max(_IN_VAIN, 2 * len(self._task.models), len(self.workers))
+        others = [each.job for each in self.workers if each is not worker] + self._first
+        at_work = [job[1][0] for job in others if job and job[0] in (_JUDGE, _EXPLAIN)]
+        if len(self._in_vain) >= least and min(at_work, default=math.inf) > max(self._in_vain):
             said = "All cases that were run, of {} batches, ended their process: the run ends, too."
-            self.error = said.format(_IN_VAIN)
+            self.error = said.format(len(self._in_vain))
 
     def _gone(self, worker: _Worker) -> None:
         """A worker's process has come to an end: find out why, and start another."""
@@ -699,8 +717,13 @@ class _Hands:
             failing = _ended(case, ending.signal, timeout, part, why)
             found.append((place, case.model.name, failing))
         hangs = sum(ending.signal == HANG for ending in endings)
-        are_many = len(skip) + len(found) >= _ENDINGS or hangs >= _HANGS
-        left = list(range(found[-1][0] + 1, len(cases))) if found and are_many else []
+        are_many = len(skip) + len(found) >= _ENDINGS or hangs >= MOST_OF_A_KIND[HANG]
+        # Those that are unsupported or known to end a process take no time: they are counted so.
+        left = [
+            place
+            for place in (places if found and are_many else ())
+            if place > found[-1][0] and supported(part.subject, cases[place])
+        ]
         self._channel.send(("explained", (found, left)))
 
     def _first_endings(self, tried: List[Case], before: int) -> Tuple[List[Ending], Checker]:
@@ -710,10 +733,11 @@ class _Hands:
         """
         part = self._check.parts[0]
         most = 1 if self._task.first_alone else max(_ENDINGS - before, 1)
+        hangs, timeout = MOST_OF_A_KIND[HANG], self._task.timeout
         for part in self._check.parts:
             name, mode = part.subject.name, part.subject.mode
             of_both = [case for case in tried if supported(part.subject, case)]
-            endings = first_endings(of_both, self._task.timeout, name, mode, most, _HANGS)
+            endings = first_endings(of_both, timeout, name, mode, most, hangs)
             if endings:
                 return endings, part
         return [], part

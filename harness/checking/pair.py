@@ -130,7 +130,7 @@ def _most(one: ArrayVerdict, other: ArrayVerdict) -> float:
 class Pair(Wrapper):
     """Two subjects as one: it ends in an error where they differ in meaning and neither is blamed.
 
-    Elsewhere it is the first.
+    Elsewhere it is the first, and what is known of it is what is known of that.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ class Pair(Wrapper):
             )
         self.second, self.against = second, second.name
         self.names = command_name(first), command_name(second)
-        self.known, self.repeatable = (), first.repeatable and second.repeatable
+        self.repeatable = first.repeatable and second.repeatable
 
     @property
     def parts(self) -> List[Subject]:
@@ -195,7 +195,10 @@ class Pair(Wrapper):
         text = finding(case, difference(case, *sides), (sides[0], sides[1]), self.names)
         if text:
             raise SubjectError(text)
-        return came[0][1]
+        verdict, trace = came[0]
+        if verdict.error:
+            raise SubjectError(verdict.error)
+        return trace
 
 
 def command_name(subject: Subject) -> str:

@@ -1,17 +1,17 @@
 """``rnndiff minimize``: the smallest case that fails as a saved one does."""
 
 import os
-from typing import Mapping, Optional, Tuple
+from typing import Iterator, Mapping, Optional, Tuple
 
 import click
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from rnndiff.harness.cases.case import Case, load, save
+from rnndiff.harness.cases.case import Case, SavedCase, load, save
 from rnndiff.harness.checking.check import (
     EVALUATIONS,
-    HANGS,
+    TRIES_IN_A_HANG,
     ended_again_by,
     fails,
     supported,
@@ -32,7 +32,7 @@ from rnndiff.harness.files import check_writable
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.shrinking.shrink import Shrinker
-from rnndiff.harness.subjects.alone import Alone, Alones, ended_by
+from rnndiff.harness.subjects.alone import Alones, ended_by
 from rnndiff.harness.subjects.named import Subjects, subject_named
 from rnndiff.harness.subjects.run import HANG
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
@@ -67,11 +67,11 @@ def minimize(
     """Shrink a case that disagrees to one of few sizes, zeros and ones that fails the same way.
 
     FILE is a case's .npz file, such as one with trained weights. Without --mode, it is run in the
-    mode that it was saved in, if the subject has that. A case that ends the process is
-    tried in processes of its own. With --against, a case in which two subjects differ in meaning
-    though the oracle blames neither is shrunk, or else one on which the first is wrong; one on
-    which the other is, by naming that alone. Ctrl-C keeps the smallest case so far. Exit status: 1
-    as the smallest case fails, 2 if FILE cannot be read or does not fail.
+    mode that it was saved in, if the subject has that. What may end the process is tried in another
+    one. With --against, a case in which two subjects differ in meaning though the oracle blames
+    neither is shrunk, or else one on which the first is wrong, or which ends the process of either;
+    one on which the other is wrong, by naming that alone. Ctrl-C keeps the smallest case so far.
+    Exit status: 1 as the smallest case fails, 2 if FILE cannot be read or does not fail.
     """
     output = output or os.path.splitext(path)[0] + "-minimal.npz"
     subjects = Subjects(subject_name, mode, premise)
@@ -89,7 +89,8 @@ def minimize(
     if not supported(subject, saved.case):
         raise UserError("{} does not support the case of {}.".format(subject.title, path))
     with Alones(TIMEOUT) as alones:
-        case, signal = saved.case, ended_again_by(subject, saved, alones)
+        case = saved.case
+        subject, signal = next(_endings(subject, saved, alones), (subject, None))
     found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
     verdict = found[0]
     if verdict.status != DISAGREE:
@@ -100,17 +101,21 @@ def minimize(
         )
     way = way_of_failing(case, verdict)
     hangs = signal == HANG or verdict.error.startswith(HANG)
-    timeout = TIMEOUT / HANGS if hangs else TIMEOUT
+    timeout = TIMEOUT / TRIES_IN_A_HANG if hangs else TIMEOUT
 
-    with Alone(timeout, subject_name, subject.mode) as alone, Progress(
+    with Alones(timeout) as alones, Progress(
         console=Console(stderr=True), transient=True
     ) as progress:
         task = progress.add_task("shrinking", total=evaluations)
 
         def still_fails(candidate: Case) -> bool:
             progress.advance(task)
+            if not supported(subject, candidate):
+                return False
             if signal:
-                return alone.ended_by(candidate) == signal
+                return alones.ended_by(candidate, subject.name, subject.mode) == signal
+            if any(_endings(subject, SavedCase(candidate, {}, {}), alones)):
+                return False
             return fails(subject, way, candidate, timeout)
 
         shrinker = Shrinker(case, still_fails, evaluations)
@@ -138,6 +143,14 @@ def minimize(
     click.echo(describe(smallest, verdict))
     click.echo("\n{} cases were tried; saved as {}".format(shrinker.used, output))
     raise SystemExit(1)
+
+
+def _endings(subject: Subject, saved: SavedCase, alones: Alones) -> Iterator[Tuple[Subject, str]]:
+    """Which of one subject, or of two, end the process on a case, and by what signal."""
+    for part in subject.parts if isinstance(subject, Pair) else [subject]:
+        signal = ended_again_by(part, saved, alones)
+        if signal:
+            yield part, signal
 
 
 def _again(

@@ -72,6 +72,11 @@ class Tally:
         """How many cases were judged."""
         return sum(self.cases.values())
 
+    @property
+    def parts(self) -> List["Tally"]:
+        """Those of all subjects: this one alone."""
+        return [self]
+
     def of(self, name: str) -> "Tally":
         """That of one of the subjects: of the only one, this."""
         return self

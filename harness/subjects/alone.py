@@ -18,6 +18,8 @@ _READY = b"ready\n"
 # The exit status of a process that failed without a case.
 FAILED = 70
 _COMPUTED = b"computed\n"
+# It failed without a case; a subject may exit with the same status in one.
+_UNABLE = b"unable\n"
 # With the modules that this process has: `python -m` would look into the working folder first.
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[5:]; from rnndiff.harness.subjects import orphans; "
@@ -81,18 +83,17 @@ class Alone:
         clock.daemon = True
         clock.start()
         try:
-            computed = _says(process, _COMPUTED)
+            said = _heard(process)
         finally:
             clock.cancel()
-        if computed and not hung.is_set():
+        if said == _COMPUTED and not hung.is_set():
             return None
         self._process = None
         process.communicate()
         if hung.is_set():
             return HANG
-        if process.returncode == FAILED:
-            said = "{} cannot be made in a process of its own, for cases that may end it."
-            raise UserError(said.format(self._subject))
+        if said == _UNABLE:
+            raise _cannot_be_made(self._subject)
         return name_of_end(process.returncode)
 
 
@@ -102,6 +103,8 @@ class Alones:
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self._timeout, self._stack = timeout, contextlib.ExitStack()
         self._made: Dict[Tuple[str, str], Alone] = {}
+        # Of what cannot be made, no second process is started for the next case.
+        self._unable: Dict[Tuple[str, str], UserError] = {}
 
     def __enter__(self) -> "Alones":
         return self
@@ -111,15 +114,27 @@ class Alones:
 
     def ended_by(self, case: Case, subject: str, mode: str) -> Optional[str]:
         """The signal by which a subject in a mode ends the process, as of :class:`Alone`."""
-        if (subject, mode) not in self._made:
-            alone = self._stack.enter_context(Alone(self._timeout, subject, mode))
-            self._made[subject, mode] = alone
-        return self._made[subject, mode].ended_by(case)
+        which = subject, mode
+        if which in self._unable:
+            raise self._unable[which]
+        if which not in self._made:
+            self._made[which] = self._stack.enter_context(Alone(self._timeout, *which))
+        try:
+            return self._made[which].ended_by(case)
+        except UserError as error:
+            self._unable[which] = error
+            raise
 
 
-def _says(process: Any, line: bytes) -> bool:
-    """Wait until a process prints this line; False if it comes to its end before."""
-    return any(each == line for each in iter(process.stdout.readline, b""))
+def _heard(process: Any) -> bytes:
+    """What a process answers next; nothing if it comes to its end before."""
+    answers = _READY, _COMPUTED, _UNABLE
+    return next((each for each in iter(process.stdout.readline, b"") if each in answers), b"")
+
+
+def _cannot_be_made(subject: str) -> UserError:
+    said = "{} cannot be made in a process of its own, for cases that may end it."
+    return UserError(said.format(subject))
 
 
 def _start(subject: str, mode: str) -> Any:
@@ -134,7 +149,9 @@ def _start(subject: str, mode: str) -> Any:
         start_new_session=True,
     )
     # What making the subject takes, such as the import of TensorFlow, is in no case's time.
-    _says(process, _READY)
+    if _heard(process) != _READY:
+        process.communicate()
+        raise _cannot_be_made(subject)
     return process
 
 
@@ -195,4 +212,6 @@ def main(name: str, mode: str, names: str) -> None:
                 subject(case)
             os.write(answers, _COMPUTED)
     except Exception:
+        with contextlib.suppress(OSError):
+            os.write(answers, _UNABLE)
         sys.exit(FAILED)

@@ -102,13 +102,14 @@ class Running:
             name = self._subject.ended_by(case)
             if name:
                 return outcome_of_end(name, self._timeout)
-            try:
-                self._start()
-                # What it sets of NumPy's error handling is its own.
-                with np.errstate(), contextlib.redirect_stdout(sys.stderr):
+            # What it sets of NumPy's error handling is its own. That all is set back is no part of
+            # what is timed: it is not to be interrupted.
+            with np.errstate(), contextlib.redirect_stdout(sys.stderr):
+                try:
+                    self._start()
                     trace = _arrays(self._subject(copy))
-            finally:
-                self._stop()
+                finally:
+                    self._stop()
         except TimeIsUp as late:
             # It may have come while the clock was being stopped.
             self._stop()

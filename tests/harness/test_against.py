@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from rnndiff.harness.cases.case import load
+from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking.against import Against, PairTally
+from rnndiff.harness.checking.check import fails, verdict_on, way_of_failing
 from rnndiff.harness.checking.fuzz import (
     Progress,
     _Run,
@@ -24,9 +25,9 @@ from rnndiff.harness.checking.fuzz import (
 from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.cli import main
 from rnndiff.harness.errors import SubjectError, UserError
-from rnndiff.harness.judging.excuses import KnownError
+from rnndiff.harness.judging.excuses import KnownError, KnownRewrite
 from rnndiff.harness.judging.failure import Failure
-from rnndiff.harness.judging.verdict import FREE_RUNNING, judge
+from rnndiff.harness.judging.verdict import FREE_RUNNING, KNOWN, judge
 from rnndiff.harness.records.compare import (
     BEYOND,
     ERROR,
@@ -76,6 +77,20 @@ class Ends(Float32):
         if zlib.crc32(case.inputs.tobytes()) == {}:
             os._exit(1)
         return super().__call__(case)
+
+
+class Fragile(Wrong):
+    def __call__(self, case):
+        if min(case.config.sizes().values()) < 2:
+            if os.environ["RNNDIFF_TEST_PARENT"] != str(os.getpid()):
+                os._exit(3)
+            open("ended-the-command", "w").close()
+        return super().__call__(case)
+
+
+class AlwaysEnds(Float32):
+    def __call__(self, case):
+        os._exit(3)
 
 
 class Refuses(Float32):
@@ -328,6 +343,39 @@ def test_what_is_known_of_either_is_no_finding():
     assert not found and kinds_of(tally) == {ERROR: 1} and blamed(tally) == {"known": 1}
 
 
+class Raises(FirstOf):
+    """What it raises is known of it."""
+
+    known = (KnownError("raises", "", "", None, lambda case: True, "Broken"),)
+
+    def __call__(self, case):
+        raise SubjectError("Broken: always")
+
+
+def without_inputs(case):
+    other = case.copy()
+    other.inputs[...] = 0
+    return other
+
+
+class TakesNoInputs(FirstOf):
+    """That it takes inputs for zeros is known of it."""
+
+    known = (KnownRewrite("zeros", "", "", None, lambda case: True, without_inputs),)
+
+    def __call__(self, case):
+        return super().__call__(without_inputs(case))
+
+
+@pytest.mark.parametrize("subject", [Raises, TakesNoInputs])
+def test_what_is_known_of_the_first_is_known_of_the_pair(subject):
+    case, pair = random_case("rnn-basic"), Pair(subject(), Second())
+    verdict, _ = verdict_on(pair, case)
+    assert verdict.status == verdict_on(subject(), case)[0].status == KNOWN
+    assert verdict.known == tuple(entry.name for entry in subject.known)
+    assert not fails(pair, way_of_failing(case, verdict), case)
+
+
 def test_arrays_of_one_of_them_are_left_out_and_two_without_a_common_one_are_told():
     def outputs(trace):
         return {"outputs": trace["outputs"]}
@@ -464,6 +512,25 @@ def test_a_difference_of_meaning_is_found_shrunk_saved_replayed_and_minimized(su
     out = capsys.readouterr().out
     assert "DifferByNaN: " in out and "saved as smallest.npz" in out
     assert rnndiff("replay", "smallest.npz", *options) == 1
+
+
+def test_of_two_the_one_that_ends_the_process_is_shrunk_in_another(subjects, capsys):
+    save("case.npz", random_case("rnn-basic", batch=2))
+    options = ("--subject", "float32", "--against", subjects + "AlwaysEnds", "--evaluations", "1")
+    assert rnndiff("minimize", "case.npz", *options) == 1
+    assert "disagree: exit-3: the process was ended" in capsys.readouterr().out
+    smallest = load("case-minimal.npz")
+    assert smallest.notes["ended_by"] == "exit-3" and smallest.notes["subject"] == "AlwaysEnds"
+    assert smallest.case.config.batch == 1
+
+
+def test_candidates_that_end_the_process_do_not_end_the_shrinking(subjects, capsys):
+    save("case.npz", random_case("rnn-basic", batch=2, time=2, inputs=2, num_units=3))
+    options = ("--subject", subjects + "Fragile", "--evaluations", "1")
+    with mock.patch.dict(os.environ, RNNDIFF_TEST_PARENT=str(os.getpid())):
+        assert rnndiff("minimize", "case.npz", *options) == 1
+    assert "1 cases were tried; saved as case-minimal.npz" in capsys.readouterr().out
+    assert not os.path.exists("ended-the-command")
 
 
 def test_one_that_flushes_subnormals_is_counted_and_is_no_failure(subjects):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -719,6 +720,20 @@ def test_a_case_within_its_time_is_no_hang_however_long_all_take():
     with Running(port, timeout=1.0) as running:
         kinds = [running(random_case("seq2seq", seed)).kind for seed in range(4)]
     assert kinds == [""] * 4
+
+
+def test_setting_the_standard_output_back_is_no_part_of_the_time_of_a_case(monkeypatch):
+    redirected = []
+    clocks = {name: getattr(Running, name) for name in ("_start", "_stop")}
+    for name in clocks:
+
+        def clock(self, name=name):
+            redirected.append(sys.stdout is sys.stderr)
+            clocks[name](self)
+
+        monkeypatch.setattr(Running, name, clock)
+    assert run(Float32Port(), random_case("seq2seq")).kind == ""
+    assert redirected == [True, True] and sys.stdout is not sys.stderr
 
 
 @ALARM

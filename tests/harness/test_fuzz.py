@@ -25,8 +25,9 @@ from rich.console import Console
 
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
+from rnndiff.harness.checking.against import PairTally
 from rnndiff.harness.checking.check import Checker, UnsavedFailure, verdict_on, verdicts_on
-from rnndiff.harness.checking.fuzz import Progress, _Run, _Task, fuzz
+from rnndiff.harness.checking.fuzz import Progress, _Hands, _Run, _Task, fuzz
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.commands.fuzz import _table
 from rnndiff.harness.errors import SubjectError
@@ -37,7 +38,7 @@ from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import AGREE
 from rnndiff.harness.report.describe import describe, matrix
 from rnndiff.harness.stop import Stop
-from rnndiff.harness.subjects.alone import Alone, first_endings
+from rnndiff.harness.subjects.alone import Alone, Ending, first_endings
 from rnndiff.harness.subjects.run import GRACE
 from rnndiff.harness.subjects.subject import TIMEOUT
 
@@ -515,6 +516,73 @@ def test_batches_of_nothing_but_cases_that_end_their_process_end_the_run(tmp_pat
         ended_batch(run, number)
     assert run.tally.cases["disagree"] == 3 and run.tally.not_run == 6
     assert ("of 3 batches, ended their process" in run.error) != judged
+
+
+def at_work(kind, number):
+    worker = mock.Mock(job=(kind, (number, [])))
+    worker.is_at = lambda *kinds: kind in kinds
+    return worker
+
+
+@pytest.mark.parametrize(
+    "models, workers, least",
+    [
+        (("seq2seq", "rnn-basic"), [], 4),
+        (("seq2seq",), [at_work("judge", 9)] * 5, 5),
+        # One that was drawn before is not done yet.
+        (("seq2seq",), [at_work("judge", 0)], None),
+        (("seq2seq",), [at_work("explain", 0)], None),
+    ],
+    ids=["of-all-models", "of-all-workers", "one-is-judged", "one-is-explained"],
+)
+def test_a_run_ends_after_no_less_than_some_batches_of_each_model_and_worker(
+    models, workers, least, tmp_path
+):
+    run = _Run(_Task(models, 3), str(tmp_path), 10000)
+    run.workers = workers
+    for number in range(1, 8):
+        if run.error:
+            break
+        ended_batch(run, number)
+    assert len(run._in_vain) == (least or 7) and bool(run.error) == bool(least)
+
+
+def test_cases_that_are_judged_on_the_second_of_two_are_not_in_vain(tmp_path):
+    run = _Run(_Task(("seq2seq",), 3, against="float32"), str(tmp_path), 10000)
+    tally = PairTally(("", "float32"))
+    tally.second.count("seq2seq", AGREE)
+    run._lost = 2
+    run._judged(mock.Mock(job=("judge", (0, [7]))), (tally.as_dict(), []))
+    assert run._judged_any and not run._in_vain and not run._lost
+
+
+def test_what_is_not_run_on_one_of_two_is_not_run_on_the_other(tmp_path):
+    run = _Run(_Task(("seq2seq",), 3, against="float32"), str(tmp_path), 10000)
+    failing = UnsavedFailure("way", b"", "It ended.", "", True, "", of="float32")
+    worker = mock.Mock(job=("explain", (0, [], "SIGSEGV")))
+    run._explained(worker, ([(0, "seq2seq", failing)], [1, 2]))
+    assert run.tally.not_run == run.tally.second.not_run == 2
+    assert run.tally.second.cases["disagree"] == 1 and not run.tally.cases["disagree"]
+
+
+def test_of_what_is_left_the_unsupported_and_the_known_are_counted_as_that():
+    batch = [random_case("seq2seq", seed, num_units=2 + (seed == 5)) for seed in range(9)]
+
+    class Port(Float32Port):
+        def supports(self, model, config):
+            return config.num_units == 2
+
+        def ended_by(self, case):
+            return "SIGABRT" if case is batch[6] else None
+
+    hands = _Hands(mock.Mock(), Port(), _Task(("seq2seq",), 3))
+    endings = [Ending(case, "SIGSEGV") for case in batch[:4]]
+    fuzzing = "rnndiff.harness.checking.fuzz."
+    with mock.patch(fuzzing + "first_endings", return_value=endings):
+        with mock.patch(fuzzing + "random_batch", return_value=batch):
+            hands.explain((0, [], "SIGSEGV"))
+    ((_, (found, left)),) = hands._channel.send.call_args[0]
+    assert [place for place, _, _ in found] == [0, 1, 2, 3] and left == [4, 7, 8]
 
 
 def test_a_subject_that_ends_its_process_when_asked_what_it_supports_ends_the_run(tmp_path):
