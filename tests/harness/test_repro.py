@@ -220,7 +220,7 @@ def test_minimize_keeps_of_what_ends_the_process_what_does_so_again(again, tmp_p
     path = str(tmp_path / "ends.npz")
     save(path, random_case("seq2seq"), notes={"ended_by": "SIGABRT"})
     monkeypatch.setattr(
-        "rnndiff.harness.commands.minimize.Alone.ended_by", lambda self, case: "SIGABRT"
+        "rnndiff.harness.subjects.alone.Alone.ended_by", lambda self, case: "SIGABRT"
     )
     monkeypatch.setattr("rnndiff.harness.commands.minimize.ended_by", lambda *args: again)
     result = minimized(path, monkeypatch, lambda trace: trace)
