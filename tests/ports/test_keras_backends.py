@@ -22,9 +22,11 @@ from rnndiff.harness.subjects.named import subject_named
 
 
 def _skip_without(request, backend):
+    if sys.version_info < (3, 10):
+        pytest.skip("there is no Keras 3 for this Python")
     missing = [name for name in ("keras", backend) if find_spec(name) is None]
-    if missing or sys.version_info < (3, 10):
-        pytest.skip("there is no {}".format(missing or "Keras 3 for this Python"))
+    if missing:
+        pytest.skip("there is no {}".format(missing))
     from importlib.metadata import version
 
     if version("keras").startswith("2."):
