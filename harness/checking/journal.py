@@ -315,7 +315,7 @@ def _ended(left: Leftovers) -> EndedRun:
         )
         for failure in record.failures
     ]
-    return EndedRun(record.began, sum(record.tally.cases.values()), failures, left.in_flight)
+    return EndedRun(record.began, record.tally.judged, failures, left.in_flight)
 
 
 def _printable(text: str) -> str:

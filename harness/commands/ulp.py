@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnndiff.harness.commands import ulp_subject
-from rnndiff.harness.commands.options import keep_for_json
+from rnndiff.harness.commands.options import json_option
 from rnndiff.harness.errors import INTERRUPTED
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.numerics.accuracy import Accuracy
@@ -92,13 +92,7 @@ class Row(NamedTuple):
     show_default="its first one",
     help="Measure TensorFlow's kernels, or the subject, in this mode of it, such as float64.",
 )
-@click.option(
-    "--json",
-    "json_path",
-    metavar="FILE",
-    callback=keep_for_json,
-    help="Write the results as JSON; - is the standard output.",
-)
+@json_option
 def ulp(
     samples: int,
     exhaustive: bool,

@@ -64,12 +64,12 @@ class Summary:
             Earlier runs that could not tell.
         """
         failures = list(record.failures)
-        counted = sum(record.tally.cases.values()) + record.tally.unsupported
+        counted = record.tally.judged + record.tally.unsupported
         if counted or failures or in_flight or lost or ended:
             self._reporter.section("differential testing")
         for line in record.tally.lines() if counted else ():
             self._write(line)
-        if record.tally.unsupported and not sum(record.tally.cases.values()):
+        if record.tally.unsupported and not record.tally.judged:
             self._write("No case was judged: the subject supports none of them.", red=True)
         self._save_worst(record.tally)
         if lost:

@@ -29,7 +29,7 @@ from rnndiff.harness.judging.stand_ins import (
     stand_in,
     with_number,
 )
-from rnndiff.harness.judging.verdict import FREE_RUNNING, ArrayVerdict, judge
+from rnndiff.harness.judging.verdict import FREE_RUNNING, ArrayVerdict
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.numerics.precisions import precision_of
@@ -329,12 +329,7 @@ def _of_clipped_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
 def _is_nan_by_nan(case: Case, trace: Trace, array: ArrayVerdict) -> np.ndarray:
     """What should be NaN if all was read as NaN that should have been, whatever was recorded."""
     # From the inputs on, nothing that was recorded is read.
-    (free,) = (
-        x
-        for x in judge(case, trace, arithmetic_of(array)).arrays
-        if (x.name, x.run) == (array.name, FREE_RUNNING)
-    )
-    return np.isnan(free.expected)
+    return np.isnan(expected_of(case, trace, array._replace(run=FREE_RUNNING)).expected)
 
 
 def _undefined_for_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
