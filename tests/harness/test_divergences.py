@@ -378,6 +378,8 @@ RECORDED = {
     "zero-state-times-nan": "zero-state-times-nan",
     "zero-state-times-a-peephole-that-is-nan": "zero-state-times-nan",
     "tanh-of-nan-in-an-lstm": "tanh-of-nan-is-minus-one",
+    "tanh-of-nan-in-attention-over-a-gru": "tanh-of-nan-is-minus-one",
+    "tanh-of-nan-in-energies-over-a-fused-lstm": "tanh-of-nan-is-minus-one",
     "tanh-of-nan-in-a-gru": "tanh-of-nan-is-minus-one",
     "rsqrt-of-huge-numbers": "rsqrt-of-huge-numbers",
     "relu-of-nan-in-an-lstm-of-one-row": "relu-of-nan-is-zero",
@@ -468,6 +470,15 @@ def test_a_hard_sigmoid_of_nan_may_be_0_and_nothing_else(number, activation):
     verdict, _ = verdict_on(port, minimal._replace(sizes=sizes).case())
     is_known = (number, activation) == (0, "hard_sigmoid")
     assert verdict.status == (KNOWN if is_known else DISAGREE), verdict.summary()
+
+
+def test_a_hard_sigmoid_of_nan_is_kept_by_a_clip_of_one_number():
+    name = "xla-hard-sigmoid-of-nan"
+    minimal = ENTRY[name].minimal
+    sizes = dict(minimal.sizes, batch=1, num_units=1)
+    port = Port(name, mistake=lambda trace: {n: np.zeros_like(trace[n]) for n in trace})
+    verdict, _ = verdict_on(port, minimal._replace(sizes=sizes).case())
+    assert verdict.status == DISAGREE, verdict.summary()
 
 
 # --- where -------------------------------------------------------------------------------------
