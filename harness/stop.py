@@ -1,9 +1,15 @@
 """Ctrl-C and its like as a wish to end, which is looked at where nothing gets lost."""
 
+import contextlib
 import signal
 import threading
 from types import FrameType
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
+
+try:
+    from multiprocessing import resource_tracker
+except ImportError:  # Python 3.7
+    from multiprocessing import semaphore_tracker as resource_tracker  # type: ignore
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -39,3 +45,18 @@ class Stop:
 
     def _come(self, number: int, frame: Optional[FrameType]) -> None:
         self.signal = self.signal or signal.Signals(number).name
+
+
+@contextlib.contextmanager
+def without_signals_of_a_terminal() -> Iterator[None]:
+    """What is started inside is never ended by Ctrl-C, but by this process."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It is started with the first worker, and lets the signals come again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,7 +6,6 @@ case ends it, that is what came of the case, and another process goes on with th
 
 import multiprocessing
 import os
-import sys
 import traceback
 from hashlib import sha256
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -16,12 +15,10 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
 from rnndiff.harness.checking.check import statement_of, supported, verdict_on, verdict_on_ending
-from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
 from rnndiff.harness.records.record import UNJUDGED, Computed
 from rnndiff.harness.records.result import CaseResult, result_of
-from rnndiff.harness.stop import Stop
-from rnndiff.harness.subjects.alone import FAILED
+from rnndiff.harness.stop import Stop, without_signals_of_a_terminal
 from rnndiff.harness.subjects.named import import_from_here, subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.run import GRACE, HANG, name_of_end, run
@@ -156,10 +153,10 @@ class Recorder:
         """What came of the case that ended the process."""
         self._process.join()
         code, self._process = self._process.exitcode, None
-        if code == FAILED or about is None:
-            said = "Computing group {} of {} failed by itself; its error stands above."
-            raise UserError(said.format(number, name))
         how = HANG if hung else name_of_end(code)
+        if about is None:
+            said = "Group {} of {} ended its process ({}) before its first case."
+            raise UserError(said.format(number, name, how))
         if self._task.inputs is not None:
             return CaseResult({}, {}, "{}: the process was ended".format(how), [])
         case = fixed_group(name, number).cases[place]
@@ -207,7 +204,7 @@ def _work(end: Any, task: Task, parent: int, names: List[str]) -> None:
         pass
     except Exception:
         traceback.print_exc()
-        sys.exit(FAILED)
+        end.send(UserError("Recording failed by itself; its error stands above."))
 
 
 class _OfSubject:

@@ -12,10 +12,9 @@ import time
 from multiprocessing.connection import wait
 from typing import Any, Dict, Iterator, Sequence, Tuple
 
-from rnndiff.harness.checking.fuzz import without_signals_of_a_terminal
 from rnndiff.harness.errors import in_one_line
 from rnndiff.harness.quality.power import GRAPH, Trial, run_trial
-from rnndiff.harness.stop import Stop
+from rnndiff.harness.stop import Stop, without_signals_of_a_terminal
 from rnndiff.harness.subjects.orphans import end_with
 
 # Seconds between two looks at whether to stop, and that a trial may take at most.

@@ -15,13 +15,8 @@ from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking.against import Against, PairTally
 from rnndiff.harness.checking.check import fails, verdict_on, way_of_failing
-from rnndiff.harness.checking.fuzz import (
-    Progress,
-    _Run,
-    _see_that_some_are_common,
-    _Task,
-    fuzz,
-)
+from rnndiff.harness.checking.fuzz import Progress, _Run, fuzz
+from rnndiff.harness.checking.fuzz_worker import Task, _see_that_some_are_common
 from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.cli import main
 from rnndiff.harness.errors import SubjectError, UserError
@@ -439,14 +434,14 @@ def test_another_subject_that_is_none_ends_the_run_with_a_sentence(other, said, 
 
 
 def test_it_is_looked_once_in_a_run_whether_two_have_anything_in_common(tmp_path):
-    run = _Run(_Task(("rnn-basic",), 0, against="float32"), str(tmp_path))
+    run = _Run(Task(("rnn-basic",), 0, against="float32"), str(tmp_path))
     run.workers = [mock.Mock(job=None) for _ in range(3)]
     run.hand_out()
     assert [worker.give.call_args[0][0][0] for worker in run.workers] == ["look"] + ["judge"] * 2
 
 
 def test_one_case_that_both_compute_will_do():
-    task, batch = _Task(("rnn-basic",), 0), random_batch("rnn-basic", 0, 0)
+    task, batch = Task(("rnn-basic",), 0), random_batch("rnn-basic", 0, 0)
     last = batch[-1].config
     assert last != batch[0].config
 
@@ -454,7 +449,8 @@ def test_one_case_that_both_compute_will_do():
         def supports(self, model, config):
             return config == last
 
-    with mock.patch("rnndiff.harness.checking.fuzz.random_batch", wraps=random_batch) as drawn:
+    drawing = "rnndiff.harness.checking.fuzz_worker.random_batch"
+    with mock.patch(drawing, wraps=random_batch) as drawn:
         _see_that_some_are_common(Pair(First(), Rarely()), task)
     assert drawn.call_count == 1
 

@@ -27,7 +27,8 @@ from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.checking.against import PairTally
 from rnndiff.harness.checking.check import Checker, UnsavedFailure, verdict_on, verdicts_on
-from rnndiff.harness.checking.fuzz import Progress, _Hands, _Run, _Task, fuzz
+from rnndiff.harness.checking.fuzz import Progress, _Run, fuzz
+from rnndiff.harness.checking.fuzz_worker import Task, Worker
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.commands.fuzz import _table
 from rnndiff.harness.errors import SubjectError
@@ -413,7 +414,7 @@ def test_a_worker_that_is_killed_is_told_of_and_its_batch_judged_again(stand_in,
 
 @pytest.mark.parametrize(
     "ends, said",
-    [("os.kill(os.getpid(), 11)", "SIGSEGV"), ("os._exit(1)", "exit-1")],
+    [("os.kill(os.getpid(), 11)", "SIGSEGV"), ("os._exit(70)", "exit-70")],
     ids=["killed", "exits"],
 )
 def test_a_case_that_ends_a_worker_is_saved_and_all_others_are_judged(
@@ -506,7 +507,7 @@ def ended_batch(run, number):
 
 @pytest.mark.parametrize("judged", [False, True])
 def test_batches_of_nothing_but_cases_that_end_their_process_end_the_run(tmp_path, judged):
-    run = _Run(_Task(("seq2seq",), 3), str(tmp_path), 10000)
+    run = _Run(Task(("seq2seq",), 3), str(tmp_path), 10000)
     if judged:
         tally = Tally()
         tally.count("seq2seq", AGREE)
@@ -538,7 +539,7 @@ def at_work(kind, number):
 def test_a_run_ends_after_no_less_than_some_batches_of_each_model_and_worker(
     models, workers, least, tmp_path
 ):
-    run = _Run(_Task(models, 3), str(tmp_path), 10000)
+    run = _Run(Task(models, 3), str(tmp_path), 10000)
     run.workers = workers
     for number in range(1, 8):
         if run.error:
@@ -548,7 +549,7 @@ def test_a_run_ends_after_no_less_than_some_batches_of_each_model_and_worker(
 
 
 def test_cases_that_are_judged_on_the_second_of_two_are_not_in_vain(tmp_path):
-    run = _Run(_Task(("seq2seq",), 3, against="float32"), str(tmp_path), 10000)
+    run = _Run(Task(("seq2seq",), 3, against="float32"), str(tmp_path), 10000)
     tally = PairTally(("", "float32"))
     tally.second.count("seq2seq", AGREE)
     run._lost = 2
@@ -557,7 +558,7 @@ def test_cases_that_are_judged_on_the_second_of_two_are_not_in_vain(tmp_path):
 
 
 def test_what_is_not_run_on_one_of_two_is_not_run_on_the_other(tmp_path):
-    run = _Run(_Task(("seq2seq",), 3, against="float32"), str(tmp_path), 10000)
+    run = _Run(Task(("seq2seq",), 3, against="float32"), str(tmp_path), 10000)
     failing = UnsavedFailure("way", b"", "It ended.", "", True, "", of="float32")
     worker = mock.Mock(job=("explain", (0, [], "SIGSEGV")))
     run._explained(worker, ([(0, "seq2seq", failing)], [1, 2]))
@@ -575,18 +576,18 @@ def test_of_what_is_left_the_unsupported_and_the_known_are_counted_as_that():
         def ended_by(self, case):
             return "SIGABRT" if case is batch[6] else None
 
-    hands = _Hands(mock.Mock(), Port(), _Task(("seq2seq",), 3))
+    worker = Worker(mock.Mock(), Port(), Task(("seq2seq",), 3))
     endings = [Ending(case, "SIGSEGV") for case in batch[:4]]
-    fuzzing = "rnndiff.harness.checking.fuzz."
-    with mock.patch(fuzzing + "first_endings", return_value=endings):
-        with mock.patch(fuzzing + "random_batch", return_value=batch):
-            hands.explain((0, [], "SIGSEGV"))
-    ((_, (found, left)),) = hands._channel.send.call_args[0]
+    module = "rnndiff.harness.checking.fuzz_worker."
+    with mock.patch(module + "first_endings", return_value=endings):
+        with mock.patch(module + "random_batch", return_value=batch):
+            worker.explain((0, [], "SIGSEGV"))
+    ((_, (found, left)),) = worker._channel.send.call_args[0]
     assert [place for place, _, _ in found] == [0, 1, 2, 3] and left == [4, 7, 8]
 
 
 def test_a_subject_that_ends_its_process_when_asked_what_it_supports_ends_the_run(tmp_path):
-    run = _Run(_Task(("seq2seq",), 3), str(tmp_path), 100)
+    run = _Run(Task(("seq2seq",), 3), str(tmp_path), 100)
     run.start = mock.Mock()
     jobs, job = [], ("judge", (0, []))
     while job:
@@ -730,7 +731,7 @@ def test_a_run_that_was_stopped_past_its_time_takes_what_the_workers_found(
 
 
 def test_at_the_end_all_is_heard_that_was_said(tmp_path):
-    run = _Run(_Task(("seq2seq",), 3, TIMEOUT), str(tmp_path))
+    run = _Run(Task(("seq2seq",), 3, TIMEOUT), str(tmp_path))
     ours, theirs = map(Channel, socket.socketpair())
     run.workers = [
         SimpleNamespace(
@@ -990,7 +991,7 @@ def test_a_new_file_takes_no_other_place_where_there_are_no_links(tmp_path, monk
 def test_a_pause_of_all_processes_ends_no_worker_and_a_long_case_does(monkeypatch, tmp_path):
     killed, clock = [], [0.0]
     monkeypatch.setattr("rnndiff.harness.checking.fuzz.time.monotonic", lambda: clock[0])
-    run = _Run(_Task(("seq2seq",), 3, TIMEOUT), str(tmp_path))
+    run = _Run(Task(("seq2seq",), 3, TIMEOUT), str(tmp_path))
     at_work, waiting = (
         SimpleNamespace(
             begun=SimpleNamespace(value=1),
