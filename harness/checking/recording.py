@@ -4,6 +4,7 @@ The process computes and judges one group of cases after the other, and tells of
 case ends it, that is what came of the case, and another process goes on with the next one.
 """
 
+import math
 import multiprocessing
 import os
 import traceback
@@ -27,6 +28,9 @@ from rnndiff.harness.text import printable
 from rnndiff.models import load_modules, modules
 
 Arrays = Dict[str, np.ndarray]
+
+# Seconds between two looks at the process, and at whether to stop.
+_LOOKS_EVERY = 0.1
 
 
 class Task(NamedTuple):
@@ -94,21 +98,23 @@ class Recorder:
             about: Optional[_About] = None
             came: List[CaseResult] = []
             while about is None or len(came) < about.cases:
+                about = None
                 try:
                     if not self._process:
                         self._start()
                     self._end.send((name, number, len(came)))
                     about = self._hear()
-                    while len(came) < about.cases and not self._stop.signal:
-                        came.append(self._hear())
+                    while len(came) < about.cases:
+                        came.append(self._hear(self._task.timeout + GRACE))
                 except (EOFError, OSError) as error:
                     # Those who asked for the end may have ended it, too.
                     if self._stop.signal:
                         return
-                    hung = HANG in error.args
-                    came.append(self._ended(name, number, len(came), about, hung))
-                if self._stop.signal:
-                    return
+                    how = self._end_of_process(HANG in error.args)
+                    if about is None:
+                        said = "Group {} of {} ended its process ({}) before its first case."
+                        raise UserError(said.format(number, name, how))
+                    came.append(self._ended(name, number, len(came), how))
             yield _computed(name, number, about, came)
 
     def _start(self) -> None:
@@ -121,42 +127,43 @@ class Recorder:
         theirs.close()
         try:
             # What making the subject takes, such as the import of TensorFlow, has no limit.
-            self.notes = self._receive()
+            self.notes = self._hear()
         except (EOFError, OSError):
-            self._process.join()
             if self._stop.signal:
-                raise EOFError
-            name = name_of_end(self._process.exitcode)
+                raise
             raise UserError(
                 "Nothing is recorded: making {} ended the process ({}).".format(
-                    self._task.subject, name
+                    self._task.subject, self._end_of_process()
                 )
             )
 
-    def _hear(self) -> Any:
-        """What the process says next; an EOFError if it is gone, or has to be ended."""
-        # Python code that hangs is interrupted there.
-        if not self._end.poll(self._task.timeout + GRACE):
-            self._process.kill()
-            raise EOFError(HANG)
-        return self._receive()
-
-    def _receive(self) -> Any:
+    def _hear(self, seconds: float = math.inf) -> Any:
+        """What the process says next; an EOFError if it is gone, too late, or all is to end."""
+        waited = 0.0
+        # By looks, not by a clock: Ctrl-Z stops both processes.
+        while not self._end.poll(_LOOKS_EVERY):
+            waited += _LOOKS_EVERY
+            if self._stop.signal:
+                raise EOFError
+            # Python code that hangs is interrupted there.
+            if waited > seconds:
+                self._process.kill()
+                raise EOFError(HANG)
         message = self._end.recv()
+        if self._stop.signal:
+            raise EOFError
         if isinstance(message, UserError):
             raise message
         return message
 
-    def _ended(
-        self, name: str, number: int, place: int, about: Optional[_About], hung: bool
-    ) -> CaseResult:
-        """What came of the case that ended the process."""
+    def _end_of_process(self, hung: bool = False) -> str:
+        """By what the process ended, which is gone then."""
         self._process.join()
         code, self._process = self._process.exitcode, None
-        how = HANG if hung else name_of_end(code)
-        if about is None:
-            said = "Group {} of {} ended its process ({}) before its first case."
-            raise UserError(said.format(number, name, how))
+        return HANG if hung else name_of_end(code)
+
+    def _ended(self, name: str, number: int, place: int, how: str) -> CaseResult:
+        """What came of the case that ended the process."""
         if self._task.inputs is not None:
             return CaseResult({}, {}, "{}: the process was ended".format(how), [])
         case = fixed_group(name, number).cases[place]

@@ -30,10 +30,12 @@ def run_pytest(folder, source, *options):
         (folder / "tensorflow").mkdir()
         (folder / "tensorflow" / "__init__.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-p", "hidden", "-p", "no:cacheprovider", "-n", "0"]
+    # Not all of sys.path: setuptools adds plugins of pytest to it, which are none of ours.
+    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
         command + ["-k", SELECTED] + list(options) + NEED_IT,
         cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(folder)] + sys.path), COLUMNS="200"),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths)), COLUMNS="200"),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -277,10 +277,11 @@ def test_a_click_copies_the_script(browser, large_page):
 def test_the_page_of_pytest_has_what_its_workers_found(workers, tensorflow, tmp_path):
     (tmp_path / "planted.py").write_text(PLANTED)
     path = tmp_path / "page.html"
+    paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "planted", "-n", workers, "--report", str(path)]
         + ["tests/test_models.py", "-k", "ties and not attention"],
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path)] + sys.path)),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))),
         capture_output=True,
         text=True,
     )

@@ -409,6 +409,41 @@ def test_an_interrupt_before_anything_is_computed_leaves_a_former_record(tmp_pat
     assert "0 of 6 groups of cases are recorded." in capsys.readouterr().err
 
 
+ENDS_OR_HANGS = """
+import os, signal, time
+from rnndiff.harness.subjects.float32 import Float32
+
+class Ends(Float32):
+    def supports(self, model, config):
+        os.abort()
+
+class Hangs(Float32):
+    def __init__(self, mode=""):
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(20)
+"""
+
+
+def test_a_subject_that_ends_its_process_before_any_case_is_one_sentence(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "ends_subject.py").write_text(ENDS_OR_HANGS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    target = tmp_path / "ends.npz"
+    assert rnndiff("record", "seq2seq", "--subject", "ends_subject:Ends", "-o", str(target)) == 2
+    said = "Group 0 of seq2seq ended its process (SIGABRT) before its first case."
+    assert said in " ".join(capsys.readouterr().err.split()) and not target.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interrupt_ends_a_record_whose_subject_is_never_made(tmp_path, monkeypatch, capsys):
+    (tmp_path / "hanging_subject.py").write_text(ENDS_OR_HANGS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    target = str(tmp_path / "hangs.npz")
+    assert rnndiff("record", "seq2seq", "--subject", "hanging_subject:Hangs", "-o", target) == 130
+    assert "0 of 6 groups of cases are recorded." in capsys.readouterr().err
+
+
 def test_a_part_that_could_be_recorded_is_kept_and_told_by_the_exit_status(record, tmp_path):
     def compute(self, jobs):
         yield record.groups[0]

@@ -158,10 +158,11 @@ def test_the_plugin_checks_its_models_on_its_subjects(subject, told, tmp_path):
     (tmp_path / "conftest.py").write_text(
         "from rnndiff.strategies import load_profile\n\nload_profile()\n"
     )
+    paths = [HERE, os.environ.get("PYTHONPATH", "")]
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rnndiff-subject", subject],
         cwd=str(tmp_path),
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join([HERE, *filter(None, sys.path)])),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))),
         capture_output=True,
         text=True,
     )
