@@ -1,13 +1,13 @@
 """Excuses: where a subject is known to be wrong, as data, and what is then not held against it.
 
 An entry excuses exactly the elements of the teacher-forced trace that it covers, and only if they
-have the very values that the entry predicts. Once an element is excused, the states that follow
+have the very values that the entry predicts, or any if it predicts none. Once an element is excused, the states that follow
 from it are no longer the oracle's, so the free-running run of that row is not judged; every step
 of it still is, teacher-forced.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Collection, List, Mapping, NamedTuple, Tuple
+from typing import Any, Callable, Collection, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -50,11 +50,11 @@ class Instead(NamedTuple):
     """What a subject has instead of what it should.
 
     ``covered`` marks the elements of an array that an entry covers, ``values`` are those that
-    the subject has there, within ``rad``.
+    the subject has there, within ``rad``; without values, it may have any.
     """
 
     covered: np.ndarray
-    values: np.ndarray
+    values: Optional[np.ndarray] = None
     rad: Any = 0.0
 
 
@@ -157,9 +157,11 @@ def _excused(
 ) -> Tuple[ArrayVerdict, bool]:
     with np.errstate(all="ignore"):
         covered, values, rad = entry.instead(case, trace, array)
-        near = (np.abs(array.actual - values) <= rad) | np.isinf(rad)
-    same = (array.actual == values) | near | (np.isnan(array.actual) & np.isnan(values))
-    known = array.wrong & covered & same
+        known = array.wrong & covered
+        if values is not None:
+            near = (np.abs(array.actual - values) <= rad) | np.isinf(rad)
+            nan = np.isnan(array.actual) & np.isnan(values)
+            known &= (array.actual == values) | near | nan
     return (array.excused(known), True) if known.any() else (array, False)
 
 

@@ -85,7 +85,7 @@ def _by_cells(change: Change, changes: Tuple[Change, ...], stated: Arithmetic) -
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         if case.config.kind is PLAIN:
             # Nothing in it is changed.
-            return Instead(np.zeros(array.actual.shape, bool), array.actual)
+            return Instead(np.zeros(array.actual.shape, bool))
         alone, without, found = (
             expected_of(with_cells(case, each), trace, array, stated)
             for each in ((change,), others, changes)
