@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.checking.check import Checker, Judged, supported, verdict_on
+from rnndiff.harness.checking.check import Checker, Judged, verdict_on
 from rnndiff.harness.checking.pair import (
     Pair,
     Side,
@@ -25,6 +25,7 @@ from rnndiff.harness.records.compare import (
     ModelDifference,
 )
 from rnndiff.harness.subjects.run import Outcome
+from rnndiff.harness.subjects.statements import advice_of, supported
 from rnndiff.harness.subjects.subject import TIMEOUT, Subject, Wrapper
 from rnndiff.models import Model
 
@@ -215,7 +216,7 @@ class _Beside(Wrapper):
 
     def advice(self, case: Case) -> str:
         """Whether the other fails on the case, too."""
-        advice, other = self._subject.advice(case), self._pair.parts[1 - self._place]
+        advice, other = advice_of(self._subject, case), self._pair.parts[1 - self._place]
         names = self._pair.names[self._place], self._pair.names[1 - self._place]
         try:
             if not supported(other, case):
@@ -244,7 +245,6 @@ class Against:
         how["timeout"] = timeout
         self._pair, self._tally = pair, tally
         self._sides: List[Dict[int, Side]] = [{}, {}]
-        self._cases: List[Case] = []
         tallies = tally, tally.second
         self.parts = [
             Checker(

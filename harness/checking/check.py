@@ -13,7 +13,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case, SavedCase, holds, packed
 from rnndiff.harness.cases.restriction import ANY, Restriction
-from rnndiff.harness.errors import SubjectError, UserError, in_one_line
+from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.files import write_new, written_whole
 from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
 from rnndiff.harness.judging.failure import Failure
@@ -21,7 +21,6 @@ from rnndiff.harness.judging.same_rows import same_rows
 from rnndiff.harness.judging.suspicion import sample_for_chance
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
-from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.shrinking.simplicity import fingerprint, simpler
@@ -38,8 +37,13 @@ from rnndiff.harness.subjects.run import (
     outcome_of_end,
     run,
 )
+from rnndiff.harness.subjects.statements import (
+    advice_of,
+    arithmetic_of,
+    statement_of,
+    supported,
+)
 from rnndiff.harness.subjects.subject import COMMAND, TIMEOUT, Subject
-from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
 
 FAILURES = os.path.join(".rnndiff", "failures")
@@ -60,8 +64,6 @@ _ONCE = (
 _NOT_AGAIN = "not shrunk: run again, it did not fail in this way"
 _UNFINISHED = "not shrunk to the end"
 _SIMPLER = "\n\na simpler case that fails in the same way:\n\n"
-# Characters of a subject's label or premise.
-_MOST_SAID = 2000
 # Failing cases that are remembered: more than Hypothesis comes back to.
 _REMEMBERED = 4096
 
@@ -209,7 +211,7 @@ def verdicts_on(
         together = [case for case, _ in pairs]
         try:
             traces = [outcome.trace for _, outcome in pairs]
-            judged = judge_stacks(together, traces, _stated(subject, together[0]))
+            judged = judge_stacks(together, traces, arithmetic_of(subject, together[0]))
         except SubjectError:
             others.extend(
                 Judged(case, outcome, _verdict(subject, case, outcome, subject.known))
@@ -268,23 +270,10 @@ def _verdict(subject: Subject, case: Case, outcome: Outcome, known: Tuple[Entry,
     if outcome.trace is None:
         return excuse_error(case, outcome.error, known)
     try:
-        verdict = judge(case, outcome.trace, _stated(subject, case))
+        verdict = judge(case, outcome.trace, arithmetic_of(subject, case))
     except SubjectError as error:
         return excuse_error(case, str(error), known)
     return _excused(subject, case, verdict, outcome.trace, known)
-
-
-def _stated(subject: Subject, case: Case) -> Arithmetic:
-    """The arithmetic that the subject states; a SubjectError if it does not come to that."""
-    try:
-        stated = subject.arithmetic(case)
-    except (SubjectError, UserError):
-        raise
-    except Exception as error:
-        raise SubjectError("{}: {}, in stating its arithmetic".format(type(error).__name__, error))
-    if not isinstance(stated, Arithmetic):
-        raise SubjectError("WrongArithmetic: it states {!r}".format(stated))
-    return stated
 
 
 def _excused(
@@ -298,21 +287,11 @@ def _excused(
     verdict = excuse(verdict, case, trace, known)
     for entry in rewrites(case, known) if verdict.status == DISAGREE else ():
         other = entry.computes(case)
-        on_other = judge(other, trace, _stated(subject, case))
+        on_other = judge(other, trace, arithmetic_of(subject, case))
         on_other = excuse(on_other, other, trace, known)
         if on_other.status != DISAGREE:
             return on_other._replace(known=on_other.known + (entry.name,))
     return verdict
-
-
-def statement_of(subject: Subject, name: str) -> str:
-    """The label or the premise of a subject; the type of the error if it raises one."""
-    try:
-        return printable(getattr(subject, name), _MOST_SAID)
-    except UserError:
-        raise
-    except Exception as error:
-        return "{}, in stating its {}".format(type(error).__name__, name)
 
 
 def ended_again_by(subject: Subject, saved: SavedCase, alones: Alones) -> Optional[str]:
@@ -321,7 +300,12 @@ def ended_again_by(subject: Subject, saved: SavedCase, alones: Alones) -> Option
     "Hang" if it does not come to an end. It is tried if the case is known to end the process, or
     did so before, and on all subjects that are not of this package, of which nobody knows.
     """
-    signal = subject.ended_by(saved.case)
+    try:
+        signal = subject.ended_by(saved.case)
+    except UserError:
+        raise
+    except Exception:  # It is run all the same, and this is what comes of it.
+        signal = None
     if signal or not subject.name:
         return signal
     did = bool(saved.notes.get("ended_by"))
@@ -357,22 +341,6 @@ def way_of_failing(case: Case, verdict: Verdict) -> str:
 def named_way(of: str, way: str) -> str:
     """A way of failing as that of a subject, if it is named."""
     return "{}-{}".format(re.sub(r"[^\w.-]+", "-", of), way) if of else way
-
-
-def supported(subject: Subject, case: Case) -> bool:
-    """Whether the subject computes such a case.
-
-    Raises
-    ------
-    UserError
-        If it does not come to say so.
-    """
-    try:
-        return bool(subject.supports(case.model, case.config))
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError("{}.supports fails: {}.".format(subject.label, in_one_line(error)))
 
 
 def fails(subject: Subject, way: str, case: Case, timeout: float = TIMEOUT) -> bool:
@@ -493,7 +461,7 @@ class Checker:
             self._tally.add_stack(stack)
             part = sample_for_chance(stack)
             if part.cases:
-                self._tally.suspicion.add(part, _stated(self.subject, part.cases[0]))
+                self._tally.suspicion.add(part, arithmetic_of(self.subject, part.cases[0]))
         self._tally.add_rows(*same_rows(stacks))
         for judged in others:
             self._tally.add(judged.case, judged.verdict)
@@ -622,7 +590,7 @@ class Checker:
         return UnsavedFailure(
             self.way(case, verdict),
             packed(case, judged.trace, notes),
-            _lines(self._told(case, verdict), self.subject.advice(case)),
+            _lines(self._told(case, verdict), advice_of(self.subject, case)),
             why,
             final,
             self.subject.name,

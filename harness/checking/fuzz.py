@@ -6,8 +6,9 @@ a batch, tells what came of it at once, and is then asked to shrink the failures
 
 Any process may be ended or stopped at any moment. Should a worker's be ended, its batch is made
 again, its cases are run in a process of their own, the one that ends that is saved, and all others
-are judged, unless many are like it. A worker that stays with one case for too long is ended from
-here.
+are judged, unless many are like it. If none does, something else ended the worker, which is told,
+is no failure, and the batch is judged after all. A worker that stays with one case for too long is
+ended from here.
 """
 
 import contextlib
@@ -46,15 +47,18 @@ _STARTS = 3
 # which nobody knows what ends their worker.
 _IN_VAIN = 3
 
-# What a worker does before it is asked to do anything.
+# What a worker does before it is asked to do anything, and what a run waits for.
 _START = "start"
+_WORK = LOOK, JUDGE, SHRINK, EXPLAIN
 
 
 class Progress(NamedTuple):
     """What is known so far.
 
     ``seconds`` count from when a worker could judge. ``error`` is what ended the run, if that is
-    the user's to mend. ``growths`` and ``exhibits`` are those of a page.
+    the user's to mend. ``growths`` and ``exhibits`` are those of a page. ``ends`` has a sentence on
+    each worker that was ended and by no case that is known, ``lost`` the batches that were not
+    judged for that. ``interrupted`` says whether the run was asked to end before it was over.
     """
 
     tally: Tally
@@ -63,6 +67,9 @@ class Progress(NamedTuple):
     error: str = ""
     growths: List[Growth] = []
     exhibits: List[Exhibit] = []
+    ends: List[str] = []
+    lost: List[int] = []
+    interrupted: bool = False
 
     @property
     def cases(self) -> int:
@@ -145,8 +152,11 @@ def fuzz(
             run.hand_out()
             run.listen()
             report(run.progress())
+        is_over = run.is_over(seconds)
         run.hear_the_rest()
-        progress = run.progress()
+        # What was told last may have been the rest of it.
+        is_over = is_over or run.is_over(None)
+        progress = run.progress()._replace(interrupted=bool(stop.signal) and not is_over)
         if page:
             growths, shown = run.show()
             progress = progress._replace(growths=growths, exhibits=shown)
@@ -212,19 +222,23 @@ class _Run:
         self._first: List[Any] = [(LOOK, None)] if task.against else []
         self._next = self._planned = 0
         self._unexplained: Set[int] = set()
-        self._failed_starts = self._lost = 0
+        self._ends: List[str] = []
+        # Batches that are not judged, and how many of them there were in a row.
+        self._lost: List[int] = []
+        self._failed_starts = self._lost_in_a_row = 0
         self._in_vain: Set[int] = set()
         self._judged_any = False
 
     def progress(self) -> Progress:
         """What is known so far."""
         seconds = 0.0 if self._started is None else time.monotonic() - self._started
-        return Progress(self.tally, list(self.failures.values()), seconds, self.error)
+        progress = Progress(self.tally, list(self.failures.values()), seconds, self.error)
+        return progress._replace(ends=list(self._ends), lost=list(self._lost))
 
     def is_over(self, seconds: Optional[float]) -> bool:
         """Whether so many seconds or all cases are over, or the run cannot go on."""
         late = seconds is not None and self.progress().seconds >= seconds
-        busy = any(worker.is_at(LOOK, JUDGE, SHRINK, EXPLAIN) for worker in self.workers)
+        busy = any(worker.is_at(*_WORK) for worker in self.workers)
         found = self._task.first_alone and self.failures and not any(self._owners.values())
         over = not (busy or self._first or self._wants_more())
         return bool(self.error or late or found or over)
@@ -359,7 +373,7 @@ class _Run:
         before = self._cases_judged()
         self.tally.add_dict(tally)
         if self._cases_judged() > before:
-            self._judged_any, self._lost = True, 0
+            self._judged_any, self._lost_in_a_row = True, 0
         elif worker.job[1][1] and not self._judged_any:
             self._see_whether_in_vain(worker)
         new = [each for each in failing if each.way not in self._owners]
@@ -410,12 +424,13 @@ class _Run:
 
     def _judge_again(self, number: int, skip: List[int], name: str) -> None:
         """Judge a batch again, once, of which nobody knows what ended its worker."""
-        said = "in batch {} of seed {}, by none of its cases run alone; {}"
+        said = "in batch {} of seed {}, and by none of its cases run alone: {}"
         if number in self._unexplained:
             self._planned -= self._task.size(number) - len(skip)
-            then = "ended again, the batch was not counted"
-            self._lost += 1
-            if self._lost == _IN_VAIN:
+            then = "ended again, the batch is not judged"
+            self._lost.append(number)
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row == _IN_VAIN:
                 lost = "{} batches in a row ended their worker, and no case of them does by itself."
                 self.error = lost.format(_IN_VAIN)
         else:
@@ -449,6 +464,8 @@ class _Run:
         worker.process.join()
         # Those who asked for the end may have ended it, too.
         if not self._listening or self.error or self._stop.signal:
+            # What it was at is not done.
+            self._first.extend([worker.job] if worker.is_at(*_WORK) else [])
             return
         name = name_of_end(worker.process.exitcode)
         if worker.is_at(JUDGE):
@@ -469,8 +486,4 @@ class _Run:
         self.start()
 
     def _tell_end(self, name: str, where: str) -> None:
-        way = "worker-ended-by-{}".format(name)
-        said = "{}: a worker was ended {}".format(way, where)
-        before = self.failures.get(way)
-        report = "{}\n{}".format(before.report, said) if before else said
-        self.failures[way] = Failure(way, "", report)
+        self._ends.append("a worker was ended by {} {}".format(name, where))

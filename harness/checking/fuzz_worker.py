@@ -28,8 +28,6 @@ from rnndiff.harness.checking.check import (
     UnsavedFailure,
     first_wrong_of,
     named_way,
-    statement_of,
-    supported,
     verdict_on_ending,
 )
 from rnndiff.harness.checking.messages import Channel
@@ -46,6 +44,7 @@ from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.port import look, restrict_subject, with_premise
 from rnndiff.harness.subjects.run import HANG
+from rnndiff.harness.subjects.statements import statement_of, supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
 from rnndiff.harness.versions import versions
 from rnndiff.models import load_modules

@@ -24,13 +24,14 @@ except ImportError:  # Where there are no such locks, what an ended run left beh
     fcntl = None  # type: ignore[assignment]
 
 from rnndiff.harness.cases.case import Case, load, save
-from rnndiff.harness.checking.check import FAILURES, statement_of
+from rnndiff.harness.checking.check import FAILURES
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import written_whole
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.subjects import named
 from rnndiff.harness.subjects.run import GRACE
+from rnndiff.harness.subjects.statements import statement_of
 from rnndiff.harness.subjects.subject import TIMEOUT, Subject, Wrapper
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions

@@ -26,6 +26,7 @@ from rnndiff.harness.records.compare import (
 )
 from rnndiff.harness.records.record import Computed
 from rnndiff.harness.records.result import CaseResult, result_of
+from rnndiff.harness.subjects.statements import statement_of
 from rnndiff.harness.subjects.subject import Subject, Wrapper, in_mode
 from rnndiff.models import Model
 
@@ -168,7 +169,7 @@ class Pair(Wrapper):
     @property
     def label(self) -> str:
         """As of both."""
-        return "{} against {}".format(*(part.label for part in self.parts))
+        return "{} against {}".format(*(statement_of(part, "label") for part in self.parts))
 
     def supports(self, model: Model, config: Any) -> bool:
         """What both do."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
-from rnndiff.harness.checking.check import statement_of, supported, verdict_on, verdict_on_ending
+from rnndiff.harness.checking.check import verdict_on, verdict_on_ending
 from rnndiff.harness.errors import SubjectError, UserError, in_one_line
 from rnndiff.harness.records.record import UNJUDGED, Computed
 from rnndiff.harness.records.result import CaseResult, result_of
@@ -23,6 +23,7 @@ from rnndiff.harness.stop import Stop, without_signals_of_a_terminal
 from rnndiff.harness.subjects.named import import_from_here, subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.run import GRACE, HANG, name_of_end, run
+from rnndiff.harness.subjects.statements import statement_of, supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
 from rnndiff.models import load_modules, modules

@@ -123,8 +123,10 @@ def check(
     all steps, or a dict of any arrays of the trace. What a test by rnndiff.port has been told
     already need not be said again. PATH.py does for MODULE. A class is called for a port, or is an
     rnndiff.Subject. A program is named by --command instead, and is given the defaults of the
-    model's options but for those of --set and --draw. Exit status: 0 if all cases agree, 1 if one
-    fails, 2 if anything is to be mended first.
+    model's options but for those of --set and --draw. Exit status: 0 if no case failed before
+    --cases or --time was reached (one that is undecided, or a known divergence, does not fail), 1
+    if one did, 130 if Ctrl-C ended the run first, 2 if anything is to be mended or a file could not
+    be written.
     """
     if port is None:
         raise click.UsageError("Name a port, MODULE:FUNCTION, or by --command a program.")

@@ -104,9 +104,10 @@ def fuzz(
 
     Failing cases are shrunk and saved, one for each way of failing, and the run goes on. With
     --against, one is a case, too, in which both subjects differ in meaning (NaN, another class,
-    ...) though the oracle blames neither, unless a known divergence of either is met. Exit
-    status: 1 if any case failed, 130 if Ctrl-C ended the run before any was judged, 2 if something
-    else did or a file could not be written, else 0.
+    ...) though the oracle blames neither, unless a known divergence of either is met. A worker that
+    something else than a case ends is told, and is no failure. Exit status: 1 if any case failed,
+    130 if Ctrl-C ended the run before any was judged, 2 if something else did, a batch was not
+    judged as it ended its worker twice, or a file could not be written, else 0.
     """
     names = models or tuple(all_models())
     restriction = ANY
@@ -149,7 +150,7 @@ def judge_and_tell(
 
     The arguments are those of the commands; `how` are those of
     :func:`rnndiff.harness.checking.fuzz.fuzz`. What `diagnose` says of the first failure is told
-    after it.
+    after it. A run to the ``first_alone`` answers a question: interrupted, it has not.
     """
     if report_path:
         page.check(report_path)
@@ -159,6 +160,10 @@ def judge_and_tell(
     with Stop() as stop:
         progress = _judged(names, seed, workers, mode, stop, dict(how, page=bool(report_path)))
         status = _tell(progress, seed, workers, mode, stop, json_path, report_path, diagnose)
+        if how.get("first_alone") and progress.interrupted and status != 1:
+            said = "{} ended the run before it was over: it is not known whether a case fails."
+            _print("rnndiff: {}".format(said.format(stop.signal)), err=True)
+            status = INTERRUPTED
         raise SystemExit(status)
 
 
@@ -304,12 +309,19 @@ def _tell(
             page.write(report_path, _page(progress, seed, workers, mode, stop))
     except UserError as error:
         complaints.append(str(error))
+    for end in progress.ends:
+        _print("rnndiff: {}".format(end), err=True)
     if progress.error:
         complaints.append(progress.error)
     elif progress.tally.unsupported and not progress.cases:
         complaints.append("No case was judged: the subject supports none that was drawn.")
     elif not progress.cases:
         complaints.append("No case was judged: the run was over before the first batch was.")
+    if progress.lost and not progress.error:
+        said = "Not judged, as each ended its worker twice and none of its cases does alone: {} {}."
+        lost = ", ".join(map(str, progress.lost))
+        batches = "batch" if len(progress.lost) == 1 else "batches"
+        complaints.append(said.format(batches, lost))
     if isinstance(progress.tally, PairTally) and progress.tally.is_apart:
         said = "Nothing was compared: {} and {} return no array in common."
         complaints.append(said.format(*progress.tally.names))
@@ -355,6 +367,9 @@ def _result(
         worst_case=worst,
         seed=seed,
         seconds=progress.seconds,
+        interrupted=progress.interrupted,
+        ended_workers=progress.ends,
+        lost_batches=progress.lost,
         versions=versions(mode),
         failures=[
             dict(
@@ -375,6 +390,7 @@ def _page(progress: Progress, seed: int, workers: int, mode: str, stop: Stop) ->
         why = "ended by {}".format(stop.signal) if stop.signal else "over before any was drawn"
         left_out = "Some figures are left out: the run was {}.".format(why)
         found = found._replace(notes=[*found.notes, left_out])
+    found = found._replace(notes=[*found.notes, *map("{}.".format, progress.ends)])
     notes = {"seed": seed, "workers": workers, "seconds": round(progress.seconds)}
     return found._replace(environment=dict(versions(mode), **notes))
 
@@ -390,4 +406,6 @@ def _table(progress: Progress, seed: int) -> Table:
     for failure in progress.failures:
         said = "{}: {}".format(failure.way, failure.path or "in no file")
         table.add_row("failure", Text(said))
+    if progress.ends:
+        table.add_row("workers ended", str(len(progress.ends)))
     return table

@@ -14,7 +14,6 @@ from rnndiff.harness.checking.check import (
     TRIES_IN_A_HANG,
     ended_again_by,
     fails,
-    supported,
     verdict_on,
     verdict_on_ending,
     way_of_failing,
@@ -35,6 +34,7 @@ from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.alone import Alones, ended_by
 from rnndiff.harness.subjects.named import Subjects, subject_named
 from rnndiff.harness.subjects.run import HANG
+from rnndiff.harness.subjects.statements import statement_of, supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
@@ -87,7 +87,8 @@ def minimize(
     if missing:
         click.echo("rnndiff: {}".format(printable(missing)), err=True)
     if not supported(subject, saved.case):
-        raise UserError("{} does not support the case of {}.".format(subject.title, path))
+        title = statement_of(subject, "title")
+        raise UserError("{} does not support the case of {}.".format(title, path))
     with Alones(TIMEOUT) as alones:
         case = saved.case
         subject, signal = next(_endings(subject, saved, alones), (subject, None))
@@ -135,8 +136,8 @@ def minimize(
     verdict, trace = found
     notes = dict(
         versions(subject.mode),
-        subject=subject.label,
-        premise=subject.premise,
+        subject=statement_of(subject, "label"),
+        premise=statement_of(subject, "premise"),
         verdict=verdict.summary(),
     )
     save(output, smallest, trace, dict(notes, ended_by=signal) if signal else notes)

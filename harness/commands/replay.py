@@ -3,7 +3,7 @@
 import contextlib
 import os
 from functools import partial
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import click
 import numpy as np
@@ -12,7 +12,6 @@ from rnndiff.harness.cases.case import Case, SavedCase, load
 from rnndiff.harness.checking.bisect import UNSUPPORTED
 from rnndiff.harness.checking.check import (
     ended_again_by,
-    supported,
     verdict_on,
     verdict_on_ending,
 )
@@ -25,13 +24,14 @@ from rnndiff.harness.commands.options import (
     premise_option,
     subject_option,
 )
-from rnndiff.harness.errors import UserError
+from rnndiff.harness.errors import INTERRUPTED, UserError
 from rnndiff.harness.files import check_writable, write_json
 from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.records.compare import ONE_SIDED
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import Alones
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow, subject_named
+from rnndiff.harness.subjects.statements import statement_of, supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
 from rnndiff.harness.text import printable
 from rnndiff.harness.versions import versions
@@ -59,9 +59,9 @@ def replay(
 
     FILE is a case's .npz file, or a folder of them. Without --mode, each is run in the mode that it
     was saved in, if the subject has that. With --against, each is run on another subject, too, and
-    one in which both differ in meaning disagrees, unless a known divergence of either is met. Exit
-    status: 0 if none disagrees, 1 if one does, 2 if one cannot be read; the others are run all the
-    same.
+    one in which both differ in meaning disagrees, unless a known divergence of either is met.
+    Ctrl-C keeps what was run. Exit status: 0 if none disagrees, 1 if one does, 2 if one cannot be
+    read or run (the others are all the same), 130 after Ctrl-C.
     """
     if json_path and json_path != "-":
         check_writable(json_path)
@@ -70,62 +70,91 @@ def replay(
         # Its module may register the models of the cases.
         subjects.in_mode()
     other = subject_named(against) if against else None
-    alones = click.get_current_context().with_resource(Alones())
-    worst = 0
-    results: List[Dict[str, Any]] = []
     # With --json - the standard output is the JSON's.
     say = partial(click.echo, err=json_path == "-")
-    for path in _files(paths):
-        try:
-            one = load(path)
-        except UserError as error:
-            click.echo("rnndiff: {}".format(printable(error)), err=True)
-            worst = 2
-            continue
-        case, notes = one.case, one.notes
-        try:
-            subject = subjects.of(notes)
-            pair = Pair(subject, other) if other else None
-        except UserError as error:
-            click.echo("rnndiff: {}: {}".format(printable(path), printable(error)), err=True)
-            worst = 2
-            continue
-        if not supported(subject, case):
-            say("{}: not supported by {}".format(printable(path), subject.title))
-            results.append({"path": path, "subject": subject.title, "verdict": UNSUPPORTED})
-            continue
-        verdict, trace, signal = _judged(subject, one, alones)
-        results.append(dict(_result(subject, case, verdict), path=path, ended_by=signal))
-        say("{}: {} on {}".format(printable(path), verdict.status, subject.title))
-        if pair:
-            results[-1]["against"], says = _beside(pair, one, verdict, trace, alones)
-            say("    {}".format(printable(says)))
-            worst = max(worst, int(results[-1]["against"]["disagree"]))
-        say(
-            "    saved with {} {}, {}: {}".format(
-                "TensorFlow"
-                if of_tensorflow(notes)
-                else "{}, beside TensorFlow".format(notes["subject"]),
-                notes.get("tensorflow", "of an unknown version"),
-                notes.get("mode", "in an unknown mode"),
-                notes.get("verdict", "no verdict"),
-            )
-        )
-        if " against " in notes.get("subject", "") and not against:
-            say("    that is what two subjects differed in: --against compares them again")
-        missing = subjects.without_mode_of(notes)
-        if missing:
-            say("    {}".format(printable(missing)))
-        say("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
-        worst = max(worst, int(verdict.status == DISAGREE))
+    alones = click.get_current_context().with_resource(Alones())
+    replaying = _Replaying(subjects, other, alones, say, [])
+    worst = 0
+    errors: Dict[str, str] = {}
+    try:
+        for path in _files(paths):
+            try:
+                worst = max(worst, int(_replay(replaying, path)))
+            except UserError as error:
+                errors[path], worst = printable(error), 2
+                click.echo("rnndiff: {}".format(errors[path]), err=True)
+    except KeyboardInterrupt:
+        click.echo("rnndiff: interrupted.", err=True)
+        worst = INTERRUPTED
+    results = replaying.results
     if json_path:
         # Without --mode, each case is run in its own.
         modes = list(dict.fromkeys(each["mode"] for each in results if "mode" in each)) or [mode]
         if len(modes) > 1:
             modes = [", ".join(versions(each)["mode"] for each in modes)]
-        found = {"format": JSON_FORMAT, "versions": versions(modes[0]), "cases": results}
+        found = {"format": JSON_FORMAT, "versions": versions(modes[0])}
+        found.update(cases=results, errors=errors)
         write_json(json_path, found)
     raise SystemExit(worst)
+
+
+class _Replaying(NamedTuple):
+    """On what all cases are run, how that is told, and what came of those that were run."""
+
+    subjects: Subjects
+    other: Optional[Subject]
+    alones: Alones
+    say: Callable[[str], None]
+    results: List[Dict[str, Any]]
+
+
+def _replay(replaying: _Replaying, path: str) -> bool:
+    """Run the case of a file again, and tell what comes of it; whether it disagrees."""
+    subjects, other, alones, say, results = replaying
+    one = _load(path)
+    case, notes = one.case, one.notes
+    with _about(path):
+        subject = subjects.of(notes)
+        pair = Pair(subject, other) if other else None
+        is_supported, title = supported(subject, case), statement_of(subject, "title")
+        if not is_supported:
+            say("{}: not supported by {}".format(printable(path), title))
+            results.append({"path": path, "subject": title, "verdict": UNSUPPORTED})
+            return False
+        verdict, trace, signal = _judged(subject, one, alones)
+        results.append(dict(_result(subject, case, verdict), path=path, ended_by=signal))
+        disagrees = verdict.status == DISAGREE
+        say("{}: {} on {}".format(printable(path), verdict.status, title))
+        if pair:
+            results[-1]["against"], says = _beside(pair, one, verdict, trace, alones)
+            say("    {}".format(printable(says)))
+            disagrees = disagrees or results[-1]["against"]["disagree"]
+    say(
+        "    saved with {} {}, {}: {}".format(
+            "TensorFlow"
+            if of_tensorflow(notes)
+            else "{}, beside TensorFlow".format(notes["subject"]),
+            notes.get("tensorflow", "of an unknown version"),
+            notes.get("mode", "in an unknown mode"),
+            notes.get("verdict", "no verdict"),
+        )
+    )
+    if " against " in notes.get("subject", "") and not other:
+        say("    that is what two subjects differed in: --against compares them again")
+    missing = subjects.without_mode_of(notes)
+    if missing:
+        say("    {}".format(printable(missing)))
+    say("    now {}".format(describe(case, verdict).replace("\n", "\n    ")))
+    return disagrees
+
+
+@contextlib.contextmanager
+def _about(path: str) -> Iterator[None]:
+    """A context manager in which a UserError is said to be about a file."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError("{}: {}".format(path, error))
 
 
 def _judged(
@@ -148,13 +177,14 @@ def _beside(
     """What is written as JSON, and said, of the second subject, and of what differs."""
     (first, second), case = pair.parts, saved.case
     if not supported(second, case):
-        said = "not supported by {}".format(second.title)
-        return {"subject": second.title, "verdict": UNSUPPORTED, "disagree": False}, said
+        title = statement_of(second, "title")
+        said = "not supported by {}".format(title)
+        return {"subject": title, "verdict": UNSUPPORTED, "disagree": False}, said
     other, other_trace, signal = _judged(second, saved, alones)
     sides = side_of(first, case, verdict, trace), side_of(second, case, other, other_trace)
     differs = difference(case, *sides)
     found = finding(case, differs, sides, pair.names)
-    said = "{}: {}".format(second.title, other.summary())
+    said = "{}: {}".format(statement_of(second, "title"), other.summary())
     if found or differs.differ:
         said += "; between both: {}".format(found or differs.kind)
     elif differs.kind == ONE_SIDED:
@@ -176,7 +206,7 @@ def _result(subject: Subject, case: Case, verdict: Verdict) -> Dict[str, Any]:
             kernels = subject.kernels(case)
     wrong = verdict.first_wrong()
     return {
-        "subject": subject.title,
+        "subject": statement_of(subject, "title"),
         "mode": subject.mode,
         "verdict": verdict.status,
         "known": list(verdict.known),
@@ -188,17 +218,23 @@ def _result(subject: Subject, case: Case, verdict: Verdict) -> Dict[str, Any]:
 
 
 def _files(paths: Tuple[str, ...]) -> Iterator[str]:
+    """The files of cases, and what has none: that is said where it would be read."""
     for path in paths:
-        if not os.path.exists(path):
-            raise UserError(
-                "There is no file or folder {}: failing cases, if there are any, are in "
-                ".rnndiff/failures.".format(path)
-            )
-        if not os.path.isdir(path):
-            yield path
-            continue
-        names = sorted(name for name in os.listdir(path) if name.endswith(".npz"))
-        if not names:
-            raise UserError("There is no case (.npz) in the folder {}.".format(path))
+        names: List[str] = []
+        with contextlib.suppress(OSError):
+            names = sorted(name for name in os.listdir(path) if name.endswith(".npz"))
         for name in names:
             yield os.path.join(path, name)
+        if not names:
+            yield path
+
+
+def _load(path: str) -> SavedCase:
+    if not os.path.exists(path):
+        raise UserError(
+            "There is no file or folder {}: failing cases, if there are any, are in "
+            ".rnndiff/failures.".format(path)
+        )
+    if os.path.isdir(path):
+        raise UserError("There is no case (.npz) in the folder {}.".format(path))
+    return load(path)

@@ -25,6 +25,7 @@ from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, judge_stacks
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.subjects.run import HANG, Running
+from rnndiff.harness.subjects.statements import arithmetic_of, supported
 from rnndiff.harness.subjects.subject import TIMEOUT, Subject
 from rnndiff.models import Model
 
@@ -287,7 +288,7 @@ def _stacks(
     for cases in batches:
         if time.monotonic() > until:
             return
-        if not subject.supports(cases[0].model, cases[0].config):
+        if not supported(subject, cases[0]):
             continue
         ran: Dict[Any, List[Tuple[Case, Mapping[str, np.ndarray]]]] = {}
         with Running(subject, min(timeout, SECONDS)) as running:
@@ -298,9 +299,8 @@ def _stacks(
                 if outcome.trace is not None:
                     ran.setdefault(case.config, []).append((case, outcome.trace))
         for pairs in ran.values():
-            stated = subject.arithmetic(cases[0])
             try:
-                yield _judged(subject, pairs, stated)
+                yield _judged(subject, pairs, arithmetic_of(subject, cases[0]))
             except SubjectError:
                 continue
 

@@ -149,7 +149,7 @@ def excuse(verdict: Verdict, case: Case, trace: Trace, known: Tuple[Entry, ...])
     arrays = [
         _without(array, rows, numbers) if array.run == FREE_RUNNING else array for array in arrays
     ]
-    return Verdict(arrays, tuple(sorted(set(met))))
+    return verdict._replace(arrays=arrays, known=tuple(sorted(set(met))))
 
 
 def _excused(

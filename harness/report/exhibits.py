@@ -12,6 +12,7 @@ from rnndiff.harness.judging.verdict import ArrayVerdict, Verdict, judge
 from rnndiff.harness.report.describe import number, other_class, ulps
 from rnndiff.harness.report.heatmaps import HeatMap, heat_map, largest
 from rnndiff.harness.subjects import Subject
+from rnndiff.harness.subjects.statements import statement_of
 from rnndiff.harness.versions import versions_in
 from rnndiff.models.layout import CHOICE
 
@@ -75,7 +76,8 @@ def _from_file(exhibit: Exhibit, subject: Subject) -> Exhibit:
         verdict = excuse(verdict, case, trace, subject.known)
     exhibit = with_heat_maps(exhibit, case, verdict)
     numbers = sum(array.size for array in case.arrays.values())
-    if numbers <= _NUMBERS and notes.get("subject", subject.label) == subject.label:
+    label = statement_of(subject, "label")
+    if numbers <= _NUMBERS and notes.get("subject", label) == label:
         exhibit = exhibit._replace(script=subject.script(case, verdict, versions_in(notes)))
     return exhibit
 

@@ -23,12 +23,13 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Nam
 import numpy as np
 
 from rnndiff.harness.cases.case import Case, smallest_case
-from rnndiff.harness.errors import UserError
+from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.numerics.accuracy import Accuracy, ulp_of
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.numerics.precisions import BFLOAT16
 from rnndiff.harness.subjects import Subject, ulp
 from rnndiff.harness.subjects.run import run
+from rnndiff.harness.subjects.statements import arithmetic_of, supported
 from rnndiff.harness.subjects.ulp import SMALLEST_NORMAL
 
 FUNCTIONS = ("tanh", "softmax", "log", "bias")
@@ -149,7 +150,7 @@ def reasons_against(subject: Subject, models: Tuple[str, ...]) -> Dict[str, str]
     reasons = {}
     for name in models:
         case = smallest_case(name, {}, {})
-        if subject.supports(case.model, case.config):
+        if supported(subject, case):
             outcome = run(subject, case)
             reasons[name] = outcome.error or outcome.signal
         else:
@@ -265,7 +266,10 @@ def _computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
                     array.name, list(array.shape(case.config)), case
                 )
             )
-        stated = subject.arithmetic(case).name
+        try:
+            stated = arithmetic_of(subject, case).name
+        except SubjectError as error:
+            raise UserError("The subject fails on {}: {}.".format(case, error))
         if found.dtype.kind == "f" and (found.dtype.itemsize != 4 or stated == BFLOAT16):
             raise UserError(
                 "The subject returns {!r} as {} numbers: only float32 is measured.".format(

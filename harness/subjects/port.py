@@ -14,6 +14,7 @@ from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import judge
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.subjects.run import Running
+from rnndiff.harness.subjects.statements import arithmetic_of, statement_of, supported
 from rnndiff.harness.subjects.subject import Subject, Wrapper
 from rnndiff.models import Model
 from rnndiff.models.layout import choices_of, is_optional, options_in, sizes_in
@@ -335,15 +336,15 @@ def look(subject: Subject, model: Model, restriction: Restriction) -> None:
     optional = [name for name in sizes if is_optional(model.Config, name)]
     given = {name: size for name, size in sizes.items() if name not in optional}
     config = restriction.nearest(model.Config, given)
-    if not subject.supports(model, config):
-        return
     case = normal_case(np.random.RandomState(0), model, config).of_precision(subject.precision)
+    if not supported(subject, case):
+        return
     with Running(subject, subject.timeout) as running:
         outcome = running(case)
     wrong = outcome.error if outcome.kind == WRONG else ""
     if outcome.trace is not None:
         try:
-            judge(case, outcome.trace, subject.arithmetic(case))
+            judge(case, outcome.trace, arithmetic_of(subject, case))
         except SubjectError as error:
             wrong = str(error)
     if wrong.startswith(WRONG):
@@ -352,6 +353,6 @@ def look(subject: Subject, model: Model, restriction: Restriction) -> None:
             what += " (return that, or state by a premise what else it computes in)"
         raise UserError(
             "What {} returns cannot be judged: {}; tried with {}.".format(
-                subject.label, what, config
+                statement_of(subject, "label"), what, config
             )
         )

@@ -52,8 +52,13 @@ class Outcome(NamedTuple):
 
 
 def name_of_end(exitcode: int) -> str:
-    """What ended a process, by its exit code: the name of a signal, or "exit-1" and the like."""
-    return signal.Signals(-exitcode).name if exitcode < 0 else "exit-{}".format(exitcode)
+    """What ended a process, by its exit code: the name of a signal, "signal-37" or "exit-1"."""
+    if exitcode >= 0:
+        return "exit-{}".format(exitcode)
+    try:
+        return signal.Signals(-exitcode).name
+    except ValueError:  # Of the real-time ones, two have names.
+        return "signal-{}".format(-exitcode)
 
 
 def outcome_of_end(name: str, timeout: float, progress: str = "") -> Outcome:

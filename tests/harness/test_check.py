@@ -29,7 +29,7 @@ from rnndiff.harness.judging.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED
 from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.subjects import Subject
-from rnndiff.harness.subjects.run import Running, run
+from rnndiff.harness.subjects.run import Running, name_of_end, run
 from rnndiff.harness.subjects.tensorflow.divergences import Where
 from rnndiff.models import ARTICLE, MODELS
 
@@ -874,6 +874,13 @@ def test_a_signal_is_a_failure_unless_it_is_known(tmp_path):
     failures, tally = checked(Port(), [random_case("seq2seq", **each) for each in sizes], tmp_path)
     assert [failure.way for failure in failures] == ["seq2seq-SIGSEGV", "seq2seq-SIGKILL"]
     assert tally.cases[KNOWN] == 1 and tally.cases[DISAGREE] == 2
+
+
+@pytest.mark.parametrize(
+    "exitcode, name", [(3, "exit-3"), (0, "exit-0"), (-9, "SIGKILL"), (-99, "signal-99")]
+)
+def test_an_end_has_a_name_though_its_signal_has_none(exitcode, name):
+    assert name_of_end(exitcode) == name
 
 
 def test_a_process_that_is_killed_once_does_not_count_as_not_repeatable(tmp_path):

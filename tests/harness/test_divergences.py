@@ -127,6 +127,14 @@ def test_what_is_not_judged_does_not_count_as_compared(one_row_excused):
     assert before.elements(FREE_RUNNING) - after.elements(FREE_RUNNING) == of_a_row
 
 
+def test_what_a_subject_does_not_have_is_said_beside_what_is_excused(one_row_excused):
+    port, case = one_row_excused
+    trace = {name: array for name, array in port(case).items() if name != "accuracy"}
+    verdict = excuse(judge(case, trace, FLOAT32), case, trace, port.known)
+    assert verdict.status == KNOWN and verdict.missing == ("accuracy",)
+    assert verdict.summary().endswith("not judged, as the subject does not have it: accuracy")
+
+
 # --- labels ------------------------------------------------------------------------------------
 
 LABELS = {

@@ -5,6 +5,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from examples import Float32Port, random_case
 from rich.console import Console
 
@@ -30,7 +32,8 @@ from rnndiff.harness.checking.check import Checker, UnsavedFailure, verdict_on, 
 from rnndiff.harness.checking.fuzz import Progress, _Run, fuzz
 from rnndiff.harness.checking.fuzz_worker import Task, Worker
 from rnndiff.harness.checking.messages import Channel
-from rnndiff.harness.commands.fuzz import _table
+from rnndiff.harness.cli import cli
+from rnndiff.harness.commands.fuzz import _page, _table
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.files import write_new
 from rnndiff.harness.judging.excuses import KnownEnding
@@ -407,8 +410,9 @@ def test_a_worker_that_is_killed_is_told_of_and_its_batch_judged_again(stand_in,
             os.kill(killed[0].pid, getattr(signal, name))
 
     progress = run(kill_once)
-    assert [failure.way for failure in progress.failures] == ["worker-ended-by-" + name]
-    assert "seed 3" in progress.failures[0].report
+    (end,) = progress.ends
+    assert "a worker was ended by {} in batch".format(name) in end and "of seed 3" in end
+    assert not (progress.failures or progress.lost or progress.error)
     assert progress.tally.as_dict() == run(lambda progress: None).tally.as_dict()
 
 
@@ -457,7 +461,7 @@ def test_a_worker_that_is_ended_at_a_case_known_to_end_processes_is_no_failure_o
         )
     )
     progress = fuzz(("seq2seq",), 3, workers=1, cases=128, folder=str(tmp_path / "failures"))
-    assert [failure.way for failure in progress.failures] == ["worker-ended-by-SIGTERM"]
+    assert not progress.failures and len(progress.ends) == 1 and "SIGTERM" in progress.ends[0]
     assert progress.tally.cases["disagree"] == 0 and progress.cases == 128
 
 
@@ -552,9 +556,9 @@ def test_cases_that_are_judged_on_the_second_of_two_are_not_in_vain(tmp_path):
     run = _Run(Task(("seq2seq",), 3, against="float32"), str(tmp_path), 10000)
     tally = PairTally(("", "float32"))
     tally.second.count("seq2seq", AGREE)
-    run._lost = 2
+    run._lost_in_a_row = 2
     run._judged(mock.Mock(job=("judge", (0, [7]))), (tally.as_dict(), []))
-    assert run._judged_any and not run._in_vain and not run._lost
+    assert run._judged_any and not run._in_vain and not run._lost_in_a_row
 
 
 def test_what_is_not_run_on_one_of_two_is_not_run_on_the_other(tmp_path):
@@ -605,7 +609,7 @@ def test_a_subject_that_ends_its_process_when_asked_what_it_supports_ends_the_ru
         for _ in range(2):
             run._judge_again(7 + number, [], "SIGSEGV")
     assert run.error.startswith("3 batches in a row ended their worker")
-    assert [failure.way for failure in run.failures.values()] == ["worker-ended-by-SIGSEGV"]
+    assert not run.failures and run.progress().lost == [0, 7, 8]
 
 
 # Wrong once, which it is not when asked again; much later wrong in the same array for good.
@@ -634,10 +638,94 @@ def test_what_was_not_what_it_seemed_hides_no_later_failure_that_is(stand_in, tm
 def test_workers_that_never_get_to_judge_end_the_run_with_a_sentence(stand_in, tmp_path):
     stand_in("def start(self):\n    os.kill(os.getpid(), signal.SIGKILL)")
     run = rnndiff("fuzz", "seq2seq", "--cases", "100", "--json", "run.json")
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert "3 workers in a row were ended by SIGKILL before they could judge" in run.stderr
-    (failure,) = json.loads((tmp_path / "run.json").read_text())["failures"]
-    assert failure["way"] == "worker-ended-by-SIGKILL" and failure["path"] is None
+    result = json.loads((tmp_path / "run.json").read_text())
+    assert not result["failures"]
+    assert set(result["ended_workers"]) == {"a worker was ended by SIGKILL before its first batch"}
+
+
+KILLED_ONCE = """
+def start(self):
+    if not os.path.exists("killed"):
+        open("killed", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_first_worker_that_is_killed_does_not_end_the_run_to_the_first_failure(
+    stand_in, tmp_path
+):
+    stand_in(KILLED_ONCE)
+    folder = str(tmp_path / "failures")
+    progress = fuzz(("seq2seq",), 3, workers=1, cases=100, folder=folder, first_alone=True)
+    assert progress.cases == 128 and not (progress.failures or progress.error or progress.lost)
+    assert progress.ends == ["a worker was ended by SIGKILL before its first batch"]
+
+
+@pytest.mark.parametrize("first_alone", [False, True])
+def test_a_batch_that_ends_its_worker_once_is_judged_after_all(tmp_path, first_alone):
+    run = _Run(Task(("seq2seq",), 3, first_alone=first_alone), str(tmp_path), 100)
+    run._planned = 128
+    run._judge_again(0, [], "SIGKILL")
+    assert not run.is_over(None) and run._first == [("judge", (0, []))]
+    assert not (run.failures or run.progress().lost) and len(run.progress().ends) == 1
+
+
+@pytest.mark.parametrize("cases, interrupted", [(100, False), (20000, True)])
+def test_a_run_that_is_asked_to_end_once_all_is_done_is_not_interrupted(
+    stand_in, tmp_path, cases, interrupted
+):
+    stand_in()
+    stop = Stop()
+
+    def end(progress):
+        if progress.cases:
+            stop.signal = "SIGTERM"
+
+    how = dict(cases=cases, folder=str(tmp_path), report=end, stop=stop, first_alone=True)
+    progress = fuzz(("seq2seq",), 3, workers=1, **how)
+    assert progress.cases and progress.interrupted == interrupted
+
+
+def test_what_a_worker_was_at_as_both_were_asked_to_end_is_not_done(tmp_path):
+    stop = Stop()
+    run = _Run(Task(("seq2seq",), 3), str(tmp_path), 100, stop)
+    run._planned, stop.signal = 128, "SIGTERM"
+    worker = at_work("judge", 0)
+    run.workers.append(worker)
+    run._gone(worker)
+    assert not run.workers and not run.is_over(None)
+
+
+FUZZES, CHECKS = ["fuzz", "rnn-basic"], ["check", "--model", "rnn-basic", "float32"]
+KILLED = {"ends": ["a worker was ended by SIGKILL before its first batch"]}
+FAILED = {"failures": [Failure("rnn-basic-loss", "", "")], "interrupted": True}
+
+
+@pytest.mark.parametrize(
+    "command, came, status, said",
+    [
+        (FUZZES, KILLED, 0, "rnndiff: a worker was ended by SIGKILL"),
+        (CHECKS, KILLED, 0, "rnndiff: a worker was ended by SIGKILL"),
+        (FUZZES, {"lost": [3]}, 2, "rnndiff: Not judged, .*: batch 3[.]"),
+        (CHECKS, {"lost": [3, 5]}, 2, "rnndiff: Not judged, .*: batches 3, 5[.]"),
+        (FUZZES, {"interrupted": True}, 0, ""),
+        (CHECKS, {"interrupted": True}, 130, "ended the run before it was over: it is not known"),
+        (CHECKS, FAILED, 1, ""),
+    ],
+    ids=["killed", "killed", "lost", "lost", "interrupted", "interrupted", "failed"],
+)
+def test_the_exit_status_says_what_is_known_of_the_cases(command, came, status, said, tmp_path):
+    progress = Progress(Tally(), [], 1.0)._replace(**came)
+    progress.tally.count("rnn-basic", AGREE)
+    path = tmp_path / "run.json"
+    with mock.patch("rnndiff.harness.commands.fuzz.run", return_value=progress):
+        run = CliRunner().invoke(cli, [*command, "--json", str(path)])
+    assert run.exit_code == status and re.search(said, run.output), run.output
+    result = json.loads(path.read_text())
+    assert result["ended_workers"] == progress.ends and result["lost_batches"] == progress.lost
+    assert result["interrupted"] == progress.interrupted
 
 
 def test_time_counts_from_when_a_worker_can_judge(stand_in, tmp_path):
@@ -1149,3 +1237,12 @@ def test_what_is_printed_of_a_run_is_as_it_is_called():
     console.print(_table(progress, 1))
     assert "of my:B: [/b] [red]" in console.file.getvalue()
     assert "Crash[/i]: :a:.npz" in console.file.getvalue()
+
+
+def test_workers_that_were_ended_are_no_ways_of_failing_in_table_and_page():
+    progress = Progress(Tally(), [], 1.0)._replace(**KILLED)
+    console = Console(width=100, file=io.StringIO())
+    console.print(_table(progress, 1))
+    assert "workers ended 1" in console.file.getvalue()
+    page = _page(progress, 1, 1, "", Stop())
+    assert "a worker was ended by SIGKILL before its first batch." in page.notes
