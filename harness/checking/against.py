@@ -244,7 +244,6 @@ class Against:
         how["timeout"] = timeout
         self._pair, self._tally = pair, tally
         self._sides: List[Dict[int, Side]] = [{}, {}]
-        self._cases: List[Case] = []
         tallies = tally, tally.second
         self.parts = [
             Checker(

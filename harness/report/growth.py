@@ -68,7 +68,7 @@ def growth(sample: str, judged: Iterable[JudgedTrace]) -> Growth:
     ----------
     sample : str
         Says to a person what the cases are.
-    judged : at least one Judged
+    judged : at least one JudgedTrace
     """
     errors: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
     bounds: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
