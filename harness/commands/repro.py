@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from rnndiff.harness.cases.case import SavedCase, load
-from rnndiff.harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
+from rnndiff.harness.checking.check import ended_again_by, supported, verdict_on, verdict_on_ending
 from rnndiff.harness.commands.options import mode_option, model_option
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, judge
@@ -27,7 +27,8 @@ def repro(path: str, mode: str, as_issue: bool) -> None:
     FILE is a case's .npz file. The script builds the same graph with the same weights, prints what
     TensorFlow computes, what is expected and why, and exits with 1 while the two disagree. What is
     expected comes from a run on the TensorFlow at hand; should that agree, from what the case's
-    file says that another version computed. Known divergences disagree here, too. Without --mode,
+    file says that another version computed. Of what this TensorFlow does not have, as a cell of
+    tf.contrib on 2.x, there is no script. Known divergences disagree here, too. Without --mode,
     it is run in the mode that it was saved in, if TensorFlow has that here.
     """
     finding = _finding(path, load(path), mode)
@@ -36,6 +37,8 @@ def repro(path: str, mode: str, as_issue: bool) -> None:
 
 def _finding(path: str, saved: SavedCase, mode: str) -> Finding:
     subject: Any = Subjects(TENSORFLOW, mode).of(saved.notes)
+    if not supported(subject, saved.case):
+        raise UserError("{} does not support the case of {}.".format(subject.title, path))
     with Alones() as alones:
         signal = ended_again_by(subject, saved, alones)
     # Nothing is excused: whoever asks for a script wants to report what is known, too.
