@@ -7,6 +7,7 @@ import click
 from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.files import keep_standard_output
+from rnndiff.harness.limits import MOST_SECONDS
 from rnndiff.harness.subjects.named import SHIPPED, import_from_here
 from rnndiff.harness.subjects.port import PREMISES
 from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW, TIMEOUT
@@ -167,7 +168,7 @@ def timeout_option(
     """The option `--timeout`, of up to a day."""
     return click.option(
         "--timeout",
-        type=NumberRange(min=0.0, min_open=True, max=86400.0),
+        type=NumberRange(min=0.0, min_open=True, max=MOST_SECONDS),
         default=default,
         show_default=True,
         help=what,
