@@ -9,10 +9,13 @@ import pytest
 
 from rnndiff import models
 from rnndiff.harness import cli
+from rnndiff.harness.checking.recording import Task, _OfFunction
 from rnndiff.harness.cli import COMMANDS
 from rnndiff.harness.commands.drawing import pyplot_for
+from rnndiff.harness.commands.options import ModelName
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.report import page
+from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.trained.data import digits
 
 
@@ -114,6 +117,43 @@ def test_what_is_missing_or_broken_is_said_with_what_to_do(
     ends = r"\): run pip install '\.\[{}\]' in the folder of rnndiff(, or give --mnist)?\.$"
     with pytest.raises(UserError, match="^This needs .*" + ends.format(extra)):
         asks()
+
+
+READERS = {
+    "subject": subject_named,
+    "function": lambda name: _OfFunction(Task(name, "", 60.0, {})),
+    "model": lambda name: ModelName().convert(name, None, None),
+}
+MODULES = {
+    "ends": "raise SystemExit(3)",
+    "lazy": "def __getattr__(name):\n    raise RuntimeError('not ' + name)\n",
+    "empty": "there = None",
+}
+
+
+@pytest.mark.parametrize("what", READERS)
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        (":there", "':there' names no {}: write MODULE:"),
+        ("empty:", "'empty:' names no {}: write MODULE:"),
+        ("no_such:there", "The module no_such cannot be imported: ModuleNotFoundError: "),
+        ("ends:there", "The module ends cannot be imported: SystemExit: 3."),
+        ("lazy:there", "The module lazy cannot be imported: RuntimeError: not there."),
+        ("empty:there", "The module empty has no 'there'."),
+        ("empty:another", "The module empty has no 'another'."),
+    ],
+)
+def test_what_names_nothing_is_said_in_the_same_words_wherever_it_is_read(
+    what, name, said, tmp_path, monkeypatch
+):
+    for module, text in MODULES.items():
+        (tmp_path / (module + ".py")).write_text(text)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises((UserError, click.UsageError)) as raised:
+        READERS[what](name)
+    assert str(raised.value).startswith(said.format(what))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
