@@ -14,7 +14,7 @@ from rnndiff.harness.report import page
 from rnndiff.harness.report.exhibits import exhibits
 from rnndiff.harness.report.growth import Growth, sampled
 from rnndiff.harness.subjects.named import subject_named
-from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.versions import versions
 from rnndiff.models import MODELS
 
@@ -153,7 +153,9 @@ class Summary:
         if self._interrupted:
             notes.append("The run was interrupted. Growth is not measured then.")
         elif subject:
-            growths = sampled(subject, [name for name in MODELS if name in record.tally.ratios])
+            models = [name for name in MODELS if name in record.tally.ratios]
+            timeout = self._config.getoption("--rnndiff-timeout") or TIMEOUT
+            growths = sampled(subject, models, timeout=timeout)
         shown = exhibits(failures, subject)
         environment = dict(versions(mode_of(record.subjects)), profile=profile())
         return page.Report("pytest", record.tally, growths, shown, [], notes, environment)

@@ -29,7 +29,9 @@ from rnndiff.harness.checking.journal import (
 from rnndiff.harness.checking.journal import in_flight as in_flight_in
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.pytest_plugin import summary
 from rnndiff.harness.pytest_plugin.summary import Summary
+from rnndiff.harness.subjects.subject import TIMEOUT
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDS_ITSELF = """
@@ -229,8 +231,8 @@ class Told:
 
     stats = {}
 
-    def __init__(self):
-        self.lines = []
+    def __init__(self, **options):
+        self.lines, self._options = [], options
 
     def write_line(self, line, **style):
         self.lines.append(line)
@@ -239,7 +241,7 @@ class Told:
         self.lines.append(title)
 
     def getoption(self, name):
-        return None
+        return self._options.get(name[len("--rnndiff-") :])
 
 
 def test_what_is_gone_keeps_nothing_else_from_being_told(tmp_path, monkeypatch):
@@ -250,6 +252,17 @@ def test_what_is_gone_keeps_nothing_else_from_being_told(tmp_path, monkeypatch):
     Summary(told, told, interrupted=False).tell(record, ["gw0.npz", "gw1.npz"], 0, [])
     (line,) = [line for line in told.lines if "in flight" in line]
     assert load(re.search("in flight when .*: (.*); run", line).group(1)).case
+
+
+@pytest.mark.parametrize("given, seconds", [(1.5, 1.5), (None, TIMEOUT)])
+def test_the_figures_of_a_page_have_the_time_of_a_case(given, seconds, tmp_path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    took = []
+    monkeypatch.setattr(summary, "sampled", lambda *args, timeout: took.append(timeout) or [])
+    record, told = Record(), Told(report="page.html", timeout=given)
+    record.subjects.add(("float32", ""))
+    Summary(told, told, interrupted=False).tell(record, [], 0, [])
+    assert took == [seconds]
 
 
 def test_where_no_run_can_begin_a_sentence_says_why(tmp_path):
