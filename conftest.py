@@ -11,6 +11,7 @@ for _name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "FORCE_C
 
 import pytest
 
+from rnndiff.harness.limits import seconds
 from rnndiff.harness.profiles import load_profile
 
 load_profile()
@@ -23,7 +24,9 @@ NO_TENSORFLOW = (
 
 def pytest_addoption(parser):
     parser.addoption("--report", metavar="FILE", help="As --rnndiff-report.")
-    parser.addoption("--case-timeout", metavar="SECONDS", help="As --rnndiff-timeout.", type=float)
+    parser.addoption(
+        "--case-timeout", metavar="SECONDS", help="As --rnndiff-timeout.", type=seconds
+    )
     parser.addoption(
         "--without-tensorflow",
         action="store_true",

@@ -9,7 +9,7 @@ from typing import Any, List, Optional, TextIO
 
 import click
 
-from rnndiff.harness.errors import INTERRUPTED, UserError
+from rnndiff.harness.errors import INTERRUPTED, UserError, optional_import
 from rnndiff.harness.text import printable
 
 # What a write to a full disk, or to one that is gone, ends in.
@@ -45,24 +45,25 @@ class _Commands(click.Group):
             return None
         try:
             return getattr(importlib.import_module("rnndiff.harness.commands." + name), name)
-        except ModuleNotFoundError as error:
-            if error.name not in _EXTRAS:
-                raise
-            return _unavailable(name, error.name)
+        except Exception:
+            for package, extra in _EXTRAS.items():
+                try:
+                    with optional_import(package, extra):
+                        importlib.import_module(package)
+                except UserError as needs:
+                    return _unavailable(name, package, needs)
+            raise
 
 
 # What a command may import and `pip install rnndiff` does not bring, with the extra that does.
 _EXTRAS = {"hypothesis": "checks"}
 
 
-def _unavailable(command: str, package: str) -> click.Command:
+def _unavailable(command: str, package: str, needs: UserError) -> click.Command:
     """In place of a command, one that says what it needs."""
-    needs = "`rnndiff {}` needs {}: run pip install '.[{}]' in the folder of rnndiff.".format(
-        command, package, _EXTRAS[package]
-    )
 
     def complain(**_: Any) -> None:
-        raise UserError(needs)
+        raise needs
 
     # Whatever its arguments are.
     settings = dict(ignore_unknown_options=True, allow_extra_args=True)

@@ -21,8 +21,10 @@ def in_one_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def optional_import(what: str, extra: str) -> Iterator[None]:
+def optional_import(what: str, extra: str, otherwise: str = "") -> Iterator[None]:
     """A context manager to import what `extra` of this package installs, `what` in words.
+
+    What can be done `otherwise` ends the sentence.
 
     Raises
     ------
@@ -37,8 +39,8 @@ def optional_import(what: str, extra: str) -> Iterator[None]:
         is_plain = isinstance(error, ImportError)
         said = " ".join(str(error).split()) if is_plain else in_one_line(error)
         raise UserError(
-            "This needs {} ({}): run pip install '.[{}]' in the folder of rnndiff.".format(
-                what, said, extra
+            "This needs {} ({}): run pip install '.[{}]' in the folder of rnndiff{}.".format(
+                what, said, extra, otherwise and ", or " + otherwise
             )
         ) from error
 

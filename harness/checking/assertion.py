@@ -47,7 +47,7 @@ def assert_within_bounds(
         they are, or rounded to the precision; all else is given to the oracle as it is.
     arithmetic : Arithmetic, optional
         What `actual` was computed in: see :func:`rnndiff.arithmetic`. By default the precision of
-        its numbers, of which nothing else is presumed.
+        its numbers, of which nothing else is presumed; Python's own have that of the inputs.
 
     Raises
     ------
@@ -68,9 +68,13 @@ def assert_within_bounds(
     leaves: List[np.ndarray] = []
     types: List[str] = []
     given = _arrays(actual)
-    _mapped(
-        [list(_arrays(actual, whole=False).values()), inputs], lambda x: types.append(_type_of(x))
-    )
+
+    def add_type(array: Any) -> None:
+        types.append(_type_of(array))
+
+    _mapped(list(_arrays(actual, whole=False).values()), add_type, scalars=True)
+    _mapped(inputs, add_type)
+    types.extend(map(_type_of, given.values()))
     _mapped(inputs, lambda x: leaves.append(held(x)))
 
     def named(parameters: Sequence[Any], *arrays: Any) -> Mapping[str, Any]:
@@ -104,13 +108,16 @@ def assert_within_bounds(
         warnings.warn(_undecided(verdict, doubts), UndecidedWarning, stacklevel=2)
 
 
-def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
-    """The value with a function of each of its arrays of floating point numbers in their places."""
+def _mapped(value: Any, function: Callable[[Any], Any], scalars: bool = False) -> Any:
+    """The value with a function of each of its arrays of floating point numbers in their places.
+
+    And of NumPy's scalars, if so asked.
+    """
     if isinstance(value, Mapping):
-        return {key: _mapped(each, function) for key, each in value.items()}
+        return {key: _mapped(each, function, scalars) for key, each in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_mapped(each, function) for each in value)
-    is_array = hasattr(value, "__array__") and not isinstance(value, np.generic)
+        return type(value)(_mapped(each, function, scalars) for each in value)
+    is_array = hasattr(value, "__array__") and (scalars or not isinstance(value, np.generic))
     return function(value) if is_array and held(value).dtype.kind == "f" else value
 
 

@@ -102,22 +102,20 @@ def ask(
         environment = {name: os.environ[name] for name in os.environ if name not in _OWN}
         try:
             ended = _run(command, environment, timeout)
+            version, result = _version_in(ended.stdout), _result_in(said)
+            if version and not result and ended.returncode < 0:
+                # Is it the case that did it?
+                imports = _run([python, "-c", "import tensorflow"], environment, timeout)
+                if imports.returncode == 0:
+                    return Answer(python, version, _ends(name_of_end(ended.returncode)))
         except subprocess.TimeoutExpired:
             return PassedOver(python, "no answer after {:g} s".format(timeout))
         except OSError as error:
             return PassedOver(python, "it cannot be run: {}".format(error.strerror or error))
-        version = _version_in(ended.stdout)
         if version == "":
             return PassedOver(python, "it has no TensorFlow")
-        result = _result_in(said)
         if version and result:
             return _answer(python, version, result)
-        if version and ended.returncode < 0:
-            # Is it the case that did it?
-            imports = _run([python, "-c", "import tensorflow"], environment, timeout)
-            if imports.returncode == 0:
-                verdict = _ends(name_of_end(ended.returncode))
-                return Answer(python, version, verdict)
         nothing = "it ended by {} and said nothing".format(name_of_end(ended.returncode))
         return PassedOver(python, _last_line(ended.stderr) or nothing)
 

@@ -392,6 +392,11 @@ class Checker:
     first_alone : bool
         Whether of cases that are checked together and disagree just one is shrunk and told: that in
         which the earliest array is wrong.
+    of : str
+        What failures are said to be of, where there are those of two subjects; "" says nothing.
+    on_judged : function of a list of StackVerdict and a list of Judged
+        Called with what came of the cases that are counted: those that agree or are undecided, then
+        the others.
     """
 
     def __init__(

@@ -284,7 +284,8 @@ class Worker:
         """Draw failures for a page, and growths if there is time; tells ``drawn``, both of them."""
         failures, all_figures = content
         subject = self._check.parts[0].subject
-        growths = sampled(subject, list(self._task.models)) if all_figures else []
+        models, timeout = list(self._task.models), self._task.timeout
+        growths = sampled(subject, models, timeout=timeout) if all_figures else []
         shown = [x for each in failures for x in exhibits([each], self._subject_of(each))]
         self._channel.send(("drawn", (growths, shown)))
 

@@ -209,8 +209,10 @@ def record_of(folder: str, process: str) -> str:
 
 def leftovers_in(folder: str) -> Leftovers:
     """What is in the folder of a run. Records that cannot be read are left out."""
-    records, cases = {}, []
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+    records, cases, names = {}, [], []
+    with contextlib.suppress(OSError):
+        names = sorted(os.listdir(folder))
+    for name in names:
         path, (process, kind) = os.path.join(folder, name), os.path.splitext(name)
         if kind == ".npz":
             cases.append(path)
@@ -235,13 +237,11 @@ def _read(path: str) -> Dict[str, Any]:
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
         raise ValueError("no record: {}".format(error))
     right = (
-        all(type(failure) is list for failure in record["failures"])
+        all(type(each) is list for each in lists)
         and all(type(text) is str for text in texts)
         and all(type(number) is int and number >= 0 for number in numbers)
     )
     if not right:
-        raise ValueError("no record")
-    if any(type(each) is not list for each in lists):
         raise ValueError("no record")
     if record["process"] == 0:
         # A signal to it would go to all processes of the caller's group.
@@ -330,17 +330,18 @@ def close(path: Optional[str]) -> None:
             os.remove(path)
 
 
-def keep(path: str, folder: str = FAILURES) -> str:
+def keep(path: str, folder: str = FAILURES) -> Optional[str]:
     """Put the case that a process was at when it was ended among the failures; its new path.
 
-    It stays where it is if that cannot be done.
+    It stays where it is if that cannot be done. None if it is gone: the process was not ended at
+    it, but had yet to remove it.
     """
-    name = "in-flight-{}-{}".format(int(1e3 * os.stat(path).st_mtime), uuid.uuid4().hex[:4])
     try:
+        name = "in-flight-{}-{}".format(int(1e3 * os.stat(path).st_mtime), uuid.uuid4().hex[:4])
         os.makedirs(folder, exist_ok=True)
         return shutil.move(path, os.path.join(folder, name + ".npz"))
     except OSError:
-        return path
+        return path if os.path.exists(path) else None
 
 
 def options_of(path: str) -> str:
@@ -359,8 +360,12 @@ def options_of(path: str) -> str:
 
 def saved_since(began: float, folder: str = FAILURES) -> List[str]:
     """The files of failing cases that were saved after that time, in seconds since the epoch."""
-    try:
-        paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-        return [p for p in paths if p.endswith(".npz") and os.stat(p).st_mtime >= began]
-    except OSError:
-        return []
+    saved = []
+    with contextlib.suppress(OSError):
+        for name in sorted(name for name in os.listdir(folder) if name.endswith(".npz")):
+            path = os.path.join(folder, name)
+            # Another process may replace it by a smaller one meanwhile.
+            with contextlib.suppress(OSError):
+                if os.stat(path).st_mtime >= began:
+                    saved.append(path)
+    return saved

@@ -16,11 +16,11 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
 from rnndiff.harness.checking.check import verdict_on, verdict_on_ending
-from rnndiff.harness.errors import SubjectError, UserError, in_one_line
+from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.records.record import UNJUDGED, Computed
 from rnndiff.harness.records.result import CaseResult, result_of
 from rnndiff.harness.stop import Stop, without_signals_of_a_terminal
-from rnndiff.harness.subjects.named import import_from_here, subject_named
+from rnndiff.harness.subjects.named import import_object, subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.run import GRACE, HANG, name_of_end, run
 from rnndiff.harness.subjects.statements import statement_of, supported
@@ -278,12 +278,7 @@ class _OfFunction:
     """Computes a function of a user's own."""
 
     def __init__(self, task: Task) -> None:
-        module, _, name = task.subject.partition(":")
-        try:
-            function = getattr(import_from_here(module), name)
-        except (Exception, SystemExit) as error:  # A module may raise anything.
-            said = "{} cannot be imported: {}; write MODULE:FUNCTION."
-            raise UserError(said.format(printable(task.subject), in_one_line(error)))
+        function = import_object(task.subject, "function", "MODULE:FUNCTION")
         if not callable(function):
             raise UserError("{} is no function.".format(task.subject))
         self._function, self._timeout, self._inputs = _Function(function), task.timeout, task.inputs

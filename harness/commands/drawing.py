@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rnndiff.harness.errors import UserError
+from rnndiff.harness.errors import UserError, optional_import
 from rnndiff.harness.files import check_writable, written_whole
 
 plot_option = click.option(
@@ -21,14 +21,11 @@ def pyplot_for(path: str) -> Any:
     UserError
         If there is no Matplotlib, or it or the system cannot.
     """
-    try:
+    with optional_import("Matplotlib, for the plot", "report"):
         import matplotlib
-    except ImportError as error:
-        raise UserError(
-            "The plot needs Matplotlib ({}): run pip install '.[report]'.".format(error)
-        )
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
 
     known = sorted(pyplot.figure().canvas.get_supported_filetypes())
     if os.path.splitext(path)[1][1:].lower() not in known:

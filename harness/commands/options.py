@@ -7,7 +7,8 @@ import click
 from rnndiff.harness.cases.random_cases import model_named
 from rnndiff.harness.errors import UserError, in_one_line
 from rnndiff.harness.files import keep_standard_output
-from rnndiff.harness.subjects.named import SHIPPED, import_from_here
+from rnndiff.harness.limits import MOST_SECONDS
+from rnndiff.harness.subjects.named import SHIPPED, import_object
 from rnndiff.harness.subjects.port import PREMISES
 from rnndiff.harness.subjects.subject import COMMAND, TENSORFLOW, TIMEOUT
 from rnndiff.models import ARTICLE, MODELS, Model, load_entry_points, register
@@ -26,23 +27,20 @@ class ModelName(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, param: Optional[click.Parameter], context: Optional[click.Context]
     ) -> str:
         """The name under which the model is registered."""
-        module, colon, attribute = value.partition(":")
-        if not colon:
-            if value not in MODELS:
-                load_models()
-            try:
-                return model_named(value).name
-            except UserError as error:
-                self.fail(str(error))
+        if ":" not in value and value not in MODELS:
+            load_models()
         try:
-            model = getattr(import_from_here(module), attribute)
-            if not isinstance(model, Model):
-                self.fail("{} is no model: make it an rnndiff.Model.".format(value))
+            if ":" not in value:
+                return model_named(value).name
+            model = import_object(value, "model", "MODULE:NAME")
+        except UserError as error:
+            self.fail(str(error))
+        if not isinstance(model, Model):
+            self.fail("{} is no model: make it an rnndiff.Model.".format(value))
+        try:
             return register(model).name
-        except click.UsageError:
-            raise
-        except (Exception, SystemExit) as error:  # A module may raise anything.
-            self.fail("{} cannot be imported: {}.".format(value, in_one_line(error)))
+        except Exception as error:  # Of a model that is one by its type alone, it may be any.
+            self.fail("{} cannot be registered: {}.".format(value, in_one_line(error)))
 
 
 def all_models() -> List[str]:
@@ -167,7 +165,7 @@ def timeout_option(
     """The option `--timeout`, of up to a day."""
     return click.option(
         "--timeout",
-        type=NumberRange(min=0.0, min_open=True, max=86400.0),
+        type=NumberRange(min=0.0, min_open=True, max=MOST_SECONDS),
         default=default,
         show_default=True,
         help=what,

@@ -11,6 +11,7 @@ from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, judge
 from rnndiff.harness.subjects.alone import Alones
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow
+from rnndiff.harness.subjects.statements import supported
 from rnndiff.harness.subjects.subject import TENSORFLOW
 from rnndiff.harness.subjects.tensorflow.repro import Finding, issue, script
 from rnndiff.harness.versions import versions, versions_in
@@ -27,7 +28,8 @@ def repro(path: str, mode: str, as_issue: bool) -> None:
     FILE is a case's .npz file. The script builds the same graph with the same weights, prints what
     TensorFlow computes, what is expected and why, and exits with 1 while the two disagree. What is
     expected comes from a run on the TensorFlow at hand; should that agree, from what the case's
-    file says that another version computed. Known divergences disagree here, too. Without --mode,
+    file says that another version computed. Of what this TensorFlow does not have, as a cell of
+    tf.contrib on 2.x, there is no script. Known divergences disagree here, too. Without --mode,
     it is run in the mode that it was saved in, if TensorFlow has that here.
     """
     finding = _finding(path, load(path), mode)
@@ -36,6 +38,8 @@ def repro(path: str, mode: str, as_issue: bool) -> None:
 
 def _finding(path: str, saved: SavedCase, mode: str) -> Finding:
     subject: Any = Subjects(TENSORFLOW, mode).of(saved.notes)
+    if not supported(subject, saved.case):
+        raise UserError("{} does not support the case of {}.".format(subject.title, path))
     with Alones() as alones:
         signal = ended_again_by(subject, saved, alones)
     # Nothing is excused: whoever asks for a script wants to report what is known, too.

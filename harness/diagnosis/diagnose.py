@@ -10,7 +10,18 @@ of its elements right.
 import itertools
 import math
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
@@ -24,7 +35,7 @@ from rnndiff.harness.judging.excuses import excuse
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, judge_stacks
 from rnndiff.harness.numerics.arithmetic import Arithmetic
-from rnndiff.harness.subjects.run import HANG, Running
+from rnndiff.harness.subjects.run import HANG, run
 from rnndiff.harness.subjects.statements import arithmetic_of, supported
 from rnndiff.harness.subjects.subject import TIMEOUT, Subject
 from rnndiff.models import Model
@@ -116,6 +127,10 @@ def _of(tried: int, known: int, what: str) -> str:
     )
 
 
+# A case, and what the port computed of it.
+_Computed = Tuple[Case, Mapping[str, np.ndarray]]
+
+
 class _Stack(NamedTuple):
     """Cases of one config, what the port computed, and which of them it should have otherwise."""
 
@@ -164,15 +179,16 @@ def diagnose(
     known = mistakes_of(model)
     if not known:
         return None
+    until, of_port = began + seconds, began + seconds * _OF_PORT
     drawn = _drawn(model, subject.precision, restriction, seed, cases)
-    of_port = began + seconds * _OF_PORT
-    stacks = list(_stacks(subject, itertools.chain([[failing]], drawn), timeout, of_port))
+    # Without the one on which it disagrees there may be nothing to explain.
+    batches = itertools.chain([([failing], until)], ((batch, of_port) for batch in drawn))
+    stacks = list(_stacks(subject, batches, timeout))
     # An oracle that is wrong is out at the first case that tells it from what the port computes.
     stacks.sort(key=lambda stack: -int(np.count_nonzero(stack.wrong)))
     wrong = sum(int(np.count_nonzero(stack.wrong)) for stack in stacks)
     if not wrong:
         return None
-    until = began + seconds
     found, left = _singles(known, stacks, until)
     computed = sum(len(stack.cases) for stack in stacks)
     diagnosis = Diagnosis(computed, wrong, len(left), len(known), tuple(found))
@@ -282,32 +298,38 @@ def _drawn(
 
 
 def _stacks(
-    subject: Subject, batches: Iterator[List[Case]], timeout: float, until: float
+    subject: Subject, batches: Iterable[Tuple[List[Case], float]], timeout: float
 ) -> Iterator[_Stack]:
-    """What the port computes of each batch, but for what it raises an error on, until a time."""
-    for cases in batches:
-        if time.monotonic() > until:
-            return
+    """What the port computes of each batch until a time, but for what it raises an error on."""
+    for cases, until in batches:
         if not supported(subject, cases[0]):
             continue
-        ran: Dict[Any, List[Tuple[Case, Mapping[str, np.ndarray]]]] = {}
-        with Running(subject, min(timeout, SECONDS)) as running:
-            for case in cases:
-                outcome = running(case)
-                if outcome.kind == HANG:
-                    return
-                if outcome.trace is not None:
-                    ran.setdefault(case.config, []).append((case, outcome.trace))
+        ran, is_whole = _ran(subject, cases, timeout, until)
         for pairs in ran.values():
             try:
                 yield _judged(subject, pairs, arithmetic_of(subject, cases[0]))
             except SubjectError:
                 continue
+        if not is_whole:
+            return
 
 
-def _judged(
-    subject: Subject, pairs: Sequence[Tuple[Case, Mapping[str, np.ndarray]]], stated: Arithmetic
-) -> _Stack:
+def _ran(
+    subject: Subject, cases: Sequence[Case], timeout: float, until: float
+) -> Tuple[Dict[Any, List[_Computed]], bool]:
+    """What the port computes, by config, and whether it came to the end of all cases in time."""
+    ran: Dict[Any, List[_Computed]] = {}
+    for case in cases:
+        left = until - time.monotonic()
+        outcome = run(subject, case, min(timeout, left)) if left > 0 else None
+        if outcome is None or outcome.kind == HANG:
+            return ran, False
+        if outcome.trace is not None:
+            ran.setdefault(case.config, []).append((case, outcome.trace))
+    return ran, True
+
+
+def _judged(subject: Subject, pairs: Sequence[_Computed], stated: Arithmetic) -> _Stack:
     """What disagrees, without the cases in which the subject is known to diverge."""
     wrong, known = [], []
     verdicts = _by_case(pairs, stated)
@@ -327,9 +349,7 @@ def _judged(
     )
 
 
-def _by_case(
-    pairs: Sequence[Tuple[Case, Mapping[str, np.ndarray]]], stated: Arithmetic
-) -> List[Tuple[StackVerdict, int]]:
+def _by_case(pairs: Sequence[_Computed], stated: Arithmetic) -> List[Tuple[StackVerdict, int]]:
     """For each case the verdict on its stack, and its row there."""
     cases = [case for case, _ in pairs]
     found = {}

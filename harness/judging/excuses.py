@@ -1,9 +1,9 @@
 """Excuses: where a subject is known to be wrong, as data, and what is then not held against it.
 
 An entry excuses exactly the elements of the teacher-forced trace that it covers, and only if they
-have the very values that the entry predicts, or any if it predicts none. Once an element is excused, the states that follow
-from it are no longer the oracle's, so the free-running run of that row is not judged; every step
-of it still is, teacher-forced.
+have the very values that the entry predicts, or any if it predicts none. Once an element is
+excused, the states that follow from it are no longer the oracle's, so the free-running run of that
+row is not judged; every step of it still is, teacher-forced.
 """
 
 from dataclasses import dataclass

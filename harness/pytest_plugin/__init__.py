@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rnndiff.harness.limits import seconds
 from rnndiff.harness.pytest_plugin.beginning import begin
 from rnndiff.harness.pytest_plugin.fixtures import rnndiff_check, subject
 
@@ -18,13 +19,6 @@ __all__ = ["rnndiff_check", "subject"]
 
 if importlib.util.find_spec("pytest_check") is None:
     from rnndiff.harness.pytest_plugin.fixtures import check  # noqa: F401
-
-
-def _seconds(text: str) -> float:
-    # A day; more than clocks take is no time either.
-    if not 0 < float(text) <= 86400:
-        raise ValueError
-    return float(text)
 
 
 def pytest_addoption(parser: Any) -> None:
@@ -55,7 +49,7 @@ def pytest_addoption(parser: Any) -> None:
     group.addoption(
         "--rnndiff-timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         help="Seconds that the subject has for each case, by default a minute, at most a day.",
     )
 

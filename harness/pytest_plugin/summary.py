@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import Any, List, Optional, Set, Tuple
+from typing import Any, Iterator, List, Optional, Set, Tuple
 
 from rnndiff.harness.checking import journal
 from rnndiff.harness.errors import UserError, in_one_line
@@ -14,7 +14,7 @@ from rnndiff.harness.report import page
 from rnndiff.harness.report.exhibits import exhibits
 from rnndiff.harness.report.growth import Growth, sampled
 from rnndiff.harness.subjects.named import subject_named
-from rnndiff.harness.subjects.subject import TENSORFLOW, Subject
+from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.versions import versions
 from rnndiff.models import MODELS
 
@@ -60,7 +60,7 @@ class Summary:
             The files of cases at which a process of this run was ended.
         lost : int
             How many processes were.
-        ended : list of Ended
+        ended : list of EndedRun
             Earlier runs that could not tell.
         """
         failures = list(record.failures)
@@ -77,14 +77,14 @@ class Summary:
             self._write("{} ended; what was being judged then is not counted".format(who))
         for failure in failures:
             self._tell_failure(failure)
-        failures.extend(map(self._kept, in_flight))
+        failures.extend(self._kept(in_flight))
         for run in ended:
             said = "an earlier run was ended before it could tell: {} cases were judged"
             self._write(said.format(run.cases))
             for failure in run.failures:
                 self._tell_failure(failure)
             failures.extend(run.failures)
-            failures.extend(map(self._kept, run.in_flight))
+            failures.extend(self._kept(run.in_flight))
         # A process may be ended after it has saved a failure, and before it says so.
         began = min([record.began] + [run.began for run in ended])
         told = {os.path.abspath(failure.path) for failure in failures if failure.path}
@@ -114,12 +114,15 @@ class Summary:
             self._write("failure: {}: {}".format(failure.path or failure.way, first), red=True)
             self._write(rest)
 
-    def _kept(self, in_flight: str) -> Failure:
-        options, path = journal.options_of(in_flight), journal.keep(in_flight)
-        said = "in flight when a process was ended: {0}; run it again: rnndiff replay {0}{1}"
-        said = said.format(path, options)
-        self._write(said)
-        return Failure(os.path.basename(path), path, said)
+    def _kept(self, in_flight: List[str]) -> Iterator[Failure]:
+        for case in in_flight:
+            options, path = journal.options_of(case), journal.keep(case)
+            if path is None:
+                continue
+            said = "in flight when a process was ended: {0}; run it again: rnndiff replay {0}{1}"
+            said = said.format(path, options)
+            self._write(said)
+            yield Failure(os.path.basename(path), path, said)
 
     def _untold(self, path: str) -> Failure:
         said = "saved meanwhile, by a process that was ended or by another run: {0}; run it again: "
@@ -150,7 +153,9 @@ class Summary:
         if self._interrupted:
             notes.append("The run was interrupted. Growth is not measured then.")
         elif subject:
-            growths = sampled(subject, [name for name in MODELS if name in record.tally.ratios])
+            models = [name for name in MODELS if name in record.tally.ratios]
+            timeout = self._config.getoption("--rnndiff-timeout") or TIMEOUT
+            growths = sampled(subject, models, timeout=timeout)
         shown = exhibits(failures, subject)
         environment = dict(versions(mode_of(record.subjects)), profile=profile())
         return page.Report("pytest", record.tally, growths, shown, [], notes, environment)

@@ -11,9 +11,12 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import normal_case
+from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.forcing import follow
 from rnndiff.harness.judging.verdict import FREE_RUNNING, TEACHER_FORCED, Verdict, judge
 from rnndiff.harness.subjects import Subject
+from rnndiff.harness.subjects.run import HANG, Running, TimeIsUp
+from rnndiff.harness.subjects.subject import TIMEOUT
 from rnndiff.models import Model, find
 from rnndiff.models.layout import STATE
 
@@ -68,7 +71,7 @@ def growth(sample: str, judged: Iterable[JudgedTrace]) -> Growth:
     ----------
     sample : str
         Says to a person what the cases are.
-    judged : at least one Judged
+    judged : at least one JudgedTrace
     """
     errors: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
     bounds: Dict[str, List[np.ndarray]] = {TEACHER_FORCED: [], FREE_RUNNING: []}
@@ -91,19 +94,22 @@ def growth(sample: str, judged: Iterable[JudgedTrace]) -> Growth:
     return Growth(case.model.name, sample, curves)
 
 
-def sampled(subject: Subject, names: Iterable[str], cases: int = CASES) -> List[Growth]:
-    """The growth on random cases of models.
+def sampled(
+    subject: Subject, names: Iterable[str], cases: int = CASES, timeout: float = TIMEOUT
+) -> List[Growth]:
+    """The growth on random cases of models, for each of which the subject has `timeout` seconds.
 
-    A model that the subject cannot compute is left out; Ctrl-C leaves out those not yet measured.
+    A model that the subject cannot compute is left out. Ctrl-C, and a case that takes longer, leave
+    out those not yet measured.
     """
     found = []
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, TimeIsUp):
         for name in names:
             # Whatever a subject raises or leaves out: its failures are told elsewhere.
             with contextlib.suppress(Exception):
                 model = find(name)
                 if subject.supports(model, _config(model)):
-                    found.append(growth(SAMPLE, _judged(subject, model, cases)))
+                    found.append(growth(SAMPLE, _judged(subject, model, cases, timeout)))
     return found
 
 
@@ -112,13 +118,18 @@ def _config(model: Model) -> Any:
     return model.Config(**{name: size for name, size in _SIZES.items() if name in fields})
 
 
-def _judged(subject: Subject, model: Model, cases: int) -> Iterator[JudgedTrace]:
+def _judged(subject: Subject, model: Model, cases: int, timeout: float) -> Iterator[JudgedTrace]:
     random = np.random.RandomState(0)
     config = _config(model)
     for _ in range(cases):
         case = normal_case(random, model, config, GAIN)
-        trace = subject(case)
-        yield JudgedTrace(case, trace, judge(case, trace, subject.arithmetic(case)))
+        with Running(subject, timeout) as running:
+            outcome = running(case)
+        if outcome.kind == HANG:
+            raise TimeIsUp
+        if outcome.trace is None:
+            raise SubjectError(outcome.kind)
+        yield JudgedTrace(case, outcome.trace, judge(case, outcome.trace, subject.arithmetic(case)))
 
 
 def states_in_order(case: Case, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import Any, Dict, List, NamedTuple
 
-from rnndiff.harness.errors import UserError
+from rnndiff.harness.errors import optional_import
 from rnndiff.harness.files import check_writable, write_text
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import AGREE, KNOWN
@@ -51,16 +51,11 @@ def check(path: str) -> None:
     Raises
     ------
     UserError
-        If a package is missing or the file cannot be written.
+        If a package is missing or broken, or the file cannot be written.
     """
-    try:
+    with optional_import("Jinja and Matplotlib, for the report", "report"):
         import jinja2  # noqa: F401
         import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            "A report needs Jinja and Matplotlib ({}): "
-            "run pip install '.[report]' in the folder of rnndiff.".format(error)
-        )
     check_writable(path)
 
 

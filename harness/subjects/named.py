@@ -46,6 +46,35 @@ def import_from_here(name: str) -> Any:
         return _import_file(name) if name.endswith(".py") else importlib.import_module(name)
 
 
+def import_object(name: str, what: str, form: str) -> Any:
+    """What a module of the user's has under a name, MODULE:NAME.
+
+    Parameters
+    ----------
+    name : str
+        The module as :func:`import_from_here` takes it.
+    what, form : str
+        What it should name, and how that is written, for those who wrote it otherwise.
+
+    Raises
+    ------
+    UserError
+        If it is not of this form, the module cannot be imported, or has no such name.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not (module_name and colon and attribute):
+        raise UserError("{!r} names no {}: write {}.".format(name, what, form))
+    try:
+        found = getattr(import_from_here(module_name), attribute, None)
+    except (Exception, SystemExit) as error:  # A module may raise anything.
+        raise UserError(
+            "The module {} cannot be imported: {}.".format(module_name, in_one_line(error))
+        )
+    if found is None:
+        raise UserError("The module {} has no {!r}.".format(module_name, attribute))
+    return found
+
+
 def _import_file(path: str) -> Any:
     path = os.path.abspath(path)
     for module in list(sys.modules.values()):
@@ -206,22 +235,8 @@ def _named(name: str) -> Any:
     """The class, function or subject of a name, as its module has it."""
     if name.startswith(COMMAND):
         return Executable(name[len(COMMAND) :])
-    module_name, colon, class_name = _written_out(name).partition(":")
-    if not (module_name and colon and class_name):
-        raise UserError(
-            "{!r} names no subject: write MODULE:CLASS or MODULE:FUNCTION, such as "
-            "my_port:MyPort.".format(name)
-        )
-    try:
-        module = import_from_here(module_name)
-    except (Exception, SystemExit) as error:  # A module may raise anything.
-        raise UserError(
-            "The module {} cannot be imported: {}.".format(module_name, in_one_line(error))
-        )
-    made = getattr(module, class_name, None)
-    if made is None:
-        raise UserError("The module {} has no {!r}.".format(module_name, class_name))
-    return made
+    form = "MODULE:CLASS or MODULE:FUNCTION, such as my_port:MyPort"
+    return import_object(_written_out(name), "subject", form)
 
 
 def _takes_arrays(made: Any) -> bool:

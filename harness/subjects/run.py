@@ -19,6 +19,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.limits import seconds
 from rnndiff.harness.numerics.precisions import held
 from rnndiff.harness.subjects.subject import TIMEOUT, Subject
 from rnndiff.harness.text import printable
@@ -77,10 +78,15 @@ class Running:
 
     The limit is kept by SIGALRM: in the main thread, where the system has it and nobody else
     handles it. Elsewhere a subject is not interrupted.
+
+    Raises
+    ------
+    ValueError
+        If that is no limit: see :func:`rnndiff.harness.limits.seconds`.
     """
 
     def __init__(self, subject: Subject, timeout: float = TIMEOUT) -> None:
-        self._subject, self._timeout = subject, timeout
+        self._subject, self._timeout = subject, seconds(timeout)
         self._limited = self._is_late = False
 
     def __enter__(self) -> "Running":

@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-from rnndiff.harness.errors import UserError
+from rnndiff.harness.errors import UserError, optional_import
 from rnndiff.harness.files import read_npz
 
 ALPHABET = "0123456789+ "
@@ -135,15 +135,10 @@ def digits(seed: int) -> Data:
     Raises
     ------
     UserError
-        If scikit-learn is not installed.
+        If scikit-learn is not installed, or broken.
     """
-    try:
+    with optional_import("scikit-learn, for the handwritten digits", "test", "give --mnist"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise UserError(
-            "The handwritten digits come with scikit-learn ({}): "
-            "run pip install '.[test]' in the folder of rnndiff, or give --mnist.".format(error)
-        )
     bundled = load_digits()
     order = np.random.RandomState(seed).permutation(len(bundled.target))
     images, labels = bundled.images[order], bundled.target[order]

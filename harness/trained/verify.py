@@ -163,7 +163,7 @@ def verify(
     weights : Weights
     subject : Subject
         Such as ``rnndiff.harness.subjects.tensorflow.TensorFlow()``.
-    judged : function of a Judged, optional
+    judged : function of a JudgedTrace, optional
         Called with the case, what was computed and the verdict, which are too large to be kept.
     another : dict of str to array, optional
         The trace of another subject, to tell how far this one is from it.

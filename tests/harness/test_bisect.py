@@ -152,6 +152,15 @@ def test_a_process_that_ends_is_the_case_s_doing_unless_the_import_ends_it_too(i
         assert answer == PassedOver(there, "it ended by SIGFPE and said nothing")
 
 
+def test_a_python_that_ends_and_whose_import_hangs_is_passed_over(case):
+    there = python(
+        "there",
+        '#!/bin/sh\nif [ "$2" = "import tensorflow" ]; then exec sleep 60; fi\n'
+        "echo TensorFlow 2.1.4\nkill -FPE $$\n",
+    )
+    assert ask(there, case, timeout=2.0) == PassedOver(there, "no answer after 2 s")
+
+
 def test_those_of_tox_are_asked_by_default_in_the_mode_that_the_file_notes(case):
     name = os.path.join(".tox", "py310-tf210", "bin", "python")
     that_answers("2.10.1", AGREES, name)

@@ -736,6 +736,12 @@ def test_setting_the_standard_output_back_is_no_part_of_the_time_of_a_case(monke
     assert redirected == [True, True] and sys.stdout is not sys.stderr
 
 
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_time_is_no_fault_of_the_subject(timeout):
+    with pytest.raises(ValueError, match="a limit is above 0 and up to 86400 seconds, not "):
+        run(Float32Port(), random_case("seq2seq"), timeout)
+
+
 @ALARM
 def test_a_handler_of_somebody_else_is_left_alone():
     rung = []

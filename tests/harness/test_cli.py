@@ -9,7 +9,14 @@ import pytest
 
 from rnndiff import models
 from rnndiff.harness import cli
+from rnndiff.harness.checking.recording import Task, _OfFunction
 from rnndiff.harness.cli import COMMANDS
+from rnndiff.harness.commands.drawing import pyplot_for
+from rnndiff.harness.commands.options import ModelName
+from rnndiff.harness.errors import UserError
+from rnndiff.harness.report import page
+from rnndiff.harness.subjects.named import subject_named
+from rnndiff.harness.trained.data import digits
 
 
 def run(monkeypatch, capsys, *arguments):
@@ -39,19 +46,114 @@ def test_every_command_explains_itself(option):
     assert usages == ["[OPTIONS]", *COMMANDS]
 
 
-@pytest.mark.parametrize("command", ["frequencies", "mistakes", "bench"])
-def test_a_command_without_its_package_is_one_sentence(command, monkeypatch, capsys):
+class Broken:
+    """Finds a package that is installed, and broken."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def find_spec(self, name, path, target=None):
+        if name == self._name:
+            raise OSError("libfirst.so: cannot open shared object file")
+
+
+def take_away(package, is_broken, monkeypatch):
+    """Have a package fail to be imported: it is missing, or broken."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] == package:
+            monkeypatch.delitem(sys.modules, name)
+    if is_broken:
+        monkeypatch.setattr(sys, "meta_path", [Broken(package), *sys.meta_path])
+    else:
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def forget(command, monkeypatch):
+    """Have the modules of a command be imported again."""
     for name in list(sys.modules):
         last = name.rpartition(".")[2]
         ours = name.startswith("rnndiff.harness.quality.") or last in (command, "strategies")
-        ours = ours and name.startswith("rnndiff.")
-        if ours or name.partition(".")[0] == "hypothesis":
+        if ours and name.startswith("rnndiff."):
             monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "hypothesis", None)
+
+
+MISSING_OR_BROKEN = pytest.mark.parametrize("is_broken", [False, True], ids=["missing", "broken"])
+
+
+@MISSING_OR_BROKEN
+@pytest.mark.parametrize("command", ["frequencies", "mistakes", "bench"])
+def test_a_command_without_its_package_is_one_sentence(command, is_broken, monkeypatch, capsys):
+    forget(command, monkeypatch)
+    take_away("hypothesis", is_broken, monkeypatch)
     status, printed = run(monkeypatch, capsys, command, "--cases", "3")
     assert status == 2
-    assert printed.err.count("\n") == 1 and "hypothesis" in printed.err
+    assert printed.err.count("\n") == 1 and "needs hypothesis" in printed.err
     assert isinstance(cli.cli.get_command(click.Context(cli.cli), command), click.Command)
+
+
+def test_a_command_that_fails_though_its_package_is_there_raises_what_it_raises(monkeypatch):
+    forget("frequencies", monkeypatch)
+    last = "rnndiff.harness.commands.frequencies"
+    monkeypatch.setattr(sys, "meta_path", [Broken(last), *sys.meta_path])
+    with pytest.raises(OSError, match="libfirst"):
+        cli.cli.get_command(click.Context(cli.cli), "frequencies")
+
+
+@MISSING_OR_BROKEN
+@pytest.mark.parametrize(
+    "package, extra, asks",
+    [
+        ("jinja2", "report", lambda: page.check("page.html")),
+        ("matplotlib", "report", lambda: page.check("page.html")),
+        ("matplotlib", "report", lambda: pyplot_for("plot.svg")),
+        ("sklearn", "test", lambda: digits(0)),
+    ],
+    ids=["page-jinja", "page-matplotlib", "plot", "digits"],
+)
+def test_what_is_missing_or_broken_is_said_with_what_to_do(
+    package, extra, asks, is_broken, monkeypatch
+):
+    take_away(package, is_broken, monkeypatch)
+    ends = r"\): run pip install '\.\[{}\]' in the folder of rnndiff(, or give --mnist)?\.$"
+    with pytest.raises(UserError, match="^This needs .*" + ends.format(extra)):
+        asks()
+
+
+READERS = {
+    "subject": subject_named,
+    "function": lambda name: _OfFunction(Task(name, "", 60.0, {})),
+    "model": lambda name: ModelName().convert(name, None, None),
+}
+MODULES = {
+    "ends": "raise SystemExit(3)",
+    "lazy": "def __getattr__(name):\n    raise RuntimeError('not ' + name)\n",
+    "empty": "there = None",
+}
+
+
+@pytest.mark.parametrize("what", READERS)
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        (":there", "':there' names no {}: write MODULE:"),
+        ("empty:", "'empty:' names no {}: write MODULE:"),
+        ("no_such:there", "The module no_such cannot be imported: ModuleNotFoundError: "),
+        ("ends:there", "The module ends cannot be imported: SystemExit: 3."),
+        ("lazy:there", "The module lazy cannot be imported: RuntimeError: not there."),
+        ("empty:there", "The module empty has no 'there'."),
+        ("empty:another", "The module empty has no 'another'."),
+    ],
+)
+def test_what_names_nothing_is_said_in_the_same_words_wherever_it_is_read(
+    what, name, said, tmp_path, monkeypatch
+):
+    for module, text in MODULES.items():
+        (tmp_path / (module + ".py")).write_text(text)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises((UserError, click.UsageError)) as raised:
+        READERS[what](name)
+    assert str(raised.value).startswith(said.format(what))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

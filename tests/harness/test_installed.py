@@ -229,6 +229,13 @@ def test_an_option_that_is_wrong_is_one_sentence_and_no_test_runs(options, said,
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_the_projects_own_option_is_no_wider_than_that_of_the_plugin(seconds):
+    options = ["--case-timeout", seconds, "--collect-only", os.path.join(ROOT, "conftest.py")]
+    ended = run(ROOT, "-m", "pytest", "-p", "no:cacheprovider", *options)
+    assert "argument --case-timeout: invalid" in ended.stderr and ended.returncode == 4
+
+
 WRONG_PORTS = """
 import numpy as np
 import pytest

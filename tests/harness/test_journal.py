@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -27,6 +29,9 @@ from rnndiff.harness.checking.journal import (
 from rnndiff.harness.checking.journal import in_flight as in_flight_in
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
+from rnndiff.harness.pytest_plugin import summary
+from rnndiff.harness.pytest_plugin.summary import Summary
+from rnndiff.harness.subjects.subject import TIMEOUT
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENDS_ITSELF = """
@@ -217,6 +222,49 @@ def test_a_case_in_flight_that_cannot_be_kept_stays_where_it_is(tmp_path):
     assert load(path).case.model.name == "seq2seq"
 
 
+def test_a_case_in_flight_that_is_gone_meanwhile_is_none(tmp_path):
+    assert keep(str(tmp_path / "gw0.npz"), str(tmp_path / "failures")) is None
+
+
+class Told:
+    """What pytest hands to a summary: a reporter, which is its options, too."""
+
+    stats = {}
+
+    def __init__(self, **options):
+        self.lines, self._options = [], options
+
+    def write_line(self, line, **style):
+        self.lines.append(line)
+
+    def section(self, title):
+        self.lines.append(title)
+
+    def getoption(self, name):
+        return self._options.get(name[len("--rnndiff-") :])
+
+
+def test_what_is_gone_keeps_nothing_else_from_being_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    save("gw1.npz", random_case("seq2seq"))
+    told, record = Told(), Record()
+    record.began = time.time() + 60.0
+    Summary(told, told, interrupted=False).tell(record, ["gw0.npz", "gw1.npz"], 0, [])
+    (line,) = [line for line in told.lines if "in flight" in line]
+    assert load(re.search("in flight when .*: (.*); run", line).group(1)).case
+
+
+@pytest.mark.parametrize("given, seconds", [(1.5, 1.5), (None, TIMEOUT)])
+def test_the_figures_of_a_page_have_the_time_of_a_case(given, seconds, tmp_path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    took = []
+    monkeypatch.setattr(summary, "sampled", lambda *args, timeout: took.append(timeout) or [])
+    record, told = Record(), Told(report="page.html", timeout=given)
+    record.subjects.add(("float32", ""))
+    Summary(told, told, interrupted=False).tell(record, [], 0, [])
+    assert took == [seconds]
+
+
 def test_where_no_run_can_begin_a_sentence_says_why(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write .*: Not a directory.$"):
@@ -268,6 +316,8 @@ def test_the_files_that_were_saved_since_a_time_are_found(tmp_path):
     for name, when in (("old.npz", 10), ("new.npz", 20), ("new.partial", 20)):
         (tmp_path / name).write_text("")
         os.utime(str(tmp_path / name), (when, when))
+    # One that is gone when it is looked at hides no other.
+    (tmp_path / "gone.npz").symlink_to("nowhere")
     assert saved_since(15.0, str(tmp_path)) == [str(tmp_path / "new.npz")]
     assert saved_since(15.0, str(tmp_path / "none")) == []
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import chromium
 import numpy as np
@@ -159,6 +160,32 @@ def test_free_running_an_error_goes_on_along_the_steps_and_teacher_forced_it_is_
     # become; what it may be in a single step stays small.
     assert free.median[start:].min() > 10 * forced.bound.max()
     assert free.bound[start:].min() > 100 * forced.bound.max() > free.bound[0]
+
+
+def test_growth_is_not_waited_for_longer_than_for_any_case():
+    asked = []
+
+    class Hangs(Float32Port):
+        def __call__(self, case):
+            asked.append(case.model.name)
+            if case.model.name == "bidirectional":
+                time.sleep(60)
+            return super().__call__(case)
+
+    began = time.monotonic()
+    (growth,) = sampled(Hangs(), ["seq2seq", "bidirectional", "attention"], 2, timeout=3.0)
+    assert growth.model == "seq2seq" and asked == ["seq2seq"] * 2 + ["bidirectional"]
+    assert time.monotonic() - began < 50
+
+
+def test_growth_of_what_harms_a_case_is_left_out():
+    class Harms(Float32Port):
+        def __call__(self, case):
+            trace = super().__call__(case)
+            case.inputs[...] = 0
+            return trace
+
+    assert sampled(Harms(), ["seq2seq"], cases=2) == []
 
 
 def test_a_heat_map_marks_what_is_wrong_and_tells_special_values_apart():

@@ -375,7 +375,7 @@ def test_a_function_is_recorded_by_its_name(module, tmp_path):
     (group,) = load(target).groups
     assert group.model == "function" and load(target).title.startswith(module + ":twice beside ")
     assert group.trace["product"].tolist() == [[[11]]]
-    for name, said in ((":none", "cannot be imported"), (":os", "is no function")):
+    for name, said in ((":none", "has no 'none'"), (":os", "is no function")):
         with pytest.raises(UserError, match=said):
             _OfFunction(Task(module + name, "", 60.0, {}))
 

@@ -151,6 +151,15 @@ def test_a_case_in_which_nothing_disagrees_has_no_script(tensorflow, tmp_path):
     assert isinstance(result.exception, UserError)
 
 
+def test_what_this_tensorflow_does_not_have_has_no_script(tensorflow, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(tensorflow), "supports", lambda self, model, config: False)
+    path = str(tmp_path / "case.npz")
+    save(path, random_case("rnn-gru-block"))
+    result = CliRunner().invoke(repro, [path])
+    assert isinstance(result.exception, UserError), result.output
+    assert "does not support the case of {}".format(path) in str(result.exception)
+
+
 def minimized(path, monkeypatch, mistake):
     port = Float32Port(mistake)
     port.name = "tensorflow"

@@ -12,7 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # In the order of the way of the data: each imports of those before it alone. What has no room is
 # of use in all of them.
 ROOMS = [
-    *("errors", "text", "files", "versions", "sources", "stop", "profiles"),
+    *("errors", "text", "limits", "files", "versions", "sources", "stop", "profiles"),
     "numerics",
     "cases",
     "judging",

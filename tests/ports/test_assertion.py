@@ -103,6 +103,32 @@ def test_float32_passed_off_as_float64_is_out_and_fewer_bits_are_stated():
     assert_within_bounds(actual, dense, X, W, B, arithmetic=stated)
 
 
+WIDE = np.sum(X, dtype="f8")
+
+
+@pytest.mark.parametrize(
+    "actual, oracle",
+    [
+        (WIDE, np.sum),
+        (WIDE[...], np.sum),
+        ([WIDE], lambda x: [np.sum(x)]),
+        ({"sum": WIDE}, lambda x: {"sum": np.sum(x)}),
+        ([[WIDE, WIDE]], lambda x: [np.stack([np.sum(x), np.sum(x)])]),
+    ],
+    ids=["scalar", "array", "list", "dict", "list of lists"],
+)
+def test_a_number_of_numpys_has_its_precision_as_an_array_has(actual, oracle):
+    assert_within_bounds(actual, oracle, X)
+    with pytest.raises(AssertionError, match="outside its bound"):
+        assert_within_bounds(np.float64(np.float32(WIDE)), np.sum, X)
+
+
+def test_a_number_of_pythons_has_the_precision_of_the_inputs_if_these_have_one():
+    assert "actual is float64, not float32" in said(float(WIDE), np.sum, X)
+    assert_within_bounds(float(WIDE), np.sum, X.astype("f8"))
+    assert_within_bounds(1.5, lambda x: np.sum(x) / 4, np.arange(4))
+
+
 def test_of_what_is_undecided_there_is_a_warning():
     def cancels(x):
         return (x + 1e8) - 1e8

@@ -23,6 +23,7 @@ from rnndiff.harness.judging.verdict import judge_stacks
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.port import Port
+from rnndiff.harness.subjects.run import Outcome, run
 from rnndiff.models import MODELS, find
 
 F = np.float32
@@ -349,15 +350,60 @@ def test_what_few_cases_speak_for_is_said_to_be_so():
     assert "so few" not in str(found._replace(wrong=50))
 
 
-def test_a_diagnosis_that_is_out_of_time_says_how_far_it_came():
+class Clock:
+    """Stands still but for the seconds that each look, and each case, takes of it."""
+
+    now = 0.0
+
+    def __init__(self, monkeypatch, of_look=0.0, of_case=0.0):
+        self._of_look, self._of_case, self.limits = of_look, of_case, []
+        monkeypatch.setattr(diagnose_module, "time", self)
+        monkeypatch.setattr(diagnose_module, "run", self.run)
+
+    def monotonic(self):
+        self.now += self._of_look
+        return self.now
+
+    def run(self, subject, case, limit):
+        self.limits.append(limit)
+        self.now += min(limit, self._of_case)
+        return Outcome(error="Hang: ") if limit < self._of_case else run(subject, case, 60.0)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """A function that diagnoses a port by a clock of its own: the diagnosis, and that clock."""
     port = Port(lambda parameters, inputs: no_bias(parameters, inputs), arithmetic("float32"))
     model = find("rnn-basic")
     restriction = make_restriction(model, {}, port.knows(model), empty=False)
     batch = random_batch(model, 5, 0, restriction=restriction, most=8)
     failing = verdicts_on(port, batch)[1][0].case
-    # The first batch is always computed.
-    found = diagnose(port, model, failing, restriction, seconds=1e-9)
-    assert found is None or found.tried < found.known and "as time allowed" in str(found)
+
+    def diagnose_timed(timeout=60.0, **of):
+        clock = Clock(monkeypatch, **of)
+        return diagnose(port, model, failing, restriction, timeout=timeout, seconds=10.0), clock
+
+    return diagnose_timed
+
+
+def test_a_diagnosis_that_is_out_of_time_says_how_far_it_came(timed):
+    found, clock = timed(of_look=0.5)
+    assert 1 < found.tried < found.known and "as time allowed" in str(found)
+    # It began at the first look, and is over at the first one that is late.
+    assert clock.now == 0.5 + 10.0 + 0.5
+
+
+def test_a_port_that_is_slow_takes_its_part_of_the_time_and_what_it_computed_counts(timed):
+    found, clock = timed(of_case=1.5)
+    # The third case is cut short, as the port has four seconds.
+    assert clock.limits == [10.0, 2.5, 1.0] and clock.now == 4.0
+    assert found.cases == 2 and found.tried == found.known
+    # What it has for a case is not more than it was given.
+    assert timed(timeout=2.0, of_case=1.5)[1].limits == [2.0, 2.0, 1.0]
+    # The failing one has all of the time: without it there is nothing to explain.
+    found, clock = timed(of_case=7.0)
+    assert clock.limits == [10.0] and found.cases == 1
+    assert timed(of_case=11.0)[0] is None
 
 
 def test_an_exception_gets_no_diagnosis(tmp_path):
