@@ -32,6 +32,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import OracleError
 from rnndiff.harness.judging.program import Program, Recorder
 from rnndiff.harness.judging.tracked import VALUES, Choice, TrackedArray, held_in
+from rnndiff.harness.numerics.addends import Addends
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, compute, lift, read_stack
 from rnndiff.harness.numerics.register import REGISTER
@@ -361,8 +362,11 @@ class _Replay:
             reach = reach if reach <= np.inf else np.inf
         mid, rad = mid.reshape(shape), rad.reshape(shape)
         result = BoundedArray(mid, rad, self._arithmetic, reach, stacked=True)
-        # What is recorded may be rounded for that alone.
-        result.is_affine, result.factors = balls.is_affine, balls.factors
+        result.is_affine = balls.is_affine
+        made_of = balls.made_of
+        if isinstance(made_of, Addends) and made_of.factors and not made_of.terms:
+            # What is recorded of products that go on to a bias may be rounded for that alone.
+            result.made_of, result.computed = made_of, balls
         return result
 
     def _choice(
@@ -508,7 +512,8 @@ def _summed(
         return args
     if function is np.add and balls.is_affine:
         # A product, and a bias that was written after it.
-        return [y for x in args for y in x.factors or (x,)]
+        of_each = [x.made_of.factors if isinstance(x.made_of, Addends) else () for x in args]
+        return [y for x, factors in zip(args, of_each) for y in (factors[0] if factors else (x,))]
     return ()
 
 

@@ -17,7 +17,8 @@ class Arithmetic(NamedTuple):
     ``unit`` is the unit roundoff *u* (half an ULP of 1), ``smallest`` the smallest normal number,
     below which a result may be flushed to zero, ``largest`` the largest finite one. ``functions``
     has what is stated of the accuracy of functions, see :meth:`accuracy`. ``bias_anywhere`` is
-    False of a subject that adds the bias last, after the sum of the products. ``operand_bits`` are
+    False of a subject that adds to a sum of products, a bias first of all, after that sum, in the
+    order in which the oracle writes it. ``operand_bits`` are
     the significand bits of what a matrix product reads, None if it reads all that there are, and
     ``operands_to_nearest`` says that it is rounded to them to the nearest, not cut. ``sums`` is the
     arithmetic in which its products are added up, None if it is this one. ``recomputes`` says that
@@ -84,7 +85,8 @@ class Arithmetic(NamedTuple):
         """The accuracy of a function, such as ``tanh``, or ``affine tanh``.
 
         The latter is the tanh of a matrix product plus a bias, which some subjects compute in one
-        kernel of its own; if it is not stated, it is that of tanh. Of the others, what is not
+        kernel of its own; if it is not stated, it is that of tanh. A part of such a product, as an
+        LSTM's candidate, has that of tanh, too. Of the others, what is not
         stated is what the function is registered with: of those here, the least accurate that was
         measured in an engine.
         """
@@ -130,7 +132,9 @@ def arithmetic(
         accuracy of a softmax is what is left of its error where those of subtracting the maximum
         and of adding up the exponentials, which no formula avoids, are taken off.
     bias_anywhere : bool
-        False if a bias is added after the products of its sum, and not before or among them.
+        False if a bias is added after the products of its sum, and not before or among them; and
+        what else is added to them (a forget bias, peepholes, another product) after that, in the
+        order in which the oracle writes it.
     operand_bits : int, optional
         The significand bits, the leading one included, to which both operands of a matrix product
         are rounded, with the exponents of `dtype`: of "float32" 11 for TF32, 8 for bfloat16. The

@@ -6,7 +6,8 @@ it, lies in its ball, then so does the result of any correct evaluation in the s
 arithmetic, as the next operation will read it. Correct is a sum in any order, with or without
 fused multiply-add; a function as accurate as the arithmetic says; a quotient by way of
 the reciprocal; a number below the smallest normal one flushed to zero where it is written or read,
-or not.
+or not. One sum is that of an array's elements, or all that is added to matrix products
+(:mod:`rnndiff.harness.numerics.addends`); any other is as it is written.
 
 An element is one of
 
@@ -39,7 +40,7 @@ Computers 66, 2017.
 import operator
 from functools import reduce
 from itertools import product
-from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -49,6 +50,7 @@ from rnndiff.harness.numerics.register import REGISTER
 
 # The unit roundoff of float64.
 UNIT64 = 2.0**-53
+NEGATED = "negated"
 # NumPy's tanh, exp, expm1 and log are right to 4 ULP of float64; this, relative, is 16.
 FUNCTION64 = 32 * UNIT64
 # Makes up for the few float64 roundings of a radius.
@@ -75,9 +77,13 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         True if no number is known to be below the smallest normal one, so that nobody has to look.
     """
 
-    # Whether this is a matrix product plus a bias; and of a mere product, what was multiplied.
+    # Whether this is a matrix product plus a bias.
     is_affine = False
-    factors: Optional[Tuple["BoundedArray", "BoundedArray"]] = None
+    # What it was made of, as far as that counts for what is made of it: `Addends` or a `Product` of
+    # `rnndiff.harness.numerics.addends`, or that it was `Moved`.
+    made_of: Any = None
+    # What was computed, where this is what a subject recorded of it.
+    computed: Optional["BoundedArray"] = None
     _magnitude: Optional[np.ndarray] = None
     # Weights are used at every step.
     _with_axes: Optional["BoundedArray"] = None
@@ -137,9 +143,9 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         if any([isinstance(part, (list, np.ndarray)) for part in parts]):
             # Arrays with a slice between them would come before the axis of the stack.
             return self.at(np.arange(int(np.prod(self.shape))).reshape(self.shape)[index])
-        if self.stacked:
-            index = (slice(None),) + parts
-        return self.moved(self.mid[index], None if self._rad is None else self._rad[index])
+        whole = (slice(None),) + parts if self.stacked else index
+        rad = None if self._rad is None else self._rad[whole]
+        return self.moved(self.mid[whole], rad, index)
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any
@@ -213,7 +219,8 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
             return self
         rad = None if self._rad is None else self._rad[None]
         result = BoundedArray(self.mid[None], rad, self.arithmetic, self._reach, stacked=True)
-        result.is_affine, result.factors = self.is_affine, self.factors
+        result.is_affine = self.is_affine
+        result.made_of = None if self.made_of is None else self.made_of.as_stack()
         return result
 
     def with_axes(self, ndim: int) -> "BoundedArray":
@@ -230,11 +237,18 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
             return tuple(range(self.mid.ndim - self.ndim, self.mid.ndim))
         return axis + 1 if self.stacked and axis >= 0 else axis
 
-    def moved(self, mid: np.ndarray, rad: Optional[np.ndarray]) -> "BoundedArray":
-        """Some of the elements, elsewhere. What is known of the whole array holds for them."""
+    def moved(
+        self, mid: np.ndarray, rad: Optional[np.ndarray], where: Any = None
+    ) -> "BoundedArray":
+        """Some of the elements, elsewhere. What is known of the whole array holds for them.
+
+        `where` is the index, or an array of the places, that they come from, or NEGATED; None if
+        they are not the same.
+        """
         normal = rad is None and self.operand_rad() is None
         result = BoundedArray(mid, rad, self.arithmetic, self.reach(), self.stacked, normal)
-        result.is_affine = self.is_affine
+        if where is not None and self.made_of is not None:
+            result.made_of = Moved(self, where)
         return result
 
     def at(self, places: np.ndarray) -> "BoundedArray":
@@ -244,7 +258,21 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
             flat = array.reshape(len(array), -1) if self.stacked else array.reshape(-1)
             return flat[..., places.ravel()].reshape(flat.shape[:-1] + places.shape)
 
-        return self.moved(taken(self.mid), None if self.exact else taken(self.rad))
+        return self.moved(taken(self.mid), None if self.exact else taken(self.rad), places)
+
+
+class Moved(NamedTuple):
+    """The array whose elements were moved, and by which index, or from which places.
+
+    NEGATED in place of an index says that they have the other sign, and were not moved.
+    """
+
+    source: BoundedArray
+    index: Any
+
+    def as_stack(self) -> "Moved":
+        """In a stack of this one array."""
+        return Moved(self.source.as_stack(), self.index)
 
 
 def compute(

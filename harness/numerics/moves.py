@@ -8,6 +8,7 @@ from typing import Any, Callable, Sequence, Tuple, Union
 
 import numpy as np
 
+from rnndiff.harness.numerics.addends import Product, unrounded
 from rnndiff.harness.numerics.balls import BoundedArray, operands
 from rnndiff.harness.numerics.register import MOVES, Example, bound
 
@@ -25,9 +26,10 @@ __all__ = ["MOVES"]
 def reshape(a: BoundedArray, shape: Union[int, Tuple[int, ...]]) -> BoundedArray:
     """The elements in another shape."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    places = np.arange(int(np.prod(a.shape))).reshape(shape) if a.made_of is not None else None
     if a.stacked:
         shape = (len(a.mid),) + shape
-    return a.moved(a.mid.reshape(shape), None if a.exact else a.rad.reshape(shape))
+    return a.moved(a.mid.reshape(shape), None if a.exact else a.rad.reshape(shape), places)
 
 
 @bound(
@@ -48,7 +50,13 @@ def concatenate(arrays: Sequence[Any], axis: int = 0) -> BoundedArray:
         normal = all([x.operand_rad() is None for x in parts])
         return BoundedArray(mid, None, first.arithmetic, reach, first.stacked, normal)
     rad = _joined(first, [x.rad_as_operand() for x in parts], axis)
-    return BoundedArray(mid, rad, first.arithmetic, reach, first.stacked)
+    result = BoundedArray(mid, rad, first.arithmetic, reach, first.stacked)
+    if reach == np.inf and any([x.made_of is not None for x in parts]):
+        # Where products overflow, it counts that they may be added to before they are rounded.
+        parts = [unrounded(x) for x in parts]
+        mid = _joined(first, [x.mid for x in parts], axis)
+        result.made_of = Product(mid, _joined(first, [x.rad_as_operand() for x in parts], axis))
+    return result
 
 
 def _joined(first: BoundedArray, arrays: Sequence[np.ndarray], axis: int) -> np.ndarray:

@@ -1,20 +1,30 @@
 """Matrix products, and what is added to them: the affine map."""
 
 from functools import reduce
-from typing import Any, Callable, List, Optional, Tuple, Union
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from rnndiff.harness.errors import OracleError
+from rnndiff.harness.numerics.addends import (
+    Addends,
+    alone,
+    joined,
+    sum_of_radii,
+    unrounded,
+)
 from rnndiff.harness.numerics.balls import INFLATE, BoundedArray, broadcast, operands
-from rnndiff.harness.numerics.elementwise import of_two, rounded, sum_of_two
+from rnndiff.harness.numerics.elementwise import negative, of_two, rounded
 from rnndiff.harness.numerics.register import Example, bound
 from rnndiff.harness.numerics.sums import MOST_TERMS_ONE_BY_ONE, Sums
 from rnndiff.models.functions import accumulate, affine
 
 
 class SumsOfProducts(Sums):
-    """The product of `a` and the matrix `b`, with the terms, if any, at any place of each sum.
+    """Matrix products, each of an `a` and a matrix `b`, and terms, if any, all in one sum.
+
+    The terms of the products and the others are added up in any order: a bias comes before or among
+    the products, and products of two matrices alternate.
 
     Where operands are of fewer bits, the balls of `a` and `b` are widened by what they lose
     (:func:`as_operand`), and their products are bounded as those of any balls. The error of
@@ -24,28 +34,34 @@ class SumsOfProducts(Sums):
 
     Sums in a wider arithmetic have a bound in that, and are then rounded. One with a bias may have
     been rounded before that was added as well, and is bounded as if it had been all along; so is
-    one `in_parts`, that of several products.
+    one of several products, or `in_parts`.
     """
 
     def __init__(
-        self, a: BoundedArray, b: BoundedArray, *terms: BoundedArray, in_parts: bool = False
+        self,
+        factors: Sequence[Tuple[BoundedArray, BoundedArray]],
+        terms: Sequence[BoundedArray],
+        in_parts: bool = False,
     ) -> None:
-        a, b = as_operand(a), as_operand(b)
-        self.a, self.b, self.terms = a, b, terms
-        mid, count = np.matmul(a.mid, b.mid), b.mid.shape[-2]
-        reach = count * a.reach() * b.reach()
+        self.factors = [(as_operand(a), as_operand(b)) for a, b in factors]
+        self.terms = terms
+        count, reach = len(terms), 0.0
+        for a, b in self.factors:
+            inner = b.mid.shape[-2]
+            count, reach = count + inner, reach + inner * a.reach() * b.reach()
         for term in terms:
-            mid, count, reach = mid + term.mid, count + 1, reach + term.reach()
-        arithmetic = a.arithmetic
-        if arithmetic.sums is not None and not terms and not in_parts:
+            reach += term.reach()
+        mid = _total([np.matmul(a.mid, b.mid) for a, b in self.factors] + [x.mid for x in terms])
+        self.first = first = self.factors[0][0] if self.factors else terms[0]
+        arithmetic = first.arithmetic
+        if arithmetic.sums is not None and len(self.factors) == 1 and not (in_parts or terms):
             arithmetic = arithmetic.sums
-        Sums.__init__(
-            self, arithmetic, mid, reach, count, 1, a.stacked, arithmetic.unit_of_products
-        )
+        unit = arithmetic.unit_of_products if self.factors else arithmetic.unit
+        Sums.__init__(self, arithmetic, mid, reach, count, 1, first.stacked, unit)
 
     def balls(self) -> BoundedArray:
         """As in :class:`Sums`, in the arithmetic of the factors."""
-        balls, arithmetic = Sums.balls(self), self.a.arithmetic
+        balls, arithmetic = Sums.balls(self), self.first.arithmetic
         if balls.arithmetic is arithmetic:
             return balls
         mid, rad, reach = balls.mid, balls.rad, balls.reach()
@@ -54,84 +70,104 @@ class SumsOfProducts(Sums):
 
     def magnitude(self) -> np.ndarray:
         """As in :class:`Sums`."""
-        magnitude = np.matmul(self.a.magnitude(), self.b.magnitude())
-        return sum([term.magnitude() for term in self.terms], magnitude)
+        return _total(
+            [np.matmul(a.magnitude(), b.magnitude()) for a, b in self.factors]
+            + [term.magnitude() for term in self.terms]
+        )
 
     def errors(self) -> np.ndarray:
         """As in :class:`Sums`."""
-        errors = np.matmul(self.error_of_each(self.a), self.b.magnitude())
-        rad = self.b.operand_rad()
-        if rad is not None:
-            errors = errors + np.matmul(np.abs(self.a.mid), rad) * self.per_radius
-        return sum(map(self.error_of_each, self.terms), errors)
+        errors = []
+        for a, b in self.factors:
+            errors.append(np.matmul(self.error_of_each(a), b.magnitude()))
+            rad = b.operand_rad()
+            if rad is not None:
+                errors.append(np.matmul(np.abs(a.mid), rad) * self.per_radius)
+        return _total(errors + [self.error_of_each(term) for term in self.terms])
 
     def squares(self) -> np.ndarray:
         """As in :class:`Sums`."""
-        squares = np.matmul(np.square(self.a.mid), np.square(self.b.mid))
-        return sum([np.square(term.mid) for term in self.terms], squares)
+        return _total(
+            [np.matmul(np.square(a.mid), np.square(b.mid)) for a, b in self.factors]
+            + [np.square(term.mid) for term in self.terms]
+        )
 
     def radii(self) -> Union[np.ndarray, float]:
         """As in :class:`Sums`."""
-        a, b = self.a, self.b
-        of_a, of_b, *of_terms = [x.operand_rad() for x in (a, b) + self.terms]
+        of_terms = [term.operand_rad() for term in self.terms]
         radii = sum([rad for rad in of_terms if rad is not None], 0.0)
-        # What a subject recorded has radii of 0.
-        if of_a is not None and of_a.any():
-            radii = radii + np.matmul(of_a, np.abs(b.mid))
-        if of_b is not None and of_b.any():
-            radii = radii + np.matmul(np.abs(a.mid), of_b)
+        for a, b in self.factors:
+            of_a, of_b = a.operand_rad(), b.operand_rad()
+            # What a subject recorded has radii of 0.
+            if of_a is not None and of_a.any():
+                radii = radii + np.matmul(of_a, np.abs(b.mid))
+            if of_b is not None and of_b.any():
+                radii = radii + np.matmul(np.abs(a.mid), of_b)
         return radii
 
     def exact_terms(self) -> Optional[Tuple[Any, np.ndarray, Any]]:
         """As in :class:`Sums`."""
         if not 0 < self.count <= MOST_TERMS_ONE_BY_ONE:
             return None
-        a, b = self.a, self.b
-        rads = [x.operand_rad() for x in (a, b) + self.terms]
-        exact, where = _exact_sums(a.mid.ndim, *rads), ...
+        exact, where = _exact_sums(self.factors, self.terms), ...
         if exact is not True:
-            if a.stacked and len(exact) == len(self.mid):
+            if self.stacked and len(exact) == len(self.mid):
                 where = _marked(np.logical_or.reduce(exact.reshape(len(exact), -1), axis=1))
                 exact = exact[where]
             count = np.count_nonzero(exact)
             if not count:
                 return None
             exact = True if count == exact.size else exact
-        terms = np.multiply(*_factors(_rows(a.mid, where), _rows(b.mid, where)))
+        terms = None
+        for a, b in self.factors:
+            products = np.multiply(*_factors(_rows(a.mid, where), _rows(b.mid, where)))
+            terms = products if terms is None else _beside(terms, products)
         for term in self.terms:
-            terms = _append(terms, _rows(term.mid, where))
+            column = _rows(term.mid, where)[..., None]
+            terms = column if terms is None else _beside(terms, column)
         return where, terms, exact
 
     def has_unknown(self) -> np.ndarray:
         """As in :class:`Sums`."""
-        unknown = _any_factor(self.a.unknown(), self.b.unknown())
-        return reduce(np.logical_or, [term.unknown() for term in self.terms], unknown)
+        unknown = [_any_factor(a.unknown(), b.unknown()) for a, b in self.factors]
+        return reduce(np.logical_or, unknown + [term.unknown() for term in self.terms])
 
     def has_nan(self) -> np.ndarray:
         """As in :class:`Sums`."""
-        nan = _any_factor(np.isnan(self.a.mid), np.isnan(self.b.mid))
-        return reduce(np.logical_or, [np.isnan(term.mid) for term in self.terms], nan)
+        nan = [_any_factor(np.isnan(a.mid), np.isnan(b.mid)) for a, b in self.factors]
+        return reduce(np.logical_or, nan + [np.isnan(term.mid) for term in self.terms])
 
     def ends(self, where: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """As in :class:`Sums`."""
-
-        def factors(a: np.ndarray, b: np.ndarray) -> List[np.ndarray]:
-            shape = where.shape + (a.shape[-1],)
-            return [np.broadcast_to(x, shape)[where] for x in _factors(a, b)]
-
-        a, b = self.a, self.b
-        corners = [np.multiply(*factors(x, y)) for x in a.ends() for y in b.ends()]
-        low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
-        nan = np.logical_and.reduce([np.isnan(corner) for corner in corners])
-        # A product of finite numbers that overflows even in float64 may be added to, by a fused
-        # multiply-add, before it is rounded.
-        finite = np.logical_and(*factors(np.isfinite(a.mid), np.isfinite(b.mid)))
-        known = np.where(finite, np.isfinite(low) & np.isfinite(high), nan | (low == high))
-        low, high = np.where(known, low, -np.inf), np.where(known, high, np.inf)
+        ends = [_ends_of_products(a, b, where) for a, b in self.factors]
         for term in self.terms:
-            of_term = [np.broadcast_to(end, where.shape)[where] for end in term.ends()]
-            low, high = _append(low, of_term[0]), _append(high, of_term[1])
+            ends.append(tuple(np.broadcast_to(x, where.shape)[where][:, None] for x in term.ends()))
+        low, high = (np.concatenate(each, axis=-1) for each in zip(*ends))
         return low, high
+
+
+def _total(arrays: List[np.ndarray]) -> Any:
+    """The sum of some arrays, of which there is one at least."""
+    return arrays[0] if len(arrays) == 1 else sum(arrays[1:], arrays[0])
+
+
+def _ends_of_products(
+    a: BoundedArray, b: BoundedArray, where: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The lower and upper ends of what ``a @ b`` adds up in the sums that are marked."""
+
+    def factors(a: np.ndarray, b: np.ndarray) -> List[np.ndarray]:
+        shape = where.shape + (a.shape[-1],)
+        return [np.broadcast_to(x, shape)[where] for x in _factors(a, b)]
+
+    corners = [np.multiply(*factors(x, y)) for x in a.ends() for y in b.ends()]
+    low, high = np.minimum.reduce(corners), np.maximum.reduce(corners)
+    nan = np.logical_and.reduce([np.isnan(corner) for corner in corners])
+    # A product of finite numbers that overflows even in float64 may be added to, by a fused
+    # multiply-add, before it is rounded.
+    finite = np.logical_and(*factors(np.isfinite(a.mid), np.isfinite(b.mid)))
+    known = np.where(finite, np.isfinite(low) & np.isfinite(high), nan | (low == high))
+    return np.where(known, low, -np.inf), np.where(known, high, np.inf)
 
 
 def as_operand(a: BoundedArray) -> BoundedArray:
@@ -162,24 +198,23 @@ def as_operand(a: BoundedArray) -> BoundedArray:
 
 
 def _exact_sums(
-    ndim: int, a: Optional[np.ndarray], b: Optional[np.ndarray], *terms: Optional[np.ndarray]
+    factors: Sequence[Tuple[BoundedArray, BoundedArray]], terms: Sequence[BoundedArray]
 ) -> Any:
-    """Which sums of ``a @ b`` and more have exact terms alone, by radii; True if all of them.
-
-    `ndim` is that of the midpoints of `a`.
-    """
-    inexact: Any = None
+    """Which sums of products and terms have exact terms alone, by radii; True if all of them."""
+    inexact = []
     for term in terms:
-        if term is not None:
-            inexact = term > 0 if inexact is None else inexact | (term > 0)
-    if a is not None:
-        rows = np.logical_or.reduce(a > 0, axis=-1, keepdims=True)
-        inexact = rows if inexact is None else inexact | rows
-    if b is not None:
-        columns = np.logical_or.reduce(b > 0, axis=-2)
-        columns = columns if ndim == 1 else columns[..., None, :]
-        inexact = columns if inexact is None else inexact | columns
-    return True if inexact is None else ~inexact
+        rad = term.operand_rad()
+        if rad is not None:
+            inexact.append(rad > 0)
+    for a, b in factors:
+        rad = a.operand_rad()
+        if rad is not None:
+            inexact.append(np.logical_or.reduce(rad > 0, axis=-1, keepdims=True))
+        rad = b.operand_rad()
+        if rad is not None:
+            columns = np.logical_or.reduce(rad > 0, axis=-2)
+            inexact.append(columns if a.mid.ndim == 1 else columns[..., None, :])
+    return ~reduce(np.logical_or, inexact) if inexact else True
 
 
 def _marked(rows: np.ndarray) -> Any:
@@ -205,12 +240,13 @@ def _any_factor(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a.any(axis=-1)[..., None] | (columns if a.ndim == 1 else columns[..., None, :])
 
 
-def _append(terms: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """The terms and one more."""
-    # The terms may be the same in all cases of a stack, and the bias not.
-    column = np.broadcast_arrays(bias, np.empty(terms.shape[:-1]))[0]
-    terms = np.broadcast_to(terms, column.shape + terms.shape[-1:])
-    return np.concatenate([terms, column[..., None]], axis=-1)
+def _beside(terms: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """The terms and more of them, along the last axis."""
+    # Either may be the same in all cases of a stack, or in all rows, and the others not.
+    if terms.shape[:-1] != more.shape[:-1]:
+        shape = np.broadcast(terms[..., :1], more[..., :1]).shape[:-1]
+        terms, more = (np.broadcast_to(x, shape + x.shape[-1:]) for x in (terms, more))
+    return np.concatenate([terms, more], axis=-1)
 
 
 _SHAPES = (((2, 4), (4, 2)), ((1, 2, 3), (3, 2)), ((2, 1), (1, 3)), ((1, 0), (0, 2)))
@@ -234,8 +270,23 @@ def matmul(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     """``[..., K] @ [K, M]``."""
     if b.ndim != 2 or a.ndim < 1 + a.stacked:
         raise OracleError("no bound is known for a product of {} and {}".format(a.shape, b.shape))
-    result = SumsOfProducts(a, b.with_axes(a.ndim)).balls()
-    result.factors = a, b
+    result = _product(a, b)
+    result.made_of = Addends(((alone(a), b),), ())
+    return result
+
+
+def _product(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    return SumsOfProducts(((a, b.with_axes(a.ndim)),), ()).balls()
+
+
+def _summed(addends: Addends, in_parts: bool = False) -> BoundedArray:
+    """The balls of sums, which go on if something is added to them."""
+    factors, terms = addends
+    ndim = max([a.ndim for a, _ in factors] + [term.ndim for term in terms])
+    filled = [(a.with_axes(ndim), b.with_axes(ndim)) for a, b in factors]
+    sums = SumsOfProducts(filled, [term.with_axes(ndim) for term in terms], in_parts)
+    result = sums.balls()
+    result.made_of = Addends(tuple((alone(a), b) for a, b in factors), tuple(map(alone, terms)))
     return result
 
 
@@ -245,14 +296,22 @@ def dot(a: Any, b: Any) -> BoundedArray:
     return matmul(*operands(a, b))
 
 
-@bound(affine, examples=_of_products(affine, (1,)) + [Example(affine, ((2, 3), (3, 2), (2,)))])
+@bound(
+    affine,
+    examples=_of_products(affine, (1,))
+    + [
+        Example(affine, ((2, 3), (3, 2), (2,))),
+        Example(lambda x, w, b, c: affine(x, w, b + b * c), ((1, 2), (2, 2), (2,), (2,))),
+    ],
+)
 def affine_of_balls(a: Any, b: Any, bias: Any) -> BoundedArray:
     """``a @ b + bias``, with the bias last or, if the arithmetic says so, anywhere in each sum."""
     a, b, bias = operands(a, b, bias)
     if a.arithmetic.bias_anywhere:
-        result = SumsOfProducts(a, b.with_axes(a.ndim), bias.with_axes(a.ndim)).balls()
+        factors, terms = joined(bias)
+        result = _summed(Addends(((a, b),) + factors, terms))
     else:
-        result = sum_of_two(matmul(a, b), bias)
+        result = _sum_of_two(_product(a, b), bias)
     result.is_affine = bias.ndim == 1
     return result
 
@@ -261,13 +320,23 @@ def affine_of_balls(a: Any, b: Any, bias: Any) -> BoundedArray:
     accumulate,
     examples=_of_products(accumulate)
     + _of_products(accumulate, (1,), (1,))
-    + [Example(accumulate, ((2, 3), (3, 2), (2, 2), (2,), (2,)))],
+    + [
+        Example(accumulate, ((2, 3), (3, 2), (2, 2), (2,), (2,))),
+        # Such as a reset gate's product, of a product with its bias.
+        Example(
+            lambda x, w, r, b: accumulate(x, w, r * (r @ w + b)), ((2, 2), (2, 2), (2, 2), (2,))
+        ),
+        Example(lambda x, w, b: accumulate(x, w, x @ w, b + b), ((2, 2), (2, 2), (2,))),
+    ],
 )
 def accumulate_of_balls(a: Any, b: Any, *terms: Any) -> BoundedArray:
     """``a @ b`` plus all of the terms, in any order, or those of parts of `a` and `b`."""
     a, b, *more = operands(a, b, *terms)
-    more = [x.with_axes(a.ndim) for x in more]
-    return SumsOfProducts(a, b.with_axes(a.ndim), *more, in_parts=True).balls()
+    if a.arithmetic.bias_anywhere:
+        factors, more = joined(*more)
+    else:
+        factors, more = (), tuple(map(unrounded, more))
+    return _summed(Addends(((a, b),) + factors, more), in_parts=True)
 
 
 @bound(
@@ -281,22 +350,106 @@ def accumulate_of_balls(a: Any, b: Any, *terms: Any) -> BoundedArray:
         )
     ]
     # Such as a query, which is added to the features of every slot of a window.
-    + [Example(lambda x, w, b: b[:, None] + np.matmul(x, w), ((2, 2, 3), (3, 2), (2, 2)))],
+    + [Example(lambda x, w, b: b[:, None] + np.matmul(x, w), ((2, 2, 3), (3, 2), (2, 2)))]
+    # One sum, in whatever parts it is written.
+    + [
+        Example(lambda x, w, h, r, b: x @ w + h @ r + b, ((2, 2), (2, 2), (2, 1), (1, 2), (2,))),
+        Example(lambda x, w, b, c: x @ w + (b + c) - b, ((1, 2), (2, 2), (2,), (1, 2))),
+        Example(
+            lambda x, w, b, c: np.split(affine(x, w, b), 2, axis=-1)[1] + 1.0 + c * b[2:],
+            ((2, 2), (2, 4), (4,), (2, 2)),
+        ),
+        Example(
+            lambda x, w, b: np.matmul(x, w) + affine(x[:, 0], w, b)[:, None, :],
+            ((2, 2, 2), (2, 2), (2,)),
+        ),
+        Example(lambda x, w, b: -(x @ w)[1:, ::-1] + b, ((2, 2), (2, 2), (2,))),
+        Example(lambda x, w, b: np.reshape(x @ w, (4, 1)) + b, ((2, 2), (2, 2), (1,))),
+        Example(lambda x, w, b: (x @ w)[:, :1] + x @ w + b, ((2, 2), (2, 2), (2,))),
+        Example(lambda x, w, b: x @ w + b, ((3,), (3, 2), (2, 2)), stacks=False),
+    ]
+    # A product is rounded, or fused with a sum.
+    + [
+        Example(lambda x, y, z: x * y + z, ((3,), (3,), (3,))),
+        Example(lambda x, y: x * y + x[::-1] * y, ((3,), (3,))),
+        Example(lambda x, y, z: -(x * y)[1:] + z, ((3,), (3,), (2,))),
+    ],
 )
 def add(a: BoundedArray, b: BoundedArray) -> BoundedArray:
-    """``a + b``; where one is a product and the other its bias, their affine map."""
-    for terms, bias in ((a, b), (b, a)):
-        # Who writes it like this means what a subject may compute in one sum.
-        if terms.factors is not None and _is_bias(bias, terms):
-            return affine_of_balls(*terms.factors, bias)
-    return sum_of_two(a, b)
+    """``a + b``.
+
+    Where one is a sum with matrix products in it, all that both were added up of is added up, in
+    any order: who writes it like this means what a subject may compute in one sum. Of a subject
+    that adds a bias last, the order is that in which the oracle writes it.
+    """
+    is_affine = False
+    if a.made_of is not None or b.made_of is not None:
+        is_affine = _is_affine(a, b) or _is_affine(b, a)
+        addends = joined(a, b) if a.arithmetic.bias_anywhere else None
+        if addends is not None and addends.factors:
+            result = _summed(addends, in_parts=True)
+            result.is_affine = is_affine
+            return result
+        # What is recorded of a product may be rounded for that alone.
+        a, b = (x if x.computed is None else x.computed for x in (a, b))
+    result = _sum_of_two(a, b)
+    result.is_affine = is_affine
+    if a.arithmetic.bias_anywhere:
+        terms = tuple(term for x in (a, b) for term in _terms_of(x))
+        if len(terms) <= MOST_TERMS_ONE_BY_ONE:
+            result.made_of = Addends((), terms)
+    return result
 
 
-def _is_bias(bias: BoundedArray, terms: BoundedArray) -> bool:
-    """Whether each sum of products has one number of `bias`: as a query added to features."""
-    if bias.ndim == 1:
-        return bias.shape == terms.shape[-1:]
-    if bias.ndim > terms.ndim:
+def _terms_of(x: BoundedArray) -> Tuple[BoundedArray, ...]:
+    """The terms of a plain sum, as far as they are at hand, or the array itself."""
+    return x.made_of.terms if isinstance(x.made_of, Addends) else (x,)
+
+
+def _is_affine(product: BoundedArray, bias: BoundedArray) -> bool:
+    """Whether this is a matrix product and no more, and a bias of its columns."""
+    made_of = product.made_of
+    if not isinstance(made_of, Addends) or made_of.terms or len(made_of.factors) != 1:
         return False
-    bias = broadcast(bias, terms)[0]
-    return bool(np.broadcast(terms.mid, bias.mid).shape == terms.mid.shape)
+    return bias.ndim == 1 and bias.shape == product.shape[-1:]
+
+
+@bound(
+    np.subtract,
+    examples=of_two(np.subtract)
+    + [
+        Example(lambda x, y, z: x * y - z, ((3,), (3,), (3,))),
+        Example(lambda x, y, z: z - x * y, ((3,), (3,), (3,))),
+    ],
+)
+def subtract(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a - b``."""
+    a, b = broadcast(a, b)
+    rad = sum_of_radii(a.operand_rad(), b.operand_rad())
+    reach = a.reach() + b.reach()
+    result = rounded(a.mid - b.mid, rad, reach, np.subtract, a, b)
+    return result if reach < np.inf else _fused(result, a, negative(b))
+
+
+def _sum_of_two(a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a + b``, of which neither goes on with what it was added up of."""
+    a, b = broadcast(a, b)
+    rad = sum_of_radii(a.operand_rad(), b.operand_rad())
+    reach = a.reach() + b.reach()
+    result = rounded(a.mid + b.mid, rad, reach, np.add, a, b)
+    return result if reach < np.inf else _fused(result, a, b)
+
+
+def _fused(result: BoundedArray, a: BoundedArray, b: BoundedArray) -> BoundedArray:
+    """``a + b``, which is `result` unless a fused multiply-add computes it.
+
+    That does not round the product, and only where this overflows may it be farther off than the
+    result without it.
+    """
+    terms = unrounded(a), unrounded(b)
+    if terms[0] is a and terms[1] is b:
+        return result
+    sums = SumsOfProducts((), terms).balls()
+    special = ~np.isfinite(a.mid) | ~np.isfinite(b.mid) | a.unknown() | b.unknown()
+    mid, rad = np.where(special, sums.mid, result.mid), np.where(special, sums.rad, result.rad)
+    return BoundedArray(mid, rad, a.arithmetic, stacked=a.stacked)

@@ -6,6 +6,7 @@ from typing import Any, Callable, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
+from rnndiff.harness.numerics.addends import unrounded
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.balls import (
     INFLATE,
@@ -75,7 +76,8 @@ class Sums:
         What no sum of magnitudes exceeds.
     count : int
     roundings : int
-        1 if the terms are products, which may be rounded, else 0.
+        How often each term may be rounded before it is added: 1 if it is a product, 2 if it is
+        divided by way of the reciprocal, else 0.
     stacked : bool
     unit : float
         The unit roundoff of an addition.
@@ -274,6 +276,7 @@ class SumsOfElements(Sums):
     def __init__(
         self, a: BoundedArray, axis: Optional[int], keepdims: bool, roundings: int = 0
     ) -> None:
+        self.rounded, a = a, unrounded(a)
         self.a, self.axis, self.keepdims = a, a.axes(axis), keepdims
         count = a.mid[0].size if a.stacked else a.mid.size
         count = count if axis is None else a.shape[axis]
@@ -313,7 +316,7 @@ class SumsOfElements(Sums):
 
     def has_infinity(self) -> np.ndarray:
         """Which sums have an element that is infinite for certain."""
-        return self.along(np.isinf(self.a.mid), np.logical_or.reduce)
+        return self.along(np.isinf(self.rounded.mid), np.logical_or.reduce)
 
     def ends(self, where: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """As in :class:`Sums`."""
@@ -330,6 +333,7 @@ class SumsOfElements(Sums):
         Example(lambda x: np.sum(x, axis=0), ((3, 2),)),
         Example(lambda x: np.sum(x, axis=-1, keepdims=True), ((2, 4),)),
         Example(lambda x: np.sum(x, axis=1), ((2, 3, 2),)),
+        Example(lambda x, y: np.sum(x * y, axis=-1), ((2, 3), (3,))),
     ],
 )
 def sum_of_elements(

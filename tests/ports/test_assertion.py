@@ -57,6 +57,20 @@ def test_what_is_right_passes_in_any_form():
     assert_within_bounds(np.float32(X.sum()), np.sum, X)
 
 
+def test_products_and_a_bias_are_one_sum_in_any_order():
+    def oracle(x, w, h, r, b):
+        return x @ w + h @ r + b
+
+    # The second row is so large that the first one is decided.
+    x, w = np.float32([[1, 1], [0, 64]]), np.float32([[2.0**27], [-(2.0**27)]])
+    h, r, b = np.ones((2, 64), "f4"), np.full((64, 1), 7, "f4"), np.zeros(1, "f4")
+    by_turns = np.add.accumulate(np.float32([2.0**27, *64 * [7], -(2.0**27)]), dtype="f4")[-1]
+    assert by_turns == 0
+    assert_within_bounds(np.float32([[by_turns], [448 - 2.0**33]]), oracle, x, w, h, r, b)
+    text = said(np.float32([[-1000], [448 - 2.0**33]]), oracle, x, w, h, r, b)
+    assert "first at actual[0, 0]" in text
+
+
 def test_the_first_element_that_is_out_is_named_with_its_bound():
     actual = dense(X, W, B)
     actual[1, 0] += np.float32(1e-5)

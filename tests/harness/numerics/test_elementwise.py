@@ -63,6 +63,20 @@ def test_tanh_of_an_affine_map_has_its_own_accuracy():
     plain = np.tanh(np.matmul(x, w))
     assert affine.rad < plain.rad - 6 * 2.0**-24
     assert not (np.matmul(x, w) + 0.0).is_affine
+    # A part of the gates is no product of a kernel that computes tanh, too.
+    whole = np.matmul(x, exact(np.ones((2, 2)), a)) + exact([0.0, 0.0], a)
+    for part in (np.split(whole, 2, axis=-1)[0], whole[:, :1], np.reshape(whole, (2, 1))[:1]):
+        assert np.tanh(part).rad[0, 0] > np.tanh(whole).rad[0, 0] + 6 * 2.0**-24
+
+
+@pytest.mark.parametrize("argument", [INF, -INF])
+def test_tanh_of_infinity_is_in_the_binade_of_1(argument):
+    accuracy = Accuracy(6.9, 2.0**-126)
+    a = arithmetic("float32", {"tanh": accuracy})
+    result = np.tanh(exact([argument], a))
+    assert result.rad[0] >= accuracy.ulp * ulp_of(1.0) + accuracy.absolute
+    # That of no other number is.
+    assert np.tanh(exact([100.0], a)).rad[0] < result.rad[0] / 1.9
 
 
 def test_what_is_not_stated_has_the_accuracy_of_the_least_accurate_engine():

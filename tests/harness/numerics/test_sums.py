@@ -1,5 +1,7 @@
 """Sums and products: any order, how narrow the bounds are, and overflow."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from ball_examples import FLOAT32, INF, NAN, thoroughly
@@ -17,6 +19,7 @@ from rnndiff.harness.numerics.containment import (
 )
 from rnndiff.harness.numerics.machine import Machine
 from rnndiff.harness.numerics.numbers import Numbers
+from rnndiff.models.cells import BasicLSTMCell, LSTMCell
 from rnndiff.models.functions import accumulate, affine
 
 
@@ -131,6 +134,8 @@ def test_a_mean_whose_sum_overflows_may_be_finite():
     assert np.mean(exact([3e38, 3e38], FLOAT32)).rad == INF
     assert np.mean(exact([INF, 3e38, 3e38], FLOAT32)).mid == INF
     assert np.isnan(np.mean(exact([NAN, 3e38, 3e38], FLOAT32)).mid)
+    # A square is rounded before it is divided.
+    assert np.mean(np.square(exact([1e30, 1.0], FLOAT32))).mid == INF
 
 
 def test_each_element_of_a_mean_may_be_flushed():
@@ -171,6 +176,218 @@ def test_the_columns_that_are_exact_are_bounded_as_such_beside_others():
     x = exact([0.1, 0.3], FLOAT32)
     alone, beside = np.matmul(x, exact(matrix[:, :1], FLOAT32)), np.matmul(x, ball)
     assert beside.rad[0] == alone.rad[0] < 1e-6 < 0.2 <= beside.rad[1]
+
+
+# --- one sum, however it is written ---------------------------------------------------------------
+
+LARGE = 2.0**27
+ONE, ROW, ONES, SEVENS = [[1.0]], [[1.0, 1.0]], np.ones((1, 64)), np.full((64, 1), 7.0)
+
+
+def _in_float32(*terms):
+    return float(np.add.accumulate(np.float32(terms), dtype=np.float32)[-1])
+
+
+@pytest.mark.parametrize(
+    "oracle, terms",
+    [
+        # Of two products, the terms of the first one are before and after those of the second.
+        (
+            lambda a: (
+                exact(ROW, a) @ exact([[LARGE], [-LARGE]], a)
+                + exact(ONES, a) @ exact(SEVENS, a)
+                + exact([0.0], a)
+            ),
+            (LARGE, *64 * [7.0], -LARGE),
+        ),
+        # The bias comes first.
+        (
+            lambda a: (
+                exact([[1.0]], a) @ exact([[LARGE]], a)
+                + exact(ONES, a) @ exact(SEVENS, a)
+                + exact([-LARGE], a)
+            ),
+            (-LARGE, *64 * [7.0], LARGE),
+        ),
+        # Of two biases, the first is added before the second.
+        (
+            lambda a: exact(ONE, a) @ exact([[7.0]], a) + (exact([LARGE], a) + exact([-LARGE], a)),
+            (7.0, LARGE, -LARGE),
+        ),
+        (
+            lambda a: affine(
+                exact(ONE, a), exact([[7.0]], a), exact([LARGE], a) + exact([-LARGE], a)
+            ),
+            (7.0, LARGE, -LARGE),
+        ),
+        # A forget bias, and a peephole, are added to a part of the gates.
+        (
+            lambda a: (
+                np.split(
+                    affine(exact([[1.0]], a), exact([[0.0, -LARGE]], a), exact([0.0, LARGE], a)),
+                    2,
+                    -1,
+                )[1]
+                + 7.0
+            ),
+            (7.0, LARGE, -LARGE),
+        ),
+        (
+            lambda a: (
+                affine(exact([[1.0]], a), exact([[0.0, -LARGE]], a), exact([0.0, LARGE], a))[:, 1:]
+                + exact([[7.0]], a) * exact([1.0], a)
+            ),
+            (7.0, LARGE, -LARGE),
+        ),
+        # A query, which is the bias of the features.
+        (
+            lambda a: (
+                np.matmul(exact([[[7.0]]], a), exact([[1.0]], a))
+                + affine(exact([[1.0]], a), exact([[LARGE]], a), exact([-LARGE], a))[:, None, :]
+            ),
+            (7.0, LARGE, -LARGE),
+        ),
+    ],
+)
+def test_a_sum_that_is_written_in_parts_is_one_sum_in_any_order(oracle, terms):
+    value = _in_float32(*terms)
+    ball = oracle(FLOAT32)
+    assert is_in(value, *np.ravel([ball.mid, ball.rad]))
+    # Of a subject that adds a bias last it is known in which order.
+    ball = oracle(FLOAT32._replace(bias_anywhere=False))
+    assert not is_in(value, *np.ravel([ball.mid, ball.rad]))
+
+
+def test_a_sum_that_is_written_in_parts_contains_every_order_of_its_terms():
+    random, out_of_order = Random(0), 0
+    last = FLOAT32._replace(bias_anywhere=False)
+
+    def number():
+        power = random.choice([-1.0, 1.0]) * 2.0 ** random.randint(-3, 25)
+        return random.choice([power, 1 + 2.0**-23, float(np.float32(random.gauss(0, 1)))])
+
+    def oracle(a, x, w, h, r, b, c):
+        x, w, h, r = [exact([[value]], a) for value in (x, w, h, r)]
+        gates = np.concatenate([w, w], axis=1), np.concatenate([r, r], axis=1)
+        _, part = np.split(x @ gates[0] + h @ gates[1] + exact([1.0, b], a), 2, axis=-1)
+        part = part + exact([c], a) * exact([x.mid[0, 0]], a)
+        return part.mid.item(), part.rad.item()
+
+    for _ in range(200):
+        x, w, h, r, c = [number() for _ in range(5)]
+        # Most of it cancels.
+        b = float(np.float32(-x * w - h * r))
+        ball, as_written = (oracle(a, x, w, h, r, b, c) for a in (FLOAT32, last))
+        for _ in range(4):
+            value = float(Machine(FLOAT32, random).total([(x, w), (h, r), b, (c, x)]))
+            assert is_in(value, *ball)
+            out_of_order += not is_in(value, *as_written)
+    assert out_of_order > 8
+
+
+def test_cells_add_what_is_in_their_gates_in_any_order():
+    def state_of(cell, a, *more):
+        kernel, bias = np.zeros((2, 4)), np.zeros(4)
+        # The gates of the forget bias.
+        kernel[0, 2], bias[2] = -1025.0, np.float32(1023.99994)
+        cell.load([exact(array, a) for array in (kernel, bias, *more)])
+        _, (c, _) = cell(exact([[1.0]], a), (exact([[1.0]], a), exact([[0.0]], a)))
+        return c.mid[0, 0], c.rad[0, 0]
+
+    # By a bias that has the forget bias, or the peephole, already: their sum is rounded to 1025.
+    folded, half = 0.5, 1 / (1 + np.exp(2.0**-14))
+    peepholes = np.float32([[1.0], [0.0], [0.0]])
+    basic, full = BasicLSTMCell(1), LSTMCell(1, use_peepholes=True, forget_bias=0.0)
+    for state in (state_of(basic, FLOAT32), state_of(full, FLOAT32, *peepholes)):
+        assert is_in(folded, *state) and is_in(half, *state)
+    last = FLOAT32._replace(bias_anywhere=False)
+    for state in (state_of(basic, last), state_of(full, last, *peepholes)):
+        assert not is_in(folded, *state) and is_in(half, *state)
+
+
+def test_a_sum_that_goes_on_is_bounded_as_if_it_had_been_one_all_along():
+    random = np.random.RandomState(0)
+    x, w, h, r, b = [
+        exact(random.standard_normal(shape).astype(np.float32), FLOAT32)
+        for shape in ((3, 5), (5, 4), (3, 2), (2, 4), (4,))
+    ]
+    whole = affine(np.hstack([x, h]), np.vstack([w, r]), b)
+    for parts in (x @ w + h @ r + b, x @ w + (h @ r + b), accumulate(x, w, h @ r, b)):
+        np.testing.assert_allclose(parts.mid, whole.mid, rtol=0, atol=2.0**-48)
+        np.testing.assert_allclose(parts.rad, whole.rad, rtol=2.0**-40)
+    part = (x @ w + h @ r)[1:, None, ::-1][..., 1:] + b[2::-1]
+    np.testing.assert_allclose(part.rad, whole.rad[1:, None, ::-1][..., 1:], rtol=2.0**-40)
+
+
+def test_a_sum_that_is_the_same_in_all_cases_goes_on_in_a_stack():
+    a = FLOAT32
+    x, w, y = exact([[0.1, 0.2]], a), exact([[1.0, 3.0], [2.0, 0.3]], a), exact([[0.7, 0.9]], a)
+    bias = np.array([[0.1, 0.5], [0.2, -0.3], [7.0, 8.0]])
+    for make in (lambda: x @ w, lambda: x @ w + y, lambda: (x @ w)[:, ::-1], lambda: x * y):
+        together = make() + exact_stack(bias, a)
+        for k, each in enumerate(bias):
+            alone = make() + exact(each, a)
+            assert together.shape == alone.shape
+            np.testing.assert_allclose(together.mid[k], alone.mid, rtol=2.0**-48)
+            np.testing.assert_allclose(together.rad[k], alone.rad, rtol=2.0**-40)
+
+
+@pytest.mark.parametrize("beside", [1.0, 3e38, INF])
+def test_what_overflows_in_another_case_changes_no_bound(beside):
+    """Of products that are added to, or added up."""
+    x, y = np.array([[0.3, 0.7], [beside, 0.7]]), np.array([[0.6, 1.1], [2.0, -1.1]])
+
+    def oracles(x, y):
+        return x * y + y, x * y - x, np.sum(x * y), np.sum(np.concatenate([x * y, y]))
+
+    for bias_anywhere in (False, True):
+        a = FLOAT32._replace(bias_anywhere=bias_anywhere)
+        together = oracles(exact_stack(x, a), exact_stack(y, a))
+        for of_stack, alone in zip(together, oracles(exact(x[0], a), exact(y[0], a))):
+            np.testing.assert_allclose(of_stack.rad[0], alone.rad, rtol=2.0**-40)
+
+
+def test_what_is_moved_in_no_rows_and_columns_is_added_as_it_is_written():
+    x, w = exact([[1.0, 2.0]], FLOAT32), exact(np.eye(2), FLOAT32)
+    for moved in (np.transpose(x @ w), np.roll(np.tile(x @ w, (2, 1)), 1)):
+        result = moved + 1.0
+        # A sum of two numbers that are no more than rounded.
+        assert (result.rad <= 2.0**-24 * (np.abs(moved.mid) + 3)).all()
+    assert ((x @ w)[0, 0] + 1.0).mid == 2
+
+
+# --- products that are added before they are rounded ----------------------------------------------
+
+
+@pytest.mark.parametrize("bias_anywhere", [False, True])
+@pytest.mark.parametrize(
+    "oracle",
+    [
+        lambda x, y, z: x * y + z,
+        lambda x, y, z: z + y * x,
+        lambda x, y, z: x * y - (-z),
+        lambda x, y, z: -((-x) * y) + z,
+        lambda x, y, z: np.reshape((x * y)[:, None], (2,))[::-1] + z[::-1],
+        lambda x, y, z: np.sum(np.stack([x * y, z]), axis=0),
+        lambda x, y, z: np.sum(np.stack([x, z], 1) * np.stack([y, np.ones(2)], 1), axis=1),
+        lambda x, y, z: accumulate(np.zeros((2, 1)), y[:1, None], x * y, z),
+    ],
+)
+def test_a_product_that_overflows_may_be_added_to_before_it_is_rounded(oracle, bias_anywhere):
+    a = FLOAT32._replace(bias_anywhere=bias_anywhere)
+    huge = 1.5 * 2.0**127
+
+    def ball(*numbers):
+        balls = oracle(*[exact([number] * 2, a) for number in numbers])
+        return balls.mid.flat[0], balls.rad.flat[0]
+
+    # Fused, it is finite, or the other infinity.
+    assert is_in(huge * 2 - 1.9 * 2.0**127, *ball(huge, 2.0, -1.9 * 2.0**127))
+    assert is_in(-INF, *ball(huge, 2.0, -INF)) and is_in(NAN, *ball(huge, 2.0, -INF))
+    # Where it is infinite either way, that is known.
+    assert ball(huge, 2.0, 1.0) == ball(huge, 2.0**20, -3.0) == (INF, 0)
+    assert ball(huge, 2.0, INF) == ball(INF, 2.0, -huge) == (INF, 0)
+    assert np.isnan(ball(huge, 2.0, NAN)[0]) and np.isnan(ball(INF, 2.0, -INF)[0])
 
 
 # --- operands of fewer bits ---------------------------------------------------------------------
