@@ -40,7 +40,7 @@ def accumulate(x, kernel, *terms):
 
 @named
 def sigmoid(x):
-    """The logistic function, ``1 / (1 + exp(-x))``."""
+    """The logistic function, ``1 / (1 + exp(-x))``, of each number."""
     return 1 / (1 + np.exp(-x))
 
 
@@ -82,13 +82,17 @@ def activation_named(name, known=ACTIVATIONS):
 
 @named
 def interpolate(weight, a, b):
-    """``weight * a + (1 - weight) * b``."""
+    """``weight * a + (1 - weight) * b``, of arrays of one shape."""
     return weight * a + (1 - weight) * b
 
 
 @named
 def layer_norm(x, gain, shift, epsilon):
-    """``gain * (x - mean) / sqrt(variance + epsilon) + shift``, the moments along the last axis."""
+    """``gain * (x - mean) / sqrt(variance + epsilon) + shift``, the moments along the last axis.
+
+    x [..., size], gain and shift [size] -> [..., size] (Ba, Kiros and Hinton, *Layer
+    normalization*, arXiv 1607.06450).
+    """
     deviations = x - np.mean(x, axis=-1)[..., None]
     variance = np.mean(np.square(deviations), axis=-1)[..., None]
     return gain * (deviations / np.sqrt(variance + epsilon)) + shift
@@ -96,13 +100,17 @@ def layer_norm(x, gain, shift, epsilon):
 
 @named
 def dropout_mask(keep_prob, noise):
-    """1 where ``keep_prob + noise`` reaches 1, 0 below, of noise from 0 up to 1."""
+    """1 where ``keep_prob + noise`` reaches 1, 0 below, of an array of noise from 0 up to 1."""
     return np.floor(keep_prob + noise)
 
 
 @named
 def softmax(scores):
-    """``exp(s) / sum(exp(s))`` over the last axis, shifted by the maximum so as not to overflow."""
+    """``exp(s) / sum(exp(s))`` over the last axis, [..., outputs] -> [..., outputs].
+
+    Shifted by the maximum, which changes nothing but that no exponential overflows (Goodfellow,
+    Bengio and Courville, *Deep Learning*, 2016, section 4.1).
+    """
     exponentials = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
     return exponentials / np.sum(exponentials, axis=-1, keepdims=True)
 
@@ -114,12 +122,15 @@ def one_hot(indices, depth, dtype):
 
 
 def accuracy(predictions, labels):
-    """The share of predictions [...] that are the arg max of labels [..., outputs]."""
+    """The share [] of predictions [...] that are the arg max of labels [..., outputs]."""
     correct = np.equal(predictions, np.argmax(labels, axis=-1))
     return np.mean(np.ones_like(labels[..., 0]) * correct)
 
 
 def log_loss(probabilities, labels):
-    """Minus the mean over rows of ``sum(label * log(clip(p, 1e-10, 1)))``, as in the article."""
+    """Minus the mean over rows of ``sum(label * log(clip(p, 1e-10, 1)))``, as in the article.
+
+    Both [..., outputs]; the result has the shape [].
+    """
     log_probabilities = np.log(np.clip(probabilities, 1e-10, 1.0))
     return np.mean(-np.sum(labels * log_probabilities, axis=-1))

@@ -298,7 +298,7 @@ def divide(arrays: Sequence[Any], fields: Sequence[Sequence[Field]]) -> List[Any
     return found
 
 
-def linear(scope: str, inputs: Axis, outputs: str) -> Tuple[Field, ...]:
+def kernel_and_bias(scope: str, inputs: Axis, outputs: str) -> Tuple[Field, ...]:
     """Kernel and bias of a linear layer, in TensorFlow's creation order."""
     return (
         Field(scope + "/kernel", (inputs, (outputs,))),

@@ -137,7 +137,7 @@ def digits(seed: int) -> Data:
     UserError
         If scikit-learn is not installed, or broken.
     """
-    with optional_import("scikit-learn, for the handwritten digits", "test", "give --mnist"):
+    with optional_import("scikit-learn, for the handwritten digits", "tensorflow", "give --mnist"):
         from sklearn.datasets import load_digits
     bundled = load_digits()
     order = np.random.RandomState(seed).permutation(len(bundled.target))

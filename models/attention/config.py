@@ -18,7 +18,7 @@ from rnndiff.models.layout import (
     Traced,
     check_sizes,
     judged,
-    linear,
+    kernel_and_bias,
     optional_size,
     size,
     sizes_in,
@@ -168,7 +168,7 @@ def parts(config: AnyConfig) -> Tuple[Tuple[Field, ...], ...]:
     cell = cell_of(config)
     return (
         cell.parameters("encoder", ("inputs",), "encoder_input_size"),
-        linear("projection", ("attn_size",), "outputs"),
+        kernel_and_bias("projection", ("attn_size",), "outputs"),
         cell.parameters("decoder", ("outputs",), "decoder_input_size")
         if decoder_time(config)
         else (),

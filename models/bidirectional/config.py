@@ -14,7 +14,7 @@ from rnndiff.models.layout import (
     Traced,
     check_sizes,
     judged,
-    linear,
+    kernel_and_bias,
     size,
     sizes_of,
 )
@@ -98,5 +98,5 @@ def parts(config: Config) -> Tuple[Tuple[Field, ...], ...]:
     return (
         kind.parameters(config, "forward", ("inputs",)),
         kind.parameters(config, "backward", ("inputs",)),
-        linear("projection", (kind.output, kind.output), "outputs"),
+        kernel_and_bias("projection", (kind.output, kind.output), "outputs"),
     )

@@ -49,6 +49,7 @@ def oracle(config, parameters, inputs, labels):
     outputs = np.concatenate(
         [np.stack(forward_outputs, axis=1), np.stack(backward_outputs, axis=1)], axis=2
     )
+    # As in the article: of the backward direction, that is the output of its first step.
     scores = affine(outputs[:, -1], kernel, bias)
     probabilities = softmax(scores)
     predictions = np.argmax(scores, axis=-1)

@@ -6,14 +6,16 @@ import numpy as np
 
 from rnndiff.models.cells.cell import Cell, flat
 from rnndiff.models.functions import affine, softmax
-from rnndiff.models.layout import Field, linear
+from rnndiff.models.layout import Field, kernel_and_bias
 
 
 class Step(NamedTuple):
     """Everything that one step computes.
 
-    What the cell reads and its new state; how well each slot of the window answers the state, and
-    the softmax of that; the mean of the slots under it; the output, and the window that has it.
+    What the cell reads [batch, input_size] and its new state; how well each slot of the window
+    answers the state, and the softmax of that, both [batch, attn_length]; the mean of the slots
+    under it [batch, attn_size]; the output [batch, attn_size], and the window that has it
+    [batch, attn_length, attn_size].
     """
 
     cell_input: Any
@@ -30,7 +32,11 @@ class Step(NamedTuple):
 
 
 class AttentionCellWrapper(Cell):
-    """Attention over the last ``attn_length`` outputs of a cell.
+    """Attention over the last ``attn_length`` outputs of a cell, the slots ``w`` of a window.
+
+    The cell reads ``[x; a] W + b``, where a is the last attention. Its new state s asks the window:
+    ``e_k = v tanh(w_k W_a + s W_q + b_q)``, ``a' = sum_k softmax(e)_k w_k``. The output
+    ``[cell output; a'] W_o + b_o`` takes the place of the oldest slot, after that.
 
     The NumPy twin of ``tf.contrib.rnn.AttentionCellWrapper`` of TensorFlow 1.x, after Cheng, Dong
     and Lapata, *Long Short-Term Memory-Networks for Machine Reading* (arXiv 1601.06733). The state
@@ -84,8 +90,8 @@ class AttentionCellWrapper(Cell):
             *self.cell.parameters(scope + "/cell", read),
             Field(scope + "/attention/attn_w", ((), (), ("attn_size",), ("attn_vec_size",))),
             Field(scope + "/attention/attn_v", (("attn_vec_size",),)),
-            *linear(scope + "/attention", state, "attn_vec_size"),
-            *linear(
+            *kernel_and_bias(scope + "/attention", state, "attn_vec_size"),
+            *kernel_and_bias(
                 scope + "/attn_output_projection",
                 (self.cell.output_size_name, "attn_size"),
                 "attn_size",

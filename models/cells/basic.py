@@ -4,7 +4,7 @@ import numpy as np
 
 from rnndiff.models.cells.cell import Cell
 from rnndiff.models.functions import activation_named, affine
-from rnndiff.models.layout import linear
+from rnndiff.models.layout import kernel_and_bias
 
 
 class BasicRNNCell(Cell):
@@ -34,7 +34,7 @@ class BasicRNNCell(Cell):
 
     def parameters(self, scope, inputs):
         """Kernel and bias."""
-        return linear(scope, inputs + ("num_units",), "num_units")
+        return kernel_and_bias(scope, inputs + ("num_units",), "num_units")
 
     def load(self, parameters):
         """Take ``(kernel [inputs + num_units, num_units], bias [num_units])``; return self."""

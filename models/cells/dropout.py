@@ -8,6 +8,8 @@ from rnndiff.models.functions import dropout_mask
 class DropoutWrapper(Wrapper):
     """What is dropped of a cell's inputs, states and outputs is 0, the rest over its probability.
 
+    ``x / p * floor(p + noise)``, where p is the probability to be kept.
+
     The NumPy twin of ``tf.compat.v1.nn.rnn_cell.DropoutWrapper``, of which what is random is given:
     either everything is kept, or the same is dropped in all steps (Gal and Ghahramani, *A
     theoretically grounded application of dropout in recurrent neural networks*, arXiv 1512.05287),

@@ -4,7 +4,7 @@ import numpy as np
 
 from rnndiff.models.cells.cell import Cell
 from rnndiff.models.functions import activation_named, affine, interpolate, sigmoid
-from rnndiff.models.layout import Field, linear
+from rnndiff.models.layout import Field, kernel_and_bias
 
 
 class GRUCell(Cell):
@@ -41,7 +41,7 @@ class GRUCell(Cell):
         return (
             Field(scope + "/gates/kernel", (read, gates)),
             Field(scope + "/gates/bias", (gates,)),
-        ) + linear(scope + "/candidate", read, "num_units")
+        ) + kernel_and_bias(scope + "/candidate", read, "num_units")
 
     def load(self, parameters):
         """Take the arrays of :meth:`parameters`; return self."""

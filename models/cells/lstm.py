@@ -10,7 +10,9 @@ from rnndiff.models.layout import Field
 class LSTMCell(Cell):
     """``c' = sigmoid(f + forget_bias) c + sigmoid(i) tanh(j)``, ``h' = sigmoid(o) tanh(c')``.
 
-    i, j, f and o are the parts of ``[x; h] W + b``, in this order. The output is ``h'``.
+    i, j, f and o are the parts of ``[x; h] W + b``, in this order. With peepholes ``w_i c`` and
+    ``w_f c`` are added to i and f, and ``w_o c'`` to o; c' is clipped before it is read; and h' is
+    projected, by ``h' W_p``, and clipped. The output is ``h'``.
 
     The NumPy twin of ``tf.compat.v1.nn.rnn_cell.LSTMCell`` (Hochreiter and Schmidhuber, *Long
     short-term memory*, Neural Computation 9, 1997; Gers and Schmidhuber, *Recurrent nets that time

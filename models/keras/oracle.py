@@ -14,6 +14,7 @@ def run(
 ) -> Any:
     """What all steps yield, in the order in which they are taken, and the state after the last one.
 
+    ``inputs`` [batch, time, inputs], ``mask`` [batch, time], parts of the state [batch, units].
     A step yields the parts of the state after it, of which the first one is the output. If it is
     masked, it yields what the one before it does, or zeros, and leaves the state as it was.
     """

@@ -50,7 +50,7 @@ def oracle(
 
 
 def merged(mode: Any, forward: Any, backward: Any) -> Any:
-    """The outputs of both directions as one array."""
+    """The outputs [batch, steps, units] of both directions as one array, twice as wide if none."""
     if mode == "sum":
         return forward + backward
     if mode == "mul":

@@ -42,7 +42,7 @@ def oracle(
 
 
 def start(cell: Any, config: Any, inputs: Any, initial_state: Any) -> Any:
-    """The initial state: zeros, if its parts are not given."""
+    """The initial state, of parts [batch, units]: zeros, if they are not given."""
     state = cell.zero_state(config.batch, inputs.dtype)
     return like(state, initial_state) if config.initial_state else state
 
@@ -50,6 +50,7 @@ def start(cell: Any, config: Any, inputs: Any, initial_state: Any) -> Any:
 def run(cell: Any, inputs: Any, sequence_length: Any, state: Any, steps: Any) -> Any:
     """Take these steps: states and outputs in the order of time, and the state after the last one.
 
+    ``inputs`` [batch, time, inputs]; parts of states, and outputs, [batch, units].
     A step past the end of a row yields zeros, and leaves its state as it was.
     """
     states, outputs = {}, {}

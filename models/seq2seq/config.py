@@ -15,7 +15,7 @@ from rnndiff.models.layout import (
     Traced,
     check_sizes,
     judged,
-    linear,
+    kernel_and_bias,
     size,
     sizes_of,
 )
@@ -116,6 +116,6 @@ def parts(config: Config) -> Tuple[Tuple[Field, ...], ...]:
     kind = config.kind
     return (
         kind.parameters(config, "encoder", ("inputs",)),
-        linear("projection", (kind.output,), "outputs"),
+        kernel_and_bias("projection", (kind.output,), "outputs"),
         kind.parameters(config, "decoder", ("outputs",)) if decoder_time(config) else (),
     )
