@@ -286,6 +286,6 @@ def test_sessions_are_closed_before_the_process_ends_and_nothing_is_complained_o
         [sys.executable, "-W", "ignore", "-c", AT_EXIT],
         capture_output=True,
         text=True,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths)),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths), TF_CPP_MIN_LOG_LEVEL="3"),
     )
     assert (done.stdout, done.stderr) == ("[True, True]\n", "")
