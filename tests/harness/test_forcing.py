@@ -456,12 +456,12 @@ def test_that_an_affine_map_is_recorded_does_not_change_how_accurate_its_tanh_is
     def oracle(parameters, inputs):
         kernel, bias, second = parameters
         z = affine(inputs, kernel, bias)
-        return {"z": z, "h": np.tanh(z[:, :1])}
+        return {"z": z, "h": np.tanh(z)}
 
     random = np.random.RandomState(0)
     arrays = [[random.standard_normal((1,) + s) for s in each] for each in (WEIGHTS, DATA)]
     plan = forcing.plan(oracle, WEIGHTS, DATA, ["z", "h"])
-    recorded = np.zeros((1, 12)) + 0.5
+    recorded = np.zeros((1, 16)) + 0.5
     a = FLOAT32._replace(functions=functions)
     for run in forcing.expect(oracle, plan, *arrays, recorded, a):
         assert (run.rad[0, 8:] > 300 * 2.0**-24 * np.abs(run.mid[0, 8:])).all()

@@ -62,7 +62,7 @@ def test_it({arguments}):
     ours = {{name for name in sys.modules if name.partition(".")[0] == "rnndiff"}}
     plugin = "rnndiff.harness.pytest_plugin"
     plugins = {{plugin, plugin + ".beginning", plugin + ".fixtures"}}
-    assert ours == {{"rnndiff", "rnndiff.harness", *plugins}}
+    assert ours == {{"rnndiff", "rnndiff.harness", "rnndiff.harness.limits", *plugins}}
     assert "numpy" not in sys.modules
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 """

@@ -132,10 +132,10 @@ def test_what_returns_no_array_of_the_model_is_told_though_it_has_no_words():
 
 
 def test_a_diagnosis_leaves_out_what_no_arithmetic_is_stated_of():
-    cases = [random_case("seq2seq", seed) for seed in range(2)]
-    assert not list(_stacks(broken("arithmetic"), iter([cases]), 9.0, float("inf")))
+    batches = [([random_case("seq2seq", seed) for seed in range(2)], float("inf"))]
+    assert not list(_stacks(broken("arithmetic"), batches, 9.0))
     with pytest.raises(UserError, match="Broken.supports fails"):
-        list(_stacks(broken("supports"), iter([cases]), 9.0, float("inf")))
+        list(_stacks(broken("supports"), batches, 9.0))
 
 
 def test_a_subject_that_is_measured_fails_in_one_sentence():
