@@ -16,7 +16,7 @@ from rnndiff.models.layout import (
     Traced,
     check_sizes,
     judged,
-    linear,
+    kernel_and_bias,
     size,
 )
 
@@ -69,8 +69,8 @@ def parameters(config):
     return (
         Field("gates/kernel", (read, ("num_units", "num_units"))),
         Field("gates/bias", (("num_units", "num_units"),)),
-        *linear("candidate", read, "num_units"),
-        *linear("projection", ("num_units",), "outputs"),
+        *kernel_and_bias("candidate", read, "num_units"),
+        *kernel_and_bias("projection", ("num_units",), "outputs"),
     )
 
 

@@ -15,7 +15,7 @@ from rnndiff.models.layout import (
     Traced,
     check_sizes,
     judged,
-    linear,
+    kernel_and_bias,
     size,
 )
 
@@ -46,7 +46,7 @@ def parameters(config):
     return (
         Field("kernel", (("inputs", "num_units"), GATES)),
         Field("bias", (GATES,)),
-    ) + linear("projection", ("num_units",), "outputs")
+    ) + kernel_and_bias("projection", ("num_units",), "outputs")
 
 
 def oracle(config, parameters, inputs, labels):
