@@ -125,7 +125,7 @@ def test_handwritten_digits_are_images_from_0_to_1_with_labels():
 
 def test_without_scikit_learn_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(UserError, match=r"pip install '\.\[test\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[tensorflow\]'"):
         data.digits(seed=0)
 
 
