@@ -82,7 +82,7 @@ def activation_named(name, known=ACTIVATIONS):
 
 @named
 def interpolate(weight, a, b):
-    """``weight * a + (1 - weight) * b``, of arrays of one shape."""
+    """``weight * a + (1 - weight) * b``."""
     return weight * a + (1 - weight) * b
 
 

@@ -106,7 +106,7 @@ def test_a_command_that_fails_though_its_package_is_there_raises_what_it_raises(
         ("jinja2", "report", lambda: page.check("page.html")),
         ("matplotlib", "report", lambda: page.check("page.html")),
         ("matplotlib", "report", lambda: pyplot_for("plot.svg")),
-        ("sklearn", "test", lambda: digits(0)),
+        ("sklearn", "tensorflow", lambda: digits(0)),
     ],
     ids=["page-jinja", "page-matplotlib", "plot", "digits"],
 )
