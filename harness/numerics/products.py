@@ -51,7 +51,8 @@ class SumsOfProducts(Sums):
             count, reach = count + inner, reach + inner * a.reach() * b.reach()
         for term in terms:
             reach += term.reach()
-        mid = _total([np.matmul(a.mid, b.mid) for a, b in self.factors] + [x.mid for x in terms])
+        products = [np.matmul(a.mid, b.mid) for a, b in self.factors]
+        mid = reduce(np.add, products + [term.mid for term in terms])
         self.first = first = self.factors[0][0] if self.factors else terms[0]
         arithmetic = first.arithmetic
         if arithmetic.sums is not None and len(self.factors) == 1 and not (in_parts or terms):
@@ -70,9 +71,10 @@ class SumsOfProducts(Sums):
 
     def magnitude(self) -> np.ndarray:
         """As in :class:`Sums`."""
-        return _total(
+        return reduce(
+            np.add,
             [np.matmul(a.magnitude(), b.magnitude()) for a, b in self.factors]
-            + [term.magnitude() for term in self.terms]
+            + [term.magnitude() for term in self.terms],
         )
 
     def errors(self) -> np.ndarray:
@@ -83,13 +85,14 @@ class SumsOfProducts(Sums):
             rad = b.operand_rad()
             if rad is not None:
                 errors.append(np.matmul(np.abs(a.mid), rad) * self.per_radius)
-        return _total(errors + [self.error_of_each(term) for term in self.terms])
+        return reduce(np.add, errors + [self.error_of_each(term) for term in self.terms])
 
     def squares(self) -> np.ndarray:
         """As in :class:`Sums`."""
-        return _total(
+        return reduce(
+            np.add,
             [np.matmul(np.square(a.mid), np.square(b.mid)) for a, b in self.factors]
-            + [np.square(term.mid) for term in self.terms]
+            + [np.square(term.mid) for term in self.terms],
         )
 
     def radii(self) -> Union[np.ndarray, float]:
@@ -144,11 +147,6 @@ class SumsOfProducts(Sums):
             ends.append(tuple(np.broadcast_to(x, where.shape)[where][:, None] for x in term.ends()))
         low, high = (np.concatenate(each, axis=-1) for each in zip(*ends))
         return low, high
-
-
-def _total(arrays: List[np.ndarray]) -> Any:
-    """The sum of some arrays, of which there is one at least."""
-    return arrays[0] if len(arrays) == 1 else sum(arrays[1:], arrays[0])
 
 
 def _ends_of_products(
