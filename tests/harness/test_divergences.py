@@ -10,13 +10,13 @@ from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.cases.case import Case, load
 from rnndiff.harness.checking.check import verdict_on
-from rnndiff.harness.judging.excuses import Minimal, excuse
+from rnndiff.harness.judging.excuses import KnownDivergence, Minimal, excuse
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.subjects.tensorflow.divergences import ENTRIES, LOWEST, Where
 from rnndiff.harness.subjects.tensorflow.modes import NOTHING, PARTS, WHOLE
-from rnndiff.models import ARTICLE
+from rnndiff.models import ARTICLE, MODELS
 from rnndiff.models.functions import ACTIVATIONS, accuracy
 
 CORPUS = os.path.join(os.path.dirname(__file__), "..", "corpus")
@@ -29,6 +29,10 @@ class Port(Float32Port):
     def __init__(self, *names, mistake=lambda trace: trace):
         Float32Port.__init__(self, mistake)
         self.known = tuple(ENTRY[name] for name in names)
+
+
+def wrong_everywhere(trace):
+    return {name: array + np.ones((), array.dtype) for name, array in trace.items()}
 
 
 def with_arrays(case, **arrays):
@@ -434,6 +438,24 @@ def test_a_model_without_cells_of_any_kind_is_not_excused_by_what_is_known_of_th
     known = ("relu-of-nan-is-zero", "zero-state-times-nan")
     port = Port(*known, mistake=add_to("outputs", 0.25))
     assert verdict_on(port, random_case("bidirectional"))[0].status == DISAGREE
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_entry_answers_of_every_model(name):
+    case = random_case(name, gain=8.0)
+    trace = Float32Port(wrong_everywhere)(case)
+    verdict = judge(case, trace, FLOAT32)
+    entries = [entry for entry in ENTRIES if isinstance(entry, KnownDivergence)]
+    asked = 0
+    for array in verdict.arrays:
+        for entry in entries if array.run == TEACHER_FORCED and array.worst > 1 else ():
+            if array.name in entry.arrays:
+                with np.errstate(all="ignore"):
+                    found = entry.instead(case, trace, array)
+                for numbers in (found.covered, found.values, found.rad):
+                    np.broadcast_to(0.0 if numbers is None else numbers, array.actual.shape)
+                asked += 1
+    assert asked
 
 
 # --- clipped by XLA ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnndiff.harness.cases.another_batch import is_open
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.cases.changed_cells import Change, with_cells
+from rnndiff.harness.cases.changed_cells import Change, mix_in, with_cells
 from rnndiff.harness.judging.excuses import (
     Entry,
     Instead,
@@ -464,7 +464,7 @@ def _with_relu_in_product(cell: Any, config: Any, instead: Any = _relu_of_nan_is
             if isinstance(each, _IN_PRODUCTS):
                 each.activation = instead
             elif is_lstm and gate_by_gate and config.batch == 1:
-                each.__class__ = _LSTMWithCandidateInProduct
+                mix_in(each, _LSTMWithCandidateInProduct)
                 each.of_candidate = instead
 
 
@@ -534,7 +534,7 @@ def _with_sigmoid_in_product(cell: Any, config: Any) -> None:
     """The sigmoid of a product with its bias, or with what takes the place of one."""
     for each in cells_in(cell):
         if isinstance(each, GRUCell):
-            each.__class__ = _GRUWithGatesInProduct
+            mix_in(each, _GRUWithGatesInProduct)
         gate_by_gate = getattr(each, "implementation", 2) == 1
         if gate_by_gate and each.recurrent_activation is sigmoid:
             each.recurrent_activation = _sigmoid_of_nan_is_zero
@@ -594,11 +594,13 @@ class _LayerNormInPackets(LayerNormBasicLSTMCell):
 def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
     for each in cells_in(cell):
         if isinstance(each, LayerNormBasicLSTMCell):
-            each.__class__ = _LayerNormInPackets
+            mix_in(each, _LayerNormInPackets)
 
 
 def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Instead:
     """What is found, or what is where known zeros are zero times NaN, in the same graph."""
+    if found.values is None or known.values is None:
+        return found
     is_known = np.isnan(found.values) & ~np.isnan(array.actual)
     covered, values, rad = (np.where(is_known, x, y) for x, y in zip(known, found))
     return Instead(covered, values, rad)
