@@ -12,12 +12,14 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;+=/()_-]")
 def printable(text: object, most: int = MOST) -> str:
     """`text` on one line of ASCII, for a terminal: control characters and the like as escapes.
 
-    A long one is cut after `most` characters.
+    Of a long one the middle is left out, as what went wrong may stand last: ``most`` characters
+    remain.
     """
     line = str(text).encode("unicode_escape", "backslashreplace").decode("ascii")
     # What is left of a backslash that was doubled is no escape.
     line = line.replace("\\\\", "\\")
-    return line if len(line) <= most else line[:most] + "..."
+    half = most // 2
+    return line if len(line) <= most else line[:half] + " ... " + line[-half:]
 
 
 def plain(text: object) -> str:

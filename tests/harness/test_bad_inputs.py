@@ -301,6 +301,10 @@ def test_printable_text_is_one_line_of_ascii(text, shown):
     assert printable(text) == shown
 
 
+def test_printable_text_that_is_long_has_both_its_ends():
+    assert printable("a" * 100 + "b" * 9900, 6) == "aaa ... bbb"
+
+
 def test_plain_text_means_nothing_anywhere():
     assert plain("a\"'`<>|[]{}*#&\\$!b") == "a" + "?" * 16 + "b"
     assert plain("Linux-5.10-x86_64, TF_X=--a=1") == "Linux-5.10-x86_64, TF_X=--a=1"

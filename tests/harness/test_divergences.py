@@ -458,6 +458,16 @@ def test_every_entry_answers_of_every_model(name):
     assert asked
 
 
+def test_an_error_is_known_that_stands_behind_a_long_account_of_its_place():
+    # As AutoGraph of TensorFlow 1.14 has it.
+    place = "in converted code: " + "site-packages/tensorflow/python/ops/rnn.py:1 call " * 20
+    error = ValueError(place + "ValueError: Expecting inputs_shape[1] to be set: (1, 0)")
+    case = ENTRY["gru-block-of-no-inputs"].minimal.case()
+    known = (replace(ENTRY["lstm-block-of-no-inputs"], covers=lambda case: True),)
+    port = Float32Port(mock.Mock(side_effect=error))
+    assert verdict_on(port, case, known=known)[0].status == KNOWN
+
+
 # --- clipped by XLA ----------------------------------------------------------------------------
 
 CLIPS = "xla-clips-a-state-that-is-nan"
