@@ -20,7 +20,7 @@ from rnndiff.harness.cases.frequencies import draw_batches
 from rnndiff.harness.cases.random_cases import normal_case
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.cases.strategies import batches
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.judging.forcing import follow
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.subjects.tensorflow import TensorFlow

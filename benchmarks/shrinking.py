@@ -24,7 +24,8 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from rnndiff.harness.cases.random_cases import random_batch
-from rnndiff.harness.checking.check import EVALUATIONS, fails, verdict_on, way_of_failing
+from rnndiff.harness.checking.check import EVALUATIONS
+from rnndiff.harness.checking.verdicts import fails, verdict_on, way_of_failing
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.quality.mistakes import MISTAKES
 from rnndiff.harness.shrinking.shrink import Shrinker

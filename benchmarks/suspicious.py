@@ -29,7 +29,7 @@ from test_precisions import reading, to_nearest, towards_zero
 
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.cases.restriction import make_restriction
-from rnndiff.harness.checking.check import verdicts_on
+from rnndiff.harness.checking.verdicts import verdicts_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.chance import Figures, figures
 from rnndiff.harness.judging.suspicion import Suspicion

@@ -25,7 +25,8 @@ from .harness.checking.assertion import assert_within_bounds as assert_within_bo
 from .harness.checking.assertion import UndecidedWarning as UndecidedWarning
 
 # A verdict.
-from .harness.checking.check import Checker as Checker, verdict_on as verdict_on
+from .harness.checking.check import Checker as Checker
+from .harness.checking.verdicts import verdict_on as verdict_on
 from .harness.judging.failure import Failure as Failure
 from .harness.judging.tally import Tally as Tally
 from .harness.judging.verdict import AGREE as AGREE, DISAGREE as DISAGREE

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from rnndiff.harness.cases.case import load
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.judging.excuses import KnownDivergence, excuse
 from rnndiff.harness.judging.verdict import DISAGREE, KNOWN, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic

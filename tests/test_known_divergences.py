@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnndiff.harness.cases.random_cases import random_case
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.judging.excuses import KnownEnding, Minimal
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.numerics.arithmetic import arithmetic

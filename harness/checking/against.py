@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.checking.check import Checker, Judged, verdict_on
+from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.checking.pair import (
     Pair,
     Side,
@@ -14,6 +14,7 @@ from rnndiff.harness.checking.pair import (
     finding,
     side_of,
 )
+from rnndiff.harness.checking.verdicts import Judged, verdict_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict

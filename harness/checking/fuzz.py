@@ -22,9 +22,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.checking.against import PairTally
-from rnndiff.harness.checking.check import FAILURES, save_failure
 from rnndiff.harness.checking.fuzz_worker import EXPLAIN, JUDGE, LOOK, SHOW, SHRINK, Task, work
 from rnndiff.harness.checking.messages import Channel
+from rnndiff.harness.checking.saving import FAILURES, save_failure
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import DISAGREE

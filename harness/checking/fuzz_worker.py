@@ -14,28 +14,23 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Union
 
 import numpy as np
 
-from rnndiff.harness.cases.case import Case, packed
+from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import batch_size, model_named, random_batch
 from rnndiff.harness.cases.restriction import ANY, Restriction
 from rnndiff.harness.checking.against import Against, PairTally
-from rnndiff.harness.checking.check import (
-    EVALUATIONS,
-    MOST_OF_A_KIND,
-    REPEATED_EVERY,
-    SECONDS,
-    Checker,
-    Judged,
-    UnsavedFailure,
-    first_wrong_of,
-    named_way,
-    verdict_on_ending,
-)
+from rnndiff.harness.checking.check import EVALUATIONS, REPEATED_EVERY, SECONDS, Checker
 from rnndiff.harness.checking.messages import Channel
 from rnndiff.harness.checking.pair import Pair
+from rnndiff.harness.checking.saving import UnsavedFailure, unsaved_failure
+from rnndiff.harness.checking.verdicts import (
+    MOST_OF_A_KIND,
+    Judged,
+    first_wrong_of,
+    verdict_on_ending,
+)
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.tally import Tally
-from rnndiff.harness.report.describe import describe
 from rnndiff.harness.report.exhibits import exhibits
 from rnndiff.harness.report.growth import sampled
 from rnndiff.harness.shrinking.shrink import Shrinker
@@ -44,9 +39,8 @@ from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.orphans import end_with
 from rnndiff.harness.subjects.port import look, restrict_subject, with_premise
 from rnndiff.harness.subjects.run import HANG
-from rnndiff.harness.subjects.statements import statement_of, supported
+from rnndiff.harness.subjects.statements import supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject, Wrapper
-from rnndiff.harness.versions import versions
 from rnndiff.models import load_modules
 
 # After so many cases of a batch that end a process, or after some hangs, what comes after them is
@@ -303,12 +297,6 @@ def _repeated(number: int, size: int) -> List[int]:
 
 def _ended(case: Case, name: str, timeout: float, part: Checker, why: str) -> UnsavedFailure:
     """A case on which a subject ended a process or hung."""
-    subject = part.subject
     way = "{}-{}".format(case.model.name, HANG if name == HANG else "ends-process")
     verdict = verdict_on_ending(case, name, (), timeout)
-    notes = dict(versions(subject.mode), subject=statement_of(subject, "label"), ended_by=name)
-    notes["verdict"] = verdict.error
-    of = "{}: ".format(part.of) if part.of else ""
-    report = "{}{}: {}\n{}".format(of, case, verdict.error, describe(case, verdict))
-    content, named = packed(case, notes=notes), (subject.name, subject.mode, subject.stated)
-    return UnsavedFailure(named_way(part.of, way), content, report, why, True, *named, of=part.of)
+    return unsaved_failure(part.subject, case, verdict, way, why=why, of=part.of, ended_by=name)

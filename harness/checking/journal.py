@@ -24,7 +24,7 @@ except ImportError:  # Where there are no such locks, what an ended run left beh
     fcntl = None  # type: ignore[assignment]
 
 from rnndiff.harness.cases.case import Case, load, save
-from rnndiff.harness.checking.check import FAILURES
+from rnndiff.harness.checking.saving import FAILURES
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import written_whole
 from rnndiff.harness.judging.failure import Failure

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, ArrayVerdict, Verdict
 from rnndiff.harness.records.compare import (

@@ -15,7 +15,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
-from rnndiff.harness.checking.check import verdict_on, verdict_on_ending
+from rnndiff.harness.checking.verdicts import verdict_on, verdict_on_ending
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.records.record import UNJUDGED, Computed
 from rnndiff.harness.records.result import CaseResult, result_of

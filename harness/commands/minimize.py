@@ -9,16 +9,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from rnndiff.harness.cases.case import Case, SavedCase, load, save
-from rnndiff.harness.checking.check import (
-    EVALUATIONS,
-    TRIES_IN_A_HANG,
-    ended_again_by,
-    fails,
-    verdict_on,
-    verdict_on_ending,
-    way_of_failing,
-)
+from rnndiff.harness.checking.check import EVALUATIONS, TRIES_IN_A_HANG
 from rnndiff.harness.checking.pair import Pair
+from rnndiff.harness.checking.saving import notes_on
+from rnndiff.harness.checking.verdicts import fails, verdict_on, verdict_on_ending, way_of_failing
 from rnndiff.harness.commands.options import (
     against_option,
     mode_option,
@@ -32,12 +26,12 @@ from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.alone import Alones, ended_by
+from rnndiff.harness.subjects.endings import ended_again_by
 from rnndiff.harness.subjects.named import Subjects, subject_named
 from rnndiff.harness.subjects.run import HANG
 from rnndiff.harness.subjects.statements import statement_of, supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.text import printable
-from rnndiff.harness.versions import versions
 
 
 @click.command()
@@ -134,13 +128,7 @@ def minimize(
             smallest = case
             click.echo("Run once more, the smallest case did not fail so: FILE's own is kept.")
     verdict, trace = found
-    notes = dict(
-        versions(subject.mode),
-        subject=statement_of(subject, "label"),
-        premise=statement_of(subject, "premise"),
-        verdict=verdict.summary(),
-    )
-    save(output, smallest, trace, dict(notes, ended_by=signal) if signal else notes)
+    save(output, smallest, trace, notes_on(subject, verdict, signal or ""))
     click.echo(describe(smallest, verdict))
     click.echo("\n{} cases were tried; saved as {}".format(shrinker.used, output))
     raise SystemExit(1)

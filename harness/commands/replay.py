@@ -10,12 +10,8 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case, SavedCase, load
 from rnndiff.harness.checking.bisect import UNSUPPORTED
-from rnndiff.harness.checking.check import (
-    ended_again_by,
-    verdict_on,
-    verdict_on_ending,
-)
 from rnndiff.harness.checking.pair import Pair, difference, finding, side_of
+from rnndiff.harness.checking.verdicts import verdict_on, verdict_on_ending
 from rnndiff.harness.commands.options import (
     against_option,
     json_option,
@@ -30,6 +26,7 @@ from rnndiff.harness.judging.verdict import DISAGREE, Verdict
 from rnndiff.harness.records.compare import ONE_SIDED
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import Alones
+from rnndiff.harness.subjects.endings import ended_again_by
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow, subject_named
 from rnndiff.harness.subjects.statements import statement_of, supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, Subject

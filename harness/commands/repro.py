@@ -5,11 +5,12 @@ from typing import Any
 import click
 
 from rnndiff.harness.cases.case import SavedCase, load
-from rnndiff.harness.checking.check import ended_again_by, verdict_on, verdict_on_ending
+from rnndiff.harness.checking.verdicts import verdict_on, verdict_on_ending
 from rnndiff.harness.commands.options import mode_option, model_option
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE, judge
 from rnndiff.harness.subjects.alone import Alones
+from rnndiff.harness.subjects.endings import ended_again_by
 from rnndiff.harness.subjects.named import Subjects, of_tensorflow
 from rnndiff.harness.subjects.statements import supported
 from rnndiff.harness.subjects.subject import TENSORFLOW

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from rnndiff.harness.checking.check import way_of_failing
+from rnndiff.harness.checking.verdicts import way_of_failing
 from rnndiff.harness.commands.options import json_option, models_argument, report_option
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import check_writable, write_json

@@ -30,13 +30,8 @@ from hypothesis import seed as seeded
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import model_named, random_batch
 from rnndiff.harness.cases.strategies import batches
-from rnndiff.harness.checking.check import (
-    EVALUATIONS,
-    Judged,
-    fails,
-    verdicts_on,
-    way_of_failing,
-)
+from rnndiff.harness.checking.check import EVALUATIONS
+from rnndiff.harness.checking.verdicts import Judged, fails, verdicts_on, way_of_failing
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE
 from rnndiff.harness.diagnosis.planting import Mistake, plant_in
 from rnndiff.harness.judging.verdict import DISAGREE

@@ -21,12 +21,11 @@ def describe(case: Case, verdict: Verdict) -> str:
 
 
 def _lines(case: Case, verdict: Verdict) -> Iterator[str]:
+    yield "{!r}: {}".format(case, verdict.summary())
     wrong = verdict.first_wrong()
     if wrong is None:
-        yield "{}: {}".format(case.model.name, verdict.summary())
         yield from why_undecided(case, verdict)
     else:
-        yield "{} {}: {}".format(case.model.name, case.config, verdict.summary())
         yield from _disagreement(case, verdict, wrong)
     yield ""
     for name, array in case.arrays.items():

@@ -1,11 +1,13 @@
-"""Which cases end the process of a subject, of those that its known endings cover."""
+"""Which cases end the process of a subject: those that are known to, and those that did."""
 
 from typing import Any, Dict, Optional, Tuple
 
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import Case, SavedCase
+from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.excuses import KnownEnding
-from rnndiff.harness.subjects.alone import ended_by
-from rnndiff.harness.subjects.subject import Subject
+from rnndiff.harness.subjects.alone import Alones, ended_by
+from rnndiff.harness.subjects.named import SHIPPED
+from rnndiff.harness.subjects.subject import COMMAND, Subject
 from rnndiff.models.layout import options_in
 
 
@@ -28,4 +30,30 @@ class Endings:
                         return name
                     self._found[kind] = name
                 return self._found[kind]
+        return None
+
+
+def ended_again_by(subject: Subject, saved: SavedCase, alones: Alones) -> Optional[str]:
+    """The signal by which a saved case ends the process, in one of `alones`.
+
+    "Hang" if it does not come to an end. It is tried if the case is known to end the process, or
+    did so before, and on all subjects that are not of this package, of which nobody knows.
+    """
+    try:
+        signal = subject.ended_by(saved.case)
+    except UserError:
+        raise
+    except Exception:  # It is run all the same, and this is what comes of it.
+        signal = None
+    if signal or not subject.name:
+        return signal
+    did = bool(saved.notes.get("ended_by"))
+    if not did and (subject.name in SHIPPED or subject.name.startswith(COMMAND)):
+        return None
+    try:
+        return alones.ended_by(saved.case, subject.name, subject.mode)
+    except UserError:
+        # It may be that there can be one of it alone.
+        if did:
+            raise
         return None

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 import numpy as np
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.forcing import follow
 from rnndiff.harness.judging.verdict import DISAGREE, UNDECIDED, Verdict

@@ -14,10 +14,10 @@ from examples import random_case
 from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking.against import Against, PairTally
-from rnndiff.harness.checking.check import fails, verdict_on, way_of_failing
 from rnndiff.harness.checking.fuzz import Progress, _Run, fuzz
 from rnndiff.harness.checking.fuzz_worker import Task, _see_that_some_are_common
 from rnndiff.harness.checking.pair import Pair
+from rnndiff.harness.checking.verdicts import fails, verdict_on, way_of_failing
 from rnndiff.harness.cli import main
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.excuses import KnownError, KnownRewrite

@@ -9,7 +9,7 @@ import pytest
 from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.cases.case import Case, load
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.judging.excuses import KnownDivergence, Minimal, excuse
 from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic

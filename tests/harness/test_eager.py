@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from examples import random_case
 
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.quality.mistakes import MISTAKES

@@ -28,10 +28,12 @@ from rich.console import Console
 from rnndiff.harness.cases.case import Case, load, save
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.checking.against import PairTally
-from rnndiff.harness.checking.check import Checker, UnsavedFailure, verdict_on, verdicts_on
+from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.checking.fuzz import Progress, _Run, fuzz
 from rnndiff.harness.checking.fuzz_worker import Task, Worker
 from rnndiff.harness.checking.messages import Channel
+from rnndiff.harness.checking.saving import UnsavedFailure
+from rnndiff.harness.checking.verdicts import verdict_on, verdicts_on
 from rnndiff.harness.cli import cli
 from rnndiff.harness.commands.fuzz import _page, _table
 from rnndiff.harness.errors import SubjectError

@@ -7,7 +7,8 @@ from rnndiff.harness.cases.draws import draw_kernel_config, large_case, small_si
 from rnndiff.harness.cases.frequencies import draw_batches
 from rnndiff.harness.cases.random_cases import SMALL_BATCH, batch_size, random_batch
 from rnndiff.harness.cases.strategies import batches
-from rnndiff.harness.checking.check import EVALUATIONS, fails, verdict_on, way_of_failing
+from rnndiff.harness.checking.check import EVALUATIONS
+from rnndiff.harness.checking.verdicts import fails, verdict_on, way_of_failing
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.shrinking.simplicity import fingerprint

@@ -13,7 +13,8 @@ from hypothesis.errors import NoSuchExample
 
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.cases.strategies import batches
-from rnndiff.harness.checking.check import EVALUATIONS, verdict_on
+from rnndiff.harness.checking.check import EVALUATIONS
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.quality.mistakes import MISTAKES, Mistake

@@ -16,8 +16,8 @@ from examples import random_case
 from rnndiff.harness.cases.case import SavedCase, load, save, smallest_case
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.checking import journal
-from rnndiff.harness.checking.check import ended_again_by, verdict_on, verdicts_on
 from rnndiff.harness.checking.fuzz import fuzz
+from rnndiff.harness.checking.verdicts import verdict_on, verdicts_on
 from rnndiff.harness.commands.fuzz import fuzz as fuzz_command
 from rnndiff.harness.commands.minimize import minimize
 from rnndiff.harness.commands.replay import replay
@@ -26,6 +26,7 @@ from rnndiff.harness.judging.verdict import DISAGREE, Verdict, judge
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.harness.report.describe import describe
 from rnndiff.harness.subjects.alone import ended_by
+from rnndiff.harness.subjects.endings import ended_again_by
 from rnndiff.harness.subjects.keras_layers import has_layer
 from rnndiff.harness.subjects.named import options_of, subject_named
 from rnndiff.harness.subjects.subject import Wrapper
@@ -138,7 +139,7 @@ def test_the_json_of_a_replay_says_in_which_modes_it_was(noted, given, mode):
 def test_a_subject_that_ends_the_process_does_not_end_the_command(command):
     run = CliRunner().invoke(command, [saved("deadly"), "--subject", NAME])
     assert run.exit_code == 1, run.output
-    assert "seq2seq: disagree: exit-3: the process was ended" in run.output
+    assert "): disagree: exit-3: the process was ended" in run.output
 
 
 def test_a_subject_of_which_there_is_one_alone_is_run_in_this_process():

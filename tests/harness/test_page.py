@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from examples import Float32Port, random_case
 
 from rnndiff.harness.cases.case import Case
-from rnndiff.harness.checking.check import Checker, verdict_on
+from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.commands.fuzz import fuzz
 from rnndiff.harness.commands.verify import _Seen, verify
 from rnndiff.harness.errors import UserError

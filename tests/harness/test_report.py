@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from examples import FLOAT32, Float32Port, random_case
 
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.judging.forcing import follow
 from rnndiff.harness.judging.tally import Tally
 from rnndiff.harness.judging.verdict import (

@@ -9,7 +9,7 @@ from examples import random_case, with_all_options
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import random_batch
-from rnndiff.harness.checking.check import fails, verdict_on, way_of_failing
+from rnndiff.harness.checking.verdicts import fails, verdict_on, way_of_failing
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.quality.mistakes import MISTAKES
 from rnndiff.harness.shrinking.shrink import Shrinker

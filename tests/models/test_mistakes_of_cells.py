@@ -22,13 +22,8 @@ from hypothesis.errors import NoSuchExample
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.cases.strategies import batches
-from rnndiff.harness.checking.check import (
-    EVALUATIONS,
-    fails,
-    supported,
-    verdicts_on,
-    way_of_failing,
-)
+from rnndiff.harness.checking.check import EVALUATIONS, supported
+from rnndiff.harness.checking.verdicts import fails, verdicts_on, way_of_failing
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.float32 import Float32

@@ -3,7 +3,7 @@
 import itertools
 
 from rnndiff.harness.cases.random_cases import random_batch
-from rnndiff.harness.checking.check import verdicts_on
+from rnndiff.harness.checking.verdicts import verdicts_on
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.report.describe import describe
 

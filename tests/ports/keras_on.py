@@ -9,7 +9,7 @@ import sys
 from judging import blamed, cases_until_blamed
 from test_engines import MODELS, Mistaken, bias_left_out
 
-from rnndiff.harness.checking.check import verdicts_on
+from rnndiff.harness.checking.verdicts import verdicts_on
 from rnndiff.harness.subjects.named import subject_named
 
 LAYERS = ("keras-simple-rnn", "keras-bidirectional-lstm", "keras-gru")

@@ -10,7 +10,7 @@ import rnndiff
 from rnndiff.harness.cases.case import save
 from rnndiff.harness.cases.random_cases import random_batch
 from rnndiff.harness.cases.restriction import ANY, make_restriction
-from rnndiff.harness.checking.check import verdicts_on
+from rnndiff.harness.checking.verdicts import verdicts_on
 from rnndiff.harness.diagnosis import diagnose as diagnose_module
 from rnndiff.harness.diagnosis.catalogue import CATALOGUE, mistakes_of
 from rnndiff.harness.diagnosis.diagnose import diagnose, diagnosis_of

@@ -9,7 +9,7 @@ import pytest
 from judging import batches, blamed, cases_until_blamed
 
 from rnndiff.harness.cases.case import Case, smallest_case
-from rnndiff.harness.checking.check import verdict_on, verdicts_on
+from rnndiff.harness.checking.verdicts import verdict_on, verdicts_on
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import AGREE, DISAGREE, KNOWN, TEACHER_FORCED, judge
 from rnndiff.harness.numerics.arithmetic import arithmetic

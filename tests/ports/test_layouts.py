@@ -10,7 +10,7 @@ from pytorch import gru, lstm, rnn, unrolled
 from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.cases.random_cases import model_named, normal_case, random_batch
 from rnndiff.harness.cases.restriction import make_restriction
-from rnndiff.harness.checking.check import verdict_on, verdicts_on
+from rnndiff.harness.checking.verdicts import verdict_on, verdicts_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.numerics.accuracy import Accuracy

@@ -15,7 +15,7 @@ import script_bidirectional
 import script_seq2seq
 from examples import FLOAT32, Float32Port, random_case
 
-from rnndiff.harness.checking.check import verdict_on
+from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.judging.verdict import AGREE, TEACHER_FORCED, UNDECIDED, judge
 from rnndiff.harness.report.describe import describe
 from rnndiff.models import MODELS
