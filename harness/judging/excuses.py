@@ -57,6 +57,13 @@ class Instead(NamedTuple):
     values: Optional[np.ndarray] = None
     rad: Any = 0.0
 
+    def is_met_by(self, actual: np.ndarray) -> np.ndarray:
+        """Where the subject, which has `actual`, has just these values, covered or not."""
+        if self.values is None:
+            return np.ones(actual.shape, dtype=bool)
+        near = (np.abs(actual - self.values) <= self.rad) | np.isinf(self.rad)
+        return (actual == self.values) | near | (np.isnan(actual) & np.isnan(self.values))
+
 
 @dataclass(frozen=True, eq=False)
 class KnownDivergence(Entry):
@@ -156,12 +163,8 @@ def _excused(
     array: ArrayVerdict, entry: KnownDivergence, case: Case, trace: Trace
 ) -> Tuple[ArrayVerdict, bool]:
     with np.errstate(all="ignore"):
-        covered, values, rad = entry.instead(case, trace, array)
-        known = array.wrong & covered
-        if values is not None:
-            near = (np.abs(array.actual - values) <= rad) | np.isinf(rad)
-            nan = np.isnan(array.actual) & np.isnan(values)
-            known &= (array.actual == values) | near | nan
+        found = entry.instead(case, trace, array)
+        known = array.wrong & found.covered & found.is_met_by(array.actual)
     return (array.excused(known), True) if known.any() else (array, False)
 
 

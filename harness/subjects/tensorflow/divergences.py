@@ -347,7 +347,8 @@ def _zero_window(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         return Instead(covered, zeros)
     # After a single step the decoder starts from zeros alone, if its token is zeros, too.
     covered[:, :1] = config.time == 1 and getattr(config, "start_token", None) == "zeros"
-    return Instead(covered, zeros + case.arrays["decoder/bias"])
+    added = exact(zeros, _FLOAT32) + exact(case.arrays["decoder/bias"], _FLOAT32)
+    return Instead(covered, added.mid, added.rad)
 
 
 def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
@@ -598,26 +599,29 @@ def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
 
 
 def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Instead:
-    """What is found, or what is where known zeros are zero times NaN, in the same graph."""
+    """What is found, or what is where zeros are known for such, where TensorFlow has that."""
     if found.values is None or known.values is None:
         return found
-    is_known = np.isnan(found.values) & ~np.isnan(array.actual)
+    is_known = known.covered & known.is_met_by(array.actual)
     covered, values, rad = (np.where(is_known, x, y) for x, y in zip(known, found))
     return Instead(covered, values, rad)
 
 
-def _by_cells_or_known_zeros(change: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
-    """What TensorFlow has by cells with this change, whether or not it knows zeros for such."""
+def _by_cells_or_known_zeros(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
+    """What TensorFlow has by cells with these changes, whether or not it knows zeros for such."""
 
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
-        changes = (change,), (with_zeros_that_are_known, change)
-        return _or_known_zeros(array, *[_by_cells(*each)(case, trace, array) for each in changes])
+        both = changes, (with_zeros_that_are_known, *changes)
+        return _or_known_zeros(array, *[_by_cells(*each)(case, trace, array) for each in both])
 
     return instead
 
 
 _layer_norms_in_packets = _by_cells_or_known_zeros(_with_layer_norm_in_packets)
-_of_cells_with_tanh_in_packets = _by_cells_or_known_zeros(_with_tanh_in_packets)
+# A version with such a tanh has such layer norms, too.
+_of_cells_with_tanh_in_packets = _by_cells_or_known_zeros(
+    _with_layer_norm_in_packets, _with_tanh_in_packets
+)
 
 
 def _has_linear_gates(case: Case) -> bool:
