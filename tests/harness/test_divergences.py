@@ -406,7 +406,7 @@ RECORDED = {
 def excused_but(name, change):
     """The verdict on a recorded trace; where it is first wrong, with one number changed.
 
-    ``change`` takes the verdict on the first array that diverges to a number, and says which number.
+    ``change`` takes the verdict on the first array that diverges to a number, and says which one.
     """
     case, trace, _ = load(os.path.join(CORPUS, name + ".npz"))
     entries = (ENTRY[RECORDED[name]],)
