@@ -158,25 +158,8 @@ def verify(
         raise UserError("{} does not say whose weights it holds: name the MODEL.".format(weights))
     if (inputs_path or settings or maps) and len(names) > 1:
         raise click.UsageError("--map, --inputs and --set are of one MODEL")
-    names = names or list(training.PLANS)
-    laid_out = [name for name in names if name not in MODELS]
-    if laid_out:
-        raise click.UsageError(
-            "TensorFlow has no weights of the layout of {}: to judge what a port makes of yours, "
-            "take rnndiff.assert_within_bounds".format(laid_out[0])
-        )
-    if cell:
-        if not all(name in training.PLANS for name in names):
-            raise click.UsageError("--cell goes with {}".format(", ".join(training.PLANS)))
-        names = ["{}-{}".format(MODELS[name].family, cell) for name in names]
-    for name in names:
-        if MODELS[name].family not in training.PLANS and not inputs_path:
-            raise click.UsageError(
-                "there are no data for {}: give --weights and --inputs".format(name)
-            )
-    if mnist and "bidirectional" not in [MODELS[name].family for name in names]:
-        raise click.UsageError("--mnist is data for bidirectional, which is not among the models")
-
+    names = _with_cell(names or list(training.PLANS), cell)
+    _check_data(names, inputs_path, mnist)
     if report_path:
         page.check(report_path)
     # All that can be wrong with files comes out before seconds are spent on importing TensorFlow,
@@ -184,7 +167,7 @@ def verify(
     for path in (save, json_path):
         if path and path != "-":
             check_writable(path)
-    options = {}
+    options: Dict[str, Any] = {}
     for setting in settings:
         options.update(own.option_named(MODELS[names[0]], setting))
     loaded: Dict[str, own.AnyData] = {}
@@ -193,16 +176,14 @@ def verify(
             loaded[name] = own.read_own(MODELS[name], inputs_path, labels_path, options)
         else:
             loaded[name] = data.load(MODELS[name].family, seed, mnist)
+    mapped = _mapped(maps) if prefix else None
+    if prefix and mapped is not None:
+        arrays = checkpoint.read_checkpoint(prefix, list(mapped.values()))
     fitted: Dict[str, Weights] = {}
-    if weights:
-        mapped = None
-        if prefix:
-            mapped = _mapped(maps)
-            arrays = checkpoint.read_checkpoint(prefix, list(mapped.values()))
-        for name in names:
-            fitted[name] = training.fit_weights(
-                weights, arrays, MODELS[name], loaded[name], options, mapped
-            )
+    for name in names if weights else ():
+        fitted[name] = training.fit_weights(
+            str(weights), arrays, MODELS[name], loaded[name], options, mapped
+        )
     subject = TensorFlow()
     for name in names:
         config = fitted[name].config if name in fitted else MODELS[name].article
@@ -214,26 +195,13 @@ def verify(
     try:
         with _progress() as progress:
             for name in names:
-                model = MODELS[name]
                 if name not in fitted:
-                    fitted[name] = _train(model, loaded[name], steps, seed, progress)
+                    fitted[name] = _train(MODELS[name], loaded[name], steps, seed, progress)
                     if save:
                         training.save_weights(save, fitted)
                 task = progress.add_task("verifying {}".format(name), total=1, note="")
-                computed: Dict[str, np.ndarray] = {}
-
-                def see(judged: JudgedTrace, computed: Dict[str, np.ndarray] = computed) -> None:
-                    computed.update(judged.trace)
-                    if seen:
-                        seen(judged)
-
-                verifications.append(
-                    verify_weights(model, loaded[name], fitted[name], subject, see)
-                )
-                for each in _recorded(loaded[name]):
-                    verifications.append(
-                        verify_weights(model, loaded[name], fitted[name], each, seen, computed)
-                    )
+                for verified in _verified(MODELS[name], loaded[name], fitted[name], subject, seen):
+                    verifications.append(verified)
                 progress.advance(task)
     finally:
         # Ctrl-C, too, leaves what was found until then.
@@ -246,6 +214,49 @@ def verify(
     if json_path:
         _write_json(json_path, verifications)
     sys.exit(0 if all(verified.status in (AGREE, KNOWN) for verified in verifications) else 1)
+
+
+def _with_cell(names: List[str], cell: Optional[str]) -> List[str]:
+    """The names of models of TensorFlow's, with another cell if one is asked for."""
+    laid_out = [name for name in names if name not in MODELS]
+    if laid_out:
+        raise click.UsageError(
+            "TensorFlow has no weights of the layout of {}: to judge what a port makes of yours, "
+            "take rnndiff.assert_within_bounds".format(laid_out[0])
+        )
+    if not cell:
+        return names
+    if not all(name in training.PLANS for name in names):
+        raise click.UsageError("--cell goes with {}".format(", ".join(training.PLANS)))
+    return ["{}-{}".format(MODELS[name].family, cell) for name in names]
+
+
+def _check_data(names: List[str], inputs_path: Optional[str], mnist: Optional[str]) -> None:
+    """Raise a UsageError if there are no data for a model, or no model for data."""
+    families = [MODELS[name].family for name in names]
+    for name, family in zip(names, families):
+        if family not in training.PLANS and not inputs_path:
+            raise click.UsageError(
+                "there are no data for {}: give --weights and --inputs".format(name)
+            )
+    if mnist and "bidirectional" not in families:
+        raise click.UsageError("--mnist is data for bidirectional, which is not among the models")
+
+
+def _verified(
+    model: Model, loaded: own.AnyData, weights: Weights, subject: Subject, seen: Optional["_Seen"]
+) -> Iterator[Verification]:
+    """What comes of the weights on TensorFlow, and of what something else has computed by them."""
+    computed: Dict[str, np.ndarray] = {}
+
+    def see(judged: JudgedTrace) -> None:
+        computed.update(judged.trace)
+        if seen:
+            seen(judged)
+
+    yield verify_weights(model, loaded, weights, subject, see)
+    for each in _recorded(loaded):
+        yield verify_weights(model, loaded, weights, each, seen, computed)
 
 
 def _mapped(maps: Sequence[str]) -> Dict[str, str]:
