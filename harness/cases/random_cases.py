@@ -1,5 +1,6 @@
 """Random cases without Hypothesis, many to a config: what a fuzzer needs to be fast."""
 
+import difflib
 from dataclasses import replace
 from typing import Any, Callable, List, Sequence, Union
 
@@ -46,10 +47,11 @@ def model_named(name: str) -> Model:
     except ValueError as error:
         raise UserError("{!r} is no model: {}.".format(name, error))
     except KeyError:
-        known = ", ".join(map(repr, MODELS))
+        names = list(MODELS), difflib.get_close_matches(name, MODELS)
+        known, close = (", ".join(map(repr, each)) for each in names)
         raise UserError(
-            "{!r} is not one of the models {}: register it, or give a command its "
-            "MODULE:NAME.".format(name, known)
+            "{!r} is not one of the models {}{}: register it, or give a command its "
+            "MODULE:NAME.".format(name, known, " (is {} meant?)".format(close) if close else "")
         )
 
 

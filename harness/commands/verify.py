@@ -31,7 +31,7 @@ from rnndiff.harness.subjects import Subject
 from rnndiff.harness.subjects.tensorflow import TensorFlow
 from rnndiff.harness.trained import checkpoint, data, own, training
 from rnndiff.harness.trained.training import Weights
-from rnndiff.harness.trained.verify import Difference, Verification
+from rnndiff.harness.trained.verify import Difference, Verification, answer
 from rnndiff.harness.trained.verify import verify as verify_weights
 from rnndiff.models import MODELS, Model
 from rnndiff.models.cells.kinds import KINDS
@@ -184,6 +184,9 @@ def verify(
         fitted[name] = training.fit_weights(
             str(weights), arrays, MODELS[name], loaded[name], options, mapped
         )
+    for name, weighed in fitted.items():
+        config = dataclasses.replace(weighed.config, batch=len(loaded[name].arrays()["inputs"]))
+        own.check_recorded(loaded[name], MODELS[name], config)
     subject = TensorFlow()
     for name in names:
         config = fitted[name].config if name in fitted else MODELS[name].article
@@ -254,9 +257,13 @@ def _verified(
         if seen:
             seen(judged)
 
-    yield verify_weights(model, loaded, weights, subject, see)
-    for each in _recorded(loaded):
-        yield verify_weights(model, loaded, weights, each, seen, computed)
+    verified = verify_weights(model, loaded, weights, subject, see)
+    recorded = _recorded(loaded)
+    is_alone = verified.is_own and not recorded
+    yield dataclasses.replace(verified, answer=answer(verified)) if is_alone else verified
+    for each in recorded:
+        other = verify_weights(model, loaded, weights, each, seen, computed)
+        yield dataclasses.replace(other, answer=answer(verified, other))
 
 
 def _mapped(maps: Sequence[str]) -> Dict[str, str]:
@@ -349,7 +356,15 @@ def _write_page(path: str, seed: int, seen: _Seen, verifications: List[Verificat
             names=_columns(verified),
             rows=list(_rows(verified)),
             verdict=" ".join(
-                [verified.summary + ".", *verified.disagreements, *verified.undecided]
+                filter(
+                    None,
+                    [
+                        verified.summary + ".",
+                        *verified.disagreements,
+                        *verified.undecided,
+                        verified.answer,
+                    ],
+                )
             ),
             status=verified.status,
         )
@@ -374,6 +389,8 @@ def _print(console: Console, verified: Verification) -> None:
     console.print(verdict, soft_wrap=True)
     for sentence in verified.disagreements + verified.undecided:
         console.print(Text("    " + sentence), soft_wrap=True)
+    if verified.answer:
+        console.print(Text(verified.answer), soft_wrap=True)
     console.print()
 
 

@@ -37,14 +37,23 @@ _PROGRAM = (
 def prefix_of(path: str) -> Optional[str]:
     """What the names of a checkpoint's files begin with; None if `path` names no checkpoint.
 
-    `path` is that, one of the files, or a folder with the file "checkpoint", which names the latest
+    `path` is that, one of the files, or the file "checkpoint" or its folder, which names the latest
     one in it.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, but are checkpoints of later steps (`path`-500).
     """
-    if os.path.isfile(os.path.join(path, "checkpoint")):
-        return path
-    start = re.sub(r"\.(index|data-[0-9]+-of-[0-9]+)$", "", path)
+    folder = os.path.dirname(path) if os.path.basename(path) == "checkpoint" else path
+    if os.path.isfile(os.path.join(folder, "checkpoint")):
+        return folder or os.curdir
+    start = re.sub(r"\.(index|meta|data-[0-9]+-of-[0-9]+)$", "", path)
     if os.path.isfile(start + ".index"):
         return start
+    steps = [name[: -len(".index")] for name in sorted(glob.glob(glob.escape(path) + "-*.index"))]
+    if steps and not os.path.exists(path):
+        raise UserError("There is no checkpoint {}, but {}.".format(path, ", ".join(steps)))
     return path if _is_table(path) else None
 
 
@@ -181,6 +190,8 @@ def _bytes_of(prefix: str, start: Optional[str]) -> int:
     paths = [path for form in forms if start for path in glob.glob(glob.escape(start) + form)]
     if not paths:
         raise _unreadable(prefix, "its folder has none of its files")
+    if paths == ["{}.index".format(start)]:
+        raise _unreadable(prefix, "there is no {}.data-00000-of-00001 beside it".format(start))
     if not all(map(os.path.isfile, paths)):
         raise _unreadable(prefix, "one of its files is no regular file")
     size = sum(map(os.path.getsize, paths))

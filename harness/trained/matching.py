@@ -90,6 +90,8 @@ def match(
         there = "the variables of the checkpoint are {}".format(names_and_shapes(variables))
     else:
         there = "nothing is made of {}".format(names_and_shapes(left))
+    if "decoder/" in missing and given.get("output_time", 1) > 1:
+        there += "; where nothing is decoded, give labels [batch, 1, outputs]"
     raise UserError(
         "{} does not fit the model {}: {}; {}; say which is which by --map PARAMETER=VARIABLE, "
         "or --map SCOPE=SCOPE.".format(path, model.name, problem or missing, there)

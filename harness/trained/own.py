@@ -10,8 +10,8 @@ from rnndiff.harness.files import read_npz
 from rnndiff.harness.subjects import Subject
 from rnndiff.harness.text import printable
 from rnndiff.harness.trained.data import Data
-from rnndiff.models import Model
-from rnndiff.models.layout import CHOICE, Field, choices_of, is_optional, sizes_in
+from rnndiff.models import MODELS, Model
+from rnndiff.models.layout import CHOICE, Field, choices_of, is_optional, options_in, sizes_in
 
 
 class OwnData(NamedTuple):
@@ -84,6 +84,11 @@ def read_own(model: Model, inputs: str, labels: Optional[str], options: Any) -> 
         numbers or of sizes that do not go together.
     """
     arrays = _read(inputs, "inputs")
+    # As cases and records have it.
+    if "meta" in arrays:
+        raise _unfit(
+            inputs, model, "it is a case or a record of rnndiff's, and no data of a user's"
+        )
     if labels:
         arrays["labels"] = _read(labels, "labels", alone=True)["labels"]
     fields = {field.name: field for field in model.data}
@@ -150,6 +155,7 @@ def _told(
 ) -> Dict[str, Any]:
     """The sizes that axes of the data have, and the options with which there are such data."""
     told: Dict[str, Any] = {}
+    by: Dict[str, Field] = {}
     # One that may be left out decides more than a size: without a projection there is no num_proj.
     of_config = {n for n in sizes_in(model.Config) if not is_optional(model.Config, n)}
     for field in model.data:
@@ -159,16 +165,33 @@ def _told(
         if field.when in {each.name for each in dataclasses.fields(model.Config)}:
             told[field.when] = True
         for axis, size in zip(field.axes, data[field.name].shape):
-            if len(axis) == 1 and axis[0] in of_config and told.setdefault(axis[0], size) != size:
-                raise ValueError(
-                    "{!r} has the shape {}, with {} {} in place of {}".format(
-                        field.name, list(data[field.name].shape), axis[0], size, told[axis[0]]
+            if len(axis) == 1 and axis[0] in of_config:
+                first = by.setdefault(axis[0], field)
+                if told.setdefault(axis[0], size) != size:
+                    both = (
+                        "{!r} [{}] has the shape {}".format(
+                            each.name, each.text, list(data[each.name].shape)
+                        )
+                        for each in (first, field)
                     )
-                )
+                    raise ValueError("{} is not one number: {}".format(axis[0], ", ".join(both)))
     for name, value in options.items():
         if name in told and told[name] != value:
             raise ValueError("the data have {} {}, not {}".format(name, told[name], value))
     return told
+
+
+def check_recorded(data: AnyData, model: Model, config: Any) -> None:
+    """Raise a UserError if what was recorded has other shapes than the model's trace."""
+    recorded = data.recorded if isinstance(data, OwnData) else {}
+    for array in model.trace:
+        if array.name in recorded:
+            found, wanted = recorded[array.name].shape, tuple(array.shape(config))
+            if found != wanted:
+                said = "{!r} has the shape {}, not {}, which is [{}]"
+                raise _unfit(
+                    data.name, model, said.format(array.name, list(found), list(wanted), array.text)
+                )
 
 
 def option_named(model: Model, text: str) -> Dict[str, Any]:
@@ -182,9 +205,12 @@ def option_named(model: Model, text: str) -> Dict[str, Any]:
     name, equals, value = (part.strip() for part in text.partition("="))
     names = [field.name for field in dataclasses.fields(model.Config)]
     if not equals or name not in names:
+        of_family = [x.name for x in MODELS.values() if x.family == model.family]
+        having = [x for x in of_family if name in options_in(MODELS[x].Config)]
+        hint = "; {} {} it".format(", ".join(having), "has" if len(having) == 1 else "have")
         raise UserError(
-            "--set {} names no option of {}: write NAME=VALUE, of {}.".format(
-                printable(text), model.name, ", ".join(names)
+            "--set {} names no option of {}: write NAME=VALUE, of {}{}.".format(
+                printable(text), model.name, ", ".join(names), hint if having else ""
             )
         )
     choices: Sequence[Any] = (

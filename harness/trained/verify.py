@@ -12,7 +12,7 @@ from rnndiff.harness.cases.case import Case
 from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.judging.forcing import follow
-from rnndiff.harness.judging.verdict import DISAGREE, UNDECIDED, Verdict
+from rnndiff.harness.judging.verdict import AGREE, DISAGREE, KNOWN, UNDECIDED, Verdict
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.report.describe import first_difference
 from rnndiff.harness.report.growth import JudgedTrace
@@ -23,7 +23,7 @@ from rnndiff.harness.trained.training import Weights
 from rnndiff.harness.versions import versions
 from rnndiff.models import Model
 from rnndiff.models.functions import accuracy
-from rnndiff.models.layout import STATE
+from rnndiff.models.layout import STATE, options_in
 
 # Seconds to build a graph of thousands of steps, and to compute thousands of rows.
 TIMEOUT = 3600.0
@@ -96,6 +96,8 @@ class Verification:
         Whether the rows are a user's own, and whether the subject is what was recorded of them.
     moved : dict of str to Difference
         Of every array that another subject has, too, the difference from that.
+    answer : str
+        In a sentence, whether what was recorded is what TensorFlow computes; "" of other data.
     """
 
     model: str
@@ -118,6 +120,7 @@ class Verification:
     is_own: bool = False
     is_recorded: bool = False
     moved: Dict[str, Difference] = dataclasses.field(default_factory=dict)
+    answer: str = ""
 
     def states(self) -> Optional[Difference]:
         """The largest difference in any state of any step; None if the subject has none."""
@@ -209,6 +212,35 @@ def verify(
         is_own=isinstance(data, OwnData),
         is_recorded=isinstance(subject, Recorded),
         moved={n: _difference(trace[n], each) for n, each in (another or {}).items() if n in trace},
+    )
+
+
+def answer(computed: Verification, recorded: Optional[Verification] = None) -> str:
+    """Whether what was recorded of own data is what TensorFlow has computed of them.
+
+    Both verifications are of the same rows; without the second one nothing was recorded.
+    """
+    tensorflow = "TensorFlow {}".format(computed.versions["tensorflow"])
+    if recorded is None:
+        return (
+            "This says that {} computes the network as it should, and nothing of another "
+            "TensorFlow: to compare with one, put what it computed of the same rows into {}, under "
+            "the names above.".format(tensorflow, computed.data)
+        )
+    if not recorded.moved or computed.status not in (AGREE, KNOWN):
+        return ""
+    name = max(recorded.moved, key=lambda name: recorded.moved[name].absolute)
+    apart = "{} by at most {:.2g}, in {}".format(tensorflow, recorded.moved[name].absolute, name)
+    if recorded.status in (AGREE, KNOWN):
+        return "The same but for rounding: what was recorded differs from {}.".format(apart)
+    if recorded.status == UNDECIDED:
+        return "Not decided: what was recorded differs from {}.".format(apart)
+    options = {name: getattr(recorded.config, name) for name in options_in(recorded.config)}
+    said = ["{} {}".format(*each) for each in options.items() if each[1] not in (None, False)]
+    return (
+        "Not the same: what was recorded differs from {}. That computes the network as named here, "
+        "so what was recorded is of another one: of other weights, rows in another order, or other "
+        "options (--set says one; here {}).".format(apart, ", ".join(said) or "there are none")
     )
 
 

@@ -17,7 +17,7 @@ from rnndiff.harness.trained import checkpoint
 from rnndiff.harness.trained.checkpoint import kept_by_optimizers, prefix_of, read_checkpoint
 from rnndiff.harness.trained.checkpoint import variables as variables_of
 from rnndiff.harness.trained.matching import match
-from rnndiff.harness.trained.own import Recorded, option_named, read_own
+from rnndiff.harness.trained.own import Recorded, check_recorded, option_named, read_own
 from rnndiff.harness.trained.training import fit_weights
 from rnndiff.harness.trained.verify import verify
 from rnndiff.models import MODELS
@@ -133,14 +133,28 @@ def test_a_checkpoint_of_objects_of_tensorflow_2_loads_without_the_slots_in_it(t
 def test_a_checkpoint_is_named_by_its_prefix_or_a_file_or_its_folder(tmp_path, tensorflow):
     copied(tmp_path)
     prefix = str(tmp_path / "model")
-    names = ("model", "model.index", "model.data-00000-of-00001")
+    names = ("model", "model.index", "model.meta", "model.data-00000-of-00001")
     assert {prefix_of(str(tmp_path / name)) for name in names} == {prefix}
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model"\n')
-    found = variables_of(prefix_of(str(tmp_path)))
-    assert list(found) == list(variables_of(path_of("masked")))
+    for path in (tmp_path, tmp_path / "checkpoint"):
+        found = variables_of(prefix_of(str(path)))
+        assert list(found) == list(variables_of(path_of("masked")))
     assert prefix_of(path_of("first_format")) == path_of("first_format")
     for other in (path_of("lstm") + ".npz", __file__, str(tmp_path / "none")):
         assert prefix_of(other) is None
+
+
+def test_a_checkpoint_without_its_step_is_told_those_that_there_are(tmp_path):
+    for step in ("50", "100"):
+        (tmp_path / "model-{}.index".format(step)).write_bytes(b"")
+    with pytest.raises(UserError, match="no checkpoint .*model, but .*model-100, .*model-50"):
+        prefix_of(str(tmp_path / "model"))
+
+
+def test_a_checkpoint_without_its_numbers_is_told_their_file(tmp_path, tensorflow):
+    copied(tmp_path)[1].unlink()
+    with pytest.raises(UserError, match="there is no .*model.data-00000-of-00001 beside it"):
+        variables_of(str(tmp_path / "model"))
 
 
 # --- names ------------------------------------------------------------------------------------
@@ -338,7 +352,12 @@ def test_labels_may_be_in_a_file_of_their_own(tmp_path):
             r"\[2, 5\] in place of \[batch, time, inputs\]",
         ),
         (dict(inputs=np.array([[["a"]]])), "<U1, not numbers"),
-        (dict(inputs=INPUTS, sequence_length=[1, 5, 5]), "batch 3 in place of 2"),
+        (
+            dict(inputs=INPUTS, sequence_length=[1, 5, 5]),
+            r"batch is not one number: 'inputs' \[batch, time, inputs\] has the shape \[2, 5, 3\], "
+            r"'sequence_length' \[batch\] has the shape \[3\]",
+        ),
+        (dict(inputs=INPUTS, meta=np.array("{}")), "it is a case or a record"),
         (dict(inputs=INPUTS, sequence_length=[1.5, 5]), "other than whole numbers"),
     ],
 )
@@ -385,7 +404,7 @@ def test_an_option_takes_what_the_cell_of_tensorflow_takes(text, value):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("bias=1", "no option of rnn-lstm: write NAME=VALUE, of .*forget_bias"),
+        ("bias=1", "no option of rnn-lstm: write NAME=VALUE, of .*forget_bias[^;]*$"),
         ("forget_bias", "write NAME=VALUE"),
         ("forget_bias=nan", "another number, not nan"),
         ("cell_clip=-1", "another number above 0, not -1.0"),
@@ -397,6 +416,33 @@ def test_an_option_takes_what_the_cell_of_tensorflow_takes(text, value):
 def test_an_option_that_there_is_not_is_one_sentence(text, words):
     with pytest.raises(UserError, match=words):
         option_named(MODELS["rnn-lstm"], text)
+
+
+def test_an_option_of_another_cell_is_told_the_models_that_have_it():
+    with pytest.raises(
+        UserError, match="option of attention: .*; attention-basic-lstm, .* have it"
+    ):
+        option_named(MODELS["attention"], "forget_bias=0.5")
+
+
+def test_weights_of_no_decoder_ask_for_labels_of_one_step(tmp_path):
+    variables = {name: x for name, x in attention_variables().items() if "decoder" not in name}
+    random = np.random.RandomState(0)
+    data = own(
+        tmp_path, "attention", inputs=random.randn(1, 2, 3), labels=np.zeros((1, 3, 4)).tolist()
+    )
+    options = {"attn_length": 2}
+    with pytest.raises(UserError, match=r"nothing is decoded, give labels \[batch, 1, outputs\]"):
+        fit_weights("w", variables, MODELS["attention"], data, options, {})
+
+
+def test_what_was_recorded_in_another_shape_is_one_sentence(tmp_path):
+    model, data, weights = genuine("lstm", lstm_variables(), [])
+    recorded = dict(data.recorded, outputs=data.recorded["outputs"][:, 0])
+    with pytest.raises(
+        UserError, match=r"'outputs' has the shape .*, not .*, which is \[batch, time"
+    ):
+        check_recorded(data._replace(recorded=recorded), model, weights.config)
 
 
 def test_a_size_that_nothing_tells_is_asked_for():
@@ -515,6 +561,19 @@ def test_the_command_verifies_a_genuine_checkpoint_array_by_array(tmp_path, tens
     for name in report["models"]["birnn-gru"]["statuses"]:
         assert result.output.count(name + " ") == 2
     assert "sequence_length" in result.output
+    assert "The same but for rounding: what was recorded differs from" in result.output
+
+
+def test_the_command_says_that_nothing_was_recorded_to_compare_with(
+    tmp_path, monkeypatch, tensorflow
+):
+    monkeypatch.setattr(checkpoint, "read_checkpoint", variables_of)
+    path = str(tmp_path / "inputs.npz")
+    with np.load(path_of("masked") + ".npz") as arrays:
+        names = ("inputs", "sequence_length")
+        np.savez(path, **{name: arrays[name] for name in names})
+    result = run("birnn-gru", "--weights", path_of("masked"), "--inputs", path)
+    assert result.exit_code == 0 and "and nothing of another TensorFlow" in result.output
 
 
 def test_the_command_says_where_each_array_disagrees_and_exits_with_1(monkeypatch, tensorflow):
@@ -525,6 +584,7 @@ def test_the_command_says_where_each_array_disagrees_and_exits_with_1(monkeypatc
     first = r"first in outputs\[row 0, step 1, unit 0\], teacher-forced: recorded [-0-9.]+, oracle "
     assert re.search(first, result.output)
     assert "first in final_c[" in result.output and "first in final_h[" in result.output
+    assert re.search("Not the same: .*of another one: .*forget_bias 1.0", result.output)
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,11 @@ def test_a_model_that_there_is_not_is_one_sentence(draw):
         draw()
 
 
+def test_a_model_that_was_misspelt_is_told_those_that_may_be_meant():
+    with pytest.raises(rnndiff.UserError, match=r"\(is 'attention-lstm', .* meant\?\)"):
+        rnndiff.random_case("attention-lst")
+
+
 def test_a_regime_or_an_accuracy_that_there_is_not_is_one_sentence():
     with pytest.raises(rnndiff.UserError, match="'tame' is not one of the regimes "):
         batches("seq2seq", "tame")
