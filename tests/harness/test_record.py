@@ -536,6 +536,7 @@ def test_the_page_leads_from_each_field_to_its_smallest_case(path, record, tmp_p
     with open(result) as file:
         smallest = json.load(file)["comparisons"][0]["models"]["seq2seq"]["smallest"]["NaN"]
     assert smallest["values"][1] == "nan" and smallest["known"] == ["<b>known</b>"]
+    assert "<b>{}</b> and <b>{}</b>".format(*smallest["values"]) in text
     assert rnndiff("replay", smallest["file"], "--subject", "float32") == 0
 
 
