@@ -16,7 +16,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
 from rnndiff.harness.checking.verdicts import verdict_on, verdict_on_ending
-from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.errors import UserError
 from rnndiff.harness.records.record import UNJUDGED, Computed
 from rnndiff.harness.records.result import CaseResult, result_of
 from rnndiff.harness.stop import Stop, without_signals_of_a_terminal
@@ -299,7 +299,10 @@ class _OfFunction:
         unfit = [key for key, array in trace.items() if array.dtype.kind not in "fiub"]
         error = outcome.error or outcome.signal
         if unfit:
-            error = str(SubjectError("WrongTrace: {!r} holds no numbers".format(unfit[0])))
+            kind = trace[unfit[0]].dtype
+            error = "WrongTrace: {!r} holds no real numbers, but {}".format(unfit[0], kind)
+        elif not trace and not error:
+            error = "WrongTrace: it returns no arrays"
         if error:
             yield CaseResult({}, {}, printable(error), [])
         else:

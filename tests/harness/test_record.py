@@ -13,7 +13,7 @@ from examples import random_case
 
 from rnndiff.harness.cases.case import save as save_case
 from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
-from rnndiff.harness.checking.recording import Task, _computed, _OfFunction, _result_of
+from rnndiff.harness.checking.recording import Task, _About, _computed, _OfFunction, _result_of
 from rnndiff.harness.cli import main
 from rnndiff.harness.commands import record as command
 from rnndiff.harness.errors import UserError
@@ -82,6 +82,12 @@ def other(x, weights):
 
 def wrong(x, weights):
     return {"doubled": x + x, "product": x @ weights * x.dtype.type(1.01)}
+
+def nothing(x, weights):
+    return {}
+
+def text(x, weights):
+    return {"doubled": x, "label": "cat"}
 """
 
 
@@ -267,6 +273,49 @@ def test_an_array_of_one_side_is_a_difference(record, first):
     assert "Only one side has the arrays scores of seq2seq." in list(sentences(found))
 
 
+def of_function(**trace):
+    """The record of a function that computed these arrays."""
+    codes = {name: np.full(a.shape, UNJUDGED, np.uint8) for name, a in trace.items()}
+    group = _computed("function", 0, _About("x [2]", 2, "digest", 1, True), [])
+    trace, codes = ({n: a[None] for n, a in side.items()} for side in (trace, codes))
+    return Record({}, [group._replace(errors=[""], known=[[]], trace=trace, codes=codes)])
+
+
+def test_no_array_in_common_is_a_difference_of_names():
+    found = compare(of_function(old=np.float32([1, 2])), of_function(new=np.float32([1, 2])))
+    assert kinds_of(found) == {ONE_SIDED: 1} and not found.same
+    said = list(sentences(found))
+    assert "Only one side has the arrays new of function, old of function." in said
+    assert not any("type" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize("types", [("float64", "int32"), ("int32", "float64"), ("bool", "float32")])
+def test_whole_numbers_beside_others_are_counts(types):
+    one, other = np.array([1, 0], types[0]), np.array([1, 1], types[1])
+    found = compare(of_function(y=one), of_function(y=other))
+    assert found.models[0].arrays["y"].counts[CHOICE] == 1
+    assert found.models[0].arrays["y"].counts[IDENTICAL] == 1
+
+
+def test_the_same_numbers_of_another_type_are_told_as_such():
+    arrays = {"y{}".format(k): np.float32([1, 2]) for k in range(6)}
+    wider = {name: np.float64(array) for name, array in arrays.items()}
+    found = compare(of_function(**arrays), of_function(**wider))
+    names = "y0 of function, y1 of function, y2 of function, 3 more"
+    said = "Of another type, float32 and then float64: {}.".format(names)
+    assert found.same and said in sentences(found)
+    assert found.models[0].as_dict()["arrays"]["y0"]["types"] == ["float32", "float64"]
+    found = compare(of_function(**arrays), of_function(**arrays))
+    assert "types" not in found.models[0].as_dict()["arrays"]["y0"]
+    assert not any("type" in sentence for sentence in sentences(found))
+
+
+def test_a_reference_that_is_not_in_float64_is_none():
+    one, other = of_function(y=np.float32([1, 2])), of_function(y=np.float32([1, 3]))
+    with pytest.raises(UserError, match="holds y in float32: record one that computes in float64"):
+        compare(one, other, one)
+
+
 @pytest.mark.parametrize(
     "change, status",
     [
@@ -375,6 +424,10 @@ def test_a_function_is_recorded_by_its_name(module, tmp_path):
     (group,) = load(target).groups
     assert group.model == "function" and load(target).title.startswith(module + ":twice beside ")
     assert group.trace["product"].tolist() == [[[11]]]
+    for name, said in (("nothing", "returns no arrays"), ("text", "'label' holds no real numbers")):
+        options = ["--subject", "{}:{}".format(module, name), "--inputs", inputs]
+        assert rnndiff("record", *options, "-o", target) == 1
+        assert said in load(target).groups[0].errors[0]
     for name, said in ((":none", "has no 'none'"), (":os", "is no function")):
         with pytest.raises(UserError, match=said):
             _OfFunction(Task(module + name, "", 60.0, {}))
