@@ -13,6 +13,7 @@ from examples import random_case
 
 from rnndiff.harness.cases.case import save as save_case
 from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
+from rnndiff.harness.cases.regimes import noise_of, regimes_of
 from rnndiff.harness.checking.recording import Task, _About, _computed, _OfFunction, _result_of
 from rnndiff.harness.cli import main
 from rnndiff.harness.commands import record as command
@@ -173,7 +174,10 @@ def test_the_fixed_set_is_the_same_everywhere(name):
 def test_the_fixed_set_draws_from_no_generator():
     no = mock.Mock(side_effect=AssertionError)
     with mock.patch("numpy.random.RandomState", no), mock.patch("random.Random.random", no):
+        for table in (regimes_of, noise_of):
+            table.cache_clear()
         fixed_group("rnn-lstm", 5)
+        fixed_group("rnn-dropout-lstm", 0)
 
 
 def test_a_record_is_read_back_as_it_was_written(path, record, tmp_path):
