@@ -59,8 +59,8 @@ def record(
     run in a process of their own: one that ends it is recorded as such.
 
     Ctrl-C ends the run, and what was computed until then is in the file; if nothing was, no file is
-    written. Exit status: 130 then, 2 if nothing could be recorded, 1 if only a part could be or the
-    function of --subject ended in an error, else 0, whatever the oracle says.
+    written. Exit status: 130 then, 2 if nothing could be recorded, 1 if only a part could be, if
+    the function of --subject or all cases ended in an error, else 0, whatever the oracle says.
     """
     inputs: Optional[Dict[str, np.ndarray]] = None
     if inputs_path:
@@ -103,6 +103,11 @@ def record(
             click.echo(said.format(why, len(groups), len(jobs)), err=True)
             raise SystemExit(1 if complaint else INTERRUPTED)
     if inputs is not None and any(error for group in groups for error in group.errors):
+        raise SystemExit(1)
+    if not any(group.trace for group in groups):
+        said = "rnndiff: No case is computed: is it a port of these models? {}"
+        about = "A function of your own takes --inputs." if ":" in subject_name else ""
+        click.echo(said.format(about).strip(), err=True)
         raise SystemExit(1)
 
 

@@ -437,6 +437,20 @@ def test_a_function_is_recorded_by_its_name(module, tmp_path):
             _OfFunction(Task(module + name, "", 60.0, {}))
 
 
+def test_a_function_that_is_no_port_is_told_so_and_no_success(module, tmp_path, capsys):
+    options = ["--subject", module + ":twice", "-o", str(tmp_path / "none.npz")]
+    assert rnndiff("record", "rnn-basic", *options) == 1
+    assert "No case is computed" in capsys.readouterr().err
+
+
+def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnndiff.harness.records.record.MOST_BYTES", 2**21)
+    large = np.zeros(2**19, np.float32)
+    with pytest.raises(UserError, match="would take 2 MiB, and no record of more than 2 is read"):
+        save(str(tmp_path / "large.npz"), of_function(y=large))
+    assert not os.listdir(str(tmp_path))
+
+
 def _arrays(path):
     with np.load(str(path)) as file:
         return dict(file)
