@@ -38,14 +38,14 @@ class Task(NamedTuple):
     """What is recorded.
 
     ``subject`` is the name of one, in a ``mode``; or with ``inputs`` that of a function, as
-    MODULE:FUNCTION, which takes these arrays by their names. ``timeout`` are the seconds that it
-    has for each case.
+    MODULE:FUNCTION, which takes the arrays of each case by their names. ``timeout`` are the seconds
+    that it has for each case.
     """
 
     subject: str
     mode: str
     timeout: float
-    inputs: Optional[Arrays] = None
+    inputs: Optional[Sequence[Arrays]] = None
 
 
 class _About(NamedTuple):
@@ -281,18 +281,25 @@ class _OfFunction:
         function = import_object(task.subject, "function", "MODULE:FUNCTION")
         if not callable(function):
             raise UserError("{} is no function.".format(task.subject))
-        self._function, self._timeout, self._inputs = _Function(function), task.timeout, task.inputs
+        self._function, self._timeout = _Function(function), task.timeout
+        self._inputs = task.inputs or ()
         self.notes = {"subject": task.subject, "premise": "", "mode": ""}
 
     def compute(self, name: str, number: int, begin: int) -> Iterator[Any]:
         """What is known of the inputs, then what came of them."""
-        inputs, found = self._inputs or {}, sha256()
-        for key, array in sorted(inputs.items()):
-            found.update("{} {} {}".format(key, array.dtype.str, array.shape).encode())
-            found.update(array.tobytes())
-        shapes = ", ".join("{} {}".format(key, list(a.shape)) for key, a in inputs.items())
-        numbers = sum(array.size for array in inputs.values())
-        yield _About(shapes, numbers, found.hexdigest(), 1, True)
+        found = sha256()
+        for inputs in self._inputs:
+            for key, array in sorted(inputs.items()):
+                found.update("{} {} {}".format(key, array.dtype.str, array.shape).encode())
+                found.update(array.tobytes())
+        first = self._inputs[0]
+        shapes = ", ".join("{} {}".format(key, list(a.shape)) for key, a in first.items())
+        numbers = sum(array.size for array in first.values())
+        yield _About(shapes, numbers, found.hexdigest(), len(self._inputs), True)
+        for inputs in self._inputs[begin:]:
+            yield self._computed(inputs)
+
+    def _computed(self, inputs: Arrays) -> CaseResult:
         given: Any = _Given(inputs)
         outcome = run(self._function, given, self._timeout)
         trace = outcome.trace or {}
@@ -304,7 +311,6 @@ class _OfFunction:
         elif not trace and not error:
             error = "WrongTrace: it returns no arrays"
         if error:
-            yield CaseResult({}, {}, printable(error), [])
-        else:
-            codes = {key: np.full(array.shape, UNJUDGED, np.uint8) for key, array in trace.items()}
-            yield CaseResult(trace, codes, "", [])
+            return CaseResult({}, {}, printable(error), [])
+        codes = {key: np.full(array.shape, UNJUDGED, np.uint8) for key, array in trace.items()}
+        return CaseResult(trace, codes, "", [])

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from unittest import mock
 
 import numpy as np
@@ -12,7 +13,14 @@ import pytest
 from examples import random_case
 
 from rnndiff.harness.cases.case import save as save_case
-from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
+from rnndiff.harness.cases.fixed import (
+    GROUPS,
+    SET,
+    Wanted,
+    digest,
+    drawn_inputs,
+    fixed_group,
+)
 from rnndiff.harness.cases.regimes import noise_of, regimes_of
 from rnndiff.harness.checking.recording import Task, _About, _computed, _OfFunction, _result_of
 from rnndiff.harness.cli import main
@@ -406,7 +414,7 @@ def test_a_function_of_ones_own_is_judged_by_a_float64_run(module, tmp_path):
     inputs = dict(x=random.randn(5, 40), weights=random.randn(40, 3))
     np.savez(str(tmp_path / "float32.npz"), **{name: np.float32(a) for name, a in inputs.items()})
     for function in ("twice", "other", "wrong"):
-        task = Task("{}:{}".format(module, function), "", 60.0, _arrays(tmp_path / "float32.npz"))
+        task = Task("{}:{}".format(module, function), "", 60.0, [_arrays(tmp_path / "float32.npz")])
         about, came = _OfFunction(task).compute("f", 0, 0)
         records.append(Record({}, [_computed("f", 0, about, [came])]))
     one, right, wrong = records
@@ -434,7 +442,47 @@ def test_a_function_is_recorded_by_its_name(module, tmp_path):
         assert said in load(target).groups[0].errors[0]
     for name, said in ((":none", "has no 'none'"), (":os", "is no function")):
         with pytest.raises(UserError, match=said):
-            _OfFunction(Task(module + name, "", 60.0, {}))
+            _OfFunction(Task(module + name, "", 60.0, [{}]))
+
+
+def test_the_inputs_of_a_function_are_drawn_the_same_everywhere(module, tmp_path, capsys):
+    weights, target = str(tmp_path / "weights.npz"), str(tmp_path / "function.npz")
+    np.savez(weights, weights=np.int32([[3], [4]]))
+    options = ["--subject", module + ":twice", "-o", target]
+    for more in (
+        ["--inputs", weights, "--draw", "x=5x2"],
+        ["--draw=x=5x2", "--draw=weights=2x1:9"],
+    ):
+        assert rnndiff("record", *options, *more) == 0
+        (group,) = load(target).groups
+        assert group.errors == [""] * 6 and group.trace["doubled"].shape == (6, 5, 2)
+        # Of the regimes, sorted by their names, that of special numbers.
+        assert np.argwhere(np.isnan(group.trace["doubled"]).any(axis=(1, 2))).tolist() == [[3]]
+    assert "6 cases of 1 models" in capsys.readouterr().out
+    inputs = drawn_inputs({"x": Wanted((5, 2)), "ids": Wanted((20,), 3)})
+    found = sha256(b"".join(each["x"].tobytes() + each["ids"].tobytes() for each in inputs))
+    assert found.hexdigest()[:8] == "749b23b8"
+    assert all(set(each["ids"].tolist()) == {0, 1, 2, 3} for each in inputs)
+
+
+@pytest.mark.parametrize(
+    "draw, said",
+    [
+        (["x"], "NAME=SHAPE"),
+        (["x=3,4"], "NAME=SHAPE"),
+        (["x=-1"], "NAME=SHAPE"),
+        (["x=3:-1"], "NAME=SHAPE"),
+        (["x=3:4294967296"], "NAME=SHAPE"),
+        (["x=3", "x=4"], "two arrays 'x'"),
+        (["x=99999999999x99999999999"], "fewer numbers"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_drawn_is_said(module, tmp_path, capsys, draw, said):
+    options = ["--subject", module + ":twice", "-o", str(tmp_path / "none.npz")]
+    assert rnndiff("record", *options, *["--draw={}".format(each) for each in draw]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert rnndiff("record", "rnn-basic", "--draw=x=3", "-o", str(tmp_path / "none.npz")) == 2
 
 
 def test_a_function_that_is_no_port_is_told_so_and_no_success(module, tmp_path, capsys):
