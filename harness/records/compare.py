@@ -332,12 +332,12 @@ def _kinds(
     nan, inf = [np.isnan(a), np.isnan(b)], [np.isinf(a), np.isinf(b)]
     with np.errstate(all="ignore"):
         same = ((a == b) & (np.signbit(a) == np.signbit(b))) | (nan[0] & nan[1])
-        tiny = [_subnormal(x) & (y == 0) for x, y in ((a, b), (b, a))]
+        flushed = (_subnormal(a) & (b == 0)) | (_subnormal(b) & (a == 0))
     outside = np.maximum(*(np.isin(codes, (KNOWN, OUTSIDE)) for codes in (codes_a, codes_b)))
     unsaid = np.maximum(*(np.isin(codes, (UNDECIDED, UNJUDGED)) for codes in (codes_a, codes_b)))
     if exact is not None and exact.shape == a.shape:
         near = _as_near(a, b, exact)
-        outside = outside | (unsaid & ~near)
+        outside = outside | (unsaid & ~near & ~flushed)
         unsaid = unsaid & False
     conditions = {
         IDENTICAL: same,
@@ -345,7 +345,7 @@ def _kinds(
         INFINITY: inf[0] | inf[1],
         CHOICE: np.full(a.shape, {a.dtype.kind, b.dtype.kind} != {"f"}),
         BEYOND: outside,
-        FLUSHED: tiny[0] | tiny[1],
+        FLUSHED: flushed,
         UNKNOWN: unsaid,
     }
     ranks = [_RANKS[kind] for kind in conditions]

@@ -328,6 +328,17 @@ def test_a_reference_that_is_not_in_float64_is_none():
         compare(one, other, one)
 
 
+def test_a_flushed_subnormal_is_told_as_such_beside_a_reference():
+    one, other = np.float32([1e-40, 2e-40, 0]), np.float32([0, 2e-40, 1])
+    exact = of_function(y=one.astype(np.float64))
+    counts = compare(of_function(y=one), of_function(y=other), exact).models[0].arrays["y"].counts
+    assert {kind: count for kind, count in counts.items() if count} == {
+        FLUSHED: 1,
+        IDENTICAL: 1,
+        BEYOND: 1,
+    }
+
+
 @pytest.mark.parametrize(
     "change, status",
     [
