@@ -14,7 +14,9 @@ from tox.tox_env.errors import Fail, Skip
 from tox.tox_env.runner import RunToxEnv
 
 TALLY = "tally.json"
-COUNTS = ("cases", "disagree", "undecided", "known")
+# Cases, but what is suspicious: arrays, each in a class of sizes.
+COUNTS = ("cases", "disagree", "undecided", "known", "suspicious")
+SUSPICIOUS = COUNTS[-1]
 
 INSTALL_FAILED = "INSTALL FAILED"
 
@@ -49,7 +51,15 @@ def tox_after_run_commands(tox_env, exit_code, outcomes):
         return
     _ENDINGS[name] = "tests FAILED" if exit_code else "passed"
     if _tally_of(tox_env).exists():
-        _CASES[name] = json.loads(_tally_of(tox_env).read_text())["models"]
+        _CASES[name] = _counts_in(json.loads(_tally_of(tox_env).read_text()))
+
+
+def _counts_in(tally):
+    suspicious = [each["model"] for each in tally[SUSPICIOUS]]
+    return {
+        model: dict(counts, **{SUSPICIOUS: suspicious.count(model)})
+        for model, counts in tally["models"].items()
+    }
 
 
 def _tally_of(tox_env):
@@ -88,7 +98,8 @@ def table(endings, cases, width=0):
     endings : dict of str to str
         By the names of the environments.
     cases : dict of str to dict
-        Of those that judged any: by model, how many cases agree, disagree, ...
+        Of those that judged any: by model, how many cases agree, disagree, ..., and how many of
+        its arrays are suspicious.
     width : int, optional
         Of the lines, by default of the terminal; environments that go beyond it come below.
     """
@@ -116,7 +127,8 @@ def table(endings, cases, width=0):
 def _cell(counts):
     if not counts:
         return "-"
-    return "/".join(map(str, [sum(counts.values())] + [counts[name] for name in COUNTS[1:]]))
+    cases = sum(counts.values()) - counts[SUSPICIOUS]
+    return "/".join(map(str, [cases] + [counts[name] for name in COUNTS[1:]]))
 
 
 def _total(each):

@@ -8,7 +8,7 @@ NumPy's, Python's or Hypothesis', and on no other model.
 import hashlib
 import json
 from dataclasses import asdict, replace
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -38,6 +38,13 @@ class Group(NamedTuple):
     model: str
     number: int
     cases: List[Case]
+
+
+class Wanted(NamedTuple):
+    """An array for a function: of float32, or with `most` of whole numbers from 0 to that."""
+
+    shape: Tuple[int, ...]
+    most: Optional[int] = None
 
 
 class Stream:
@@ -99,6 +106,20 @@ def fixed_group(name: str, number: int) -> Group:
         else:
             cases.append(large_case(stream, model, config, regime, scale))
     return Group(name, number, cases)
+
+
+def drawn_inputs(wanted: Mapping[str, Wanted]) -> List[Dict[str, np.ndarray]]:
+    """Arrays for a function, by their names: a case of each regime, the same on every machine."""
+    return [
+        {n: _drawn(regime, n, each) for n, each in wanted.items()} for regime in sorted(REGIMES)
+    ]
+
+
+def _drawn(regime: str, name: str, wanted: Wanted) -> np.ndarray:
+    stream = Stream("rnndiff/{}/drawn/{}/{}".format(SET, regime, name))
+    if wanted.most is None:
+        return np.asarray(REGIMES[regime][stream.randint(256, size=wanted.shape)])
+    return np.asarray(stream.randint(wanted.most + 1, size=wanted.shape).astype(np.int32))
 
 
 def digest(cases: Sequence[Case]) -> str:

@@ -10,6 +10,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
+from rnndiff.harness.cases.drawn import NORMAL, UNIFORM, UNIFORM_TOO
 from rnndiff.harness.numerics.precisions import precision_of
 from rnndiff.models.cells.kinds import KEEP_PROBS
 
@@ -70,15 +71,9 @@ def _signed(magnitudes: np.ndarray) -> np.ndarray:
     return np.stack([magnitudes, -np.asarray(magnitudes)], axis=-1).ravel()
 
 
-def _normal() -> np.ndarray:
-    """Irrational-looking values, distributed as N(0, 1)."""
-    return np.random.RandomState(0).standard_normal(SIZE)
-
-
-def _magnitudes(low: float, high: float, count: int = SIZE // 2) -> np.ndarray:
+def _magnitudes(low: float, high: float) -> np.ndarray:
     """Magnitudes spread evenly over the powers of two from 2^low to 2^high."""
-    exponents = np.random.RandomState(1).uniform(low, high, count)
-    return 2.0**exponents
+    return 2.0 ** (low + (high - low) * UNIFORM)
 
 
 _SIMPLE = [0.5, -0.5, 2.0, -2.0, 0.25, -0.25, 3.0, -3.0]
@@ -92,7 +87,7 @@ def regimes_of(precision: str) -> Dict[str, np.ndarray]:
     special = _SPECIAL + [largest, -largest] + edges.huge + edges.subnormal
     tables = {
         # Values of the size of ordinary weights: small fractions, then normally distributed ones.
-        "ordinary": (_SIMPLE, _normal()),
+        "ordinary": (_SIMPLE, NORMAL),
         # Zeros and ones only: exact arithmetic, dead units and exact ties of scores.
         "ties": ([], np.array([0.0, 1.0, -1.0, 1.0])),
         # Values that drive tanh into its flat ends, with a few small ones to stay out of them.
@@ -103,7 +98,7 @@ def regimes_of(precision: str) -> Dict[str, np.ndarray]:
         "mixed": (_SIMPLE, _signed(_magnitudes(*edges.mixed))),
         # NaN, infinities, signed zeros, subnormals and values whose products overflow, among
         # others.
-        "special": (special, np.append(_normal()[:200], _SPECIAL * 8)),
+        "special": (special, np.append(NORMAL[:200], _SPECIAL * 8)),
     }
     return {name: _table(first, rest, precision) for name, (first, rest) in tables.items()}
 
@@ -121,8 +116,7 @@ def noise_of(precision: str) -> np.ndarray:
     step = held.eps
     edges = [1 - float(held.rounded(prob)) for prob in KEEP_PROBS if prob < 1]
     turns = [edge + off for edge in edges for off in (0.0, -step, step)]
-    rest = np.random.RandomState(2).random_sample(SIZE)
-    numbers = np.concatenate([[0.0, 1 - step], turns, rest])[:SIZE]
+    numbers = np.concatenate([[0.0, 1 - step], turns, UNIFORM_TOO])[:SIZE]
     noise = held.rounded(np.floor(numbers / step) * step)
     noise.flags.writeable = False
     return noise

@@ -16,7 +16,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import digest, fixed_group
 from rnndiff.harness.checking.verdicts import verdict_on, verdict_on_ending
-from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.errors import UserError
 from rnndiff.harness.records.record import UNJUDGED, Computed
 from rnndiff.harness.records.result import CaseResult, result_of
 from rnndiff.harness.stop import Stop, without_signals_of_a_terminal
@@ -38,14 +38,14 @@ class Task(NamedTuple):
     """What is recorded.
 
     ``subject`` is the name of one, in a ``mode``; or with ``inputs`` that of a function, as
-    MODULE:FUNCTION, which takes these arrays by their names. ``timeout`` are the seconds that it
-    has for each case.
+    MODULE:FUNCTION, which takes the arrays of each case by their names. ``timeout`` are the seconds
+    that it has for each case.
     """
 
     subject: str
     mode: str
     timeout: float
-    inputs: Optional[Arrays] = None
+    inputs: Optional[Sequence[Arrays]] = None
 
 
 class _About(NamedTuple):
@@ -281,27 +281,36 @@ class _OfFunction:
         function = import_object(task.subject, "function", "MODULE:FUNCTION")
         if not callable(function):
             raise UserError("{} is no function.".format(task.subject))
-        self._function, self._timeout, self._inputs = _Function(function), task.timeout, task.inputs
+        self._function, self._timeout = _Function(function), task.timeout
+        self._inputs = task.inputs or ()
         self.notes = {"subject": task.subject, "premise": "", "mode": ""}
 
     def compute(self, name: str, number: int, begin: int) -> Iterator[Any]:
         """What is known of the inputs, then what came of them."""
-        inputs, found = self._inputs or {}, sha256()
-        for key, array in sorted(inputs.items()):
-            found.update("{} {} {}".format(key, array.dtype.str, array.shape).encode())
-            found.update(array.tobytes())
-        shapes = ", ".join("{} {}".format(key, list(a.shape)) for key, a in inputs.items())
-        numbers = sum(array.size for array in inputs.values())
-        yield _About(shapes, numbers, found.hexdigest(), 1, True)
+        found = sha256()
+        for inputs in self._inputs:
+            for key, array in sorted(inputs.items()):
+                found.update("{} {} {}".format(key, array.dtype.str, array.shape).encode())
+                found.update(array.tobytes())
+        first = self._inputs[0]
+        shapes = ", ".join("{} {}".format(key, list(a.shape)) for key, a in first.items())
+        numbers = sum(array.size for array in first.values())
+        yield _About(shapes, numbers, found.hexdigest(), len(self._inputs), True)
+        for inputs in self._inputs[begin:]:
+            yield self._computed(inputs)
+
+    def _computed(self, inputs: Arrays) -> CaseResult:
         given: Any = _Given(inputs)
         outcome = run(self._function, given, self._timeout)
         trace = outcome.trace or {}
         unfit = [key for key, array in trace.items() if array.dtype.kind not in "fiub"]
         error = outcome.error or outcome.signal
         if unfit:
-            error = str(SubjectError("WrongTrace: {!r} holds no numbers".format(unfit[0])))
+            kind = trace[unfit[0]].dtype
+            error = "WrongTrace: {!r} holds no real numbers, but {}".format(unfit[0], kind)
+        elif not trace and not error:
+            error = "WrongTrace: it returns no arrays"
         if error:
-            yield CaseResult({}, {}, printable(error), [])
-        else:
-            codes = {key: np.full(array.shape, UNJUDGED, np.uint8) for key, array in trace.items()}
-            yield CaseResult(trace, codes, "", [])
+            return CaseResult({}, {}, printable(error), [])
+        codes = {key: np.full(array.shape, UNJUDGED, np.uint8) for key, array in trace.items()}
+        return CaseResult(trace, codes, "", [])

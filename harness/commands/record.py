@@ -1,13 +1,14 @@
 """``rnndiff record``: what this environment computes, bit for bit, in a file."""
 
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import click
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from rnndiff.harness.cases.fixed import GROUPS
+from rnndiff.harness.cases.fixed import GROUPS, Wanted, drawn_inputs
+from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.checking.recording import Recorder, Task
 from rnndiff.harness.commands.options import (
     all_models,
@@ -17,7 +18,7 @@ from rnndiff.harness.commands.options import (
     timeout_option,
 )
 from rnndiff.harness.errors import INTERRUPTED, UserError
-from rnndiff.harness.files import check_writable, read_npz
+from rnndiff.harness.files import MOST_BYTES, check_writable, read_npz
 from rnndiff.harness.records.record import Computed, Record, save
 from rnndiff.harness.stop import Stop
 from rnndiff.harness.text import printable
@@ -39,6 +40,15 @@ _TIMEOUT = 300.0
     help="Record a function of yours instead, --subject MODULE:FUNCTION, of the arrays of this "
     ".npz, which it takes by their names. It returns an array, or a tuple or dict of arrays.",
 )
+@click.option(
+    "--draw",
+    "draws",
+    multiple=True,
+    metavar="NAME=SHAPE",
+    help="Draw an array for the function: words=4x12x8, of float32, or tokens=4x12:999, of whole "
+    "numbers from 0 to 999. There are six cases then, one of each regime of numbers, the same "
+    "everywhere. May be given several times, and beside --inputs.",
+)
 @timeout_option(_TIMEOUT)
 @click.option(
     "-o", "--output", "path", required=True, metavar="FILE", help="The record, an .npz file."
@@ -48,6 +58,7 @@ def record(
     subject_name: str,
     mode: str,
     inputs_path: Optional[str],
+    draws: Tuple[str, ...],
     timeout: float,
     path: str,
 ) -> None:
@@ -59,14 +70,16 @@ def record(
     run in a process of their own: one that ends it is recorded as such.
 
     Ctrl-C ends the run, and what was computed until then is in the file; if nothing was, no file is
-    written. Exit status: 130 then, 2 if nothing could be recorded, 1 if only a part could be or the
-    function of --subject ended in an error, else 0, whatever the oracle says.
+    written. Exit status: 130 then, 2 if nothing could be recorded, 1 if only a part could be, if
+    the function of --subject or all cases ended in an error, else 0, whatever the oracle says.
     """
-    inputs: Optional[Dict[str, np.ndarray]] = None
-    if inputs_path:
+    inputs: Optional[List[Dict[str, np.ndarray]]] = None
+    if inputs_path or draws:
         if models or mode or ":" not in subject_name:
-            raise click.UsageError("--inputs goes with --subject MODULE:FUNCTION, and no MODEL")
-        inputs = read_npz(inputs_path, "inputs of a function, an .npz file")
+            raise click.UsageError(
+                "--inputs and --draw go with --subject MODULE:FUNCTION, and no MODEL"
+            )
+        inputs = _inputs_of(inputs_path, draws)
     check_writable(path)
     names = ["function"] if inputs is not None else models or all_models()
     jobs = [
@@ -104,6 +117,44 @@ def record(
             raise SystemExit(1 if complaint else INTERRUPTED)
     if inputs is not None and any(error for group in groups for error in group.errors):
         raise SystemExit(1)
+    if not any(group.trace for group in groups):
+        said = "rnndiff: No case is computed: is it a port of these models? {}"
+        about = "A function of your own takes --inputs or --draw." if ":" in subject_name else ""
+        click.echo(said.format(about).strip(), err=True)
+        raise SystemExit(1)
+
+
+def _inputs_of(path: Optional[str], draws: Sequence[str]) -> List[Dict[str, np.ndarray]]:
+    """The arrays of each case of a function: those of a file, and with them those to be drawn."""
+    given = read_npz(path, "inputs of a function, an .npz file") if path else {}
+    wanted: Dict[str, Wanted] = {}
+    for text in draws:
+        name, _, rest = text.partition("=")
+        shape, colon, most = rest.partition(":")
+        try:
+            each = Wanted(tuple(map(int, shape.split("x"))), int(most) if colon else None)
+        except ValueError:
+            each = Wanted((-1,))
+        if not name or min(each.shape) < 0 or not 0 <= (each.most or 0) < 2**31:
+            raise click.UsageError(
+                "--draw is NAME=SHAPE or NAME=SHAPE:MOST, such as words=4x12x8 or tokens=4x12:999, "
+                "not {!r}".format(text)
+            )
+        if name in given or name in wanted:
+            raise click.UsageError("there are two arrays {!r}".format(name))
+        wanted[name] = each
+    # Each number is eight bytes while it is drawn.
+    if 8 * len(REGIMES) * sum(_size(each.shape) for each in wanted.values()) > MOST_BYTES:
+        raise click.UsageError("--draw is of fewer numbers than that")
+    return [dict(given, **drawn) for drawn in drawn_inputs(wanted)] if wanted else [given]
+
+
+def _size(shape: Sequence[int]) -> int:
+    # In Python's whole numbers, which do not overflow.
+    size = 1
+    for axis in shape:
+        size *= axis
+    return size
 
 
 def _progress() -> Progress:

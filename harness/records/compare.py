@@ -15,14 +15,14 @@ ONE_SIDED, FAILS = "array of one side", "error on both sides"
 FLUSHED, BEYOND, CHOICE = "flushed", "beyond rounding", "arg max"
 INFINITY, NAN, ERROR = "infinity", "NaN", "error"
 KINDS = {
-    IDENTICAL: "the same bit for bit, or NaN on both sides",
-    ROUNDING: "moved, and within the bound of the oracle on both sides",
+    IDENTICAL: "the same bit for bit, or the same number of another type, or NaN on both sides",
+    ROUNDING: "moved, and within the bound of the oracle on both sides, or near to the reference",
     FOLLOWS: "moved in a case that differs in meaning elsewhere",
     UNKNOWN: "moved, and nobody knows whether by rounding: there is no bound, or it is too wide",
     ONE_SIDED: "in an array that only one side has",
     FAILS: "the same error on both sides: nothing was computed",
     FLUSHED: "0 on one side, a subnormal number on the other, and outside neither bound",
-    BEYOND: "moved, and outside the bound of the oracle on one side, or on both",
+    BEYOND: "moved, and outside the bound of the oracle on a side, or far from the reference",
     CHOICE: "another class or count: of nearly equal scores, say, the other one",
     INFINITY: "an infinity on one side, or another one",
     NAN: "NaN on one side",
@@ -59,12 +59,14 @@ class ArrayDifference(NamedTuple):
     Moves that follow from something else, and infinite ones, are not among these. ``ulp`` is in
     units of the last place of the first record's numbers, of those that are not 0; ``bounds`` is in
     sums of what rounding can come to on both sides, free-running, None where that is not known.
+    ``types`` are those of both sides, where they are not the same.
     """
 
     counts: Dict[str, int]
     absolute: float
     ulp: float
     bounds: Optional[float] = None
+    types: Tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -73,13 +75,15 @@ class ArrayDifference(NamedTuple):
 
     def as_dict(self) -> Dict[str, Any]:
         """In JSON's types."""
-        found = {
+        found: Dict[str, Any] = {
             "kind": self.kind,
             "elements": dict(self.counts),
             "largest_move": _finite(self.absolute),
             "largest_move_in_ulp": _finite(self.ulp),
         }
-        return found if self.bounds is None else dict(found, largest_move_in_bounds=self.bounds)
+        if self.bounds is not None:
+            found["largest_move_in_bounds"] = self.bounds
+        return dict(found, types=list(self.types)) if self.types else found
 
 
 class ModelDifference(NamedTuple):
@@ -184,7 +188,7 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
     ------
     UserError
         If they have no group in common, or other cases under the same name, or not as many; if the
-        reference has no numbers.
+        reference has no numbers, or not in float64.
     """
     others = {group.key: group for group in second.groups}
     exact = {group.key: group for group in reference.groups} if reference else {}
@@ -195,6 +199,14 @@ def compare(first: Record, second: Record, reference: Optional[Record] = None) -
     if reference and not any(group.trace for group in reference.groups):
         ended = next((error for group in reference.groups for error in group.errors), "nothing")
         raise UserError("The reference holds no numbers, but {}: record it again.".format(ended))
+    for group in reference.groups if reference else ():
+        for name, array in group.trace.items():
+            if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+                raise UserError(
+                    "The reference holds {} in {}: record one that computes in float64.".format(
+                        name, array.dtype
+                    )
+                )
     pairs: Dict[str, List[Tuple[Computed, Computed]]] = {}
     left_out: Dict[str, str] = {}
     for group in first.groups:
@@ -253,8 +265,8 @@ def of_model(
                     known[entry] = known.get(entry, 0) + 1
             for array, found in kinds.items():
                 if rows:
-                    sides = (row.get(array, found) for row in rows)
-                    arrays[array] = _added(arrays.get(array), found, *sides)
+                    sides = [row[array] for row in rows if array in row]
+                    arrays[array] = _added(arrays.get(array), found, sides[0], sides[-1])
                 for rank in set(found.ravel().tolist()) - {0}:
                     if _NAMES[rank] in examples:
                         continue
@@ -281,8 +293,9 @@ def _cases(
         a, b = _row(one, one.trace, case), _row(other, other.trace, case)
         names = [name for name in a if name in b]
         shapes = tuple(", ".join(map(str, [side[n].shape for n in names])) for side in (a, b))
-        if not names or shapes[0] != shapes[1]:
-            yield case, {"": np.array([_RANKS[ERROR]])}, (), tuple("shapes " + s for s in shapes)
+        if not (a or b) or shapes[0] != shapes[1]:
+            said = tuple("shapes " + each if each else "no arrays" for each in shapes)
+            yield case, {"": np.array([_RANKS[ERROR]])}, (), said
             continue
         codes = _row(one, one.codes, case), _row(other, other.codes, case)
         wanted: Arrays = {}
@@ -319,20 +332,20 @@ def _kinds(
     nan, inf = [np.isnan(a), np.isnan(b)], [np.isinf(a), np.isinf(b)]
     with np.errstate(all="ignore"):
         same = ((a == b) & (np.signbit(a) == np.signbit(b))) | (nan[0] & nan[1])
-        tiny = [_subnormal(x) & (y == 0) for x, y in ((a, b), (b, a))]
+        flushed = (_subnormal(a) & (b == 0)) | (_subnormal(b) & (a == 0))
     outside = np.maximum(*(np.isin(codes, (KNOWN, OUTSIDE)) for codes in (codes_a, codes_b)))
     unsaid = np.maximum(*(np.isin(codes, (UNDECIDED, UNJUDGED)) for codes in (codes_a, codes_b)))
     if exact is not None and exact.shape == a.shape:
         near = _as_near(a, b, exact)
-        outside = outside | (unsaid & ~near)
+        outside = outside | (unsaid & ~near & ~flushed)
         unsaid = unsaid & False
     conditions = {
         IDENTICAL: same,
         NAN: nan[0] != nan[1],
         INFINITY: inf[0] | inf[1],
-        CHOICE: np.full(a.shape, a.dtype.kind in "iub"),
+        CHOICE: np.full(a.shape, {a.dtype.kind, b.dtype.kind} != {"f"}),
         BEYOND: outside,
-        FLUSHED: tiny[0] | tiny[1],
+        FLUSHED: flushed,
         UNKNOWN: unsaid,
     }
     ranks = [_RANKS[kind] for kind in conditions]
@@ -366,7 +379,7 @@ def _added(
         counts[kind] += number
     moved = np.isin(kinds, [_RANKS[kind] for kind in (ROUNDING, UNKNOWN, BEYOND)])
     moved &= np.isfinite(a) & np.isfinite(b)
-    if moved.any() and a.dtype.kind == "f":
+    if moved.any():
         x, y = (side[moved].astype(np.float64) for side in (a, b))
         with np.errstate(over="ignore"):
             far = np.abs(x - y)
@@ -374,7 +387,9 @@ def _added(
         coarser = min((a.dtype, b.dtype), key=lambda dtype: dtype.itemsize)
         units = far[x != 0] / ulp_of(x[x != 0], coarser.name)
         ulp = max(ulp, float(np.max(units, initial=0.0)))
-    return ArrayDifference(counts, absolute, ulp)
+    types = before.types if before else ()
+    types = types if a.dtype == b.dtype else (a.dtype.name, b.dtype.name)
+    return ArrayDifference(counts, absolute, ulp, types=types)
 
 
 def _number(value: Any) -> str:

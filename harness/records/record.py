@@ -10,7 +10,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
 from rnndiff.harness.errors import UserError
-from rnndiff.harness.files import read_npz, written_whole
+from rnndiff.harness.files import MOST_BYTES, read_npz, written_whole
 from rnndiff.harness.text import printable
 from rnndiff.models import find
 
@@ -100,7 +100,7 @@ def save(path: str, record: Record) -> None:
     Raises
     ------
     UserError
-        If the file cannot be written.
+        If the file cannot be written, or could not be read again as it is too large.
     """
     groups, arrays = [], {}
     for place, group in enumerate(record.groups):
@@ -113,6 +113,12 @@ def save(path: str, record: Record) -> None:
             codes = [group.codes[name].reshape(_traces(group), -1) for name in group.trace]
             arrays[str(place)] = np.concatenate(codes, axis=1)
     text = {"record": FORMAT, "set": SET, "whole": record.whole, "notes": record.notes}
+    size = sum(array.nbytes for array in arrays.values())
+    if size > MOST_BYTES:
+        raise UserError(
+            "{} would take {:,} MiB, and no record of more than {:,} is read: record less of "
+            "it.".format(path, size >> 20, MOST_BYTES >> 20)
+        )
     file = io.BytesIO()
     np.savez(file, meta=np.array(json.dumps(dict(text, groups=groups))), **arrays)
     with written_whole(path) as whole:

@@ -1,6 +1,6 @@
 """Comparisons of records as one page: a matrix that one clicks through to the smallest cases."""
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -26,6 +26,8 @@ __all__ = ["check", "render", "sentences", "write"]
 
 # Cases of more numbers than this are read by nobody.
 _NUMBERS = 2000
+# Arrays whose names a sentence holds.
+_NAMED = 4
 
 
 class _Field(NamedTuple):
@@ -67,6 +69,7 @@ def sentences(found: Comparison) -> Iterator[str]:
     )
     if alone:
         yield "Only one side has the arrays {}.".format(", ".join(alone))
+    yield from _of_types(found)
     known: Dict[str, int] = {}
     for model in found.models:
         for name, count in model.known.items():
@@ -80,6 +83,19 @@ def sentences(found: Comparison) -> Iterator[str]:
     for record in (found.first, found.second):
         if not record.whole:
             yield "The record of {} is not whole: it was interrupted.".format(record.title)
+
+
+def _of_types(found: Comparison) -> Iterator[str]:
+    """Which arrays hold numbers of another type than those of the first record."""
+    typed: Dict[Tuple[str, ...], List[str]] = {}
+    for model in found.models:
+        for name, array in model.arrays.items():
+            if array.types:
+                typed.setdefault(array.types, []).append("{} of {}".format(name, model.model))
+    for types, names in typed.items():
+        if len(names) > _NAMED:
+            names[_NAMED - 1 :] = ["{} more".format(len(names) - _NAMED + 1)]
+        yield "Of another type, {} and then {}: {}.".format(*types, ", ".join(names))
 
 
 def _of_what(found: Comparison) -> str:

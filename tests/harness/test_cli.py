@@ -121,7 +121,7 @@ def test_what_is_missing_or_broken_is_said_with_what_to_do(
 
 READERS = {
     "subject": subject_named,
-    "function": lambda name: _OfFunction(Task(name, "", 60.0, {})),
+    "function": lambda name: _OfFunction(Task(name, "", 60.0, [{}])),
     "model": lambda name: ModelName().convert(name, None, None),
 }
 MODULES = {

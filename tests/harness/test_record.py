@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from unittest import mock
 
 import numpy as np
@@ -12,8 +13,16 @@ import pytest
 from examples import random_case
 
 from rnndiff.harness.cases.case import save as save_case
-from rnndiff.harness.cases.fixed import GROUPS, SET, digest, fixed_group
-from rnndiff.harness.checking.recording import Task, _computed, _OfFunction, _result_of
+from rnndiff.harness.cases.fixed import (
+    GROUPS,
+    SET,
+    Wanted,
+    digest,
+    drawn_inputs,
+    fixed_group,
+)
+from rnndiff.harness.cases.regimes import noise_of, regimes_of
+from rnndiff.harness.checking.recording import Task, _About, _computed, _OfFunction, _result_of
 from rnndiff.harness.cli import main
 from rnndiff.harness.commands import record as command
 from rnndiff.harness.errors import UserError
@@ -82,6 +91,12 @@ def other(x, weights):
 
 def wrong(x, weights):
     return {"doubled": x + x, "product": x @ weights * x.dtype.type(1.01)}
+
+def nothing(x, weights):
+    return {}
+
+def text(x, weights):
+    return {"doubled": x, "label": "cat"}
 """
 
 
@@ -167,7 +182,10 @@ def test_the_fixed_set_is_the_same_everywhere(name):
 def test_the_fixed_set_draws_from_no_generator():
     no = mock.Mock(side_effect=AssertionError)
     with mock.patch("numpy.random.RandomState", no), mock.patch("random.Random.random", no):
+        for table in (regimes_of, noise_of):
+            table.cache_clear()
         fixed_group("rnn-lstm", 5)
+        fixed_group("rnn-dropout-lstm", 0)
 
 
 def test_a_record_is_read_back_as_it_was_written(path, record, tmp_path):
@@ -267,6 +285,60 @@ def test_an_array_of_one_side_is_a_difference(record, first):
     assert "Only one side has the arrays scores of seq2seq." in list(sentences(found))
 
 
+def of_function(**trace):
+    """The record of a function that computed these arrays."""
+    codes = {name: np.full(a.shape, UNJUDGED, np.uint8) for name, a in trace.items()}
+    group = _computed("function", 0, _About("x [2]", 2, "digest", 1, True), [])
+    trace, codes = ({n: a[None] for n, a in side.items()} for side in (trace, codes))
+    return Record({}, [group._replace(errors=[""], known=[[]], trace=trace, codes=codes)])
+
+
+def test_no_array_in_common_is_a_difference_of_names():
+    found = compare(of_function(old=np.float32([1, 2])), of_function(new=np.float32([1, 2])))
+    assert kinds_of(found) == {ONE_SIDED: 1} and not found.same
+    said = list(sentences(found))
+    assert "Only one side has the arrays new of function, old of function." in said
+    assert not any("type" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize("types", [("float64", "int32"), ("int32", "float64"), ("bool", "float32")])
+def test_whole_numbers_beside_others_are_counts(types):
+    one, other = np.array([1, 0], types[0]), np.array([1, 1], types[1])
+    found = compare(of_function(y=one), of_function(y=other))
+    assert found.models[0].arrays["y"].counts[CHOICE] == 1
+    assert found.models[0].arrays["y"].counts[IDENTICAL] == 1
+
+
+def test_the_same_numbers_of_another_type_are_told_as_such():
+    arrays = {"y{}".format(k): np.float32([1, 2]) for k in range(6)}
+    wider = {name: np.float64(array) for name, array in arrays.items()}
+    found = compare(of_function(**arrays), of_function(**wider))
+    names = "y0 of function, y1 of function, y2 of function, 3 more"
+    said = "Of another type, float32 and then float64: {}.".format(names)
+    assert found.same and said in sentences(found)
+    assert found.models[0].as_dict()["arrays"]["y0"]["types"] == ["float32", "float64"]
+    found = compare(of_function(**arrays), of_function(**arrays))
+    assert "types" not in found.models[0].as_dict()["arrays"]["y0"]
+    assert not any("type" in sentence for sentence in sentences(found))
+
+
+def test_a_reference_that_is_not_in_float64_is_none():
+    one, other = of_function(y=np.float32([1, 2])), of_function(y=np.float32([1, 3]))
+    with pytest.raises(UserError, match="holds y in float32: record one that computes in float64"):
+        compare(one, other, one)
+
+
+def test_a_flushed_subnormal_is_told_as_such_beside_a_reference():
+    one, other = np.float32([1e-40, 2e-40, 0]), np.float32([0, 2e-40, 1])
+    exact = of_function(y=one.astype(np.float64))
+    counts = compare(of_function(y=one), of_function(y=other), exact).models[0].arrays["y"].counts
+    assert {kind: count for kind, count in counts.items() if count} == {
+        FLUSHED: 1,
+        IDENTICAL: 1,
+        BEYOND: 1,
+    }
+
+
 @pytest.mark.parametrize(
     "change, status",
     [
@@ -353,7 +425,7 @@ def test_a_function_of_ones_own_is_judged_by_a_float64_run(module, tmp_path):
     inputs = dict(x=random.randn(5, 40), weights=random.randn(40, 3))
     np.savez(str(tmp_path / "float32.npz"), **{name: np.float32(a) for name, a in inputs.items()})
     for function in ("twice", "other", "wrong"):
-        task = Task("{}:{}".format(module, function), "", 60.0, _arrays(tmp_path / "float32.npz"))
+        task = Task("{}:{}".format(module, function), "", 60.0, [_arrays(tmp_path / "float32.npz")])
         about, came = _OfFunction(task).compute("f", 0, 0)
         records.append(Record({}, [_computed("f", 0, about, [came])]))
     one, right, wrong = records
@@ -375,9 +447,67 @@ def test_a_function_is_recorded_by_its_name(module, tmp_path):
     (group,) = load(target).groups
     assert group.model == "function" and load(target).title.startswith(module + ":twice beside ")
     assert group.trace["product"].tolist() == [[[11]]]
+    for name, said in (("nothing", "returns no arrays"), ("text", "'label' holds no real numbers")):
+        options = ["--subject", "{}:{}".format(module, name), "--inputs", inputs]
+        assert rnndiff("record", *options, "-o", target) == 1
+        assert said in load(target).groups[0].errors[0]
     for name, said in ((":none", "has no 'none'"), (":os", "is no function")):
         with pytest.raises(UserError, match=said):
-            _OfFunction(Task(module + name, "", 60.0, {}))
+            _OfFunction(Task(module + name, "", 60.0, [{}]))
+
+
+def test_the_inputs_of_a_function_are_drawn_the_same_everywhere(module, tmp_path, capsys):
+    weights, target = str(tmp_path / "weights.npz"), str(tmp_path / "function.npz")
+    np.savez(weights, weights=np.int32([[3], [4]]))
+    options = ["--subject", module + ":twice", "-o", target]
+    for more in (
+        ["--inputs", weights, "--draw", "x=5x2"],
+        ["--draw=x=5x2", "--draw=weights=2x1:9"],
+    ):
+        assert rnndiff("record", *options, *more) == 0
+        (group,) = load(target).groups
+        assert group.errors == [""] * 6 and group.trace["doubled"].shape == (6, 5, 2)
+        # Of the regimes, sorted by their names, that of special numbers.
+        assert np.argwhere(np.isnan(group.trace["doubled"]).any(axis=(1, 2))).tolist() == [[3]]
+    assert "6 cases of 1 models" in capsys.readouterr().out
+    inputs = drawn_inputs({"x": Wanted((5, 2)), "ids": Wanted((20,), 3)})
+    found = sha256(b"".join(each["x"].tobytes() + each["ids"].tobytes() for each in inputs))
+    assert found.hexdigest()[:8] == "749b23b8"
+    assert all(set(each["ids"].tolist()) == {0, 1, 2, 3} for each in inputs)
+
+
+@pytest.mark.parametrize(
+    "draw, said",
+    [
+        (["x"], "NAME=SHAPE"),
+        (["x=3,4"], "NAME=SHAPE"),
+        (["x=-1"], "NAME=SHAPE"),
+        (["x=3:-1"], "NAME=SHAPE"),
+        (["x=3:4294967296"], "NAME=SHAPE"),
+        (["x=3", "x=4"], "two arrays 'x'"),
+        (["x=99999999999x99999999999"], "fewer numbers"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_drawn_is_said(module, tmp_path, capsys, draw, said):
+    options = ["--subject", module + ":twice", "-o", str(tmp_path / "none.npz")]
+    assert rnndiff("record", *options, *["--draw={}".format(each) for each in draw]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert rnndiff("record", "rnn-basic", "--draw=x=3", "-o", str(tmp_path / "none.npz")) == 2
+
+
+def test_a_function_that_is_no_port_is_told_so_and_no_success(module, tmp_path, capsys):
+    options = ["--subject", module + ":twice", "-o", str(tmp_path / "none.npz")]
+    assert rnndiff("record", "rnn-basic", *options) == 1
+    assert "No case is computed" in capsys.readouterr().err
+
+
+def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnndiff.harness.records.record.MOST_BYTES", 2**21)
+    large = np.zeros(2**19, np.float32)
+    with pytest.raises(UserError, match="would take 2 MiB, and no record of more than 2 is read"):
+        save(str(tmp_path / "large.npz"), of_function(y=large))
+    assert not os.listdir(str(tmp_path))
 
 
 def _arrays(path):
@@ -536,6 +666,7 @@ def test_the_page_leads_from_each_field_to_its_smallest_case(path, record, tmp_p
     with open(result) as file:
         smallest = json.load(file)["comparisons"][0]["models"]["seq2seq"]["smallest"]["NaN"]
     assert smallest["values"][1] == "nan" and smallest["known"] == ["<b>known</b>"]
+    assert "<b>{}</b> and <b>{}</b>".format(*smallest["values"]) in text
     assert rnndiff("replay", smallest["file"], "--subject", "float32") == 0
 
 

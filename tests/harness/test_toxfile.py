@@ -90,18 +90,20 @@ def test_cases_are_counted_by_model_and_none_is_of_an_earlier_run(toxfile, tmp_p
     for environment in (new, old):
         (environment.env_dir / "tally.json").write_text("{}")
     toxfile.tox_before_run_commands(new)
-    (new.env_dir / "tally.json").write_text(json.dumps({"models": {"seq2seq": counts}}))
+    tally = {"models": {"seq2seq": counts}, "suspicious": [{"model": "seq2seq"}, {"model": "x"}]}
+    (new.env_dir / "tally.json").write_text(json.dumps(tally))
     toxfile.tox_after_run_commands(new, 0, [])
     run(toxfile, old, True, 0, 0)
+    counts = dict(counts, suspicious=0)
     cases = dict(toxfile._CASES, other={"seq2seq": dict(counts, agree=105), "rnn-lstm": counts})
     assert list(cases) == ["new", "other"]
     wide = [
         "",
-        "  cases / disagree / undecided / known",
-        "                   new        other",
-        "  seq2seq     11/3/2/1    111/3/2/1",
-        "  rnn-lstm           -     11/3/2/1",
-        "  all         11/3/2/1    122/6/4/2",
+        "  cases / disagree / undecided / known / suspicious",
+        "                     new          other",
+        "  seq2seq     11/3/2/1/1    111/3/2/1/0",
+        "  rnn-lstm             -     11/3/2/1/0",
+        "  all         11/3/2/1/1    122/6/4/2/0",
     ]
     lines = list(toxfile.table({}, cases, 80))
     assert [line.split() for line in lines[1:]] == [line.split() for line in wide]
