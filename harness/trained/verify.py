@@ -96,6 +96,8 @@ class Verification:
         Whether the rows are a user's own, and whether the subject is what was recorded of them.
     moved : dict of str to Difference
         Of every array that another subject has, too, the difference from that.
+    rounding : dict of str to float
+        Of every array that was judged, how far rounding alone may move an element at most.
     answer : str
         In a sentence, whether what was recorded is what TensorFlow computes; "" of other data.
     """
@@ -120,6 +122,7 @@ class Verification:
     is_own: bool = False
     is_recorded: bool = False
     moved: Dict[str, Difference] = dataclasses.field(default_factory=dict)
+    rounding: Dict[str, float] = dataclasses.field(default_factory=dict)
     answer: str = ""
 
     def states(self) -> Optional[Difference]:
@@ -211,6 +214,7 @@ def verify(
         versions=dict(versions(), premise=subject.premise),
         is_own=isinstance(data, OwnData),
         is_recorded=isinstance(subject, Recorded),
+        rounding=_rounding(verdict),
         moved={n: _difference(trace[n], each) for n, each in (another or {}).items() if n in trace},
     )
 
@@ -232,7 +236,11 @@ def answer(computed: Verification, recorded: Optional[Verification] = None) -> s
     name = max(recorded.moved, key=lambda name: recorded.moved[name].absolute)
     apart = "{} by at most {:.2g}, in {}".format(tensorflow, recorded.moved[name].absolute, name)
     if recorded.status in (AGREE, KNOWN):
-        return "The same but for rounding: what was recorded differs from {}.".format(apart)
+        bound = recorded.rounding.get(name, math.inf)
+        return (
+            "The same but for rounding: what was recorded differs from {}; rounding may come to "
+            "{:.2g}.".format(apart, bound)
+        )
     if recorded.status == UNDECIDED:
         return "Not decided: what was recorded differs from {}.".format(apart)
     options = {name: getattr(recorded.config, name) for name in options_in(recorded.config)}
@@ -277,6 +285,15 @@ def _disagreements(case: Case, verdict: Verdict, title: str) -> Iterator[str]:
         if array.status == DISAGREE and array.name not in said:
             said.add(array.name)
             yield " ".join(line.strip() for line in first_difference(case, verdict, array, title))
+
+
+def _rounding(verdict: Verdict) -> Dict[str, float]:
+    """The largest bound of each array, in the run that bounds it less."""
+    found: Dict[str, float] = {}
+    for array in verdict.arrays:
+        if array.bound.size:
+            found[array.name] = min(float(np.max(array.bound)), found.get(array.name, math.inf))
+    return found
 
 
 def _predictions_differing(

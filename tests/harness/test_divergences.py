@@ -400,6 +400,7 @@ RECORDED = {
     "tanh-of-nan-beside-a-zero-that-is-known": "tanh-of-nan-is-minus-one",
     "tanh-of-nan-of-a-normalized-layer": "tanh-of-nan-is-minus-one",
     "zero-window-and-a-subnormal-bias": "zero-window-times-nan",
+    "zeroed-output-and-tanh-of-nan": "bidirectional-zeroes-the-last-output",
 }
 
 

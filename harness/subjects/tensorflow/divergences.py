@@ -598,12 +598,12 @@ def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
             mix_in(each, _LayerNormInPackets)
 
 
-def _or_known_zeros(array: ArrayVerdict, found: Instead, known: Instead) -> Instead:
-    """What is found, or what is where zeros are known for such, where TensorFlow has that."""
-    if found.values is None or known.values is None:
+def _either(array: ArrayVerdict, found: Instead, other: Instead) -> Instead:
+    """What is found, or else the other, where TensorFlow has that."""
+    if found.values is None or other.values is None:
         return found
-    is_known = known.covered & known.is_met_by(array.actual)
-    covered, values, rad = (np.where(is_known, x, y) for x, y in zip(known, found))
+    is_other = other.covered & other.is_met_by(array.actual)
+    covered, values, rad = (np.where(is_other, x, y) for x, y in zip(other, found))
     return Instead(covered, values, rad)
 
 
@@ -612,7 +612,7 @@ def _by_cells_or_known_zeros(*changes: Change) -> Callable[[Case, Trace, ArrayVe
 
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         both = changes, (with_zeros_that_are_known, *changes)
-        return _or_known_zeros(array, *[_by_cells(*each)(case, trace, array) for each in both])
+        return _either(array, *[_by_cells(*each)(case, trace, array) for each in both])
 
     return instead
 
@@ -717,7 +717,7 @@ def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     known = expected_of(with_cells(case, (with_zeros_that_are_known,)), trace, array)
     covered = np.ones(array.actual.shape, dtype=bool)
     both = (Instead(covered, each.expected, each.bound) for each in (found, known))
-    return _or_known_zeros(array, *both)
+    return _either(array, *both)
 
 
 @lru_cache(maxsize=None)
@@ -733,8 +733,11 @@ def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instea
     if not (is_both_ways and is_of_keras(case.config, mask=True, return_sequences=False)):
         return Instead(np.zeros(array.actual.shape, dtype=bool))
     other = replace(case, model=_with_zeros_for_masked_outputs(case.model))
-    zeroed = expected_of(other, trace, array)
-    return Instead(np.ones(array.actual.shape, dtype=bool), zeroed.expected, zeroed.bound)
+    # In the same graph a tanh of NaN may be in a packet.
+    cases = other, with_cells(other, (_with_tanh_in_packets,))
+    covered = np.ones(array.actual.shape, dtype=bool)
+    zeroed = (expected_of(each, trace, array) for each in cases)
+    return _either(array, *(Instead(covered, x.expected, x.bound) for x in zeroed))
 
 
 def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
