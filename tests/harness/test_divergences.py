@@ -401,6 +401,7 @@ RECORDED = {
     "tanh-of-nan-of-a-normalized-layer": "tanh-of-nan-is-minus-one",
     "zero-window-and-a-subnormal-bias": "zero-window-times-nan",
     "zeroed-output-and-tanh-of-nan": "bidirectional-zeroes-the-last-output",
+    "unrolled-mask-and-tanh-of-nan": "unrolled-mask-is-not-reversed",
 }
 
 

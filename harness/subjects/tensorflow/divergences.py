@@ -5,7 +5,7 @@ What an entry means, and how it excuses, stands in :mod:`rnndiff.harness.judging
 
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -598,13 +598,13 @@ def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
             mix_in(each, _LayerNormInPackets)
 
 
-def _either(array: ArrayVerdict, found: Instead, other: Instead) -> Instead:
-    """What is found, or else the other, where TensorFlow has that."""
-    if found.values is None or other.values is None:
-        return found
-    is_other = other.covered & other.is_met_by(array.actual)
-    covered, values, rad = (np.where(is_other, x, y) for x, y in zip(other, found))
-    return Instead(covered, values, rad)
+def _one_of(array: ArrayVerdict, found: Instead, *others: Instead) -> Instead:
+    """What is found, or else one of the others, where TensorFlow has that."""
+    for other in others:
+        if found.values is not None and other.values is not None:
+            is_other = other.covered & other.is_met_by(array.actual)
+            found = Instead(*(np.where(is_other, x, y) for x, y in zip(other, found)))
+    return found
 
 
 def _by_cells_or_known_zeros(*changes: Change) -> Callable[[Case, Trace, ArrayVerdict], Instead]:
@@ -612,7 +612,7 @@ def _by_cells_or_known_zeros(*changes: Change) -> Callable[[Case, Trace, ArrayVe
 
     def instead(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
         both = changes, (with_zeros_that_are_known, *changes)
-        return _either(array, *[_by_cells(*each)(case, trace, array) for each in both])
+        return _one_of(array, *[_by_cells(*each)(case, trace, array) for each in both])
 
     return instead
 
@@ -713,11 +713,18 @@ def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     if not (goes_backwards and is_unrolled(case.config, **options)):
         return Instead(np.zeros(array.actual.shape, dtype=bool))
     case = replace(case, model=_with_mask_unreversed(case.model))
-    found = expected_of(case, trace, array)
-    known = expected_of(with_cells(case, (with_zeros_that_are_known,)), trace, array)
-    covered = np.ones(array.actual.shape, dtype=bool)
-    both = (Instead(covered, each.expected, each.bound) for each in (found, known))
-    return _either(array, *both)
+    # In the same graph zeros may be known for such, and a tanh of NaN may be in a packet.
+    changes = (), (with_zeros_that_are_known,), (_with_tanh_in_packets,)
+    return _one_of(array, *_everywhere(case, changes, trace, array))
+
+
+def _everywhere(
+    case: Case, changes: Iterable[Tuple[Change, ...]], trace: Trace, array: ArrayVerdict
+) -> Iterator[Instead]:
+    """What the oracle has all over an array, of a case whose cells are changed in those ways."""
+    for each in changes:
+        found = expected_of(with_cells(case, each), trace, array)
+        yield Instead(np.ones(array.actual.shape, dtype=bool), found.expected, found.bound)
 
 
 @lru_cache(maxsize=None)
@@ -734,10 +741,8 @@ def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instea
         return Instead(np.zeros(array.actual.shape, dtype=bool))
     other = replace(case, model=_with_zeros_for_masked_outputs(case.model))
     # In the same graph a tanh of NaN may be in a packet.
-    cases = other, with_cells(other, (_with_tanh_in_packets,))
-    covered = np.ones(array.actual.shape, dtype=bool)
-    zeroed = (expected_of(each, trace, array) for each in cases)
-    return _either(array, *(Instead(covered, x.expected, x.bound) for x in zeroed))
+    changes = (), (_with_tanh_in_packets,)
+    return _one_of(array, *_everywhere(other, changes, trace, array))
 
 
 def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
