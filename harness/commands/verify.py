@@ -150,9 +150,9 @@ def verify(
     if labels_path and not inputs_path:
         raise click.UsageError("--labels goes with --inputs")
     prefix = checkpoint.prefix_of(weights) if weights else None
+    arrays = training.read_weights(weights) if weights and not prefix else {}
     if maps and not prefix:
         raise click.UsageError("--map goes with a checkpoint, which {} is not".format(weights))
-    arrays = training.read_weights(weights) if weights and not prefix else {}
     names = list(dict.fromkeys(models)) or training.models_of(arrays)
     if weights and not names:
         raise UserError("{} does not say whose weights it holds: name the MODEL.".format(weights))

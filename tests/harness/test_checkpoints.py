@@ -609,6 +609,11 @@ def test_arguments_that_do_not_go_together_are_refused(arguments, tmp_path, monk
     assert result.exit_code == 2 and isinstance(result.exception, SystemExit), result.output
 
 
+def test_a_checkpoint_that_there_is_not_is_told_as_that(tmp_path):
+    result = run("rnn-lstm", "--weights", tmp_path / "model", "--inputs", "x.npz", "--map", "a=b")
+    assert isinstance(result.exception, UserError) and "There is no file" in str(result.exception)
+
+
 def test_weights_that_were_saved_of_cells_with_options_are_read_back(tmp_path):
     # A projection's size is another name of the number of units where there is none.
     model = MODELS["seq2seq-lstm"]
