@@ -330,7 +330,8 @@ class _Replay:
         again = np.zeros(numbers.shape, dtype=bool)
         if self._arithmetic.recomputes:
             others = self._recorded[free:, copies]
-            again = (others != numbers) & ~(np.isnan(others) & np.isnan(numbers))
+            again = (others != numbers) | (np.signbit(others) != np.signbit(numbers))
+            again &= ~(np.isnan(others) & np.isnan(numbers))
         for array, forced in zip(expected, (numbers, 0.0)):
             array[:free, copies] = array[:free, originals]
             array[free:, copies] = np.where(again, array[free:, originals], forced)

@@ -473,6 +473,12 @@ def test_an_error_is_known_that_stands_behind_a_long_account_of_its_place():
     assert verdict_on(port, case, known=known)[0].status == KNOWN
 
 
+def test_a_zero_of_another_sign_is_right_only_where_a_subject_recomputes():
+    case, trace, _ = load(os.path.join(CORPUS, "xla-computes-a-zero-anew.npz"))
+    assert judge(case, trace, FLOAT32).status == DISAGREE
+    assert judge(case, trace, FLOAT32._replace(recomputes=True)).status != DISAGREE
+
+
 # --- clipped by XLA ----------------------------------------------------------------------------
 
 CLIPS = "xla-clips-a-state-that-is-nan"
