@@ -355,7 +355,12 @@ def _tanh_of_nan(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
     if array.name.endswith("energies"):
         return _energies_of_packets(case, trace, array.name.partition("_")[0])
     if _takes_any_cell(case.config):
-        return _of_cells_with_tanh_in_packets(case, trace, array)
+        found = _of_cells_with_tanh_in_packets(case, trace, array)
+        # In the same graph a mask may be taken as it should not.
+        for other in _with_other_masks(case):
+            tanh = _everywhere(other, [(_with_tanh_in_packets,)], trace, array)
+            found = _one_of(array, found, *tanh)
+        return found
     states = array.actual
     if array.name not in _STATES:
         return Instead(np.zeros(states.shape, dtype=bool), states)
@@ -706,15 +711,18 @@ def _with_mask_unreversed(model: Model) -> Model:
     return model._replace(oracle=partial(model.oracle, run=_zeroed_by_the_mask_of_the_first_step))
 
 
-def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+def _leaves_mask_unreversed(case: Case) -> bool:
     options = dict(mask=True, return_sequences=True, zero_output_for_mask=True)
     is_both_ways = case.model.family == "keras-bidirectional"
     goes_backwards = is_both_ways or is_of_keras(case.config, go_backwards=True)
-    if not (goes_backwards and is_unrolled(case.config, **options)):
+    return goes_backwards and is_unrolled(case.config, **options)
+
+
+def _mask_unreversed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    if not _leaves_mask_unreversed(case):
         return Instead(np.zeros(array.actual.shape, dtype=bool))
     case = replace(case, model=_with_mask_unreversed(case.model))
-    # In the same graph zeros may be known for such, and a tanh of NaN may be in a packet.
-    changes = (), (with_zeros_that_are_known,), (_with_tanh_in_packets,)
+    changes = (), (with_zeros_that_are_known,)
     return _one_of(array, *_everywhere(case, changes, trace, array))
 
 
@@ -735,14 +743,24 @@ def _with_zeros_for_masked_outputs(model: Model) -> Model:
     return model._replace(oracle=partial(model.oracle, run=zeroed))
 
 
-def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+def _zeroes_last_output(case: Case) -> bool:
     is_both_ways = case.model.family == "keras-bidirectional"
-    if not (is_both_ways and is_of_keras(case.config, mask=True, return_sequences=False)):
+    return is_both_ways and is_of_keras(case.config, mask=True, return_sequences=False)
+
+
+def _last_output_zeroed(case: Case, trace: Trace, array: ArrayVerdict) -> Instead:
+    if not _zeroes_last_output(case):
         return Instead(np.zeros(array.actual.shape, dtype=bool))
     other = replace(case, model=_with_zeros_for_masked_outputs(case.model))
-    # In the same graph a tanh of NaN may be in a packet.
-    changes = (), (_with_tanh_in_packets,)
-    return _one_of(array, *_everywhere(other, changes, trace, array))
+    return next(_everywhere(other, [()], trace, array))
+
+
+def _with_other_masks(case: Case) -> Iterator[Case]:
+    """The case on what takes masks as the oldest TensorFlow does, where it should not."""
+    if _leaves_mask_unreversed(case):
+        yield replace(case, model=_with_mask_unreversed(case.model))
+    if _zeroes_last_output(case):
+        yield replace(case, model=_with_zeros_for_masked_outputs(case.model))
 
 
 def _zeroes_one_output_by_the_whole_mask(case: Case) -> bool:
