@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import operator
 import os
 import stat
 import sys
 import uuid
 import zipfile
-from typing import IO, Any, Dict, Iterator, Tuple
+from functools import reduce
+from typing import IO, Any, Dict, Iterable, Iterator, Tuple
 
 import numpy as np
 
@@ -226,6 +228,12 @@ def _members(archive: zipfile.ZipFile) -> Iterator[Tuple[str, np.ndarray]]:
         yield name[: -len(".npy")] if name.endswith(".npy") else name, array
 
 
+def numbers_in(shape: Iterable[int]) -> int:
+    """How many numbers an array of that shape has, in Python's whole numbers: none overflows."""
+    # math.prod came with Python 3.8.
+    return reduce(operator.mul, shape, 1)
+
+
 def _read_npy(member: IO[bytes], size: int) -> np.ndarray:
     """The array of a file in NumPy's format, of `size` bytes."""
     start = member.read(len(_MAGIC) + 2)
@@ -241,10 +249,7 @@ def _read_npy(member: IO[bytes], size: int) -> np.ndarray:
     shape, in_fortran_order, dtype = read_header(io.BytesIO(length + member.read(header_size)))
     if dtype.kind not in "fiubU" or any(type(axis) is not int or axis < 0 for axis in shape):
         raise ValueError("no array of numbers")
-    # In Python's whole numbers, which do not overflow (math.prod came with Python 3.8).
-    count = 1
-    for axis in shape:
-        count *= axis
+    count = numbers_in(shape)
     held = size - len(start) - digits - header_size
     if count * dtype.itemsize != held:
         raise ValueError("the header says another size than there is")

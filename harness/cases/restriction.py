@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 from rnndiff.harness.errors import UserError
+from rnndiff.harness.files import numbers_in
 from rnndiff.harness.text import printable
 from rnndiff.models import Model
 from rnndiff.models.layout import Size, is_optional, options_in, sizes_in
@@ -155,14 +156,8 @@ def make_restriction(
 
 def _numbers(model: Model, config: Any) -> int:
     """How many numbers a case and its trace have."""
-    numbers = 0
     arrays: List[Any] = [*model.fields(config), *model.trace]
-    for array in arrays:
-        size = 1
-        for axis in array.shape(config):
-            size *= axis
-        numbers += size
-    return numbers
+    return sum(numbers_in(array.shape(config)) for array in arrays)
 
 
 def options_named(model: Model, names: Sequence[str]) -> Sequence[str]:

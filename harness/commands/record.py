@@ -18,7 +18,7 @@ from rnndiff.harness.commands.options import (
     timeout_option,
 )
 from rnndiff.harness.errors import INTERRUPTED, UserError
-from rnndiff.harness.files import MOST_BYTES, check_writable, read_npz
+from rnndiff.harness.files import MOST_BYTES, check_writable, numbers_in, read_npz
 from rnndiff.harness.records.record import Computed, Record, save
 from rnndiff.harness.stop import Stop
 from rnndiff.harness.text import printable
@@ -144,17 +144,9 @@ def _inputs_of(path: Optional[str], draws: Sequence[str]) -> List[Dict[str, np.n
             raise click.UsageError("there are two arrays {!r}".format(name))
         wanted[name] = each
     # Each number is eight bytes while it is drawn.
-    if 8 * len(REGIMES) * sum(_size(each.shape) for each in wanted.values()) > MOST_BYTES:
+    if 8 * len(REGIMES) * sum(numbers_in(each.shape) for each in wanted.values()) > MOST_BYTES:
         raise click.UsageError("--draw is of fewer numbers than that")
     return [dict(given, **drawn) for drawn in drawn_inputs(wanted)] if wanted else [given]
-
-
-def _size(shape: Sequence[int]) -> int:
-    # In Python's whole numbers, which do not overflow.
-    size = 1
-    for axis in shape:
-        size *= axis
-    return size
 
 
 def _progress() -> Progress:

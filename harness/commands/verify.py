@@ -31,7 +31,7 @@ from rnndiff.harness.subjects import Subject
 from rnndiff.harness.subjects.tensorflow import TensorFlow
 from rnndiff.harness.trained import checkpoint, data, own, training
 from rnndiff.harness.trained.training import Weights
-from rnndiff.harness.trained.verify import Difference, Verification, answer
+from rnndiff.harness.trained.verify import Difference, Verification, answer, config_of
 from rnndiff.harness.trained.verify import verify as verify_weights
 from rnndiff.models import MODELS, Model
 from rnndiff.models.cells.kinds import KINDS
@@ -176,17 +176,18 @@ def verify(
             loaded[name] = own.read_own(MODELS[name], inputs_path, labels_path, options)
         else:
             loaded[name] = data.load(MODELS[name].family, seed, mnist)
-    mapped = _mapped(maps) if prefix else None
-    if prefix and mapped is not None:
-        arrays = checkpoint.read_checkpoint(prefix, list(mapped.values()))
     fitted: Dict[str, Weights] = {}
-    for name in names if weights else ():
-        fitted[name] = training.fit_weights(
-            str(weights), arrays, MODELS[name], loaded[name], options, mapped
-        )
-    for name, weighed in fitted.items():
-        config = dataclasses.replace(weighed.config, batch=len(loaded[name].arrays()["inputs"]))
-        own.check_recorded(loaded[name], MODELS[name], config)
+    if weights:
+        mapped = None
+        if prefix:
+            mapped = _mapped(maps)
+            arrays = checkpoint.read_checkpoint(prefix, list(mapped.values()))
+        for name in names:
+            fitted[name] = training.fit_weights(
+                weights, arrays, MODELS[name], loaded[name], options, mapped
+            )
+            config = config_of(loaded[name], fitted[name])
+            own.check_recorded(loaded[name], MODELS[name], config)
     subject = TensorFlow()
     for name in names:
         config = fitted[name].config if name in fitted else MODELS[name].article

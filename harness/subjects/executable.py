@@ -22,6 +22,7 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError, UserError
+from rnndiff.harness.files import numbers_in
 from rnndiff.harness.numerics.arithmetic import Arithmetic, arithmetic
 from rnndiff.harness.subjects.orphans import ending_with_this
 from rnndiff.harness.subjects.port import UNNAMED, WRONG, about_empty_sizes, defaults
@@ -440,10 +441,7 @@ class _Answer:
 
 
 def _bytes_of(dtype: Any, shape: Tuple[int, ...]) -> int:
-    size = int(dtype.itemsize)
-    for axis in shape:
-        size *= axis
-    return size
+    return int(dtype.itemsize) * numbers_in(shape)
 
 
 def _shown(data: bytes) -> str:

@@ -11,12 +11,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 import numpy as np
 
 from rnndiff.harness.errors import UserError, in_one_line
-from rnndiff.harness.files import MOST_BYTES, read_npz
+from rnndiff.harness.files import MOST_BYTES, numbers_in, read_npz
 from rnndiff.harness.subjects.alone import FAILED
 from rnndiff.harness.subjects.run import name_of_end
 
@@ -147,7 +147,7 @@ def variables(prefix: str, wanted: Sequence[str] = ()) -> Dict[str, np.ndarray]:
             is_wanted = name in wanted or key in wanted
             if is_wanted or (types[key].is_floating and shapes[key] and key not in passed_over):
                 chosen[key] = name
-        claimed = sum(_size(shapes[key]) * (types[key].size or 1) for key in chosen)
+        claimed = sum(numbers_in(shapes[key]) * (types[key].size or 1) for key in chosen)
         if claimed > held:
             raise _unreadable(
                 prefix, "it claims to hold {:,} bytes, and has {:,}".format(claimed, held)
@@ -199,13 +199,6 @@ def _bytes_of(prefix: str, start: Optional[str]) -> int:
         raise _unreadable(
             prefix, "it takes {:,} MiB, more than {:,}".format(size >> 20, MOST_BYTES >> 20)
         )
-    return size
-
-
-def _size(shape: Iterable[int]) -> int:
-    size = 1
-    for axis in shape:
-        size *= axis
     return size
 
 

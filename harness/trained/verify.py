@@ -180,8 +180,7 @@ def verify(
         If the subject cannot compute the case, or the data do not go together.
     """
     started = time.time()
-    arrays = data.arrays()
-    config = dataclasses.replace(weights.config, batch=len(arrays["inputs"]))
+    arrays, config = data.arrays(), config_of(data, weights)
     try:
         case = Case(model, config, dict(weights.parameters, **arrays))
     except ValueError as error:
@@ -217,6 +216,11 @@ def verify(
         rounding=_rounding(verdict),
         moved={n: _difference(trace[n], each) for n, each in (another or {}).items() if n in trace},
     )
+
+
+def config_of(data: AnyData, weights: Weights) -> Any:
+    """The config of all rows of the data, by these weights."""
+    return dataclasses.replace(weights.config, batch=len(data.arrays()["inputs"]))
 
 
 def answer(computed: Verification, recorded: Optional[Verification] = None) -> str:
