@@ -12,6 +12,7 @@ It needs Hypothesis and mpmath.
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
 import numpy as np
@@ -59,8 +60,10 @@ def arithmetics(draw: Callable[..., Any]) -> Arithmetic:
     return arithmetic(precision, functions, draw(st.booleans()), bits, nearest, sums)
 
 
-def _table(kind: str, a: Arithmetic) -> np.ndarray:
-    """256 numbers that `a` has, the simple ones first."""
+@lru_cache(maxsize=None)
+def _table(kind: str, name: str) -> np.ndarray:
+    """256 numbers that a precision has, the simple ones first."""
+    a = precision_of(name)
     random = np.random.RandomState(0)
     special = [-0.0, INF, -INF, NAN, a.largest, -a.largest, a.smallest, -a.smallest / 2]
     rest = {
@@ -72,7 +75,7 @@ def _table(kind: str, a: Arithmetic) -> np.ndarray:
     }[kind]
     numbers = np.append([0.0, 1.0, -1.0, 0.5, -2.0, 3.0], rest)
     with np.errstate(all="ignore"):
-        return a.precision.rounded(numbers).astype(np.float64)
+        return a.rounded(numbers).astype(np.float64)
 
 
 @st.composite
@@ -80,11 +83,22 @@ def balls(
     draw: Callable[..., Any], a: Arithmetic, shape: Tuple[int, ...], kinds: Sequence[str] = KINDS
 ) -> BoundedArray:
     """Bounded arrays: exact, or of balls, special values and unknown elements."""
-    size = int(np.prod(shape))
-    numbers = _table(draw(st.sampled_from(kinds)), a)
+    kind, size = draw(st.sampled_from(kinds)), int(np.prod(shape))
     drawn = np.frombuffer(draw(st.binary(min_size=2 * size, max_size=2 * size)), np.uint8)
-    mid, choices = numbers[drawn[:size]], drawn[size:]
-    if draw(st.booleans()):
+    return balls_of(a, shape, kind, drawn, draw(st.booleans()), "special" in kinds)
+
+
+def balls_of(
+    a: Arithmetic,
+    shape: Tuple[int, ...],
+    kind: str,
+    drawn: np.ndarray,
+    is_exact: bool,
+    has_unknown: bool = True,
+) -> BoundedArray:
+    """A bounded array of one of KINDS, as the bytes say that were drawn, two for each element."""
+    mid, choices = _table(kind, a.name)[drawn[: len(drawn) // 2]], drawn[len(drawn) // 2 :]
+    if is_exact:
         return exact(mid.reshape(shape), a)
     finite = np.isfinite(mid)
     with np.errstate(over="ignore"):
@@ -92,7 +106,7 @@ def balls(
     rad = np.where(finite, np.minimum(rad, a.largest - np.abs(mid)), 0.0)
     # What was computed may have been flushed.
     rad = np.where(finite & (np.abs(mid) - rad < a.smallest), rad + a.smallest, rad)
-    unknown = (choices % 16 == 15) & ("special" in kinds)
+    unknown = (choices % 16 == 15) & has_unknown
     mid, rad = np.where(unknown, 0.0, mid), np.where(unknown, INF, rad)
     return BoundedArray(mid.reshape(shape), rad.reshape(shape), a)
 
