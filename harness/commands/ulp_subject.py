@@ -11,7 +11,7 @@ from rich.text import Text
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.files import write_json
 from rnndiff.harness.subjects import measure
-from rnndiff.harness.subjects.measure import Measurement
+from rnndiff.harness.subjects.measure.samples import Measurement
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.versions import versions
 from rnndiff.models import ARTICLE

@@ -18,8 +18,8 @@ from rnndiff.harness.commands.ulp import ulp
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.numerics.accuracy import Accuracy, ulp_of
 from rnndiff.harness.numerics.arithmetic import arithmetic
-from rnndiff.harness.subjects import measure
-from rnndiff.harness.subjects.measure import Sample, fit_accuracy, measure_subject
+from rnndiff.harness.subjects.measure import measure_subject
+from rnndiff.harness.subjects.measure.samples import MARGIN, Sample, fit_accuracy, with_margin
 from rnndiff.harness.subjects.named import subject_named
 from rnndiff.harness.subjects.ulp import SMALLEST_NORMAL as FLUSHED
 from rnndiff.models import ARTICLE, MODELS
@@ -208,8 +208,8 @@ def test_what_is_flushed_to_zero_is_no_inaccuracy():
 def test_what_is_stated_covers_what_was_seen():
     for scale, near_zero in itertools.product((0.3, 1.0, 7.7), (0.0, 2e-7)):
         errors = scale * (np.minimum(near_zero, EXACT) + 1.23 * ulp_of(EXACT))
-        ulp, absolute = measure.with_margin(fit_accuracy([sample_of(errors, EXACT)]))
-        assert (measure.MARGIN * errors <= ulp * ulp_of(EXACT) + absolute).all()
+        ulp, absolute = with_margin(fit_accuracy([sample_of(errors, EXACT)]))
+        assert (MARGIN * errors <= ulp * ulp_of(EXACT) + absolute).all()
 
 
 @pytest.mark.parametrize("style", ["as the oracle", "all at once", "softmax by log-sum-exp"])
