@@ -7,7 +7,8 @@ import numpy as np
 
 from rnndiff.harness.cases.case import PRECISIONS
 from rnndiff.harness.errors import OracleError, in_one_line
-from rnndiff.harness.judging.forcing import expect, plan, side_by_side
+from rnndiff.harness.judging.forcing import expect
+from rnndiff.harness.judging.plan import plan, side_by_side
 from rnndiff.harness.judging.verdict import TEACHER_FORCED, ArrayVerdict, Verdict, compared
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.arithmetic import arithmetic as arithmetic_of

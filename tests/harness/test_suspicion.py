@@ -212,7 +212,8 @@ def test_a_bias_that_is_written_after_the_product_makes_a_sum_as_well():
         full = MODEL.compute(config, parameters, inputs, labels)
         return dict(full, scores=np.matmul(full["outputs"][:, -1], kernel) + bias)
 
-    from rnndiff.harness.judging.forcing import expect_by_chance, plan, side_by_side
+    from rnndiff.harness.judging.forcing import expect_by_chance
+    from rnndiff.harness.judging.plan import plan, side_by_side
 
     case, trace = cases()[0], traces_of()[0]
     arrays = [x[None] for x in case.parameters], [x[None] for x in case.data]

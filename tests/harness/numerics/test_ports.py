@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rnndiff.harness.cases.regimes import REGIMES
 from rnndiff.harness.cases.strategies import small_batches
-from rnndiff.harness.judging.forcing import expect, plan_of, side_by_side
+from rnndiff.harness.judging.forcing import expect
+from rnndiff.harness.judging.plan import plan_of, side_by_side
 from rnndiff.harness.numerics import Accuracy, arithmetic
 from rnndiff.harness.numerics.containment import is_in
 from rnndiff.models import ARTICLE, MODELS
