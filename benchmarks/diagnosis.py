@@ -28,6 +28,7 @@ from rnndiff.harness.diagnosis.planting import plant_in
 from rnndiff.harness.files import write_json
 from rnndiff.harness.judging.plan import as_tracked
 from rnndiff.harness.judging.tracked import Choice, TrackedArray, held_in
+from rnndiff.harness.judging.verdict import DISAGREE
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.quality.power import ORACLE, tasks_of
 from rnndiff.harness.subjects import Subject
@@ -68,7 +69,7 @@ class Run:
         """In the style, if it is a sum of products and more."""
         if function in (affine, accumulate):
             (x, kernel, *terms), _ = held_in(args, kwargs)
-            held = self._style([x], kernel, terms[0])
+            held = self._style([x], kernel, terms[0] if terms else np.float32(0))
             for term in terms[1:]:
                 held = held + term
             return TrackedArray(self, held)
@@ -111,7 +112,9 @@ def told(mistake, model, style, is_brief):
     """Of a port with the mistake, how many are named, whether it is one of them, and seconds."""
     port = Planted(mistake, style, is_brief)
     for number in range(BATCHES):
-        failing = verdicts_on(port, random_batch(model, 0, number))[1]
+        judged = verdicts_on(port, random_batch(model, 0, number))[1]
+        # Where weights of another shape are read, an error says what is wrong.
+        failing = [each for each in judged if each.trace and each.verdict.status == DISAGREE]
         if failing:
             began = time.monotonic()
             found = diagnose(port, model, failing[0].case)

@@ -132,12 +132,16 @@ _Computed = Tuple[Case, Mapping[str, np.ndarray]]
 
 
 class _Stack(NamedTuple):
-    """Cases of one config, what the port computed, and which of them it should have otherwise."""
+    """Cases of one config, what the port computed, and which of them it should have otherwise.
+
+    ``outside`` marks of each case the elements that are outside their bounds.
+    """
 
     cases: List[Case]
     traces: List[Mapping[str, np.ndarray]]
     stated: Arithmetic
     wrong: np.ndarray
+    outside: List[np.ndarray]
 
 
 def diagnose(
@@ -346,6 +350,7 @@ def _judged(subject: Subject, pairs: Sequence[_Computed], stated: Arithmetic) ->
         [pairs[place][1] for place in places],
         stated,
         np.array([wrong[place] for place in places], dtype=bool),
+        [verdicts[place][0].ratios[verdicts[place][1]] > 1 for place in places],
     )
 
 
@@ -361,8 +366,9 @@ def _by_case(pairs: Sequence[_Computed], stated: Arithmetic) -> List[Tuple[Stack
 def _left_wrong(mistake: Mistake, stacks: Sequence[_Stack]) -> float:
     """How many elements of the first stack that does disagree are wrong with this mistake.
 
-    0 if no case disagrees with the oracle that has it, and any speaks for it: that explains the
-    port. No case speaks for it whose bounds say nothing. Infinite if it cannot be made.
+    0 if no case disagrees with the oracle that has it, and an element speaks for it: one that is
+    outside the bound of the oracle as it is, and is decided by that of this one. That explains the
+    port. Infinite if none does, or if the mistake cannot be made.
     """
     speaks = False
     for stack in stacks:
@@ -376,6 +382,8 @@ def _left_wrong(mistake: Mistake, stacks: Sequence[_Stack]) -> float:
         wrong = sum(int(np.count_nonzero(judged.ratios[row] > 1)) for judged, row in verdicts)
         if wrong:
             return float(wrong)
-        decided = [not judged.doubtful()[row] for judged, row in verdicts]
-        speaks = speaks or bool((stack.wrong & np.array(decided)).any())
+        speaks = speaks or any(
+            (outside & ~judged.undecided[row]).any()
+            for outside, (judged, row) in zip(stack.outside, verdicts)
+        )
     return 0.0 if speaks else math.inf

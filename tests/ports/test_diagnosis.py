@@ -21,6 +21,7 @@ from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.failure import Failure
 from rnndiff.harness.judging.verdict import judge_stacks
 from rnndiff.harness.numerics.arithmetic import arithmetic
+from rnndiff.harness.quality.power import PlantedOracle
 from rnndiff.harness.stop import Stop
 from rnndiff.harness.subjects.port import Port
 from rnndiff.harness.subjects.run import Outcome, run
@@ -264,6 +265,17 @@ def test_a_mistake_is_named(name, model, port):
     assert name in names_in(found) and len(names_in(found)) <= 3, str(found)
     assert found.tried == found.known and found.wrong >= 5
     assert "agrees with the oracle on all {} cases".format(found.cases) in str(found)
+
+
+def test_a_mistake_is_named_by_the_elements_that_it_makes_right_even_if_others_are_undecided():
+    model = find("attention")
+    mistake = next(each for each in CATALOGUE if each.name == "empty-slots-left-out")
+    restriction = make_restriction(model, {"time": 2, "attn_length": 2}, {}, empty=False)
+    port = PlantedOracle(mistake)
+    failing = verdicts_on(port, random_batch(model, 0, 1, restriction=restriction))[1]
+    failing = [judged.case for judged in failing if judged.trace]
+    found = diagnose(port, model, failing[0], restriction, seconds=1000, cases=8)
+    assert mistake.name in names_in(found)
 
 
 @pytest.mark.parametrize("model", RIGHT)
