@@ -6,7 +6,7 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from rnndiff.harness.cases.case import Case
+from rnndiff.harness.cases.case import Case, SavedCase
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
@@ -14,6 +14,7 @@ from rnndiff.harness.shrinking.smallest import random_cases
 from rnndiff.harness.subjects.run import (
     CRASH,
     HANG,
+    NOT_REPEATABLE,
     Outcome,
     Running,
     not_repeatable,
@@ -217,3 +218,17 @@ def difference_between_calls(
     run(other, next(random_cases(case.model, case.config, precision=case.precision)), timeout)
     third = run(other, case, timeout)
     return not_repeatable(first, second) or not_repeatable(first, third)
+
+
+def verdict_again_on(
+    subject: Subject, saved: SavedCase, timeout: float = TIMEOUT
+) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
+    """The verdict on a saved case, and the trace.
+
+    One on which a subject was not repeatable is run as often as it takes to see that again.
+    """
+    if NOT_REPEATABLE in str(saved.notes.get("verdict", "")):
+        outcome = difference_between_calls(subject, saved.case, timeout)
+        if outcome:
+            return Verdict([], error=outcome.error), {}
+    return verdict_on(subject, saved.case, timeout)

@@ -12,7 +12,13 @@ from rnndiff.harness.cases.case import Case, SavedCase, load, save
 from rnndiff.harness.checking.check import EVALUATIONS, TRIES_IN_A_HANG
 from rnndiff.harness.checking.pair import Pair
 from rnndiff.harness.checking.saving import notes_on
-from rnndiff.harness.checking.verdicts import fails, verdict_on, verdict_on_ending, way_of_failing
+from rnndiff.harness.checking.verdicts import (
+    difference_between_calls,
+    fails,
+    verdict_again_on,
+    verdict_on_ending,
+    way_of_failing,
+)
 from rnndiff.harness.commands.options import (
     against_option,
     mode_option,
@@ -28,7 +34,7 @@ from rnndiff.harness.shrinking.shrink import Shrinker
 from rnndiff.harness.subjects.alone import Alones, ended_by
 from rnndiff.harness.subjects.endings import ended_again_by
 from rnndiff.harness.subjects.named import Subjects, subject_named
-from rnndiff.harness.subjects.run import HANG
+from rnndiff.harness.subjects.run import HANG, NOT_REPEATABLE
 from rnndiff.harness.subjects.statements import statement_of, supported
 from rnndiff.harness.subjects.subject import TENSORFLOW, TIMEOUT, Subject
 from rnndiff.harness.text import printable
@@ -86,7 +92,11 @@ def minimize(
     with Alones(TIMEOUT) as alones:
         case = saved.case
         subject, signal = next(_endings(subject, saved, alones), (subject, None))
-    found = (verdict_on_ending(case, signal), {}) if signal else verdict_on(subject, case, TIMEOUT)
+    found = (
+        (verdict_on_ending(case, signal), {})
+        if signal
+        else verdict_again_on(subject, saved, TIMEOUT)
+    )
     verdict = found[0]
     if verdict.status != DISAGREE:
         raise UserError(
@@ -96,6 +106,7 @@ def minimize(
         )
     way = way_of_failing(case, verdict)
     hangs = signal == HANG or verdict.error.startswith(HANG)
+    differs = verdict.error.startswith(NOT_REPEATABLE)
     timeout = TIMEOUT / TRIES_IN_A_HANG if hangs else TIMEOUT
 
     with Alones(timeout) as alones, Progress(
@@ -111,6 +122,8 @@ def minimize(
                 return alones.ended_by(candidate, subject.name, subject.mode) == signal
             if any(_endings(subject, SavedCase(candidate, {}, {}), alones)):
                 return False
+            if differs:
+                return bool(difference_between_calls(subject, candidate, timeout))
             return fails(subject, way, candidate, timeout)
 
         shrinker = Shrinker(case, still_fails, evaluations)
@@ -121,7 +134,7 @@ def minimize(
 
     smallest = shrinker.case
     if smallest is not case:
-        again = _again(subject, smallest, signal)
+        again = _again(subject, saved._replace(case=smallest), signal)
         if again and again[0].status == DISAGREE and way_of_failing(smallest, again[0]) == way:
             found = again
         else:
@@ -143,10 +156,10 @@ def _endings(subject: Subject, saved: SavedCase, alones: Alones) -> Iterator[Tup
 
 
 def _again(
-    subject: Subject, case: Case, signal: Optional[str]
+    subject: Subject, saved: SavedCase, signal: Optional[str]
 ) -> Optional[Tuple[Verdict, Mapping[str, np.ndarray]]]:
     """The verdict on a case that has all its time, and the trace; None if it does not end so."""
     if not signal:
-        return verdict_on(subject, case, TIMEOUT)
-    again = ended_by(case, TIMEOUT, subject.name, subject.mode)
-    return (verdict_on_ending(case, signal), {}) if again == signal else None
+        return verdict_again_on(subject, saved, TIMEOUT)
+    again = ended_by(saved.case, TIMEOUT, subject.name, subject.mode)
+    return (verdict_on_ending(saved.case, signal), {}) if again == signal else None

@@ -178,7 +178,10 @@ def not_repeatable(before: Outcome, again: Outcome) -> Optional[Outcome]:
         if not names:
             return None
         what = "gave other numbers in {}".format(_listed(names))
-    said = "{}: a second call on the same case {}; a subject that may do so says repeatable = False"
+    said = (
+        "{}: a second call on the same case {}: something is kept from one call to the next, or "
+        "memory is read before it is written; a subject that may do so says repeatable = False"
+    )
     return Outcome(error=said.format(NOT_REPEATABLE, what))
 
 

@@ -3,12 +3,14 @@
 import json
 from unittest import mock
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from examples import random_case
 
-from rnndiff.harness.cases.case import save
+from rnndiff.harness.cases.case import load, save
 from rnndiff.harness.commands import replay as module
+from rnndiff.harness.commands.minimize import minimize
 from rnndiff.harness.commands.replay import replay
 from rnndiff.harness.errors import UserError
 from rnndiff.harness.subjects.float32 import Float32
@@ -70,3 +72,23 @@ def test_ctrl_c_keeps_what_was_run():
     with mock.patch.object(module, "_load", side_effect=[module._load("a.npz"), KeyboardInterrupt]):
         status, _, result = replayed("a.npz", "a.npz")
     assert status == 130 and len(result["cases"]) == 1
+
+
+def test_a_subject_that_was_not_repeatable_is_seen_not_to_be_again():
+    right = Float32.__call__
+
+    def remembers(self, case):
+        self.calls = getattr(self, "calls", 0) + 1
+        trace = right(self, case)
+        return dict(trace, loss=trace["loss"] + np.float32(self.calls > 1))
+
+    case = random_case("seq2seq", batch=2, time=2)
+    save("b.npz", case, notes={"verdict": "disagree: NotRepeatable: a second call, and so on"})
+    with mock.patch.object(Float32, "__call__", remembers):
+        status, output, result = replayed("a.npz", "b.npz")
+        ran = CliRunner().invoke(minimize, ["b.npz", "--subject", "float32"])
+    assert status == 1 and "a.npz: agree" in output and "b.npz: disagree on Float32" in output
+    assert "gave other numbers in 'loss'" in result["cases"][1]["error"]
+    assert ran.exit_code == 1 and "NotRepeatable" in ran.output
+    assert load("b-minimal.npz").case.config.batch == 1
+    assert replayed("b.npz")[0] == 0
