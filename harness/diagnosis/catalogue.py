@@ -232,6 +232,37 @@ _WEIGHTS = (
         ),
     ),
     Mistake(
+        "state-kernel-by-columns",
+        "the state's kernel is read as [units, gates * units], not the other way round",
+        "PyTorch and ONNX have [gates * units, units], which lies in memory gate by gate",
+        _in(
+            [_BASIC_LAID_OUT, _LSTM_LAID_OUT, _GRU_LAID_OUT],
+            (
+                "= np.transpose(kernel), np.transpose(recurrent_kernel)",
+                "= np.transpose(kernel), mistakes.row_major(np.transpose(recurrent_kernel))",
+            ),
+        ),
+    ),
+    Mistake(
+        "state-written-while-read",
+        "each unit of the new state is written where the units after it still read the old one",
+        "the new state needs an array of its own until all of its units are computed",
+        _in(
+            [_RNN],
+            ("cell(inputs[:, t], state)", "mistakes.unit_by_unit(cell, inputs[:, t], state)"),
+        )
+        + _in(
+            [_BIDIRECTIONAL],
+            *(
+                (
+                    "{0}(inputs[:, t], {0}_state)".format(side),
+                    "mistakes.unit_by_unit({0}, inputs[:, t], {0}_state)".format(side),
+                )
+                for side in ("forward", "backward")
+            ),
+        ),
+    ),
+    Mistake(
         "state-lost",
         "every step starts from the zero state",
         "see that the state of a step is that of the step before it",

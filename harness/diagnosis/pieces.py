@@ -8,7 +8,7 @@ from typing import Any, List, Sequence
 
 import numpy as np
 
-from rnndiff.models.cells.cell import flat
+from rnndiff.models.cells.cell import flat, like
 from rnndiff.models.functions import accumulate, hard_sigmoid, relu, sigmoid, softmax
 
 __all__ = ["accumulate", "hard_sigmoid", "relu", "sigmoid", "softmax"]
@@ -65,6 +65,18 @@ def time_major(inputs: Any) -> Any:
 def output_of(state: Any) -> Any:
     """The part of a state that is the output: h, the last one."""
     return flat(state)[-1]
+
+
+def unit_by_unit(cell: Any, inputs: Any, state: Any) -> Any:
+    """A step whose new h is written unit by unit into the old one, which the next units read."""
+    *others, old = flat(state)
+    h, columns = old, []
+    for unit in range(old.shape[-1]):
+        output, new = cell(inputs, like(state, [*others, h]))
+        columns.append([part[:, unit : unit + 1] for part in [output, *flat(new)]])
+        h = np.hstack([*(column[-1] for column in columns), old[:, unit + 1 :]])
+    output, *parts = [np.hstack(part) for part in zip(*columns)]
+    return output, like(state, parts)
 
 
 def zeros_like(array: Any) -> Any:
