@@ -47,11 +47,12 @@ def model_named(name: str) -> Model:
     except ValueError as error:
         raise UserError("{!r} is no model: {}.".format(name, error))
     except KeyError:
-        names = list(MODELS), difflib.get_close_matches(name, MODELS)
-        known, close = (", ".join(map(repr, each)) for each in names)
+        close = ", ".join(map(repr, difflib.get_close_matches(name, MODELS)))
         raise UserError(
-            "{!r} is not one of the models {}{}: register it, or give a command its "
-            "MODULE:NAME.".format(name, known, " (is {} meant?)".format(close) if close else "")
+            "{!r} is not one of the models that `rnndiff models` lists{}: register it, or give a "
+            "command its MODULE:NAME.".format(
+                name, " (is {} meant?)".format(close) if close else ""
+            )
         )
 
 

@@ -297,7 +297,8 @@ def _tell(
         where = ": {}".format(worst) if worst else ""
     except UserError as error:
         where = " is not saved: {}".format(error)
-    if where:
+    # A diagnosis is to be the last that is read.
+    if where and not (worst and diagnosis):
         _print("the case of the largest error{}".format(where), err=True)
     try:
         if json_path:

@@ -33,7 +33,8 @@ def models(model: Optional[str], settings: Tuple[str, ...]) -> None:
 
     What is said of a model holds for a case in a file, a port, a program and a checkpoint alike:
     the data that it reads, its weights in TensorFlow's order, what it computes, and its options
-    with their defaults. With a layout, such as rnn-lstm@pytorch, the weights are as that has them.
+    with their defaults. With a layout, such as rnn-lstm@pytorch, the weights are as that has them,
+    and it is said in which order their gates lie.
     """
     if settings and not model:
         raise click.UsageError("--set goes with a MODEL")
@@ -82,9 +83,16 @@ def _words(model: Model, config: Any) -> Iterator[str]:
     yield _plain((inspect.getdoc(model.oracle) or "").split("\n\n")[0])
     kind = getattr(config, "kind", None)
     if kind:
-        cell = type(kind.cell(config))
+        cell = kind.cell(config)
         yield ""
-        yield "{}: {}".format(cell.__name__, _plain(_before_parameters(cell)))
+        yield "{}: {}".format(type(cell).__name__, _plain(_before_parameters(type(cell))))
+        gates = getattr(cell, "gates", "")
+        # Of Keras' own cells it is how many they are; and of one part there is no order.
+        if isinstance(gates, str) and len(gates) > 1:
+            reset = " reset_after is {}.".format(cell.reset_after) if "r" in gates else ""
+            yield "Kernels and biases have the gates {}, in this order.{}".format(
+                ", ".join(gates), reset
+            )
     yield ""
 
 
@@ -112,7 +120,8 @@ def _tables(model: Model, config: Any) -> Iterator[Table]:
         counted = "whole numbers up to {}".format(field.counts) if field.counts else ""
         data.add_row(field.name, _shape(field), "; ".join(filter(None, [counted, when])))
     yield data
-    weights = _table("weights, in TensorFlow's order", "shape")
+    layout = model.name.partition("@")[2] or "tensorflow"
+    weights = _table("weights, in the layout {}".format(layout), "shape")
     for field in model.parameters(config):
         weights.add_row(field.name, _shape(field))
     yield weights

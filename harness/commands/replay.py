@@ -126,16 +126,13 @@ def _replay(replaying: _Replaying, path: str) -> bool:
             results[-1]["against"], says = _beside(pair, one, verdict, trace, alones)
             say("    {}".format(printable(says)))
             disagrees = disagrees or results[-1]["against"]["disagree"]
-    say(
-        "    saved with {} {}, {}: {}".format(
-            "TensorFlow"
-            if of_tensorflow(notes)
-            else "{}, beside TensorFlow".format(notes["subject"]),
+    saved_with = notes.get("subject", "an unknown subject")
+    if of_tensorflow(notes):
+        saved_with = "TensorFlow {}, {}".format(
             notes.get("tensorflow", "of an unknown version"),
             notes.get("mode", "in an unknown mode"),
-            notes.get("verdict", "no verdict"),
         )
-    )
+    say("    saved with {}: {}".format(saved_with, notes.get("verdict", "no verdict")))
     if " against " in notes.get("subject", "") and not other:
         say("    that is what two subjects differed in: --against compares them again")
     missing = subjects.without_mode_of(notes)

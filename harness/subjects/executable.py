@@ -437,7 +437,10 @@ class _Answer:
             return "its answer breaks off after {}".format(_shown(bytes(self._come)))
         if self._arrays:
             return "its answer breaks off before the empty line after the names of its arrays"
-        return "nothing of its answer came" + ", which may not have been flushed" * hangs
+        waits = (
+            ", which may not have been flushed, or it waits for more than the case has (a layout?)"
+        )
+        return "nothing of its answer came" + waits * hangs
 
 
 def _bytes_of(dtype: Any, shape: Tuple[int, ...]) -> int:

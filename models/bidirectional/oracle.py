@@ -8,7 +8,7 @@ from rnndiff.models.layout import divide
 
 
 def oracle(config, parameters, inputs, labels):
-    """Run both directions from the zero state to their ends.
+    """Run both directions from the zero state to their ends; scores are of the last step's outputs.
 
     Parameters
     ----------

@@ -333,7 +333,8 @@ def test_a_hang_is_told(thread, program):
     else:
         hang()
     assert outcomes[0].error == (
-        "Hang: no result after 0.3 s; nothing of its answer came, which may not have been flushed"
+        "Hang: no result after 0.3 s; nothing of its answer came, which may not have been flushed, "
+        "or it waits for more than the case has (a layout?)"
     )
 
 
