@@ -39,8 +39,8 @@ DIVERGENCES = [entry for entry in ENTRIES if isinstance(entry, KnownDivergence)]
 OTHERS = [entry for entry in ENTRIES if not isinstance(entry, KnownDivergence)]
 ENTRY = {entry.name: entry for entry in ENTRIES}
 
-RNN = dict(batch=5, time=3, inputs=2, num_units=3)
-BOTH = dict(RNN, outputs=3)
+RNN = dict(batch=4, time=3, inputs=2, num_units=3)
+BOTH = dict(RNN, outputs=4)
 DECODER = dict(BOTH, output_time=3)
 ATTENTION = dict(DECODER, attn_length=2, attn_size=3, attn_vec_size=2)
 UNROLLED = dict(RNN, runner="layer, unrolled")
@@ -60,7 +60,7 @@ OF_CELLS = (TANH, RSQRT, ZERO, OF_RELU, OF_HARD, HALF_RELU, HALF_SIGMOID, MASK, 
 # entry is taken by one of them.
 SCENES = [
     ("bidirectional", BOTH, "float32", OF_CELLS),
-    ("bidirectional", dict(BOTH, batch=9, open_batch=True), "bfloat16", ()),
+    ("bidirectional", dict(BOTH, batch=8, open_batch=True), "bfloat16", ()),
     ("seq2seq", DECODER, "float32", OF_CELLS),
     ("seq2seq", dict(DECODER, batch=1, output_time=1), "bfloat16", ()),
     ("attention", ATTENTION, "float32", OF_CELLS),
@@ -74,6 +74,7 @@ SCENES = [
     ("rnn-gru-block", RNN, "float32", (TANH, OF_RELU)),
     ("rnn-basic-lstm", RNN, "float32", (TANH, ZERO)),
     ("rnn-basic-lstm", dict(RNN, batch=1), "bfloat16", ()),
+    ("rnn-basic-lstm", dict(RNN, batch=2), "bfloat16", ()),
     ("rnn-lstm", dict(RNN, cell_clip=0.5), "float32", ()),
     ("rnn-lstm", dict(RNN, cell_clip=2.0, activation="linear"), "float32", ()),
     ("rnn-lstm", dict(RNN, num_proj=2, cell_clip=1.0, proj_clip=0.25), "float32", ()),
@@ -89,6 +90,7 @@ SCENES = [
     ("keras-lstm", dict(GATES, **RELU), "float16", (HALF_RELU, HALF_SIGMOID)),
     ("keras-lstm", dict(GATES, **SIGMOID), "float16", (HALF_RELU, HALF_SIGMOID)),
     ("keras-gru", dict(UNROLLED, batch=1, num_units=1, **HARD), "float32", (OF_HARD,)),
+    ("keras-gru", dict(UNROLLED, batch=2, num_units=2, **HARD), "float32", (OF_HARD,)),
     ("keras-gru", dict(GATES, reset_after=False, **SIGMOID), "float16", (HALF_SIGMOID,)),
     ("keras-gru", dict(UNROLLED, **SIGMOID), "float16", (HALF_SIGMOID,)),
     ("keras-gru", dict(GATES, reset_after=False, **RELU), "float32", (OF_RELU,)),
@@ -113,42 +115,57 @@ COVERED_IN = (
 )
 LARGER = ("batch", "time", "output_time", "outputs")
 CONFIGS, REWRITTEN, CONFIGS_OF = 400, 8, "configs of {}"
-# What stands in the place of a number: parameters, data and trace have so many of 64.
-SPECIAL = (np.nan, np.inf, -np.inf, -1.0, 1.0, 2.0**123, -(2.0**123), 2.0**-130, 0.0, -0.0)
-RATES = ((3, 0, 0), (0, 4, 4), (1, 2, 8))
-NONE = (0, 0, 0)
+# What stands in the place of a number.
+NAN, INF, HUGE, TINY = np.nan, np.inf, 2.0**123, 2.0**-130
+SPECIAL = (NAN, NAN, NAN, INF, -INF, INF, -INF, "largest", "lowest", HUGE, -HUGE, TINY, 0.0, -0.0)
+# Of 64 numbers of parameters, or of biases alone, of data and of the trace so many are special.
+DRAWS = (
+    dict(parameters=3),
+    dict(biases=20, special=(NAN, NAN, -INF)),
+    dict(data=4, trace=4),
+    dict(parameters=1, data=4, trace=16),
+)
+# Of scores, whose subnormal numbers may be equal or not; of variances around 2^126.
+OF_SCORES = dict(data=56, trace=56, special=("tiny", "-tiny", "tinier", 0.0))
+OF_VARIANCES = dict(data=24, special=(2.0**64, -(2.0**64), 1.5 * 2.0**63))
 
 
-def numbers(random, shape, rate, precision):
+def draws_of(name):
+    """How cases and traces of a model are drawn."""
+    has_scores = any(array.name == "scores" for array in MODELS[name].trace)
+    return DRAWS + (OF_SCORES,) * has_scores + (OF_VARIANCES,) * ("layer-norm" in name)
+
+
+def numbers(random, shape, rate, precision, special):
     """Small numbers without a rounding error; so many of 64 are special ones."""
     drawn = random.randint(-6, 7, shape) / 4.0
-    special = np.take(np.append(SPECIAL[:3], SPECIAL), random.randint(0, 13, shape))
-    special = np.where(np.abs(special) == 1.0, np.copysign(precision.largest, special), special)
+    named = dict(largest=precision.largest, lowest=-precision.largest, tiny=precision.smallest / 2)
+    named.update({"-tiny": -precision.smallest / 2, "tinier": precision.smallest / 4})
+    special = np.take([named.get(x, x) for x in special], random.randint(0, len(special), shape))
     return precision.rounded(np.where(random.randint(0, 64, shape) < rate, special, drawn))
 
 
-def drawn(name, options, precision, draw, rates=NONE):
+def drawn(name, options, precision, seed, draw):
     """A case and a trace, which owe nothing to each other, of numbers that are always the same."""
     model, known = MODELS[name], precision_of(precision)
-    config, random = model.Config(**options), np.random.RandomState(draw)
-    of_parameters, of_data, of_trace = rates
+    config, random = model.Config(**options), np.random.RandomState(seed)
+    special, arrays, trace = draw.get("special", SPECIAL), {}, {}
     parameters = {field.name for field in model.parameters(config)}
-    arrays = {}
     for field in model.fields(config):
         shape = field.shape(config)
         if field.counts:
             most = config.sizes()[field.counts]
             arrays[field.name] = random.randint(0, most + 1, shape).astype(field.dtype)
         else:
-            rate = of_parameters if field.name in parameters else of_data
-            arrays[field.name] = numbers(random, shape, rate, known)
-    trace = {}
+            kind = "parameters" if field.name in parameters else "data"
+            rate = draw.get("biases" if field.name.endswith("bias") else kind, draw.get(kind, 0))
+            arrays[field.name] = numbers(random, shape, rate, known, special)
     for each in model.trace:
         shape = each.shape(config)
         if each.role == CHOICE:
             trace[each.name] = random.randint(0, config.outputs, shape)
         else:
-            trace[each.name] = numbers(random, shape, of_trace, known)
+            trace[each.name] = numbers(random, shape, draw.get("trace", 0), known, special)
     return Case(model, config, arrays, precision), trace
 
 
@@ -216,8 +233,8 @@ def excused_in(scene):
     entries = [x for x in DIVERGENCES if x.name in asked or x.name not in OF_CELLS]
     entries = [x for x in entries if x.where.precision in (None, precision)]
     told = {}
-    for draw, rates in enumerate(RATES):
-        case, trace = drawn(name, options, precision, draw, rates)
+    for seed, draw in enumerate(draws_of(name)):
+        case, trace = drawn(name, options, precision, seed, draw)
         for array in judge(case, trace, arithmetic(precision)).arrays:
             if array.run != TEACHER_FORCED or array.worst <= 1:
                 continue
@@ -243,7 +260,7 @@ def covered_in(name):
         if isinstance(entry, KnownRewrite):
             for place in np.flatnonzero(covered)[::4][:REWRITTEN]:
                 options = {x: 2 if x in LARGER else y for x, y in vars(configs[place]).items()}
-                case = drawn(name, options, entry.where.precision or "float32", place)[0]
+                case = drawn(name, options, entry.where.precision or "float32", place, {})[0]
                 for array, numbers in entry.computes(case).oracle("float64").items():
                     found = told_of(Instead(np.array(True), numbers), numbers)
                     told.setdefault((entry.name, array), []).append(found)
