@@ -65,6 +65,7 @@ SCENES = [
     ("seq2seq", dict(DECODER, batch=1, output_time=1), "bfloat16", ()),
     ("attention", ATTENTION, "float32", OF_CELLS),
     ("attention", dict(ATTENTION, attn_vec_size=1, open_batch=True), "float32", (TANH,)),
+    ("attention", dict(ATTENTION, time=1), "float32", ()),
     ("rnn-basic", dict(RNN, **RELU), "float32", OF_CELLS),
     ("rnn-basic", dict(RNN, **RELU), "float16", (HALF_RELU, HALF_SIGMOID)),
     ("rnn-basic", dict(RNN, **SIGMOID), "float16", (HALF_RELU, HALF_SIGMOID)),
@@ -80,6 +81,7 @@ SCENES = [
     ("rnn-lstm", dict(RNN, num_proj=2, cell_clip=1.0, proj_clip=0.25), "float32", ()),
     ("rnn-lstm", dict(RNN, num_proj=2, proj_clip=0.25, use_peepholes=True), "float32", ()),
     ("rnn-lstm", dict(RNN, num_proj=2, cell_clip=0.5), "float32", (ZERO,)),
+    ("rnn-lstm", dict(RNN, proj_clip=0.25), "float32", ()),
     ("rnn-layer-norm-lstm", dict(RNN, batch=9, num_units=2, time=2), "float32", (RSQRT,)),
     ("rnn-layer-norm-lstm", dict(RNN, time=1, layer_norm=False), "float32", (TANH, RSQRT)),
     ("keras-simple-rnn", dict(UNROLLED, **SIGMOID), "float16", (HALF_SIGMOID,)),
@@ -101,6 +103,7 @@ SCENES = [
     ("seq2seq-basic", dict(DECODER, start_token="last class"), "float32", ()),
     ("attention-basic", dict(ATTENTION, time=1, start_token="zeros"), "float32", ()),
     ("attention-lstm", dict(ATTENTION, attn_vec_size=1), "bfloat16", (TANH,)),
+    ("attention-basic", dict(ATTENTION, start_token="zeros"), "float32", ()),
 ]
 # Of the arrays of these models those of which an entry knows what others do not.
 ENERGIES = ("encoder_energies", "decoder_energies")
@@ -126,14 +129,17 @@ DRAWS = (
     dict(parameters=1, data=4, trace=16),
 )
 # Of scores, whose subnormal numbers may be equal or not; of variances around 2^126.
-OF_SCORES = dict(data=56, trace=56, special=("tiny", "-tiny", "tinier", 0.0))
+OF_SCORES = (
+    dict(data=56, trace=56, special=("tiny", "-tiny", "tinier", 0.0)),
+    dict(data=56, trace=56, special=("smallest", 0.0)),
+)
 OF_VARIANCES = dict(data=24, special=(2.0**64, -(2.0**64), 1.5 * 2.0**63))
 
 
 def draws_of(name):
     """How cases and traces of a model are drawn."""
     has_scores = any(array.name == "scores" for array in MODELS[name].trace)
-    return DRAWS + (OF_SCORES,) * has_scores + (OF_VARIANCES,) * ("layer-norm" in name)
+    return DRAWS + OF_SCORES * has_scores + (OF_VARIANCES,) * ("layer-norm" in name)
 
 
 def numbers(random, shape, rate, precision, special):
@@ -141,6 +147,7 @@ def numbers(random, shape, rate, precision, special):
     drawn = random.randint(-6, 7, shape) / 4.0
     named = dict(largest=precision.largest, lowest=-precision.largest, tiny=precision.smallest / 2)
     named.update({"-tiny": -precision.smallest / 2, "tinier": precision.smallest / 4})
+    named.update(smallest=precision.smallest)
     special = np.take([named.get(x, x) for x in special], random.randint(0, len(special), shape))
     return precision.rounded(np.where(random.randint(0, 64, shape) < rate, special, drawn))
 
