@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from examples import Float32Port, random_case
+from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.cases.another_batch import can_be_open, in_another_batch, is_open
 from rnndiff.harness.cases.case import load, save
@@ -12,8 +12,9 @@ from rnndiff.harness.cases.frequencies import draw_batches
 from rnndiff.harness.cases.random_cases import batch_size, random_batch
 from rnndiff.harness.cases.strategies import batches
 from rnndiff.harness.checking.check import Checker
+from rnndiff.harness.judging.same_rows import same_rows
 from rnndiff.harness.judging.tally import Tally
-from rnndiff.harness.judging.verdict import DISAGREE, judge
+from rnndiff.harness.judging.verdict import DISAGREE, judge, judge_stacks
 from rnndiff.models import ARTICLE, MODELS
 
 
@@ -188,6 +189,20 @@ def test_rows_of_one_batch_are_none_in_another(tmp_path):
     Checker(Float32Port(), tally, str(tmp_path), evaluations=0)(cases + cases)
     assert tally.rows == {"again": 0, "differ": 0}
     assert not any("another batch" in line for line in tally.lines())
+
+
+def test_rows_are_counted_of_stacks_of_one_case_beside_others_and_such_without_any():
+    (case,) = open_cases(1, name="bidirectional")
+    alone = random_case("rnn-basic")
+    (other,) = in_another_batch([case], np.random.RandomState(0))
+    stacks = [
+        judge_stacks([each], [Float32Port()(each)], FLOAT32)[0]
+        for each in (alone, case, other, alone)
+    ]
+    none = stacks[0].only(np.zeros(1, bool))
+    again = rows_again([case], [other])
+    assert again and same_rows([none, *stacks])[0] == again
+    assert same_rows([none, stacks[0], none]) == (0, 0)
 
 
 def test_rows_in_another_batch_add_up_and_are_told():

@@ -53,13 +53,15 @@ class Target(NamedTuple):
     """A module, the tests that shall kill its mutants, and how many mutants are drawn: 0 for all.
 
     Of the tests those that kill most stand first; ``preload`` is what they import of which no
-    mutant changes a thing.
+    mutant changes a thing. If ``reached``, of a mutant within a function only those tests run that
+    call it; they must do so in their own thread and process.
     """
 
     module: str
     tests: list
     most: int = 0
     preload: tuple = ()
+    reached: bool = False
 
 
 def targets(table):
@@ -142,9 +144,9 @@ class Warm:
                 raise SystemExit("the server of the tests ended")
             time.sleep(0.05)
 
-    def command(self, tests):
+    def command(self, tests, *before):
         """That of the client which runs these tests."""
-        client = [sys.executable, "-IS", str(HERE / "warm.py"), self.socket]
+        client = [sys.executable, "-IS", str(HERE / "warm.py"), self.socket, *before]
         return " ".join(shlex.quote(x) for x in client + PYTEST + list(tests))
 
     def __enter__(self):
@@ -153,6 +155,37 @@ class Warm:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+
+
+class Selection:
+    """Which tests of a target are run of a mutant, and in which order."""
+
+    def __init__(self, target, path):
+        self.tests, self.called = list(target.tests), {}
+        self.codes = []
+        if target.reached:
+            self.called = json.loads(Path(path).read_text())
+            code = compile(Path(target.module).read_text(), target.module, "exec")
+            self.codes = sorted(lines_of(code))
+        # Of the functions in a module what failed last: it is what is tried first.
+        self.failed = {}
+
+    def of(self, line):
+        """The tests that are run of a mutant in that line; and the function that it is in."""
+        # The innermost function begins last.
+        first = max([first for first, last in self.codes if first <= line <= last], default=0)
+        calls = [test for test, functions in self.called.items() if test and first in functions]
+        if first in self.called.get("", ()) or not calls:
+            calls = self.tests
+        return self.failed.get(first, []) + calls, first
+
+
+def lines_of(code):
+    """The first and the last line of every function in the code of a module."""
+    for part in code.co_consts:
+        if hasattr(part, "co_lines"):
+            yield part.co_firstlineno, max(line or 0 for _, _, line in part.co_lines())
+            yield from lines_of(part)
 
 
 def run(target, table, work, tree, again, seconds):
@@ -166,7 +199,9 @@ def run(target, table, work, tree, again, seconds):
     mode = WorkDB.Mode.open if path.exists() else WorkDB.Mode.create
     with use_db(str(path), mode) as db, Warm(tree, target) as warm:
         start = time.monotonic()
-        command = shlex.split(warm.command(target.tests))
+        calls = tree / "calls.json"
+        before = ["--reached", target.module, str(calls)] if target.reached else []
+        command = shlex.split(warm.command(target.tests, *before))
         if subprocess.run(command, env=environment(tree)).returncode:
             raise SystemExit("{}: its tests fail without a mutant".format(target.module))
         took = time.monotonic() - start
@@ -184,15 +219,19 @@ def run(target, table, work, tree, again, seconds):
         ]
         # In any order, so that several runs may share the work.
         random.shuffle(items)
+        selection = Selection(target, calls)
         for count, item in enumerate(items, 1):
             if time.monotonic() > until:
                 return False
             if not again and item.job_id in dict(db.results):
                 continue
             start = time.monotonic()
-            result = mutate_and_test(item.mutations, warm.command(target.tests), limit)
-            if result.output.strip() not in ("timeout", ANSWERED):
+            tests, where = selection.of(item.mutations[0].start_pos[0])
+            result = mutate_and_test(item.mutations, warm.command(tests), limit)
+            if not result.output.startswith(("timeout", ANSWERED)):
                 raise SystemExit("{}: {}".format(target.module, result.output))
+            failed = result.output.partition(ANSWERED)[2].strip()
+            selection.failed.update({where: [failed]} if failed else {})
             db.set_result(item.job_id, result)
             mark = "survived " if result.test_outcome == TestOutcome.SURVIVED else ""
             print(

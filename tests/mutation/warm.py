@@ -2,8 +2,9 @@
 
 ``python warm.py SOCKET --serve MUTATED MODULE ...`` imports modules, none of which may import the
 one that is mutated, and waits;
-``python -IS warm.py SOCKET ARGUMENT ...`` has it run pytest, and exits as pytest does. A run ends
-with its client, so a time limit for the client is one for the run. It needs a Unix.
+``python -IS warm.py SOCKET ARGUMENT ...`` has it run pytest, and exits as pytest does; before its
+arguments, ``--reached MODULE FILE`` has it written which functions of a module each test calls. A
+run ends with its client, so a time limit for the client is one for the run. It needs a Unix.
 """
 
 import json
@@ -13,7 +14,7 @@ import signal
 import socket
 import sys
 
-# What a client prints that ends as pytest did, and for no other reason.
+# What a client prints first that ends as pytest did, and for no other reason.
 ANSWERED = "pytest ended"
 
 
@@ -33,22 +34,79 @@ def serve(path, mutated, modules):
         with client, client.makefile() as asked:
             # All of it: what can be read from now on is the client's end.
             arguments = json.loads(asked.readline())
+            told, tells = os.pipe()
             child = os.fork()
             if not child:
-                os._exit(run(arguments))
+                os._exit(run(arguments, tells))
             os.setpgid(child, child)
+            os.close(tells)
             status = status_of(child, client)
-            if status is not None:
-                client.sendall(b"%d" % status)
+            with os.fdopen(told) as file:
+                if status is not None:
+                    answer = {"status": status, "failed": file.read()}
+                    client.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def run(arguments):
+class First:
+    """A plugin of pytest that tells of the test which failed first, and ended the run."""
+
+    def __init__(self, tells):
+        self.tells = tells
+
+    def pytest_runtest_logreport(self, report):
+        """Of a test that failed its name, in a pipe that holds one."""
+        if report.failed:
+            os.write(self.tells, report.nodeid.encode()[: select.PIPE_BUF])
+
+
+class Reached:
+    """A plugin of pytest that writes which functions of a file each test calls.
+
+    As a table of tests and, of the functions, first lines; what is called outside of tests, such as
+    where modules are imported, stands under "".
+    """
+
+    def __init__(self, file, path):
+        self.file, self.path, self.found = os.path.abspath(file), path, {}
+        self.begin("")
+
+    def begin(self, test):
+        """What is called from now on is called by this test."""
+        here = self.found.setdefault(test, [])
+
+        def trace(frame, event, _):
+            code = frame.f_code
+            if code.co_filename == self.file and code.co_firstlineno not in here:
+                here.append(code.co_firstlineno)
+
+        sys.settrace(trace)
+
+    def pytest_runtest_logstart(self, nodeid):
+        """Before each test."""
+        self.begin(nodeid)
+
+    def pytest_runtest_logfinish(self):
+        """After it."""
+        self.begin("")
+
+    def pytest_sessionfinish(self):
+        """After all."""
+        sys.settrace(None)
+        with open(self.path, "w", encoding="utf-8") as file:
+            json.dump(self.found, file)
+
+
+def run(arguments, tells):
     """The exit status of pytest, in this process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
     import pytest
 
-    return int(pytest.main(arguments))
+    plugins = [First(tells)]
+    if arguments[0] == "--reached":
+        plugins.append(Reached(*arguments[1:3]))
+        arguments = arguments[3:]
+    return int(pytest.main(arguments, plugins=plugins))
 
 
 def status_of(child, client):
@@ -64,15 +122,17 @@ def status_of(child, client):
 
 
 def ask(path, arguments):
-    """The exit status of a run in the server."""
+    """The exit status of a run in the server; what failed is printed."""
     client = socket.socket(socket.AF_UNIX)
     client.connect(path)
     client.sendall(json.dumps(arguments).encode() + b"\n")
-    answer = client.recv(16)
+    with client.makefile() as file:
+        answer = file.readline()
     if not answer:
         raise SystemExit("the server of the tests ended")
-    print(ANSWERED)
-    return int(answer)
+    answer = json.loads(answer)
+    print(ANSWERED, answer["failed"])
+    return answer["status"]
 
 
 if __name__ == "__main__":

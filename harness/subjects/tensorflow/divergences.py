@@ -160,8 +160,8 @@ def _has_only_lowest(scores: np.ndarray, lowest: float) -> np.ndarray:
 
 
 def _has_tie(scores: np.ndarray, lowest: float) -> np.ndarray:
-    ordered = np.sort(_flushed(scores), axis=-1)
-    return (ordered[..., -1:] == ordered[..., -2:-1]).any(axis=-1)
+    flushed = _flushed(scores)
+    return np.sum(flushed == np.max(flushed, axis=-1, keepdims=True), axis=-1) > 1
 
 
 def _has_nan_or_only_lowest(scores: np.ndarray, lowest: float) -> np.ndarray:
@@ -497,7 +497,7 @@ def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     covered = np.zeros(actual.shape, dtype=bool)
     is_of_one_row = config.batch == 1 and not array.name.endswith("energies")
     has_odd = any(x.shape[-2] % 2 for x in kernels)
-    if not actual.ndim or not actual.size or is_of_one_row or not has_odd:
+    if not actual.ndim or is_of_one_row or not has_odd:
         return Instead(covered, actual)
     rows = np.full(config.batch, not all(np.isfinite(x).all() for x in case.parameters))
     of_rows = [x.name for x in case.model.data_of(config) if x.axes[:1] == (("batch",),)]
@@ -508,7 +508,7 @@ def _nan_beside_infinity(case: Case, trace: Trace, array: ArrayVerdict) -> Inste
     if array.name.endswith("energies"):
         rows[:-1] |= rows[1:]
     covered[rows] = True
-    return Instead(covered & np.isnan(actual), np.full(actual.shape, NAN))
+    return Instead(covered, np.full(actual.shape, NAN))
 
 
 _hard_sigmoid_of_nan_is_zero = with_number(0.0, hard_sigmoid)
@@ -606,7 +606,7 @@ def _with_layer_norm_in_packets(cell: Any, config: Any) -> None:
 def _one_of(array: ArrayVerdict, found: Instead, *others: Instead) -> Instead:
     """What is found, or else one of the others, where TensorFlow has that."""
     for other in others:
-        if found.values is not None and other.values is not None:
+        if other.values is not None:
             is_other = other.covered & other.is_met_by(array.actual)
             found = Instead(*(np.where(is_other, x, y) for x, y in zip(other, found)))
     return found
@@ -695,14 +695,13 @@ def _zeros_stand_for_a_bias(case: Case) -> bool:
 
 
 def _zeroed_by_the_mask_of_the_first_step(
-    cell: Any, inputs: Any, mask: Any, state: Any, go_backwards: bool, zero_output_for_mask: bool
+    cell: Any, inputs: Any, mask: Any, state: Any, go_backwards: bool, _: bool
 ) -> Any:
     """As Keras takes the steps, but that the mask is in the order of time when it sets to zero."""
     steps, state = run(cell, inputs, mask, state, go_backwards, False)
-    if zero_output_for_mask and mask is not None:
-        steps = [
-            [np.where(mask[:, k, None], part, 0.0) for part in step] for k, step in enumerate(steps)
-        ]
+    steps = [
+        [np.where(mask[:, k, None], part, 0.0) for part in step] for k, step in enumerate(steps)
+    ]
     return steps, state
 
 
@@ -848,8 +847,8 @@ def _asserts_in_words(case: Case) -> bool:
 def _empty_convolution(case: Case) -> bool:
     """The convolution's wrong depth is seen by the addition after it unless it broadcasts."""
     sizes = case.config.sizes()
-    depths = sizes.get("attn_size", 1), sizes.get("attn_vec_size", 1)
-    return sizes["batch"] == 0 and depths[0] != depths[1] and 1 not in depths
+    depths = {sizes.get("attn_size"), sizes.get("attn_vec_size")}
+    return sizes["batch"] == 0 and len(depths) == 2 and 1 not in depths
 
 
 ENTRIES: Tuple[Entry, ...] = (
