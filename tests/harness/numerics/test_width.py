@@ -86,6 +86,18 @@ def _by_8(call, x):
     return call(BoundedArray(x.mid / 8, x.rad / 8, x.arithmetic), np.full((5, 1), 8.0))
 
 
+def _product(x):
+    """Products of two, from 0.85 to 1.25 of the largest number, and as many negative ones."""
+    a = x.arithmetic
+    sizes = np.linspace(0.85, 1.25, 41) * (a.largest / 8)
+    return exact(a.precision.rounded(np.append(sizes, -sizes)), a) * 8.0
+
+
+def _beside(x):
+    """What is added to them: half of the largest number, the same below zero, or zero."""
+    return x.arithmetic.largest * np.array([[0.5], [-0.5], [0.0]])
+
+
 CALLS = {
     # Only the tanh of one matrix product plus a bias is that of an affine map.
     "tanh_of_sums": Calls(
@@ -128,6 +140,15 @@ CALLS = {
             *_exact_and_not(lambda x: np.mean(x, axis=-1)),
             *_exact_and_not(lambda x: _by_8(np.matmul, x)),
             *_exact_and_not(lambda x: _by_8(accumulate, x)),
+            Example(lambda x: _product(x) + _beside(x), ((),), stacks=False),
+            Example(lambda x: _beside(x) - _product(x), ((),), stacks=False),
+            Example(lambda x: _product(x) + _uncertain(_product(x)), ((),), stacks=False),
+            Example(lambda x: np.sum(_product(x)[:, None] * [1.0, -0.5], axis=1), ((),), False),
+            Example(
+                lambda x: accumulate(_product(x)[:, None], [[1.0, 2.0]], -_product(x)[:, None]),
+                ((),),
+                False,
+            ),
         ],
         kinds=("tame",),
     ),
