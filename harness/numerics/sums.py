@@ -50,7 +50,8 @@ def _factors_of(count: int, roundings: int, unit: float) -> _Factors:
         inflate,
         unit,
         gamma,
-        per_magnitude=unit * max(0.0, count / 2 - 1 + roundings + count * gamma),
+        # Below 0 of one term alone, which is no sum: of its result, this takes back all but u^2.
+        per_magnitude=unit * (count / 2 - 1 + roundings + count * gamma),
         per_radius=inflate + unit * count / 2,
         per_result=unit * count / 2,
     )
@@ -184,7 +185,7 @@ class Sums:
         if where is ... and exact is True:
             return narrow
         rad = self.wide_rad() if wide is None else wide.copy()
-        rad[where] = narrow if exact is True else np.where(exact, narrow, rad[where])
+        rad[where] = np.where(exact, narrow, rad[where])
         return rad
 
     def wide_rad(self) -> np.ndarray:
@@ -248,23 +249,21 @@ class Sums:
         poisoned = np.isnan(self.mid) & self.has_nan()
         where = known & ~clear & ~poisoned
         low, high = self.ends(where)
-        finite = np.isfinite(low) & np.isfinite(high)
-        positive = np.sum(np.where(finite, np.maximum(high, 0.0), 0.0), axis=-1)
-        negative = np.sum(np.where(finite, np.maximum(-low, 0.0), 0.0), axis=-1)
+        # Infinite if a term is or may be.
+        positive, negative = (np.sum(np.maximum(x, 0.0), axis=-1) for x in (high, -low))
         has_nan = np.isnan(low).any(axis=-1)
         has_infinity, has_minus = (low == np.inf).any(axis=-1), (high == -np.inf).any(axis=-1)
-        unknown = ((low == -np.inf) & (high == np.inf)).any(axis=-1)
-        # Short of overflow, the roundings err by no more than this in all.
-        slack = 2 * self.count * (self.unit * largest + arithmetic.smallest)
+        # Short of overflow, the roundings err by no more than this in all, flushes included.
+        slack = 2 * self.count * self.unit * largest
         edge = arithmetic.overflow_edge
         room, beyond = largest * edge - slack, largest / edge + slack
         nan[where] = has_nan | (has_infinity & has_minus)
         nan |= poisoned
         # What overflows for certain to one side must not be able to overflow to the other.
         up[where] = has_infinity | ((self.mid - rad)[where] > beyond)
-        up[where] &= (negative <= room) & ~unknown
+        up[where] &= negative <= room
         down[where] = has_minus | ((self.mid + rad)[where] < -beyond)
-        down[where] &= (positive <= room) & ~unknown
+        down[where] &= positive <= room
         rad = np.where(clear, self.rad(rad), rad)
         result = BoundedArray(self.mid, rad, arithmetic, stacked=self.stacked)
         return with_specials(result, clear, nan, up, down)
@@ -278,8 +277,7 @@ class SumsOfElements(Sums):
     ) -> None:
         self.rounded, a = a, unrounded(a)
         self.a, self.axis, self.keepdims = a, a.axes(axis), keepdims
-        count = a.mid[0].size if a.stacked else a.mid.size
-        count = count if axis is None else a.shape[axis]
+        count = int(np.prod(a.shape)) if axis is None else a.shape[axis]
         mid, reach = self.along(a.mid), count * a.reach()
         unit = a.arithmetic.unit
         Sums.__init__(self, a.arithmetic, mid, reach, count, roundings, a.stacked, unit)

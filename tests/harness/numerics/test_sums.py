@@ -8,6 +8,7 @@ from ball_examples import FLOAT32, INF, NAN, thoroughly
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnndiff.harness.errors import OracleError
 from rnndiff.harness.numerics import BoundedArray, arithmetic, exact, exact_stack
 from rnndiff.harness.numerics.containment import (
     arithmetics,
@@ -490,3 +491,21 @@ def test_of_a_mean_each_element_may_be_rounded_twice(count):
 def test_of_a_sum_of_balls_around_zero_each_addition_errs_once(count):
     ball = np.sum(BoundedArray(np.zeros(count), np.ones(count), FLOAT32))
     assert count - 1 <= (ball.rad / count - 1) / FLOAT32.unit < count
+    # In float64 the midpoint and the radius err in each addition, too.
+    a = arithmetic("float64")
+    ball = np.sum(BoundedArray(np.zeros(count), np.ones(count), a))
+    assert 3 * (count - 1) <= (ball.rad / count - 1) / a.unit < 8 * count + 32
+
+
+def test_a_sum_of_one_element_is_that_element():
+    for a in (FLOAT32, arithmetic("float64")):
+        ball = np.sum(exact([[1.3], [-2.0]], a), axis=1)
+        assert (0 < ball.rad).all() and (ball.rad < 32 * a.unit**2).all()
+
+
+def test_a_product_is_refused_that_is_none_of_rows_and_a_matrix():
+    row, matrix = exact([1.0, 2.0], FLOAT32), exact(np.eye(2), FLOAT32)
+    stack_of_rows = exact_stack([[1.0, 2.0]], FLOAT32)
+    for a, b in ((matrix, row), (matrix, matrix[None]), (row[0], matrix), (stack_of_rows, matrix)):
+        with pytest.raises(OracleError, match="no bound is known for a product of"):
+            np.matmul(a, b)

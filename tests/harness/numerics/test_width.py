@@ -9,13 +9,16 @@ became wider::
 
 import csv
 import os
+from functools import reduce
+from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 import pytest
 
-from rnndiff.harness.numerics import Accuracy, arithmetic
-from rnndiff.harness.numerics.containment import KINDS, balls_of
-from rnndiff.harness.numerics.register import REGISTER
+from rnndiff.harness.numerics import Accuracy, BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics.containment import KINDS, balls_of, stack_of
+from rnndiff.harness.numerics.register import REGISTER, Example
+from rnndiff.models.functions import accumulate, affine
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "widths.csv")
 COLUMNS = ("function", "arithmetic", "numbers", "unknown", "special", "exact", "width", "reach")
@@ -33,6 +36,8 @@ ARITHMETICS = {
     "float16": arithmetic("float16"),
     "bfloat16": arithmetic("bfloat16", sums="float32"),
 }
+# Of stacks of three cases.
+STACKS = {"float32 stacks": arithmetic("float32")}
 # What older NumPys call them.
 NAMES = {"true_divide": "divide", "amax": "max"}
 # Of 12 digits; what NumPy's functions differ by between processors is less than that.
@@ -41,17 +46,145 @@ SAME = 1e-9
 NOISY = {("softmax", "float64"): 1e-2}
 
 
-def results_of(entry, a, kind):
-    """What the examples of a function are on exact numbers, and on balls."""
+# --- calls beside those that functions are registered with, for what these do not reach -----------
+
+
+class Calls(NamedTuple):
+    """Calls, with the arithmetics (None: all of them) and the kinds of numbers that they take."""
+
+    examples: Sequence[Example]
+    arithmetics: Optional[Sequence[str]] = None
+    kinds: Sequence[str] = KINDS
+
+
+def _near_overflow(x):
+    """Terms whose sum is near the largest number; or of which those of one sign are, beside others.
+
+    Each row has five, and is there with the other sign as well.
+    """
+    a, none = x.arithmetic, np.zeros((61, 1))
+    sums, last = np.linspace(0.85, 1.25, 61)[:, None], np.linspace(0.85, 1.0, 61)[:, None]
+    near = np.hstack([sums * [0.3, 0.3, 0.2, 0.2], none])
+    beside = np.hstack([none + [0.7, 0.7, 0.7, 0.7], -last])
+    mid = a.precision.rounded(np.concatenate([near, beside, -near, -beside]) * a.largest)
+    return exact(mid, a)
+
+
+def _exact_and_not(call):
+    """A call with such numbers, and with any that are up to a hundredth more or less."""
+    return [
+        Example(lambda x: call(_near_overflow(x)), ((),), stacks=False),
+        Example(lambda x: call(_uncertain(_near_overflow(x))), ((),), stacks=False),
+    ]
+
+
+def _uncertain(x):
+    return BoundedArray(x.mid, np.abs(x.mid) * 0.01, x.arithmetic)
+
+
+def _by_8(call, x):
+    return call(BoundedArray(x.mid / 8, x.rad / 8, x.arithmetic), np.full((5, 1), 8.0))
+
+
+def _product(x):
+    """Products of two, from 0.85 to 1.25 of the largest number, and as many negative ones."""
+    a = x.arithmetic
+    sizes = np.linspace(0.85, 1.25, 41) * (a.largest / 8)
+    return exact(a.precision.rounded(np.append(sizes, -sizes)), a) * 8.0
+
+
+def _beside(x):
+    """What is added to them: half of the largest number, the same below zero, or zero."""
+    return x.arithmetic.largest * np.array([[0.5], [-0.5], [0.0]])
+
+
+CALLS = {
+    # Only the tanh of one matrix product plus a bias is that of an affine map.
+    "tanh_of_sums": Calls(
+        [
+            Example(lambda x, w, b: np.tanh(x @ w + b), ((2, 3), (3, 2), (2,))),
+            Example(lambda x, w, b: np.tanh(b + x @ w), ((2, 2, 3), (3, 2), (2,))),
+            Example(lambda x, w, b: np.tanh(x @ w + b), ((3,), (3, 2), (2,)), stacks=False),
+            Example(lambda x, w, b: np.tanh(x @ w + b), ((2, 3), (3, 2), (1,))),
+            Example(lambda x, w, b: np.tanh(x @ w + b), ((2, 3), (3, 2), (2, 2))),
+            Example(lambda x, w, b: np.tanh(x @ w + x @ w + b), ((2, 3), (3, 2), (2,))),
+            Example(lambda x, w, b: np.tanh((x @ w + b) + b), ((2, 3), (3, 2), (2,))),
+            Example(lambda x, w, b: np.tanh(affine(x, w, b)), ((2, 3), (3, 2), (2,))),
+            Example(lambda x, w, b: np.tanh(affine(x, w, b)), ((2, 3), (3, 2), (2, 2))),
+            Example(lambda x, w, b: np.tanh(affine(x, w, b)), ((2, 3), (3, 1), ())),
+            Example(lambda x, y: np.tanh(x + y), ((4,), (4,))),
+            Example(lambda x, y: np.tanh(x + x * y), ((4,), (4,))),
+        ],
+        ("float32 stated", "float32 bias last", *STACKS),
+        ("tame",),
+    ),
+    "long_sums": Calls(
+        [
+            Example(np.matmul, ((2, 20), (20, 3))),
+            Example(accumulate, ((2, 28), (28, 3), (3,), (2, 3))),
+            Example(np.matmul, ((2, 32), (32, 2))),
+            Example(affine, ((2, 32), (32, 2), (2,))),
+            Example(lambda x, w, b: x @ w + reduce(np.add, 32 * [b]), ((2, 2), (2, 2), (2,))),
+            Example(lambda x: np.matmul(x, np.eye(24, 3)), ((2, 24),)),
+            Example(lambda x: np.matmul(x, np.full((9, 2), x.arithmetic.smallest)), ((2, 9),)),
+            Example(lambda x: np.sum(x, axis=0), ((24, 2),)),
+            Example(lambda x: np.sum(x, axis=1), ((2, 1),)),
+            Example(lambda x, y: np.sum(x * y, axis=1), ((2, 1), (2, 1))),
+            Example(np.mean, ((40,),)),
+        ]
+    ),
+    # They depend on no numbers but their own.
+    "sums_near_overflow": Calls(
+        [
+            *_exact_and_not(lambda x: np.sum(x, axis=-1)),
+            *_exact_and_not(lambda x: np.mean(x, axis=-1)),
+            *_exact_and_not(lambda x: _by_8(np.matmul, x)),
+            *_exact_and_not(lambda x: _by_8(accumulate, x)),
+            Example(lambda x: _product(x) + _beside(x), ((),), stacks=False),
+            Example(lambda x: _beside(x) - _product(x), ((),), stacks=False),
+            Example(lambda x: _product(x) + _uncertain(_product(x)), ((),), stacks=False),
+            Example(lambda x: np.sum(_product(x)[:, None] * [1.0, -0.5], axis=1), ((),), False),
+            Example(
+                lambda x: accumulate(_product(x)[:, None], [[1.0, 2.0]], -_product(x)[:, None]),
+                ((),),
+                False,
+            ),
+        ],
+        kinds=("tame",),
+    ),
+}
+
+
+# --- what is recorded of each ---------------------------------------------------------------------
+
+
+def arguments_of(example, a, kind, random, is_exact):
+    """Numbers for a call, exact or balls."""
+    drawn = [random.randint(0, 256, 2 * int(np.prod(x))) for x in example.shapes]
+    return [
+        balls_of(a, shape, kind, each.astype(np.uint8), is_exact)
+        for shape, each in zip(example.shapes, drawn)
+    ]
+
+
+def results_of(examples, a, kind, stacks):
+    """What calls are on exact numbers and on balls; or on stacks, of which some cases are exact."""
     random = np.random.RandomState(0)
     results = []
-    for example in entry.examples:
-        for is_exact in (True, False):
-            drawn = [random.randint(0, 256, 2 * int(np.prod(x))) for x in example.shapes]
-            arguments = [
-                balls_of(a, shape, kind, each.astype(np.uint8), is_exact)
-                for shape, each in zip(example.shapes, drawn)
+    for example in examples:
+        if not stacks:
+            calls = [arguments_of(example, a, kind, random, x) for x in (True, False)]
+        elif example.stacks:
+            cases = [arguments_of(example, a, kind, random, x) for x in (False, True, True)]
+            calls = [
+                [stack_of(x) for x in zip(*cases)],
+                # The other arrays are the same in all cases.
+                [stack_of([cases[1][0], cases[0][0], cases[2][0]])] + cases[1][1:],
+                [cases[1][0]] + [stack_of(x) for x in list(zip(*cases))[1:]],
             ]
+        else:
+            calls = []
+        for arguments in calls:
             result = example.call(*arguments)
             results.extend(result if isinstance(result, list) else [result])
     return results
@@ -60,14 +193,22 @@ def results_of(entry, a, kind):
 def widths_of(function):
     """The rows of a function: how many elements are no balls, and the mean of log2 of the radii."""
     entry = REGISTER[function]
-    called = NAMES.get(entry.name, entry.name)
-    for name, a in ARITHMETICS.items():
-        if entry.moves and name != "float32":
+    name = NAMES.get(entry.name, entry.name)
+    return widths(name, Calls(entry.examples, ("float32", *STACKS) if entry.moves else None))
+
+
+def widths(called, calls):
+    """The rows of some calls."""
+    for name, a in list(ARITHMETICS.items()) + list(STACKS.items()):
+        if calls.arithmetics and name not in calls.arithmetics:
             continue
-        for kind in KINDS:
-            results = results_of(entry, a, kind)
+        for kind in calls.kinds:
+            results = results_of(calls.examples, a, kind, name in STACKS)
+            if not results:
+                continue
             mid = np.concatenate([x.mid.ravel() for x in results])
             rad = np.concatenate([x.rad_as_operand().ravel() for x in results])
+            assert not mid[np.isinf(rad)].any()
             reach = np.array([x.reach() for x in results])
             row = (called, name, kind, np.isinf(rad).sum(), (~np.isfinite(mid)).sum())
             yield row + ((rad == 0).sum(), _mean_log2(rad), _mean_log2(reach))
@@ -86,8 +227,17 @@ def recorded():
 
 @pytest.mark.parametrize("function", list(REGISTER), ids=lambda function: function.__name__)
 def test_a_bound_is_as_wide_as_it_was(function):
+    assert_as_recorded(widths_of(function))
+
+
+@pytest.mark.parametrize("called", list(CALLS))
+def test_a_bound_of_calls_is_as_wide_as_it_was(called):
+    assert_as_recorded(widths(called, CALLS[called]))
+
+
+def assert_as_recorded(rows):
     known = recorded()
-    for row in widths_of(function):
+    for row in rows:
         name, numbers = row[:3], [str(x) for x in row[3:]]
         differ = [
             "{} {}, not {}".format(column, now, before)
@@ -108,3 +258,5 @@ if __name__ == "__main__":
         writer.writerow(COLUMNS)
         for each in REGISTER:
             writer.writerows(widths_of(each))
+        for called, calls in CALLS.items():
+            writer.writerows(widths(called, calls))
