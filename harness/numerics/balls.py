@@ -245,7 +245,7 @@ class BoundedArray(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         `where` is the index, or an array of the places, that they come from, or NEGATED; None if
         they are not the same.
         """
-        normal = self.operand_rad() is None
+        normal = rad is None and self.operand_rad() is None
         result = BoundedArray(mid, rad, self.arithmetic, self.reach(), self.stacked, normal)
         if where is not None and self.made_of is not None:
             result.made_of = Moved(self, where)
