@@ -103,14 +103,17 @@ def minimum(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     ],
 )
 def clip(a: BoundedArray, a_min: Any, a_max: Any) -> BoundedArray:
-    """``min(max(a, a_min), a_max)``, with numbers as limits."""
-    least, most = lift(a_min, a.arithmetic).ends(), lift(a_max, a.arithmetic).ends()
+    """``min(max(a, a_min), a_max)``, with numbers as limits, or None where there is none."""
+    least = lift(-np.inf if a_min is None else a_min, a.arithmetic).ends()
+    most = lift(np.inf if a_max is None else a_max, a.arithmetic).ends()
     # As np.clip does, in less time.
     low, high = map(np.minimum, map(np.maximum, a.ends(), least), most)
     mid = low / 2 + high / 2
     rad = np.maximum(high - mid, mid - low) * INFLATE + a.arithmetic.smallest
     result = BoundedArray(mid, rad, a.arithmetic, stacked=a.stacked)
-    return propagate_specials(result, ~a.unknown()) if a.reach() == np.inf else result
+    if a.reach() < np.inf and result.reach() < np.inf:
+        return result
+    return propagate_specials(result, ~a.unknown())
 
 
 @bound(

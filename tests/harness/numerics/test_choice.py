@@ -1,12 +1,15 @@
 """Comparisons and choices, against what they are of the ends of the balls, in exact arithmetic."""
 
 from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
 from ball_examples import FLOAT32, INF, NAN
 
-from rnndiff.harness.numerics import BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics import BoundedArray, Example, arithmetic, exact
+from rnndiff.harness.numerics.containment import KINDS, balls_of, check_call
+from rnndiff.harness.numerics.register import REGISTER
 from rnndiff.models.functions import dropout_mask
 
 COMPARISONS = [np.equal, np.less, np.less_equal, np.greater, np.greater_equal]
@@ -82,6 +85,20 @@ def test_a_clipped_ball_holds_its_clipped_ends():
     result = np.clip(ball(mid, rad), -1.0, 1.0)
     assert_holds(result, low, high)
     assert (result.rad <= np.minimum(rad, 1.0) * (1 + 2.0**-46) + 2.0**-50).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+@pytest.mark.parametrize("limits", [(None, 1.0), (0.1, None), (-INF, 1.0), (INF, INF), (0.0, NAN)])
+def test_where_there_is_no_limit_nothing_is_clipped(limits, name, kind):
+    random, drawn = np.random.RandomState(0), Random(0)
+    for is_exact in (True, False):
+        x = balls_of(arithmetic(name), (64,), kind, random.randint(0, 256, 128), is_exact)
+        example = Example(lambda x: np.clip(x, *limits), ((64,),))
+        check_call(REGISTER[np.clip], example, [x], drawn)
+        result = np.clip(x, *limits)
+        assert not np.isnan(result.rad).any()
+        assert np.array_equal(result.unknown(), x.unknown())
 
 
 def test_what_may_be_either_of_two_numbers_is_in_a_ball_around_both():

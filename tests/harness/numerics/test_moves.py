@@ -74,6 +74,11 @@ def test_a_product_that_is_moved_is_still_added_to_as_one_sum():
     np.testing.assert_allclose(found.rad[0], wanted.rad, rtol=1e-12)
     found = np.flip(product, axis=0) + np.flip(bias, axis=0)
     np.testing.assert_allclose(found.rad, wanted.rad[::-1], rtol=1e-12)
+    found = -product - bias
+    np.testing.assert_allclose(-found.mid, wanted.mid, rtol=1e-12)
+    # Absolute values are none, though they are where they were.
+    found = np.absolute(product) + bias
+    np.testing.assert_allclose(found.mid, np.abs(product.mid) + bias.mid, rtol=1e-12)
 
 
 def test_products_that_overflow_may_be_added_to_before_they_are_rounded_where_they_were_joined():
