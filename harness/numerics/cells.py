@@ -88,7 +88,7 @@ def interpolate_of_balls(weight: Any, a: Any, b: Any) -> BoundedArray:
     rad = (rad + (terms + np.abs(mid) + rad) * relative + flushed) * INFLATE
     result = BoundedArray(mid, rad, arithmetic, stacked=a.stacked or weight.stacked)
     # No formula takes anything beyond this.
-    extent = 2 * (1 + first + second) * (of_a + of_b) + 4 * flushed
+    extent = 2 * (1 + first + second) * (of_a + of_b)
     clear = extent <= arithmetic.largest * arithmetic.overflow_edge
     if clear.all():
         return result
@@ -108,7 +108,8 @@ def sqrt(a: BoundedArray) -> BoundedArray:
     extent = mid
     if rad is not None:
         # The way to the lower end is the longer one; if that is below zero, nothing is known.
-        way = rad / (mid + np.sqrt(a.mid - rad)) * (1 + 2 * FUNCTION64)
+        # What float64 errs by in this, there is room for in what it may err by in a function.
+        way = rad / (mid + np.sqrt(a.mid - rad))
         rad = np.where(rad > 0, way, 0.0)
         extent = mid + rad
     return evaluated(mid, rad, extent * (1 + FUNCTION64), np.inf, accuracy, np.sqrt, a)

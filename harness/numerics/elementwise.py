@@ -23,6 +23,8 @@ from rnndiff.models.functions import affine, sigmoid
 
 # Beyond it, NumPy's exp would overflow.
 LARGEST_EXPONENT = 700.0
+# Makes up for the rounding of a ball's end, of up to that size, where a function is taken there.
+_AT_END64 = 1 + 2.0**-40
 
 _SHAPES = (((4,), (4,)), ((2, 2), (2,)), ((2, 1), (1, 2)), ((3,), ()))
 
@@ -59,12 +61,11 @@ def rounded(
     """
     arithmetic = operands[0].arithmetic
     # The midpoint is rounded too, in float64.
-    unit = (roundings * arithmetic.unit + 2 * UNIT64) * INFLATE
-    flush = arithmetic.smallest * INFLATE
-    error = np.abs(mid) * unit + flush
+    unit = roundings * arithmetic.unit + 2 * UNIT64
+    error = np.abs(mid) * unit + arithmetic.smallest
     if rad is not None:
         error = error + rad * ((1 + unit) * INFLATE)
-    reach = reach * ((1 + 2 * unit) * INFLATE) + 2 * flush
+    reach = reach * ((1 + 2 * unit) * INFLATE) + 2 * arithmetic.smallest
     return resolve_overflow(mid, error, reach, function, *operands)
 
 
@@ -171,7 +172,7 @@ def tanh(a: BoundedArray) -> BoundedArray:
         # The derivative, 1 - tanh^2, is largest where the ball is nearest to zero.
         least = np.maximum(np.abs(a.mid) - rad, 0.0)
         nearest = np.tanh(least)
-        slope = (1 + 2.0**-40) - nearest * nearest
+        slope = _AT_END64 - nearest * nearest
         # All values are between that one and 1, or if the ball has a zero in it, -1 and 1.
         farthest = np.where(least > 0, (1 + FUNCTION64) - nearest, 2.0)
         rad = np.minimum(rad * slope, farthest)
@@ -194,8 +195,10 @@ def sigmoid_of_balls(a: BoundedArray) -> BoundedArray:
     if rad is not None:
         # The derivative, s (1 - s), is largest where the ball is nearest to zero.
         nearest = sigmoid(-np.maximum(np.abs(a.mid) - rad, 0.0))
-        slope = nearest * (1 - nearest) * (1 + 2.0**-40)
-        farthest = np.maximum(sigmoid(a.mid + rad) - mid, mid - sigmoid(a.mid - rad))
+        slope = nearest * (1 - nearest) * _AT_END64
+        # Far below zero, where the upper end is the farther one, it counts that this is rounded.
+        most = sigmoid((a.mid + rad) * (1 - UNIT64))
+        farthest = np.maximum(most - mid, mid - sigmoid(a.mid - rad))
         rad = np.minimum(rad * slope, farthest + FUNCTION64 * mid)
         extent = mid + rad
     extent = extent * (1 + FUNCTION64)
@@ -212,13 +215,13 @@ def exp(a: BoundedArray) -> BoundedArray:
     rad = a.operand_rad()
     if rad is not None:
         # Of a wide ball the way to its upper end, lest zero be multiplied by infinity.
-        upper = np.exp(a.mid + rad) * (1 + 2.0**-40)
-        rad = np.where(rad < 1, mid * (np.expm1(rad) * (1 + 2 * FUNCTION64)), upper - mid)
+        upper = np.exp(a.mid + rad) * _AT_END64
+        rad = np.where(rad < 1, mid * (np.expm1(rad) * (1 + FUNCTION64)), upper - mid)
         extent = mid + rad
     extent = extent * (1 + FUNCTION64)
     reach = np.inf
     if a.reach() < LARGEST_EXPONENT:
-        reach = math.exp(a.reach()) * (1 + 2.0**-39)
+        reach = math.exp(a.reach()) * _AT_END64
     return evaluated(mid, rad, extent, reach, accuracy, _exp(a.arithmetic), a)
 
 

@@ -111,17 +111,24 @@ def test_operands_of_bits_that_there_are_not_are_refused(bits):
         arithmetic("float32", operand_bits=bits)
 
 
-def test_where_rounding_decides_on_overflow_in_float64_nothing_is_known():
-    a = arithmetic("float64", {"exp": Accuracy(1, 0)})
-    results = [np.exp(exact([709.7827128933841], a)), exact([a.largest], a) / (1 - 2.0**-53)]
-    for result in results:
-        assert result.rad == INF
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "float32", "float64"])
+def test_where_rounding_decides_on_overflow_nothing_is_known(precision):
+    a = arithmetic(precision)
+    # Above the largest number, but by less than a function or a quotient may be off by there.
+    for above in (a.unit, (1 - a.overflow_edge) / 2):
+        results = [
+            np.exp(exact([np.log(a.largest) + above], a)),
+            exact([a.largest], a) / exact([1 - above], a),
+        ]
+        for result in results:
+            assert result.rad == INF
 
 
 @pytest.mark.parametrize(
     "function, mid, rad, share",
     [
         (np.tanh, 0.5, 0.25, 1.09),
+        (np.tanh, 3.0, 2.5, 1.02),
         (np.exp, 0.0, 1.0, 1.0001),
         (np.exp, 5.0, 0.5, 1.0001),
         # By its largest derivative.
@@ -137,3 +144,73 @@ def test_a_wide_ball_becomes_one_hardly_wider_than_its_image(function, mid, rad,
     low, middle, high = (function(np.float64(x)) for x in (mid - rad, mid, mid + rad))
     image = max(abs(high - middle), abs(middle - low))
     assert image <= ball.rad[0] <= image * share
+
+
+EXACT64 = arithmetic(
+    "float64", dict.fromkeys(["tanh", "sigmoid", "exp", "log", "sqrt"], Accuracy(0, 0))
+)
+
+
+def _grid():
+    """Balls of float64, narrow and wide, near zero and far from it, whose ends are rounded or not.
+
+    Some exponentials of upper ends are just below a power of two.
+    """
+    random = np.random.RandomState(0)
+    for mid in (0.0, 2.0**-30, 0.5, 1.0, -1.0, 3.0, -40.0, 40.0, -323.3, -650.0, 690.0):
+        for rad in (1.9 * 2.0**-51, 1e-13, 1e-11, 2.0**-20, 0.125, 0.999, 1.0, 1.5, 3.0):
+            yield mid, rad
+    for mid, rad in zip(random.uniform(512, 690, 12), random.uniform(1, 9, 12)):
+        yield mid, rad
+        yield -mid, rad
+    for power in range(-20, 20, 4):
+        yield power * np.log(2) - 0.999 - 2.0**-40, 0.999
+
+
+@pytest.mark.parametrize(
+    "function, exact_function",
+    [
+        (np.tanh, mpmath.tanh),
+        (np.exp, mpmath.exp),
+        (np.log, mpmath.log),
+        (np.sqrt, mpmath.sqrt),
+        (sigmoid, lambda x: 1 / (1 + mpmath.exp(-x))),
+        (np.negative, lambda x: -x),
+        (np.absolute, abs),
+        (np.square, lambda x: x * x),
+        (lambda x: x * 0.75, lambda x: x * 0.75),
+        (lambda x: 1 / x, lambda x: 1 / x),
+        (lambda x: x / -3.0, lambda x: x / -3),
+    ],
+    ids="tanh exp log sqrt sigmoid negative absolute square product reciprocal quotient".split(),
+)
+def test_a_ball_holds_what_both_ends_become_where_float64_alone_errs(function, exact_function):
+    with mpmath.workprec(400):
+        for mid, rad in _grid():
+            result = function(BoundedArray(np.array([mid]), np.array([rad]), EXACT64))
+            if result.rad[0] == INF or np.isnan(result.mid[0]):
+                assert mid - rad <= 0
+                continue
+            bound = mpmath.mpf(result.rad[0])
+            for end in (mpmath.mpf(mid) - rad, mpmath.mpf(mid) + rad):
+                off = abs(exact_function(end) - result.mid[0])
+                assert off <= bound, (mid, rad)
+            assert abs(result.mid[0]) + result.rad[0] <= result.reach()
+
+
+def test_the_sigmoid_of_a_ball_is_no_wider_than_its_slope_nor_than_its_ends_have_it():
+    far = sigmoid(BoundedArray(np.array([-30.0]), np.array([2.0]), EXACT64))
+    assert far.rad[0] <= 1.0001 * (sigmoid(-28.0) - sigmoid(-30.0))
+    for mid in (-0.5, 0.25, 3.0):
+        for rad in (2.0**-49, 2.0**-46):
+            ball = sigmoid(BoundedArray(np.array([mid]), np.array([rad]), EXACT64))
+            slope = sigmoid(mid) * sigmoid(-mid)
+            assert ball.rad[0] <= sigmoid(exact([mid], EXACT64)).rad[0] + 1.0001 * slope * rad
+
+
+def test_what_is_a_little_above_a_power_of_two_is_in_its_binade():
+    """Also where float64 cannot tell it from a little below."""
+    a = arithmetic("float64", {"log": Accuracy(64, 0)})
+    result = np.log(exact([np.nextafter(np.e, 3.0)], a))
+    assert result.mid[0] - 1 < 2.0**-51
+    assert result.rad[0] >= 64 * ulp_of(1.0, np.float64)

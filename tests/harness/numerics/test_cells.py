@@ -1,0 +1,26 @@
+"""Interpolation, square roots and layer normalization."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+
+from rnndiff.harness.numerics import BoundedArray, arithmetic
+from rnndiff.models.functions import interpolate
+
+FLOAT64 = arithmetic("float64")
+
+
+def ends_of(ball):
+    return [Fraction(ball[0]) - Fraction(ball[1]), Fraction(ball[0]) + Fraction(ball[1])]
+
+
+def test_an_interpolation_of_wide_balls_holds_all_their_corners():
+    """In float64, where no rounding of the subject makes up for one of the bound."""
+    weights = [(0.5, 0.5), (0.3, 0.7), (1.0, 0.0), (-2.0, 1.1), (0.7, 2.0**-40)]
+    states = [(0.0, 1.0), (1.0, 0.3), (-3.0, 3.0), (1 / 3, 0.0), (0.1, 2.0**-30)]
+    for balls in itertools.product(weights, states, states):
+        result = interpolate(*[BoundedArray(*np.array([x]).T, FLOAT64) for x in balls])
+        mid, rad = Fraction(result.mid[0]), Fraction(result.rad[0])
+        for weight, a, b in itertools.product(*map(ends_of, balls)):
+            assert abs(weight * a + (1 - weight) * b - mid) <= rad, balls
