@@ -8,7 +8,7 @@ import numpy as np
 from rnndiff.harness.cases.case import PRECISIONS
 from rnndiff.harness.errors import OracleError, in_one_line
 from rnndiff.harness.judging.forcing import expect
-from rnndiff.harness.judging.plan import plan, side_by_side
+from rnndiff.harness.judging.plan import make_plan, side_by_side
 from rnndiff.harness.judging.verdict import TEACHER_FORCED, ArrayVerdict, Verdict, compared
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.arithmetic import arithmetic as arithmetic_of
@@ -91,7 +91,7 @@ def assert_within_bounds(
     if wrong:
         raise AssertionError("actual is not of the oracle's form: {}".format("; ".join(wrong)))
     try:
-        found = plan(named, [], [leaf.shape for leaf in leaves], list(given))
+        found = make_plan(named, [], [leaf.shape for leaf in leaves], list(given))
         stacks = {name: array[None] for name, array in given.items()}
         recorded = side_by_side(found, stacks)
         both = expect(named, found, [], [leaf[None] for leaf in leaves], recorded, stated)

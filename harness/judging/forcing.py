@@ -4,7 +4,7 @@ An oracle is one function from the initial state to the end. It is run once for 
 arrays that tell their run of every operation. Every element knows the operation that made it, and
 what merely moves numbers (indexing, stacking, concatenation, reshaping) carries that along: so each
 element of the trace names the operation that made it, and the :class:`Plan` is known, with the
-:class:`Program` of all operations. Then the program is run on bounded arrays. Where an operation
+:class:`rnndiff.harness.judging.program.Program` of all operations. Then the program is run on bounded arrays. Where an operation
 makes what the subject recorded, its balls are kept as what is expected of the subject, and the
 subject's numbers go on in their place, exactly. So every step starts from what the subject
 recorded, and what was moved is compared bit for bit.
@@ -13,7 +13,7 @@ recorded, and what was moved is compared bit for bit.
   the order of the arrays and then of their elements, *defines* it; the others are copies.
 - A subject that recomputes has numbers that are off by rounding where they are read, as what is
   recorded is one evaluation, and what is read another. How far is known from a run before
-  (:class:`ReplayRecomputed`).
+  (:class:`RecomputedRun`).
 - An array that the subject does not have defines nothing: its numbers go on with their balls.
 - An arg max goes on with the subject's choice, where rounding may lead to it, in both runs of the
   program, teacher-forced and free-running: the recorded one, or else that of the numbers that the
@@ -29,6 +29,15 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import OracleError
+from rnndiff.harness.judging.bounded_run import (
+    OTHER_OPERATIONS,
+    BoundedRun,
+    ByChanceRun,
+    Expected,
+    RecomputedRun,
+    Undecided,
+    class_or_first,
+)
 from rnndiff.harness.judging.plan import (
     GIVEN,
     Plan,
@@ -38,15 +47,6 @@ from rnndiff.harness.judging.plan import (
     moved_ids,
     plan_of,
     side_by_side,
-)
-from rnndiff.harness.judging.replay import (
-    OTHER_OPERATIONS,
-    Expected,
-    Replay,
-    ReplayByChance,
-    ReplayRecomputed,
-    Undecided,
-    class_or_first,
 )
 from rnndiff.harness.judging.tracked import VALUES, Choice, TrackedArray, held_in
 from rnndiff.harness.numerics.arithmetic import Arithmetic
@@ -80,14 +80,14 @@ def expect(
             return _row_by_row(oracle, plan, len(parameters), given, recorded, arithmetic)
         apart = None
         if arithmetic.recomputes:
-            again = ReplayRecomputed(plan, recorded, arithmetic)
+            again = RecomputedRun(plan, recorded, arithmetic)
             _run_program(again, plan, given)
             apart = np.concatenate([again.apart, again.apart])
         # Both runs as one stack, the free one first.
         both = np.concatenate([recorded, recorded])
-        replay = Replay(plan, both, rows, arithmetic, apart=apart)
+        bounded = BoundedRun(plan, both, rows, arithmetic, apart=apart)
         twice = [None if x is None else np.concatenate([x, x]) for x in given]
-        mid, rad = _run_program(replay, plan, twice)
+        mid, rad = _run_program(bounded, plan, twice)
     return Expected(mid[rows:], rad[rows:]), Expected(mid[:rows], rad[:rows])
 
 
@@ -106,15 +106,17 @@ def expect_by_chance(
     marks the elements that are sums of products and no more.
     """
     with np.errstate(all="ignore"):
-        replay = ReplayByChance(plan, recorded, arithmetic)
-        return _run_program(replay, plan, [*parameters, *data]), replay.sums
+        bounded = ByChanceRun(plan, recorded, arithmetic)
+        return _run_program(bounded, plan, [*parameters, *data]), bounded.sums
 
 
-def _run_program(replay: Replay, plan: Plan, given: Sequence[Optional[np.ndarray]]) -> Expected:
+def _run_program(
+    bounded: BoundedRun, plan: Plan, given: Sequence[Optional[np.ndarray]]
+) -> Expected:
     """What is expected by a run of the plan's program on the arrays of cases."""
-    balls = [replay.given(array) for array in given]
-    unmade = plan.program.run(balls, replay.constant, replay.make)
-    return replay.with_copies(replay.expected(unmade))
+    balls = [bounded.given(array) for array in given]
+    unmade = plan.program.run(balls, bounded.constant, bounded.make)
+    return bounded.with_copies(bounded.expected(unmade))
 
 
 def _row_by_row(
@@ -127,30 +129,30 @@ def _row_by_row(
 ) -> Tuple[Expected, Expected]:
     """Both runs of each row, one after the other; the first arrays given are the parameters."""
 
-    def run(row: int, replay: Replay) -> Expected:
+    def run(row: int, bounded: BoundedRun) -> Expected:
         which = slice(row, row + 1)
-        run = _Run(plan, replay)
-        arrays = [run.given(replay.given(None if x is None else x[which])) for x in given]
+        run = _Run(plan, bounded)
+        arrays = [run.given(bounded.given(None if x is None else x[which])) for x in given]
         try:
             trace = oracle(arrays[:parameters], *arrays[parameters:])
         except Undecided:
             # Up to here all is known; what would follow may be anything.
-            return replay.expected({}, otherwise=np.inf)
+            return bounded.expected({}, otherwise=np.inf)
         whole = {name: as_tracked(run, trace[name]) for name, _ in plan.arrays}
         run.check(list(whole.values()))
         unmade = {name: whole[name].held for name in plan.program.outputs}
-        return replay.with_copies(replay.expected(unmade))
+        return bounded.with_copies(bounded.expected(unmade))
 
     found = []
     for row in range(len(recorded)):
         of_row, apart = recorded[row : row + 1], None
         if arithmetic.recomputes:
-            again = ReplayRecomputed(plan, of_row, arithmetic)
+            again = RecomputedRun(plan, of_row, arithmetic)
             run(row, again)
             apart = again.apart
-        forced = Replay(plan, of_row, 0, arithmetic, apart=apart)
+        forced = BoundedRun(plan, of_row, 0, arithmetic, apart=apart)
         expected = run(row, forced)
-        free = Replay(plan, of_row, 1, arithmetic, forced.choices)
+        free = BoundedRun(plan, of_row, 1, arithmetic, forced.choices)
         found.append((expected, run(row, free)))
     return tuple(  # type: ignore[return-value]
         Expected(*map(np.concatenate, zip(*each))) for each in zip(*found)
@@ -178,7 +180,7 @@ def follow(case: Case, trace: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]
 class _Run:
     """A run of the oracle itself, whose operations `computes` computes.
 
-    That is a :class:`Replay`, for what a program cannot do, arg maxes as indexes; or a
+    That is a :class:`BoundedRun`, for what a program cannot do, arg maxes as indexes; or a
     :class:`_Following`.
     """
 

@@ -57,7 +57,7 @@ class Plan(NamedTuple):
         return found
 
 
-def plan(
+def make_plan(
     oracle: Callable[..., Any],
     parameters: Sequence[Tuple[int, ...]],
     data: Sequence[Optional[Tuple[int, ...]]],
@@ -114,7 +114,7 @@ def plan_of(model: Model, config: Any, names: Tuple[str, ...]) -> Plan:
     parameters = [field.shape(config) for field in model.parameters(config)]
     shapes_of_data = {field.name: field.shape(config) for field in model.data_of(config)}
     data = model.arguments(config, shapes_of_data)
-    found = plan(partial(model.compute, config), parameters, data, names)
+    found = make_plan(partial(model.compute, config), parameters, data, names)
     shapes = dict(found.arrays)
     for traced in model.trace:
         if traced.name in names and shapes.get(traced.name) != traced.shape(config):

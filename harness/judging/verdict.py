@@ -25,9 +25,9 @@ import numpy as np
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.errors import SubjectError
+from rnndiff.harness.judging.bounded_run import Expected
 from rnndiff.harness.judging.forcing import expect
 from rnndiff.harness.judging.plan import Plan, plan_of, side_by_side
-from rnndiff.harness.judging.replay import Expected
 from rnndiff.harness.numerics.arithmetic import Arithmetic
 from rnndiff.harness.numerics.precisions import held
 from rnndiff.models import Model

@@ -9,8 +9,8 @@ from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.errors import OracleError, SubjectError
 from rnndiff.harness.judging import forcing
-from rnndiff.harness.judging import plan as plans
-from rnndiff.harness.judging.replay import class_or_first
+from rnndiff.harness.judging.bounded_run import class_or_first
+from rnndiff.harness.judging.plan import make_plan, plan_of, side_by_side
 from rnndiff.harness.judging.tracked import Choice, TrackedArray, mapped, mapped_by_name
 from rnndiff.harness.judging.verdict import (
     AGREE,
@@ -32,8 +32,8 @@ def expected(oracle, trace, weights=WEIGHTS, data=DATA, seed=0):
     """What is expected of a subject that recorded `trace`, [name, run] -> midpoint and radius."""
     random = np.random.RandomState(seed)
     arrays = [[random.standard_normal((1,) + shape) for shape in each] for each in (weights, data)]
-    plan = plans.plan(oracle, weights, data, list(trace))
-    recorded = plans.side_by_side(plan, {name: array[None] for name, array in trace.items()})
+    plan = make_plan(oracle, weights, data, list(trace))
+    recorded = side_by_side(plan, {name: array[None] for name, array in trace.items()})
     runs = forcing.expect(oracle, plan, *arrays, recorded, FLOAT32)
     return {
         (name, run): (found.mid[0, place].reshape(shape), found.rad[0, place].reshape(shape))
@@ -125,7 +125,7 @@ def reads_by_index(parameters, inputs):
 def test_what_is_read_is_off_by_all_that_is_rounded_before_if_the_subject_recomputes(
     recomputes, oracle
 ):
-    plan = plans.plan(oracle, [], [(2,)], ["hidden", "doubled", "again"])
+    plan = make_plan(oracle, [], [(2,)], ["hidden", "doubled", "again"])
     recorded, stated = np.full((1, 6), 0.25), FLOAT32._replace(recomputes=recomputes)
     forced, _ = forcing.expect(oracle, plan, [], [np.full((1, 2), 0.5)], recorded, stated)
     hidden, doubled, again = np.split(forced.rad[0], 3)
@@ -144,7 +144,7 @@ def test_what_is_off_grows_with_the_links_of_a_chain_and_not_with_their_powers()
             steps.append(steps[-1] * 0.75 + inputs)
         return {"steps": np.stack(steps, axis=0)}
 
-    plan = plans.plan(chain, [], [(1,)], ["steps"])
+    plan = make_plan(chain, [], [(1,)], ["steps"])
     recorded, stated = np.zeros((1, 21)), FLOAT32._replace(recomputes=True)
     forced, _ = forcing.expect(chain, plan, [], [np.ones((1, 1))], recorded, stated)
     first, last = forced.rad[0, 0], forced.rad[0, -1]
@@ -161,7 +161,7 @@ def test_what_is_added_to_a_product_may_be_another_evaluation():
     power = np.exp(single(2) * x[0, 0])
     # One evaluation is NumPy's, the other one that of a formula with exponentials.
     gates = np.tanh(x[0, 0]), (power - single(1)) / (power + single(1))
-    plan = plans.plan(reset_after, [], [(1, 2)], ["summed", "same"])
+    plan = make_plan(reset_after, [], [(1, 2)], ["summed", "same"])
     recorded = np.array([[gate * single(0.5) for gate in gates]], np.float64)
     for recomputes in (True, False):
         stated = FLOAT32._replace(recomputes=recomputes)
@@ -176,7 +176,7 @@ def test_what_a_product_reads_is_read_once_even_if_the_subject_recomputes():
         second = np.tanh(np.matmul(first, np.full((2, 2), 64.0)) * 2.0**-6)
         return {"first": first, "second": second, "doubled": second * 2.0}
 
-    plan = plans.plan(layers, [], [(1, 2)], ["first", "second", "doubled"])
+    plan = make_plan(layers, [], [(1, 2)], ["first", "second", "doubled"])
     recorded, stated = np.full((1, 6), 0.25), FLOAT32._replace(recomputes=True)
     forced, _ = forcing.expect(layers, plan, [], [np.full((1, 1, 2), 0.5)], recorded, stated)
     exact, _ = forcing.expect(
@@ -288,7 +288,7 @@ def test_operations_that_nothing_takes_that_a_subject_has_are_not_computed():
         return {"hidden": hidden, "strange": np.cos(hidden)}
 
     for names, fails in ((["hidden"], False), (["hidden", "strange"], True)):
-        plan = plans.plan(oracle, WEIGHTS, DATA, names)
+        plan = make_plan(oracle, WEIGHTS, DATA, names)
         recorded = np.zeros((1, 12 * len(names)))
         given = weights, [np.zeros((1, 4, 3))]
         if fails:
@@ -325,9 +325,9 @@ def test_a_choice_that_is_not_recorded_is_that_of_the_recorded_numbers(feed):
     for first, second in (([1e-8, 0.0], [1.0, 2.0]), ([0.0, 1e-8], [3.0, 4.0])):
         # The oracle's own scores tie: either choice is admissible, and the subject's is taken.
         recorded = {"first": np.tile(first, (4, 1)), "second": np.tile(second, (4, 1))}
-        plan = plans.plan(oracle, WEIGHTS, DATA, list(recorded))
+        plan = make_plan(oracle, WEIGHTS, DATA, list(recorded))
         assert plan.indexes == (feed == "index")
-        rows = plans.side_by_side(plan, {name: x[None] for name, x in recorded.items()})
+        rows = side_by_side(plan, {name: x[None] for name, x in recorded.items()})
         given = [array[None] for array in weights], [np.full((1, 4, 3), 1e-20)]
         for run in forcing.expect(oracle, plan, *given, rows, FLOAT32):
             error = np.abs(run.mid[0, 8:] - np.ravel(recorded["second"]))
@@ -340,7 +340,7 @@ def test_a_choice_that_nobody_knows_is_all_that_may_be():
     weights[2] = np.array([[1.0, 2.0], [3.0, 4.0]])
     for feed, widest in (("where", 4.0), ("index", np.inf)):
         oracle = greedy(FEEDS[feed])
-        plan = plans.plan(oracle, WEIGHTS, DATA, ["second"])
+        plan = make_plan(oracle, WEIGHTS, DATA, ["second"])
         given = [array[None] for array in weights], [np.full((1, 4, 3), 1e-20)]
         for run in forcing.expect(oracle, plan, *given, np.zeros((1, 8)), FLOAT32):
             assert (run.mid - run.rad <= np.tile([1, 2], 4)).all()
@@ -353,8 +353,8 @@ def test_indexes_cost_stacks_and_change_no_expectation(name, monkeypatch):
     cases = [random_case(name, seed) for seed in range(3)]
     trace = [Float32Port()(case) for case in cases]
     model, config = cases[0].model, cases[0].config
-    plan = plans.plan_of(model, config, tuple(array.name for array in model.trace))
-    rows = plans.side_by_side(plan, {n: np.stack([t[n] for t in trace]) for n in trace[0]})
+    plan = plan_of(model, config, tuple(array.name for array in model.trace))
+    rows = side_by_side(plan, {n: np.stack([t[n] for t in trace]) for n in trace[0]})
     arrays = {key: np.stack([case.arrays[key] for case in cases]) for key in cases[0].arrays}
     fields = model.parameters(config), model.data
     given = [[arrays[field.name] for field in each] for each in fields]
@@ -419,7 +419,7 @@ def test_what_is_made_before_a_choice_that_nobody_knows_is_expected_all_the_same
 
     weights = [np.zeros(shape) for shape in WEIGHTS]
     names = ["hidden", "second"]
-    found = plans.plan(hidden_first, WEIGHTS, DATA, names)
+    found = make_plan(hidden_first, WEIGHTS, DATA, names)
     given = [array[None] for array in weights], [np.full((1, 4, 3), 1e-20)]
     for run in forcing.expect(hidden_first, found, *given, np.zeros((1, 20)), FLOAT32):
         assert (run.rad[0, :12] < 1e-6).all()
@@ -462,7 +462,7 @@ def test_that_an_affine_map_is_recorded_does_not_change_how_accurate_its_tanh_is
 
     random = np.random.RandomState(0)
     arrays = [[random.standard_normal((1,) + s) for s in each] for each in (WEIGHTS, DATA)]
-    plan = plans.plan(oracle, WEIGHTS, DATA, ["z", "h"])
+    plan = make_plan(oracle, WEIGHTS, DATA, ["z", "h"])
     recorded = np.zeros((1, 16)) + 0.5
     a = FLOAT32._replace(functions=functions)
     for run in forcing.expect(oracle, plan, *arrays, recorded, a):
@@ -541,7 +541,7 @@ def test_each_constant_of_a_trace_is_expected_in_its_place_in_all_rows():
     def oracle(parameters, inputs):
         return {"y": np.tanh(inputs), "c": np.arange(4.0), "x": np.zeros(3) + inputs[0]}
 
-    found = plans.plan(oracle, WEIGHTS, DATA, ["y", "c", "x"])
+    found = make_plan(oracle, WEIGHTS, DATA, ["y", "c", "x"])
     assert [name for name, _ in found.arrays] == ["y", "c", "x"]
     given = [np.zeros((3,) + shape) for shape in WEIGHTS], [np.full((3, 4, 3), 0.5)]
     for run in forcing.expect(oracle, found, *given, np.zeros((3, 19)), FLOAT32):
@@ -582,7 +582,7 @@ def test_of_a_choice_that_nobody_knows_the_last_two_classes_may_be_two(axis):
         return {"twice": np.where(token == 0, 4.0, np.where(token == 1, 1.0, 2.0))}
 
     shapes, data = [(4, 4), (4,), (1,)], [(4, 4)]
-    found = plans.plan(oracle, shapes, data, ["twice"])
+    found = make_plan(oracle, shapes, data, ["twice"])
     # All equal but the first class, which is far below.
     scores = np.zeros((4, 4))
     scores[0 if axis == 0 else slice(None), slice(None) if axis == 0 else 0] = -1
@@ -662,7 +662,7 @@ def test_of_choices_that_are_recorded_in_part_those_are_followed():
     def oracle(parameters, inputs):
         return {"some": np.argmax(inputs, axis=-1)[1:3]}
 
-    found = plans.plan(oracle, WEIGHTS, DATA, ["some"])
+    found = make_plan(oracle, WEIGHTS, DATA, ["some"])
     following = forcing._Following(found, np.array([2.0, 1.0]))
     made = following.make(0, np.argmax, [np.array([[0, 1, 0]] * 4)], {"axis": -1})
     assert made.tolist() == [1, 2, 1, 1]
@@ -696,11 +696,11 @@ def test_what_stands_in_for_a_function_is_bounded_by_what_it_is_made_of():
 def test_the_plan_of_a_model_is_made_once():
     case = random_case("seq2seq")
     given = case.model, case.config, ("scores",)
-    assert plans.plan_of(*given) is plans.plan_of(*given)
+    assert plan_of(*given) is plan_of(*given)
 
 
 def test_the_plan_of_no_arrays_has_nothing_in_it():
-    found = plans.plan(two_layers, WEIGHTS, DATA, ["none such"])
+    found = make_plan(two_layers, WEIGHTS, DATA, ["none such"])
     assert found.arrays == [] and not found.recorded and not found.ids.size
     assert not found.copies.size and not found.program.outputs
 

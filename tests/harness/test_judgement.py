@@ -8,7 +8,7 @@ from examples import FLOAT32, Float32Port, random_case
 
 from rnndiff.harness.errors import SubjectError
 from rnndiff.harness.judging import verdict as module
-from rnndiff.harness.judging.replay import Expected
+from rnndiff.harness.judging.bounded_run import Expected
 from rnndiff.harness.judging.verdict import (
     AGREE,
     DISAGREE,

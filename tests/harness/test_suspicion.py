@@ -213,7 +213,7 @@ def test_a_bias_that_is_written_after_the_product_makes_a_sum_as_well():
         return dict(full, scores=np.matmul(full["outputs"][:, -1], kernel) + bias)
 
     from rnndiff.harness.judging.forcing import expect_by_chance
-    from rnndiff.harness.judging.plan import plan, side_by_side
+    from rnndiff.harness.judging.plan import make_plan, side_by_side
 
     case, trace = cases()[0], traces_of()[0]
     arrays = [x[None] for x in case.parameters], [x[None] for x in case.data]
@@ -222,7 +222,7 @@ def test_a_bias_that_is_written_after_the_product_makes_a_sum_as_well():
     def oracle(parameters, *data):
         return plain(CONFIG, parameters, *data)
 
-    found = plan(oracle, *shapes, list(trace))
+    found = make_plan(oracle, *shapes, list(trace))
     recorded = side_by_side(found, {name: array[None] for name, array in trace.items()})
     _, sums = expect_by_chance(oracle, found, *arrays, recorded, FLOAT32)
     of_each = {name: sums[elements] for name, _, elements in found.stretches()}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnndiff.harness.judging import forcing
-from rnndiff.harness.judging import plan as plans
+from rnndiff.harness.judging.plan import make_plan
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.models.cells import AttentionCellWrapper, Cell
 from rnndiff.models.functions import affine, sigmoid
@@ -256,7 +256,7 @@ def expected_by_the_textbook(name, weights, recorded):
         return {"outputs": np.stack(outputs, axis=1)}
 
     inputs = SAVED["INPUTS"]
-    plan = plans.plan(oracle, [w.shape for w in weights], [inputs.shape], ["outputs"])
+    plan = make_plan(oracle, [w.shape for w in weights], [inputs.shape], ["outputs"])
     given = [weight[None] for weight in weights], [inputs[None]]
     forced, _ = forcing.expect(oracle, plan, *given, recorded.reshape(1, -1), FLOAT32)
     return forced.mid.reshape(recorded.shape), forced.rad.reshape(recorded.shape)

@@ -34,7 +34,7 @@ class Undecided(Exception):
     """An arg max that rounding may decide is an index."""
 
 
-class Replay:
+class BoundedRun:
     """Computes operations on balls, with the subject's numbers in the place of the oracle's.
 
     The first ``free`` rows of its stacks run freely, all others are teacher-forced. ``recorded``
@@ -100,7 +100,7 @@ class Replay:
         if number >= len(shapes) or shape != shapes[number]:
             raise OracleError(OTHER_OPERATIONS)
 
-    def expected(self, unmade: Mapping[str, BoundedArray], otherwise: float = 0.0) -> "Expected":
+    def expected(self, unmade: Mapping[str, BoundedArray], otherwise: float = 0.0) -> Expected:
         """What is expected of all elements, those of `unmade` arrays that no operation makes.
 
         `otherwise` is the radius of what was not computed.
@@ -118,7 +118,7 @@ class Replay:
             rad[:, places] = np.concatenate(rads, axis=1)
         return Expected(mid, rad)
 
-    def with_copies(self, expected: "Expected") -> "Expected":
+    def with_copies(self, expected: Expected) -> Expected:
         """The same with the elements that hold the number of another one, which have every bit.
 
         A subject that recomputes may have there what else that number may be.
@@ -227,7 +227,7 @@ class Replay:
         return first, last
 
 
-class ReplayRecomputed(Replay):
+class RecomputedRun(BoundedRun):
     """The same, that finds how far what is read may be from what is recorded.
 
     Where a subject recomputes, numbers may be computed anew for each that reads them, and so may
@@ -244,13 +244,13 @@ class ReplayRecomputed(Replay):
         self.apart = np.zeros(recorded.shape)
 
     def given(self, array: Optional[np.ndarray]) -> Optional[BoundedArray]:
-        """As in :class:`Replay`, of an array that has half of the rows."""
+        """As in :class:`BoundedRun`, of an array that has half of the rows."""
         return super().given(None if array is None else np.concatenate([array] * 2))
 
     def make(
         self, number: int, function: Callable[..., Any], args: List[Any], kwargs: Mapping[str, Any]
     ) -> BoundedArray:
-        """As in :class:`Replay`."""
+        """As in :class:`BoundedRun`."""
         if function in _PRODUCTS:
             args = [*map(self._as_forced, args[:2]), *args[2:]]
         return super().make(number, function, args, kwargs)
@@ -266,14 +266,14 @@ class ReplayRecomputed(Replay):
         return BoundedArray(mid, rad, operand.arithmetic, operand.reach(), stacked=True)
 
     def _replaced(self, balls: BoundedArray, recorded: Recorded) -> BoundedArray:
-        """As in :class:`Replay`."""
+        """As in :class:`BoundedRun`."""
         rad = _of_all_rows(balls.rad, self._rows)[: self._free]
         rad = rad if recorded.places is None else rad[:, recorded.places]
         self.apart[:, recorded.elements] = _BOTH * rad
         return super()._replaced(balls, recorded)
 
 
-class ReplayByChance(Replay):
+class ByChanceRun(BoundedRun):
     """The same, teacher-forced, with what errors come to by chance.
 
     ``sums`` marks the elements [elements] that are sums of products of what the subject recorded or
@@ -287,7 +287,7 @@ class ReplayByChance(Replay):
     def make(
         self, number: int, function: Callable[..., Any], args: List[Any], kwargs: Mapping[str, Any]
     ) -> BoundedArray:
-        """As in :class:`Replay`."""
+        """As in :class:`BoundedRun`."""
         balls = super().make(number, function, args, kwargs)
         recorded = self._plan.recorded.get(number)
         if recorded is not None:
