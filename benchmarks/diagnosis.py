@@ -3,9 +3,9 @@
 Each mistake of the catalogue is planted in the oracle of a model that can have it, and what comes
 of it is computed in float32 as ports do: by products of matrices, by loops that start from the
 bias, or by einsum, and as one that returns nothing but its outputs or scores. The first of the
-random cases on which such a port disagrees is diagnosed as ``rnndiff check`` does it, for ten
-seconds at most. Mistakes that the cases cannot tell apart are named together: a port is well told
-if the right one is among three at most. Usage:
+random cases on which such a port disagrees is diagnosed, as ``rnndiff check`` diagnoses what it has
+shrunk, for ten seconds at most. Mistakes that the cases cannot tell apart are named together: a
+port is well told if the right one is among three at most. Usage:
 ``python benchmarks/diagnosis.py [NAME]... [--json FILE]``.
 """
 
@@ -37,7 +37,7 @@ from rnndiff.models.functions import accumulate, affine
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "tests", "ports"))
 from styles import bias_first, product_then_bias  # noqa: E402
 
-BATCHES, FEW = 40, 3
+BATCHES, MOST_NAMED = 40, 3
 
 
 def einsum(parts, kernel, bias):
@@ -85,7 +85,7 @@ class Run:
         return function(*values, **by_name)
 
 
-class Planted(Subject):
+class PlantedPort(Subject):
     """A port in a style with a mistake; it may return no more than what most ports do."""
 
     def __init__(self, mistake, style, is_brief=False):
@@ -99,8 +99,8 @@ class Planted(Subject):
             found = planted.model.compute(planted.config, given, *data)
         trace = {name: as_tracked(run, array).held for name, array in found.items()}
         if self._is_brief:
-            trace = {name: trace[name] for name in ("scores", "outputs") if name in trace}
-            return dict(list(trace.items())[:1])
+            name = next(name for name in ("scores", "outputs") if name in trace)
+            return {name: trace[name]}
         return trace
 
     def arithmetic(self, case):
@@ -108,9 +108,9 @@ class Planted(Subject):
         return arithmetic("float32")
 
 
-def told(mistake, model, style, is_brief):
+def diagnose_planted(mistake, model, style, is_brief):
     """Of a port with the mistake, how many are named, whether it is one of them, and seconds."""
-    port = Planted(mistake, style, is_brief)
+    port = PlantedPort(mistake, style, is_brief)
     for number in range(BATCHES):
         judged = verdicts_on(port, random_batch(model, 0, number))[1]
         # Where weights of another shape are read, an error says what is wrong.
@@ -140,14 +140,16 @@ def main(names, path):
     result = {}
     for task in track(tasks, console=Console(stderr=True)):
         for name, style, is_brief in ports:
-            found = told(mistakes[task.mistake], model_named(task.model), style, is_brief)
+            found = diagnose_planted(
+                mistakes[task.mistake], model_named(task.model), style, is_brief
+            )
             result.setdefault(name, {})[task.mistake] = found
         if path:
             write_json(path, result)
     table = Table("port", "mistakes", "shown", "named", "of three at most", "s, median", "largest")
     for name, found in result.items():
         shown = [each for each in found.values() if each]
-        few = [each for each in shown if each["right"] and each["named"] <= FEW]
+        few = [each for each in shown if each["right"] and each["named"] <= MOST_NAMED]
         seconds = [each["seconds"] for each in shown] or [0.0]
         table.add_row(
             *(name, str(len(found)), str(len(shown)), str(sum(x["right"] for x in shown))),
@@ -157,7 +159,7 @@ def main(names, path):
     Console().print(table)
     for name, found in result.items():
         for mistake, each in found.items():
-            if not each or not each["right"] or each["named"] > FEW:
+            if not each or not each["right"] or each["named"] > MOST_NAMED:
                 print("{}: {}: {}".format(name, mistake, each or "never shown"))
 
 

@@ -1,5 +1,6 @@
 """What comes of cases on a subject, and the verdicts on that."""
 
+import contextlib
 import re
 from collections import OrderedDict
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -7,7 +8,7 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case, SavedCase
-from rnndiff.harness.errors import SubjectError
+from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.excuses import Entry, excuse, excuse_ending, excuse_error, rewrites
 from rnndiff.harness.judging.verdict import DISAGREE, StackVerdict, Verdict, judge, judge_stacks
 from rnndiff.harness.shrinking.smallest import random_cases
@@ -30,6 +31,8 @@ from rnndiff.harness.subjects.subject import TIMEOUT, Subject
 # After so many of one kind, what is left of some cases is not run: what hangs twice may hang on
 # all, and a program takes its time to be started again.
 MOST_OF_A_KIND = {HANG: 2, CRASH: 8}
+# Memory that is read before it is written may hold the same number twice.
+TRIES_TO_DIFFER = 3
 
 
 class Judged(NamedTuple):
@@ -220,15 +223,19 @@ def difference_between_calls(
     return not_repeatable(first, second) or not_repeatable(first, third)
 
 
-def verdict_again_on(
+def verdict_on_saved(
     subject: Subject, saved: SavedCase, timeout: float = TIMEOUT
 ) -> Tuple[Verdict, Mapping[str, np.ndarray]]:
     """The verdict on a saved case, and the trace.
 
-    One on which a subject was not repeatable is run as often as it takes to see that again.
+    One on which a subject was not repeatable is run several times, if it can be made anew and does
+    not say that it may do so: :data:`TRIES_TO_DIFFER` times as :func:`difference_between_calls`.
     """
-    if NOT_REPEATABLE in str(saved.notes.get("verdict", "")):
-        outcome = difference_between_calls(subject, saved.case, timeout)
-        if outcome:
-            return Verdict([], error=outcome.error), {}
+    if subject.repeatable and NOT_REPEATABLE in str(saved.notes.get("verdict", "")):
+        # One that cannot be made a second time is judged as any other.
+        with contextlib.suppress(UserError):
+            for _ in range(TRIES_TO_DIFFER):
+                outcome = difference_between_calls(subject, saved.case, timeout)
+                if outcome:
+                    return Verdict([], error=outcome.error), {}
     return verdict_on(subject, saved.case, timeout)

@@ -281,14 +281,6 @@ def _tell(
     err = err or json_path == "-"
     for failure in progress.failures:
         _print("\n" + failure.report, err=err)
-    diagnosis = None
-    # Of the first of two subjects, if there are two.
-    names = progress.tally.names[:1] if isinstance(progress.tally, PairTally) else ("",)
-    mine = [each for each in progress.failures if each.of in names]
-    if diagnose and mine and not stop.signal:
-        diagnosis = diagnose(mine[0], stop)
-        if diagnosis:
-            _print("\n{}".format(diagnosis), err=err)
     if isinstance(progress.tally, PairTally) and progress.tally.differences:
         _tell_pair(progress.tally, err)
     worst, where, complaints = None, "", []
@@ -297,9 +289,16 @@ def _tell(
         where = ": {}".format(worst) if worst else ""
     except UserError as error:
         where = " is not saved: {}".format(error)
-    # A diagnosis is to be the last that is read.
-    if where and not (worst and diagnosis):
+    if where:
         _print("the case of the largest error{}".format(where), err=True)
+    diagnosis = None
+    # Of the first of two subjects, if there are two.
+    names = progress.tally.names[:1] if isinstance(progress.tally, PairTally) else ("",)
+    mine = [each for each in progress.failures if each.of in names]
+    if diagnose and mine and not stop.signal:
+        diagnosis = diagnose(mine[0], stop)
+        if diagnosis:
+            _print("\n{}".format(diagnosis), err=err)
     try:
         if json_path:
             write_json(json_path, _result(progress, seed, mode, worst, diagnosis))

@@ -15,8 +15,9 @@ from rnndiff.harness.checking.saving import notes_on
 from rnndiff.harness.checking.verdicts import (
     difference_between_calls,
     fails,
-    verdict_again_on,
+    verdict_on,
     verdict_on_ending,
+    verdict_on_saved,
     way_of_failing,
 )
 from rnndiff.harness.commands.options import (
@@ -95,7 +96,7 @@ def minimize(
     found = (
         (verdict_on_ending(case, signal), {})
         if signal
-        else verdict_again_on(subject, saved, TIMEOUT)
+        else verdict_on_saved(subject, saved, TIMEOUT)
     )
     verdict = found[0]
     if verdict.status != DISAGREE:
@@ -134,7 +135,7 @@ def minimize(
 
     smallest = shrinker.case
     if smallest is not case:
-        again = _again(subject, saved._replace(case=smallest), signal)
+        again = _again(subject, smallest, signal, differs)
         if again and again[0].status == DISAGREE and way_of_failing(smallest, again[0]) == way:
             found = again
         else:
@@ -156,10 +157,13 @@ def _endings(subject: Subject, saved: SavedCase, alones: Alones) -> Iterator[Tup
 
 
 def _again(
-    subject: Subject, saved: SavedCase, signal: Optional[str]
+    subject: Subject, case: Case, signal: Optional[str], differs: bool
 ) -> Optional[Tuple[Verdict, Mapping[str, np.ndarray]]]:
     """The verdict on a case that has all its time, and the trace; None if it does not end so."""
+    if differs:
+        outcome = difference_between_calls(subject, case, TIMEOUT)
+        return (Verdict([], error=outcome.error), {}) if outcome else None
     if not signal:
-        return verdict_again_on(subject, saved, TIMEOUT)
-    again = ended_by(saved.case, TIMEOUT, subject.name, subject.mode)
-    return (verdict_on_ending(saved.case, signal), {}) if again == signal else None
+        return verdict_on(subject, case, TIMEOUT)
+    again = ended_by(case, TIMEOUT, subject.name, subject.mode)
+    return (verdict_on_ending(case, signal), {}) if again == signal else None

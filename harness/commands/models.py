@@ -32,9 +32,9 @@ def models(model: Optional[str], settings: Tuple[str, ...]) -> None:
     """Say what MODEL computes, and the names and shapes of all its arrays; without one, list them.
 
     What is said of a model holds for a case in a file, a port, a program and a checkpoint alike:
-    the data that it reads, its weights in TensorFlow's order, what it computes, and its options
-    with their defaults. With a layout, such as rnn-lstm@pytorch, the weights are as that has them,
-    and it is said in which order their gates lie.
+    the data that it reads, its weights in their order, what it computes, and its options with
+    their defaults. With a layout, such as rnn-lstm@pytorch, the weights are as that has them, and
+    it is said in which order their gates lie.
     """
     if settings and not model:
         raise click.UsageError("--set goes with a MODEL")
@@ -120,8 +120,7 @@ def _tables(model: Model, config: Any) -> Iterator[Table]:
         counted = "whole numbers up to {}".format(field.counts) if field.counts else ""
         data.add_row(field.name, _shape(field), "; ".join(filter(None, [counted, when])))
     yield data
-    layout = model.name.partition("@")[2] or "tensorflow"
-    weights = _table("weights, in the layout {}".format(layout), "shape")
+    weights = _table("weights", "shape")
     for field in model.parameters(config):
         weights.add_row(field.name, _shape(field))
     yield weights

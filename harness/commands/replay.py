@@ -11,7 +11,7 @@ import numpy as np
 from rnndiff.harness.cases.case import Case, SavedCase, load
 from rnndiff.harness.checking.bisect import UNSUPPORTED
 from rnndiff.harness.checking.pair import Pair, difference, finding, side_of
-from rnndiff.harness.checking.verdicts import verdict_again_on, verdict_on_ending
+from rnndiff.harness.checking.verdicts import verdict_on_ending, verdict_on_saved
 from rnndiff.harness.commands.options import (
     against_option,
     json_option,
@@ -158,7 +158,7 @@ def _judged(
     signal = ended_again_by(subject, saved, alones)
     if signal:
         return verdict_on_ending(saved.case, signal, subject.known), {}, signal
-    return (*verdict_again_on(subject, saved), None)
+    return (*verdict_on_saved(subject, saved), None)
 
 
 def _beside(

@@ -263,6 +263,31 @@ _WEIGHTS = (
         ),
     ),
     Mistake(
+        "candidate-of-written-units",
+        "a GRU's candidate reads the units of the new state that are written already",
+        "the new state needs an array of its own until all of its units are computed",
+        _in(
+            [_GRU],
+            (
+                "state = interpolate(u, state, candidate)",
+                "state = mistakes.written_while_read(u, state, lambda state: self.activation(\n"
+                "            affine(np.hstack([inputs, r * state]), *self.candidate)))",
+            ),
+        )
+        + _in(
+            [_GRU_LAID_OUT],
+            (
+                'state = interpolate(of["z"], state, np.tanh(read))',
+                'state = mistakes.written_while_read(of["z"], state, lambda state: np.tanh(\n'
+                "            accumulate(\n"
+                '                inputs, self.kernel[:, size:], bias[0], of["r"] * accumulate(\n'
+                "                    state, self.recurrent_kernel[:, size:], *bias[1:]))\n"
+                "            if self.reset_after else accumulate(\n"
+                '                np.hstack([inputs, of["r"] * state]), kernel[:, size:], *bias)))',
+            ),
+        ),
+    ),
+    Mistake(
         "state-lost",
         "every step starts from the zero state",
         "see that the state of a step is that of the step before it",

@@ -9,7 +9,7 @@ from typing import Any, List, Sequence
 import numpy as np
 
 from rnndiff.models.cells.cell import flat, like
-from rnndiff.models.functions import accumulate, hard_sigmoid, relu, sigmoid, softmax
+from rnndiff.models.functions import accumulate, hard_sigmoid, interpolate, relu, sigmoid, softmax
 
 __all__ = ["accumulate", "hard_sigmoid", "relu", "sigmoid", "softmax"]
 
@@ -68,8 +68,13 @@ def output_of(state: Any) -> Any:
 
 
 def unit_by_unit(cell: Any, inputs: Any, state: Any) -> Any:
-    """A step whose new h is written unit by unit into the old one, which the next units read."""
+    """A step whose new h is written unit by unit into the old one, which the next units read.
+
+    Where h is projected, all of it has to be there before, and nothing is wrong.
+    """
     *others, old = flat(state)
+    if any(part.shape[-1] != old.shape[-1] for part in others):
+        return cell(inputs, state)
     h, columns = old, []
     for unit in range(old.shape[-1]):
         output, new = cell(inputs, like(state, [*others, h]))
@@ -77,6 +82,16 @@ def unit_by_unit(cell: Any, inputs: Any, state: Any) -> Any:
         h = np.hstack([*(column[-1] for column in columns), old[:, unit + 1 :]])
     output, *parts = [np.hstack(part) for part in zip(*columns)]
     return output, like(state, parts)
+
+
+def written_while_read(z: Any, state: Any, candidate: Any) -> Any:
+    """The new state of a GRU, each unit of it in the place where the next candidates read it."""
+    h, new = state, []
+    for unit in range(state.shape[-1]):
+        column = slice(unit, unit + 1)
+        new.append(interpolate(z[:, column], state[:, column], candidate(h)[:, column]))
+        h = np.hstack([*new, state[:, unit + 1 :]])
+    return h
 
 
 def zeros_like(array: Any) -> Any:

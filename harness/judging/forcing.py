@@ -4,10 +4,10 @@ An oracle is one function from the initial state to the end. It is run once for 
 arrays that tell their run of every operation. Every element knows the operation that made it, and
 what merely moves numbers (indexing, stacking, concatenation, reshaping) carries that along: so each
 element of the trace names the operation that made it, and the :class:`Plan` is known, with the
-:class:`rnndiff.harness.judging.program.Program` of all operations. Then the program is run on bounded arrays. Where an operation
-makes what the subject recorded, its balls are kept as what is expected of the subject, and the
-subject's numbers go on in their place, exactly. So every step starts from what the subject
-recorded, and what was moved is compared bit for bit.
+program of all operations (:mod:`rnndiff.harness.judging.program`). Then the program is run on
+bounded arrays. Where an operation makes what the subject recorded, its balls are kept as what is
+expected of the subject, and the subject's numbers go on in their place, exactly. So every step
+starts from what the subject recorded, and what was moved is compared bit for bit.
 
 - Of several elements of the trace that hold the same number, the first one that the subject has, in
   the order of the arrays and then of their elements, *defines* it; the others are copies.

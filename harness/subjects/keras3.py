@@ -38,9 +38,7 @@ ARITHMETIC = {
         },
         bias_anywhere=True,
     ),
-    # The others state what the subjects do whose kernels they are. XLA computes what it fuses once
-    # for each that reads it: the output of an unrolled LSTM's last step and its final h are off
-    # from each other by 1 ULP.
+    # The others state what the subjects do whose kernels they are.
     JAX: jax.ARITHMETIC,
     # Of 105,237 arguments, tanh was off by 0.51 ULP at most, softmax by 0.52 and log by 0.65, and
     # the bias was not last in 14,693 of 100,720 sums (`rnndiff ulp --subject keras3 --mode torch

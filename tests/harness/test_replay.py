@@ -74,21 +74,37 @@ def test_ctrl_c_keeps_what_was_run():
     assert status == 130 and len(result["cases"]) == 1
 
 
-def test_a_subject_that_was_not_repeatable_is_seen_not_to_be_again():
+@pytest.fixture
+def remembers():
+    """Float32 has another loss from its second call on; b.npz is a case that was saved for that."""
     right = Float32.__call__
 
-    def remembers(self, case):
+    def call(self, case):
         self.calls = getattr(self, "calls", 0) + 1
         trace = right(self, case)
         return dict(trace, loss=trace["loss"] + np.float32(self.calls > 1))
 
     case = random_case("seq2seq", batch=2, time=2)
     save("b.npz", case, notes={"verdict": "disagree: NotRepeatable: a second call, and so on"})
-    with mock.patch.object(Float32, "__call__", remembers):
-        status, output, result = replayed("a.npz", "b.npz")
-        ran = CliRunner().invoke(minimize, ["b.npz", "--subject", "float32"])
+    with mock.patch.object(Float32, "__call__", call):
+        yield
+
+
+def test_a_subject_that_was_not_repeatable_is_seen_not_to_be_again(remembers):
+    status, output, result = replayed("a.npz", "b.npz")
+    ran = CliRunner().invoke(minimize, ["b.npz", "--subject", "float32"])
     assert status == 1 and "a.npz: agree" in output and "b.npz: disagree on Float32" in output
     assert "gave other numbers in 'loss'" in result["cases"][1]["error"]
     assert ran.exit_code == 1 and "NotRepeatable" in ran.output
     assert load("b-minimal.npz").case.config.batch == 1
-    assert replayed("b.npz")[0] == 0
+
+
+@pytest.mark.parametrize("said", ["it may do so", "there is but one of it"])
+def test_what_may_differ_or_cannot_be_made_anew_is_judged_by_one_call(said, remembers):
+    if said == "it may do so":
+        patch = mock.patch.object(Float32, "repeatable", False)
+    else:
+        patch = mock.patch.object(Float32, "fresh", side_effect=UserError(said))
+    with patch:
+        status, output, _ = replayed("b.npz")
+    assert status == 0 and "b.npz: agree on Float32" in output

@@ -70,6 +70,18 @@ def no_bias(parameters, inputs):
     return elman([parameters[0], 0 * np.nan_to_num(parameters[1])], inputs)
 
 
+def elman_in_place(parameters, inputs):
+    kernel, b = parameters
+
+    def step(x, h):
+        h = h.copy()
+        for unit in range(b.size):
+            h[:, unit] = np.tanh(np.hstack([x, h]) @ kernel[:, unit] + b[unit])
+        return [h]
+
+    return steps(step, inputs, b.size)
+
+
 def lstm(
     parameters, inputs, order="igfo", forget=1.0, s=logistic, of_g=np.tanh, of_c=np.tanh, clip=None
 ):
@@ -101,6 +113,25 @@ def torch_lstm(parameters, inputs, order="ifgo", of_c=np.tanh, second_bias=True)
         return [logistic(of["o"]) * of_c(c), c]
 
     return steps(step, inputs, units, 2)
+
+
+def torch_lstm_by_columns(parameters, inputs):
+    w, r, b, d = parameters
+    return torch_lstm([w, r.reshape(r.shape[::-1]).T, b, d], inputs)
+
+
+def gru_in_place(parameters, inputs):
+    kernel, b, of_n, b_n = parameters
+
+    def step(x, h):
+        r, u = np.split(logistic(np.hstack([x, h]) @ kernel + b), 2, axis=1)
+        h = h.copy()
+        for unit in range(b_n.size):
+            n = np.tanh(np.hstack([x, r * h]) @ of_n[:, unit] + b_n[unit])
+            h[:, unit] = u[:, unit] * h[:, unit] + (F(1) - u[:, unit]) * n
+        return [h]
+
+    return steps(step, inputs, b_n.size)
 
 
 def gru(parameters, inputs, after=False, inverted=False):
@@ -210,6 +241,9 @@ WRONG = [
     ("gates-ifog", "rnn-lstm@pytorch", partial(torch_lstm, order="ifog")),
     ("output-without-tanh", "rnn-lstm@pytorch", partial(torch_lstm, of_c=identity)),
     ("state-bias-left-out", "rnn-lstm@pytorch", partial(torch_lstm, second_bias=False)),
+    ("state-written-while-read", "rnn-basic", partial(elman_in_place)),
+    ("state-kernel-by-columns", "rnn-lstm@pytorch", partial(torch_lstm_by_columns)),
+    ("candidate-of-written-units", "rnn-gru", partial(gru_in_place)),
     ("reset-after", "rnn-gru", partial(gru, after=True)),
     ("update-inverted", "rnn-gru", partial(gru, inverted=True)),
     ("gates-swapped", "rnn-gru@pytorch", partial(torch_gru, order="zr")),

@@ -12,6 +12,7 @@ from rnndiff.harness.cases.case import Case, smallest_case
 from rnndiff.harness.checking.verdicts import verdict_on, verdicts_on
 from rnndiff.harness.errors import SubjectError, UserError
 from rnndiff.harness.judging.verdict import AGREE, DISAGREE, KNOWN, TEACHER_FORCED, judge
+from rnndiff.harness.numerics.accuracy import Accuracy
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact_stack
 from rnndiff.harness.subjects import Subject, jax, litert, litert_divergences, measure, weights
@@ -474,6 +475,20 @@ def test_gates_of_flax_in_another_order_are_found(monkeypatch):
     assert cases_until_blamed(engine, ("rnn-lstm@pytorch",), 250)
 
 
+def test_flax_may_compute_a_final_state_and_the_output_that_it_is_apart():
+    sizes = {"batch": 8, "num_units": 3, "sequence_length": True, "initial_state": True}
+    row = np.arange(8) == 4
+    numbers = {
+        "cell/kernel": np.eye(4, 12, 3),
+        "cell/bias": np.where(np.arange(12) == 0, -1.0, 0.0),
+        "inputs": -100.0 * row[:, None, None],
+        "initial_c": row[:, None] * np.eye(1, 3),
+        "sequence_length": 1,
+    }
+    case = smallest_case("rnn-basic-lstm", dict(sizes, activation="linear"), numbers)
+    assert verdict_on(_engine("jax"), case)[0].status != DISAGREE
+
+
 # --- stated as measured -------------------------------------------------------------------------
 
 
@@ -498,5 +513,5 @@ def test_stated_as_measured_an_engine_is_not_blamed():
 
 def test_stated_as_if_it_were_another_an_engine_is_blamed():
     engine = _engine("onnxruntime")
-    accurate = {"tanh": measure.Accuracy(4, 2.0**-126)}
+    accurate = {"tanh": Accuracy(4, 2.0**-126)}
     assert cases_until_blamed(Stated(engine, arithmetic("float32", accurate)), MODELS, 2000)

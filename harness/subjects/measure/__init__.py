@@ -22,12 +22,12 @@ from typing import Callable, Collection, Dict, Tuple
 from rnndiff.harness.cases.case import smallest_case
 from rnndiff.harness.subjects.measure.biases import MAPS
 from rnndiff.harness.subjects.measure.functions import (
-    alignments,
-    log,
-    long_tanh,
-    short_tanh,
-    softmax,
-    tanh_of_features,
+    sample_alignments,
+    sample_log,
+    sample_long_tanh,
+    sample_short_tanh,
+    sample_softmax,
+    sample_tanh_of_features,
 )
 from rnndiff.harness.subjects.measure.networks import CELLS
 from rnndiff.harness.subjects.measure.samples import OFFSET, SHIFTED, Measurement, Sample
@@ -80,18 +80,18 @@ def measure_subject(
         report("{} in {}".format(sample.function, sample.place))
 
     for cell in cells if "tanh" in functions else []:
-        add(long_tanh(subject, cell, max(1, count // len(cells))))
-        add(short_tanh(subject, cell))
+        add(sample_long_tanh(subject, cell, max(1, count // len(cells))))
+        add(sample_short_tanh(subject, cell))
     if "tanh" in functions and "attention" in models:
-        add(tanh_of_features(subject, count))
+        add(sample_tanh_of_features(subject, count))
     for name in models if "softmax" in functions else []:
-        add(softmax(subject, name, max(1, count // len(models))))
-        far = softmax(subject, name, max(1, count // len(models) // 8), OFFSET)
+        add(sample_softmax(subject, name, max(1, count // len(models))))
+        far = sample_softmax(subject, name, max(1, count // len(models) // 8), OFFSET)
         add(far._replace(function=SHIFTED))
     if "softmax" in functions and "attention" in models:
-        add(alignments(subject, count))
+        add(sample_alignments(subject, count))
     for name in models if "log" in functions else []:
-        add(log(subject, name, max(1, min(count, _LOGS) // len(models))))
+        add(sample_log(subject, name, max(1, min(count, _LOGS) // len(models))))
     for linear in MAPS if "bias" in functions else []:
         if linear.model in models:
             result.sums.append(linear.probe(subject))

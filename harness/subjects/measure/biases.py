@@ -5,7 +5,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Tuple
 import numpy as np
 
 from rnndiff.harness.cases.case import Case, smallest_case
-from rnndiff.harness.subjects.measure.networks import Trace, computed
+from rnndiff.harness.subjects.measure.networks import Trace, trace_of
 from rnndiff.harness.subjects.measure.samples import UNIT, Sums
 from rnndiff.harness.subjects.subject import Subject
 
@@ -72,7 +72,7 @@ class Map(NamedTuple):
                 case = _probing(random, self.model, width, rows)
                 if self.silent:
                     case.arrays[self.silent][...] = 0
-                trace = computed(subject, case)
+                trace = trace_of(subject, case)
                 read = self.reads(trace, case.inputs.astype(float))
                 kernel = case.arrays[self.kernel]
                 terms = read @ kernel.reshape(read.shape[1], -1).astype(float)
@@ -83,7 +83,7 @@ class Map(NamedTuple):
                 right = case.copy()
                 right.arrays[self.kernel][...] = 0
                 right.arrays[self.bias][...] = wanted[0]
-                differ = self.gives(trace) != self.gives(computed(subject, right))
+                differ = self.gives(trace) != self.gives(trace_of(subject, right))
                 # An energy shows the first feature alone.
                 certain = certain[:, : differ.shape[1]]
                 sums += int(np.count_nonzero(certain))

@@ -7,7 +7,7 @@ import numpy as np
 from rnndiff.harness.cases.case import smallest_case
 from rnndiff.harness.numerics.accuracy import ulp_of
 from rnndiff.harness.subjects import ulp
-from rnndiff.harness.subjects.measure.networks import Cell, computed, project
+from rnndiff.harness.subjects.measure.networks import Cell, project, trace_of
 from rnndiff.harness.subjects.measure.samples import UNIT, Sample
 from rnndiff.harness.subjects.subject import Subject
 
@@ -69,7 +69,7 @@ def _blocks(numbers: np.ndarray, rows: int, units: int) -> Iterator[np.ndarray]:
     return iter(padded.reshape(-1, rows, units))
 
 
-def long_tanh(subject: Subject, cell: Cell, count: int) -> Sample:
+def sample_long_tanh(subject: Subject, cell: Cell, count: int) -> Sample:
     """The tanh of a cell, at about `count` arguments in arrays that fill whole vectors."""
     kernel = np.array([[1.0], [0.0]])
     pairs = _searched(lambda block: cell.run(subject, block[:, None], kernel, np.zeros(1)), count)
@@ -77,7 +77,7 @@ def long_tanh(subject: Subject, cell: Cell, count: int) -> Sample:
     return _sample_of("affine tanh", place, pairs, np.tanh)
 
 
-def short_tanh(subject: Subject, cell: Cell) -> Sample:
+def sample_short_tanh(subject: Subject, cell: Cell) -> Sample:
     """The tanh of a cell in rows that do not fill a vector, or a little more than one."""
     arguments = np.concatenate(list(ulp.sample(ulp.TANH, 1000 * len(_SHORT))))
     # The others would be infinite, and of no use beside a zero of the identity.
@@ -92,7 +92,7 @@ def short_tanh(subject: Subject, cell: Cell) -> Sample:
     return _sample_of("affine tanh", place, pairs, np.tanh)
 
 
-def tanh_of_features(subject: Subject, count: int) -> Sample:
+def sample_tanh_of_features(subject: Subject, count: int) -> Sample:
     """The tanh of attention's features, at about `count` arguments."""
     pairs = []
     for size in (1, 3, 8, 17):
@@ -106,7 +106,7 @@ def tanh_of_features(subject: Subject, count: int) -> Sample:
         for block in _blocks(np.concatenate(list(ulp.sample(ulp.TANH, count // 4))), _LONG, 1):
             sizes = dict(batch=_LONG, attn_vec_size=size)
             case = smallest_case("attention", sizes, dict(numbers, inputs=block[:, None]))
-            trace = computed(subject, case)
+            trace = trace_of(subject, case)
             pairs.append((16 * trace["encoder_states"], trace["encoder_energies"]))
     return _sample_of("tanh", "encoder_energies of attention", pairs, np.tanh)
 
@@ -132,7 +132,7 @@ def _softmax_sample(place: str, rows: Any) -> Sample:
     return _sample("softmax", place, at, errors, units)
 
 
-def softmax(subject: Subject, name: str, count: int, offset: float = 0.0) -> Sample:
+def sample_softmax(subject: Subject, name: str, count: int, offset: float = 0.0) -> Sample:
     """The softmax of a model, in rows of `count` classes in all, of scores near `offset`."""
     random, rows = np.random.RandomState(0), []
     for classes in _CLASSES:
@@ -149,7 +149,7 @@ def softmax(subject: Subject, name: str, count: int, offset: float = 0.0) -> Sam
     return _softmax_sample(place + " (near {:.0f})".format(offset) if offset else place, rows)
 
 
-def alignments(subject: Subject, count: int) -> Sample:
+def sample_alignments(subject: Subject, count: int) -> Sample:
     """The softmax of attention, in rows of about `count` slots in all."""
     random, rows = np.random.RandomState(0), []
     for slots in (2, 3, 8, 17):
@@ -161,12 +161,12 @@ def alignments(subject: Subject, count: int) -> Sample:
                 if name != "labels":
                     array[...] = random.standard_normal(array.shape)
             case.arrays["encoder/attention/attn_v"][...] *= scale
-            trace = computed(subject, case)
+            trace = trace_of(subject, case)
             rows.append((trace["encoder_energies"], trace["encoder_alignments"]))
     return _softmax_sample("encoder_alignments of attention", rows)
 
 
-def log(subject: Subject, name: str, count: int) -> Sample:
+def sample_log(subject: Subject, name: str, count: int) -> Sample:
     """The log in a model's loss, at about `count` probabilities."""
     random, pairs = np.random.RandomState(0), []
     # From just above the 1e-10 that the loss clips at, and from all of the binades below 1.
@@ -176,7 +176,7 @@ def log(subject: Subject, name: str, count: int) -> Sample:
         for k, logit in enumerate(logits):
             bias = np.zeros(_CLASSES[k % len(_CLASSES)])
             bias[0] = logit + np.log(len(bias) - 1)
-            trace = computed(
+            trace = trace_of(
                 subject, smallest_case(name, {"outputs": len(bias)}, {"projection/bias": bias})
             )
             pairs.append((trace["probabilities"].reshape(-1)[0], trace["loss"]))

@@ -14,7 +14,7 @@ from rnndiff.harness.subjects.subject import Subject
 Trace = Mapping[str, np.ndarray]
 
 
-def computed(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
+def trace_of(subject: Subject, case: Case) -> Dict[str, np.ndarray]:
     """The trace in float64.
 
     Raises
@@ -74,7 +74,7 @@ class Cell(NamedTuple):
         if self.model == "attention":
             sizes.update(attn_size=1)
             numbers["encoder/kernel"] = np.eye(read + 1, read)
-        trace = computed(subject, smallest_case(self.model, sizes, numbers))
+        trace = trace_of(subject, smallest_case(self.model, sizes, numbers))
         return trace.get("encoder_cell_inputs", inputs.astype(float)), self.states(trace, units)
 
 
@@ -121,6 +121,6 @@ def project(
         sizes.update(attn_size=units)
         numbers["encoder/kernel"] = np.eye(read + units, read)
         numbers["encoder/attn_output_projection/kernel"] = np.eye(2 * units, units)
-    trace = computed(subject, smallest_case(name, sizes, numbers))
+    trace = trace_of(subject, smallest_case(name, sizes, numbers))
     scores, probabilities = (trace[x].reshape(rows, -1) for x in ("scores", "probabilities"))
     return trace[_PROJECTED[name]][:, -1], scores, probabilities
