@@ -575,6 +575,8 @@ def test_an_entry_holds_between_its_versions_in_its_modes(where, version, onednn
 def test_an_entry_of_grapplers_holds_only_where_that_rewrites_graphs(grappler):
     where = Where((2, 5), grappler=True)
     assert where.holds((2, 5), True, NOTHING, grappler) == grappler
+    # As it does unless a mode says otherwise.
+    assert where.holds((2, 5), True, NOTHING)
     assert Where((2, 5)).holds((2, 5), True, NOTHING, grappler)
     assert str(where) == "2.5 on, with Grappler"
 
