@@ -11,7 +11,14 @@ from examples import FLOAT32, Float32Port, random_case
 from rnndiff.harness.cases.case import Case, load
 from rnndiff.harness.checking.verdicts import verdict_on
 from rnndiff.harness.judging.excuses import KnownDivergence, Minimal, excuse
-from rnndiff.harness.judging.verdict import DISAGREE, FREE_RUNNING, KNOWN, TEACHER_FORCED, judge
+from rnndiff.harness.judging.verdict import (
+    AGREE,
+    DISAGREE,
+    FREE_RUNNING,
+    KNOWN,
+    TEACHER_FORCED,
+    judge,
+)
 from rnndiff.harness.numerics.arithmetic import arithmetic
 from rnndiff.harness.numerics.balls import BoundedArray, exact
 from rnndiff.harness.numerics.precisions import precision_of
@@ -575,6 +582,8 @@ def test_an_entry_holds_between_its_versions_in_its_modes(where, version, onednn
 def test_an_entry_of_grapplers_holds_only_where_that_rewrites_graphs(grappler):
     where = Where((2, 5), grappler=True)
     assert where.holds((2, 5), True, NOTHING, grappler) == grappler
+    # As it does unless a mode says otherwise.
+    assert where.holds((2, 5), True, NOTHING)
     assert Where((2, 5)).holds((2, 5), True, NOTHING, grappler)
     assert str(where) == "2.5 on, with Grappler"
 
@@ -717,3 +726,17 @@ def test_of_a_tensorflow_is_known_what_holds_where_grappler_rewrites_graphs_of_f
     assert known_in(*where) == known_in(*where, True, "float32")
     assert set(known_in(*where, False)) < set(known_in(*where))
     assert set(known_in(*where, precision="float64")) - set(known_in(*where))
+
+
+@pytest.mark.parametrize("accuracy, is_known", [(1.0, True), (0.0, None), (0.5, False)])
+def test_subnormal_labels_beside_nan_are_read_as_they_are_or_as_zeros(accuracy, is_known):
+    # NumPy's class is 0, XLA's 1, or 2 where both numbers are flushed.
+    case = Minimal("bidirectional", {"outputs": 3}, {"projection/bias": {(1,): 1.0}}).case()
+    case.arrays["labels"][...] = [[np.nan, 2.0**-130, 2.0**-131]]
+    trace = {n: x.astype(np.float32) for n, x in case.oracle("float64").items()}
+    trace["predictions"] = trace["predictions"].astype(np.int64)
+    assert trace["predictions"].tolist() == [1]
+    trace["accuracy"] = np.array(accuracy, np.float32)
+    entries = (ENTRY["xla-argmax-takes-the-last"],)
+    found = array_of(excuse(judge(case, trace, FLOAT32), case, trace, entries), "accuracy")
+    assert found.status == {True: KNOWN, None: AGREE, False: DISAGREE}[is_known]

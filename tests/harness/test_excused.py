@@ -63,6 +63,7 @@ SCENES = [
     ("bidirectional", dict(BOTH, batch=8, open_batch=True), "bfloat16", ()),
     ("seq2seq", DECODER, "float32", OF_CELLS),
     ("seq2seq", dict(DECODER, batch=1, output_time=1), "bfloat16", ()),
+    ("seq2seq", dict(DECODER, outputs=1), "float32", ()),
     ("attention", ATTENTION, "float32", OF_CELLS),
     ("attention", dict(ATTENTION, attn_vec_size=1, open_batch=True), "float32", (TANH,)),
     ("attention", dict(ATTENTION, time=1), "float32", ()),
@@ -128,18 +129,25 @@ DRAWS = (
     dict(data=4, trace=4),
     dict(parameters=1, data=4, trace=16),
 )
-# Of scores, whose subnormal numbers may be equal or not; of variances around 2^126.
+# Of scores, whose subnormal numbers may be equal or not; of windows that are read with NaN; of
+# variances around 2^126.
 OF_SCORES = (
     dict(data=56, trace=56, special=("tiny", "-tiny", "tinier", 0.0)),
     dict(data=56, trace=56, special=("smallest", 0.0)),
 )
-OF_VARIANCES = dict(data=24, special=(2.0**64, -(2.0**64), 1.5 * 2.0**63))
+OF_WINDOWS = (dict(trace=24, special=(NAN, INF, 0.0)),)
+OF_VARIANCES = (dict(data=24, special=(2.0**64, -(2.0**64), 1.5 * 2.0**63)),)
 
 
 def draws_of(name):
     """How cases and traces of a model are drawn."""
     has_scores = any(array.name == "scores" for array in MODELS[name].trace)
-    return DRAWS + OF_SCORES * has_scores + (OF_VARIANCES,) * ("layer-norm" in name)
+    return (
+        DRAWS
+        + OF_SCORES * has_scores
+        + OF_WINDOWS * name.startswith("attention")
+        + OF_VARIANCES * ("layer-norm" in name)
+    )
 
 
 def numbers(random, shape, rate, precision, special):

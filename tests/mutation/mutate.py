@@ -219,6 +219,8 @@ def run(target, table, work, tree, again, seconds):
         ]
         # In any order, so that several runs may share the work.
         random.shuffle(items)
+        # Those first that are tried again.
+        items.sort(key=lambda item: item.job_id not in results)
         selection = Selection(target, calls)
         for count, item in enumerate(items, 1):
             if time.monotonic() > until:
