@@ -320,6 +320,19 @@ def test_a_sum_that_goes_on_is_bounded_as_if_it_had_been_one_all_along():
     np.testing.assert_allclose(part.rad, whole.rad[1:, None, ::-1][..., 1:], rtol=2.0**-40)
 
 
+def test_what_is_moved_of_a_sum_goes_on_as_the_whole_does():
+    random = np.random.RandomState(0)
+    x, w, b = [
+        exact(random.standard_normal(shape).astype(np.float32), FLOAT32)
+        for shape in ((2, 3, 4), (4, 2), (2,))
+    ]
+    # Of two products, one has a single column.
+    for total in (np.matmul(x, w), x[0] @ w[:, :1] + x[0] @ w):
+        whole, moved = total + b, total[..., ::-1, ::-1] + b[::-1]
+        np.testing.assert_allclose(moved.mid, whole.mid[..., ::-1, ::-1], rtol=0, atol=2.0**-48)
+        np.testing.assert_allclose(moved.rad, whole.rad[..., ::-1, ::-1], rtol=2.0**-40)
+
+
 def test_a_sum_that_is_the_same_in_all_cases_goes_on_in_a_stack():
     a = FLOAT32
     x, w, y = exact([[0.1, 0.2]], a), exact([[1.0, 3.0], [2.0, 0.3]], a), exact([[0.7, 0.9]], a)

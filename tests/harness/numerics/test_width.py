@@ -87,10 +87,11 @@ def _by_8(call, x):
 
 
 def _product(x):
-    """Products of two, from 0.85 to 1.25 of the largest number, and as many negative ones."""
-    a = x.arithmetic
+    """Products of two, from 0.85 to 1.33 of the largest number, and as many negative ones."""
+    a, factors = x.arithmetic, 8 + np.arange(9) / 16
     sizes = np.linspace(0.85, 1.25, 41) * (a.largest / 8)
-    return exact(a.precision.rounded(np.append(sizes, -sizes)), a) * 8.0
+    sizes = a.precision.rounded(np.repeat(np.append(sizes, -sizes), len(factors)))
+    return exact(sizes, a) * np.tile(factors, 82)
 
 
 def _beside(x):
@@ -128,6 +129,9 @@ CALLS = {
             Example(lambda x: np.matmul(x, np.eye(24, 3)), ((2, 24),)),
             Example(lambda x: np.matmul(x, np.full((9, 2), x.arithmetic.smallest)), ((2, 9),)),
             Example(lambda x: np.sum(x, axis=0), ((24, 2),)),
+            # What is moved of a sum that goes on.
+            Example(lambda x, w, b: (x @ w)[:, ::-1] + b, ((2, 3, 3), (3, 2), (2,))),
+            Example(lambda x, w, b: (x @ w[:, :1] + x @ w)[:, ::-1] + b, ((2, 3), (3, 2), (2,))),
             Example(lambda x: np.sum(x, axis=1), ((2, 1),)),
             Example(lambda x, y: np.sum(x * y, axis=1), ((2, 1), (2, 1))),
             Example(np.mean, ((40,),)),
