@@ -5,8 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from rnndiff.harness.numerics import BoundedArray, arithmetic
-from rnndiff.models.functions import interpolate
+from rnndiff.harness.numerics import BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics.register import REGISTER
+from rnndiff.models.functions import interpolate, layer_norm
 
 FLOAT64 = arithmetic("float64")
 
@@ -24,3 +25,15 @@ def test_an_interpolation_of_wide_balls_holds_all_their_corners():
         mid, rad = Fraction(result.mid[0]), Fraction(result.rad[0])
         for weight, a, b in itertools.product(*map(ends_of, balls)):
             assert abs(weight * a + (1 - weight) * b - mid) <= rad, balls
+
+
+def test_every_formula_is_the_function_in_float64():
+    random = np.random.RandomState(0)
+    shapes = {interpolate: [(2, 3)] * 3, layer_norm: [(2, 3, 5), (5,), (5,)]}
+    for function, more in ((interpolate, ()), (layer_norm, (1e-3,))):
+        arrays = [random.standard_normal(shape) for shape in shapes[function]]
+        result = function(*[exact(array, FLOAT64) for array in arrays], *more)
+        for formula in [function.__wrapped__] + list(REGISTER[function].formulas):
+            numbers = formula(*arrays, *more)
+            assert numbers.shape == result.shape
+            assert (np.abs(numbers - result.mid) <= result.rad).all(), formula

@@ -23,6 +23,7 @@ from rnndiff.harness.numerics.containment import (
 )
 from rnndiff.harness.numerics.machine import Machine
 from rnndiff.harness.numerics.numbers import Numbers
+from rnndiff.harness.numerics.register import REGISTER
 from rnndiff.harness.numerics.rows import first_and_last, softmax_by_log_sum_exp, softmax_online
 from rnndiff.models.functions import softmax
 
@@ -136,6 +137,15 @@ def test_a_softmax_that_is_stated_is_held_to_what_is_stated():
     assert (result.rad <= 0.5 * 3.01 * 2.0**-24 + 2.0**-120).all()
 
 
+@pytest.mark.parametrize("shape", [(1,), (4,), (2, 3), (2, 3, 4)])
+def test_every_formula_of_a_softmax_is_one_in_float64(shape):
+    scores = np.random.RandomState(0).standard_normal(shape) * 4
+    result = softmax(exact(scores, arithmetic("float64")))
+    for formula in [softmax.__wrapped__] + list(REGISTER[softmax].formulas):
+        shares = formula(scores)
+        assert shares.shape == shape and (np.abs(shares - result.mid) <= result.rad).all()
+
+
 def test_in_a_softmax_a_difference_of_scores_may_be_flushed():
     a = arithmetic("float16", {"softmax": Accuracy(1, 0)})
     rads = [softmax(exact([0.0, 0.0], x)).rad[0] for x in (a, a._replace(smallest=2.0**-24))]
@@ -217,6 +227,14 @@ def test_an_arg_max_of_three_axes_is_numpys(axis):
         result = np.argmax(ball, axis=axis)
         assert result.exact and np.array_equal(result.mid, np.argmax(numbers, axis=axis))
         assert np.array_equal(np.max(ball, axis=axis).mid, np.max(numbers, axis=axis))
+        assert np.max(ball).shape == () and np.max(ball).mid == 23
+
+
+def test_beside_what_is_none_or_unknown_any_number_may_be_the_arg_max():
+    for mid, rad in ((NAN, 0.0), (0.0, INF)):
+        row = BoundedArray(np.array([0.0, mid, 1.0]), np.array([0.0, rad, 0.5]), FLOAT32)
+        result = np.argmax(row, axis=-1)
+        assert (result.mid, result.rad) == (1, 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
