@@ -3,9 +3,12 @@
 import itertools
 from fractions import Fraction
 
+import mpmath
 import numpy as np
+import pytest
 
-from rnndiff.harness.numerics import BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics import Accuracy, BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics.cells import reciprocal_root
 from rnndiff.harness.numerics.register import REGISTER
 from rnndiff.models.functions import interpolate, layer_norm
 
@@ -37,3 +40,24 @@ def test_every_formula_is_the_function_in_float64():
             numbers = formula(*arrays, *more)
             assert numbers.shape == result.shape
             assert (np.abs(numbers - result.mid) <= result.rad).all(), formula
+
+
+def test_the_root_of_zero_is_known_beside_balls():
+    result = np.sqrt(BoundedArray(np.array([0.0, 2.0]), np.array([0.0, 1.0]), FLOAT64))
+    assert result.mid[0] == 0 and result.rad[0] < 1e-15
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_reciprocal_root_holds_both_ends_and_hardly_more(precision):
+    """Of a variance, none of whose ball is below zero."""
+    a = arithmetic(precision, {"sqrt": Accuracy(0, 0)})
+    epsilon = 2.0**-10
+    for mid, rad in itertools.product((0.0, 2.0**-12, 0.3, 7.0), (2.0**-50, 1e-3, 0.1, 1.0, 6.0)):
+        ball = reciprocal_root(BoundedArray(np.array([mid]), np.array([rad]), a), exact(epsilon, a))
+        with mpmath.workprec(200):
+            ends = (mpmath.mpf(max(mid - rad, 0.0)), mpmath.mpf(mid) + rad)
+            values = [1 / mpmath.sqrt(end + epsilon) for end in ends]
+            farthest = max(abs(value - ball.mid[0]) for value in values)
+            # The sum, the root and the quotient err by a roundoff each, and in float64, too.
+            rounded = float(farthest + values[0] * 3 * a.unit)
+        assert rounded <= ball.rad[0] <= 1.001 * rounded + float(values[0]) * 2.0**-46

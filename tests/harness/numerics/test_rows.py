@@ -184,6 +184,11 @@ def test_the_maximum_of_subnormals_may_be_any_of_them():
     assert abs(result.mid - subnormal) <= result.rad and abs(result.mid + subnormal) <= result.rad
 
 
+def test_the_maximum_of_a_ball_holds_both_its_ends():
+    result = np.max(BoundedArray(np.array([1.0, -3.0]), np.array([1.0, 0.5]), FLOAT32))
+    assert result.mid == 1 and result.rad >= 1
+
+
 def test_the_first_and_the_last_place_that_is_marked_are_found_wherever_they_are():
     marked = np.array([[False, True, True, False, False], [False, True, False, True, False]])
     first, last = first_and_last(marked)
