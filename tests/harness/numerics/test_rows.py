@@ -84,7 +84,7 @@ def test_online_a_softmax_errs_by_as_many_exponentials_as_there_are_scores():
     assert (np.max(errors, axis=0) > 4 * 50 * a.unit * result.mid).any()
 
 
-@pytest.mark.parametrize("rad", [0.0, 1e-3, 5.0, 1e5])
+@pytest.mark.parametrize("rad", [0.0, 1e-3, 5.0, 10.0, 1e5])
 @pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
 def test_the_bound_of_a_softmax_is_the_box_of_its_scores(rad, size):
     a = arithmetic("float64", {"softmax": Accuracy(0, 0)})
