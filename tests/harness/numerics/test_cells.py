@@ -61,3 +61,18 @@ def test_a_reciprocal_root_holds_both_ends_and_hardly_more(precision):
             # The sum, the root and the quotient err by a roundoff each, and in float64, too.
             rounded = float(farthest + values[0] * 3 * a.unit)
         assert rounded <= ball.rad[0] <= 1.001 * rounded + float(values[0]) * 2.0**-46
+
+
+def test_an_interpolation_is_known_up_to_an_eighth_of_the_largest_number():
+    a = arithmetic("float32")
+    below, weight = exact([a.largest / 8.2], a), exact([0.5], a)
+    assert interpolate(weight, below, below).rad[0] < a.largest * 2.0**-20
+
+
+def test_nothing_is_known_of_a_layer_normalization_that_overflows_by_one_formula():
+    a = arithmetic("float32")
+    x = exact([[-100.0, -102.0]], a)
+    # The shift less the scaled mean, which is -101 times the gain, is more than the largest number.
+    gain, shift = exact([9e-4 * a.largest] * 2, a), exact([0.95 * a.largest] * 2, a)
+    assert (layer_norm(x, gain, shift, 1e-3).rad == np.inf).all()
+    assert (layer_norm(x, gain, 0.25 * shift, 1e-3).rad < np.inf).all()
