@@ -86,7 +86,7 @@ def interpolate_of_balls(weight: Any, a: Any, b: Any) -> BoundedArray:
     # Four roundings may be of what is rounded before; in float64 the midpoint is such a sum, too.
     relative = (unit + 4 * UNIT64) * (1 + 8 * unit)
     rad = (rad + (terms + np.abs(mid) + rad) * relative + flushed) * INFLATE
-    result = BoundedArray(mid, rad, arithmetic, stacked=a.stacked or weight.stacked)
+    result = BoundedArray(mid, rad, arithmetic, stacked=a.stacked)
     # No formula takes anything beyond this.
     extent = 2 * (1 + first + second) * (of_a + of_b)
     clear = extent <= arithmetic.largest * arithmetic.overflow_edge
@@ -148,7 +148,7 @@ def layer_norm_of_balls(x: Any, gain: Any, shift: Any, epsilon: float) -> Bounde
     average = mean(x, axis=-1)[..., None]
     deviations = x - average
     variance = mean(np.square(deviations), axis=-1)[..., None]
-    scale = _reciprocal_root(variance, lift(epsilon, arithmetic))
+    scale = reciprocal_root(variance, lift(epsilon, arithmetic))
     normalized = deviations * scale
     # The square of a deviation is a part of the variance, unless it is flushed.
     count = x.shape[-1]
@@ -177,7 +177,7 @@ def layer_norm_of_balls(x: Any, gain: Any, shift: Any, epsilon: float) -> Bounde
     return without_specials(result, clear, nan)
 
 
-def _reciprocal_root(variance: BoundedArray, epsilon: BoundedArray) -> BoundedArray:
+def reciprocal_root(variance: BoundedArray, epsilon: BoundedArray) -> BoundedArray:
     """``1 / sqrt(variance + epsilon)``; what is below zero in the ball of a variance is not."""
     low, high = variance.ends()
     least, most = (float(end) for end in epsilon.ends())
@@ -188,10 +188,9 @@ def _reciprocal_root(variance: BoundedArray, epsilon: BoundedArray) -> BoundedAr
     # Nothing is near the smallest number but what a root errs by, times the square of its inverse.
     absolute = (arithmetic.accuracy("sqrt").absolute + arithmetic.smallest) * largest
     relative = _relative(arithmetic) * (1 + absolute) + absolute + FUNCTION64
-    rad = (rad + largest * relative) * INFLATE + arithmetic.smallest
-    unknown = (~(rad < np.inf) & ~np.isnan(mid)) | variance.unknown()
-    rad = np.where(np.isnan(mid), 0.0, np.where(unknown, np.inf, rad))
-    mid = np.where(unknown, 0.0, mid)
+    rad = rad + largest * relative + arithmetic.smallest
+    unknown = ~(rad < np.inf) | variance.unknown()
+    mid, rad = np.where(unknown, 0.0, mid), np.where(unknown, np.inf, rad)
     return BoundedArray(mid, rad, arithmetic, stacked=variance.stacked)
 
 

@@ -3,10 +3,14 @@
 import itertools
 from fractions import Fraction
 
+import mpmath
 import numpy as np
+import pytest
 
-from rnndiff.harness.numerics import BoundedArray, arithmetic
-from rnndiff.models.functions import interpolate
+from rnndiff.harness.numerics import Accuracy, BoundedArray, arithmetic, exact
+from rnndiff.harness.numerics.cells import reciprocal_root
+from rnndiff.harness.numerics.register import REGISTER
+from rnndiff.models.functions import interpolate, layer_norm
 
 FLOAT64 = arithmetic("float64")
 
@@ -24,3 +28,51 @@ def test_an_interpolation_of_wide_balls_holds_all_their_corners():
         mid, rad = Fraction(result.mid[0]), Fraction(result.rad[0])
         for weight, a, b in itertools.product(*map(ends_of, balls)):
             assert abs(weight * a + (1 - weight) * b - mid) <= rad, balls
+
+
+def test_every_formula_is_the_function_in_float64():
+    random = np.random.RandomState(0)
+    shapes = {interpolate: [(2, 3)] * 3, layer_norm: [(2, 3, 5), (5,), (5,)]}
+    for function, more in ((interpolate, ()), (layer_norm, (1e-3,))):
+        arrays = [random.standard_normal(shape) for shape in shapes[function]]
+        result = function(*[exact(array, FLOAT64) for array in arrays], *more)
+        for formula in [function.__wrapped__] + list(REGISTER[function].formulas):
+            numbers = formula(*arrays, *more)
+            assert numbers.shape == result.shape
+            assert (np.abs(numbers - result.mid) <= result.rad).all(), formula
+
+
+def test_the_root_of_zero_is_known_beside_balls():
+    result = np.sqrt(BoundedArray(np.array([0.0, 2.0]), np.array([0.0, 1.0]), FLOAT64))
+    assert result.mid[0] == 0 and result.rad[0] < 1e-15
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_reciprocal_root_holds_both_ends_and_hardly_more(precision):
+    """Of a variance, none of whose ball is below zero."""
+    a = arithmetic(precision, {"sqrt": Accuracy(0, 0)})
+    epsilon = 2.0**-10
+    for mid, rad in itertools.product((0.0, 2.0**-12, 0.3, 7.0), (2.0**-50, 1e-3, 0.1, 1.0, 6.0)):
+        ball = reciprocal_root(BoundedArray(np.array([mid]), np.array([rad]), a), exact(epsilon, a))
+        with mpmath.workprec(200):
+            ends = (mpmath.mpf(max(mid - rad, 0.0)), mpmath.mpf(mid) + rad)
+            values = [1 / mpmath.sqrt(end + epsilon) for end in ends]
+            farthest = max(abs(value - ball.mid[0]) for value in values)
+            # The sum, the root and the quotient err by a roundoff each, and in float64, too.
+            rounded = float(farthest + values[0] * 3 * a.unit)
+        assert rounded <= ball.rad[0] <= 1.001 * rounded + float(values[0]) * 2.0**-46
+
+
+def test_an_interpolation_is_known_up_to_an_eighth_of_the_largest_number():
+    a = arithmetic("float32")
+    below, weight = exact([a.largest / 8.2], a), exact([0.5], a)
+    assert interpolate(weight, below, below).rad[0] < a.largest * 2.0**-20
+
+
+def test_nothing_is_known_of_a_layer_normalization_that_overflows_by_one_formula():
+    a = arithmetic("float32")
+    x = exact([[-100.0, -102.0]], a)
+    # The shift less the scaled mean, which is -101 times the gain, is more than the largest number.
+    gain, shift = exact([9e-4 * a.largest] * 2, a), exact([0.95 * a.largest] * 2, a)
+    assert (layer_norm(x, gain, shift, 1e-3).rad == np.inf).all()
+    assert (layer_norm(x, gain, 0.25 * shift, 1e-3).rad < np.inf).all()

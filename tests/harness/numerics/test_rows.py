@@ -23,6 +23,7 @@ from rnndiff.harness.numerics.containment import (
 )
 from rnndiff.harness.numerics.machine import Machine
 from rnndiff.harness.numerics.numbers import Numbers
+from rnndiff.harness.numerics.register import REGISTER
 from rnndiff.harness.numerics.rows import first_and_last, softmax_by_log_sum_exp, softmax_online
 from rnndiff.models.functions import softmax
 
@@ -83,7 +84,7 @@ def test_online_a_softmax_errs_by_as_many_exponentials_as_there_are_scores():
     assert (np.max(errors, axis=0) > 4 * 50 * a.unit * result.mid).any()
 
 
-@pytest.mark.parametrize("rad", [0.0, 1e-3, 5.0, 1e5])
+@pytest.mark.parametrize("rad", [0.0, 1e-3, 5.0, 10.0, 1e5])
 @pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
 def test_the_bound_of_a_softmax_is_the_box_of_its_scores(rad, size):
     a = arithmetic("float64", {"softmax": Accuracy(0, 0)})
@@ -92,6 +93,7 @@ def test_the_bound_of_a_softmax_is_the_box_of_its_scores(rad, size):
     for corner in itertools.product([-rad, rad], repeat=4):
         values = exact_softmax((scores + corner).tolist())
         assert_contains(result, lambda i, v=values: v[i[0]], "exact")
+    assert (np.abs(result.mid) + result.rad <= result.reach()).all()
     # No wider than the corners are apart.
     shares = [softmax(scores + np.array(c)) for c in itertools.product([-rad, rad], repeat=4)]
     farthest = np.max(np.abs(np.array(shares) - result.mid), axis=0)
@@ -135,16 +137,56 @@ def test_a_softmax_that_is_stated_is_held_to_what_is_stated():
     assert (result.rad <= 0.5 * 3.01 * 2.0**-24 + 2.0**-120).all()
 
 
+@pytest.mark.parametrize("shape", [(1,), (4,), (2, 3), (2, 3, 4)])
+def test_every_formula_of_a_softmax_is_one_in_float64(shape):
+    scores = np.random.RandomState(0).standard_normal(shape) * 4
+    result = softmax(exact(scores, arithmetic("float64")))
+    for formula in [softmax.__wrapped__] + list(REGISTER[softmax].formulas):
+        shares = formula(scores)
+        assert shares.shape == shape and (np.abs(shares - result.mid) <= result.rad).all()
+
+
+def test_in_a_softmax_a_difference_of_scores_may_be_flushed():
+    a = arithmetic("float16", {"softmax": Accuracy(1, 0)})
+    rads = [softmax(exact([0.0, 0.0], x)).rad[0] for x in (a, a._replace(smallest=2.0**-24))]
+    # Of equal scores a share moves by half of that, and is flushed itself.
+    assert rads[0] - rads[1] >= 1.49 * a.smallest
+
+
+def test_the_least_shares_are_off_by_what_float64_rounds_their_scores_by():
+    a = arithmetic("float64", {"softmax": Accuracy(0, 0)})
+    random = np.random.RandomState(0)
+    scores = np.stack([random.uniform(0, 1, 3000), random.uniform(-600, -512, 3000)], axis=-1)
+    result = softmax(exact(scores, a))
+    with mpmath.workprec(200):
+        for (high, low), mid, rad in zip(scores, result.mid[:, 1], result.rad[:, 1]):
+            share = 1 / (1 + mpmath.exp(mpmath.mpf(high) - mpmath.mpf(low)))
+            assert abs(share - mid) <= rad
+
+
 @pytest.mark.parametrize("precision", ["float16", "float32"])
 def test_of_a_softmax_of_very_many_scores_little_is_known(precision):
-    result = softmax(exact(np.zeros(200000), arithmetic(precision)))
-    assert (result.rad == INF).all() if precision == "float16" else (result.rad < 1).all()
+    for shape in ((200000,), (1, 200000)):
+        result = softmax(exact(np.zeros(shape), arithmetic(precision)))
+        assert (result.rad == INF).all() if precision == "float16" else (result.rad < 1).all()
+
+
+def test_a_softmax_is_known_while_the_roundings_of_its_sum_are_no_more_than_the_sum():
+    a = arithmetic("bfloat16")
+    scores = exact(np.zeros(257), a)
+    assert a.unit == 1 / 256
+    assert (softmax(scores[:256]).rad < INF).all() and (softmax(scores).rad == INF).all()
 
 
 def test_the_maximum_of_subnormals_may_be_any_of_them():
     subnormal = 0.9 * FLOAT32.smallest
     result = np.max(exact([subnormal, -subnormal], FLOAT32))
     assert abs(result.mid - subnormal) <= result.rad and abs(result.mid + subnormal) <= result.rad
+
+
+def test_the_maximum_of_a_ball_holds_both_its_ends():
+    result = np.max(BoundedArray(np.array([1.0, -3.0]), np.array([1.0, 0.5]), FLOAT32))
+    assert result.mid == 1 and result.rad >= 1
 
 
 def test_the_first_and_the_last_place_that_is_marked_are_found_wherever_they_are():
@@ -162,3 +204,47 @@ def test_the_arg_max_of_rounded_numbers_is_the_hull_of_what_may_be_it():
     # Of three that may be it, the first and the last one.
     result = np.argmax(near, axis=-1)
     assert (result.mid, result.rad) == (1.5, 1.5)
+    # Two that may be equal: then it is the first one.
+    touching = BoundedArray(np.array([1.0, 3.0]), np.ones(2), FLOAT32)
+    assert np.argmax(touching, axis=-1).rad == 0.5
+
+
+def test_in_the_arg_max_a_ball_is_no_number_that_is_flushed():
+    smallest = FLOAT32.smallest
+    # From zero to twice the smallest normal number, and half as much again as that.
+    balls = BoundedArray(np.array([1.0, 1.5]) * smallest, np.array([smallest, 0.0]), FLOAT32)
+    assert np.argmax(balls, axis=-1).rad == 0.5
+    assert np.argmax(exact([0.0, smallest], FLOAT32), axis=-1).exact
+
+
+@pytest.mark.parametrize("other", [-0.5, 0.5])
+def test_an_arg_max_beside_a_subnormal_number_is_what_it_is_beside_zero(other):
+    scores = [other, 0.5 * FLOAT32.smallest]
+    result = np.argmax(exact(scores, FLOAT32), axis=-1)
+    assert result.exact and result.mid == np.argmax(scores)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_an_arg_max_of_three_axes_is_numpys(axis):
+    numbers = np.random.RandomState(0).permutation(24).reshape(2, 3, 4)
+    rads = [None, np.full(numbers.shape, 0.25)]
+    for ball in [BoundedArray(numbers.astype(float), rad, FLOAT32) for rad in rads]:
+        result = np.argmax(ball, axis=axis)
+        assert result.exact and np.array_equal(result.mid, np.argmax(numbers, axis=axis))
+        assert np.array_equal(np.max(ball, axis=axis).mid, np.max(numbers, axis=axis))
+        assert np.max(ball).shape == () and np.max(ball).mid == 23
+
+
+def test_beside_what_is_none_or_unknown_any_number_may_be_the_arg_max():
+    for mid, rad in ((NAN, 0.0), (0.0, INF)):
+        row = BoundedArray(np.array([0.0, mid, 1.0]), np.array([0.0, rad, 0.5]), FLOAT32)
+        result = np.argmax(row, axis=-1)
+        assert (result.mid, result.rad) == (1, 1)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_no_share_is_more_than_1_but_for_roundings_which_are_less_of_smaller_scores(precision):
+    a = arithmetic(precision)
+    less, more = (softmax(BoundedArray(np.zeros(2), np.full(2, x), a)) for x in (30.0, 700.0))
+    assert (1 <= less.mid + less.rad).all()
+    assert (less.mid + less.rad < more.mid + more.rad).all()
