@@ -201,3 +201,6 @@ def test_balls_of_noise_are_kept_and_dropped_by_their_ends():
     result = dropout_mask(0.5, noise)
     assert (result.mid - result.rad).tolist() == [0, 1, 0, -1, 0]
     assert (result.mid + result.rad).tolist() == [0, 1, 1, 0, 2]
+    # Where whole numbers are far apart in float64, too.
+    noise = BoundedArray(np.array([2.0**60]), np.array([2.0**59]), arithmetic("float64"))
+    assert_holds(dropout_mask(0.5, noise), [2**59], [3 * 2**59])
