@@ -72,7 +72,8 @@ def test_a_number_of_a_case_is_held_as_the_subject_reads_it(a):
         allowed = [float(read)] + [0.0] * int(abs(read) < a.smallest)
         assert all(abs(value - mid) <= rad for value in allowed)
         assert rad <= max(a.unit * abs(number), a.smallest)
-    assert read_stack(np.float32([[0.5, INF, NAN]]), a).exact
+    exactly = read_stack(np.float32([[0.5, INF, NAN]]), a)
+    assert exactly.exact and exactly.stacked and exactly.dtype == np.float64
     # Whole numbers count something, and the smallest normal number is no subnormal one.
     assert read_stack(np.array([[2**11 + 1, 70000]]), a).exact
     assert read_stack(np.float64([[a.smallest, -a.smallest, 1 / 3]]), a).rad[0, :2].max() == 0

@@ -85,6 +85,9 @@ def test_a_clipped_ball_holds_its_clipped_ends():
     result = np.clip(ball(mid, rad), -1.0, 1.0)
     assert_holds(result, low, high)
     assert (result.rad <= np.minimum(rad, 1.0) * (1 + 2.0**-46) + 2.0**-50).all()
+    # It may be NaN, which is not clipped.
+    unknown = np.clip(ball([0.5, 0.0], [0.0, INF]), -1.0, 1.0)
+    assert unknown.mid.tolist() == [0.5, 0.0] and unknown.rad[0] < 1e-9 and unknown.rad[1] == INF
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -111,7 +114,7 @@ def test_what_may_be_either_of_two_numbers_is_in_a_ball_around_both():
     width = [Fraction(b) / 2 - Fraction(a) / 2 for a, b in zip(low, high)]
     for mid, rad, half in zip(both.mid, both.rad, width):
         # And not in one that is much wider: half of the distance, and roundings of float64.
-        assert rad <= half * (1 + Fraction(2.0**-46)) + Fraction(3.1 * 2.0**-53) * abs(
+        assert rad <= half * (1 + Fraction(2.0**-46)) + Fraction(2.001 * 2.0**-53) * abs(
             Fraction(mid)
         )
 
@@ -198,3 +201,6 @@ def test_balls_of_noise_are_kept_and_dropped_by_their_ends():
     result = dropout_mask(0.5, noise)
     assert (result.mid - result.rad).tolist() == [0, 1, 0, -1, 0]
     assert (result.mid + result.rad).tolist() == [0, 1, 1, 0, 2]
+    # Where whole numbers are far apart in float64, too.
+    noise = BoundedArray(np.array([2.0**60]), np.array([2.0**59]), arithmetic("float64"))
+    assert_holds(dropout_mask(0.5, noise), [2**59], [3 * 2**59])

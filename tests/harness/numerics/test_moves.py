@@ -19,7 +19,7 @@ CALLS = {
     "vstack of numbers": lambda x, y: np.vstack([x[0, 1], y[1, 2]]),
     "vstack beside a list": lambda x, y: np.vstack([[5.0, 6.0, 7.0], x]),
     "stack": lambda x, y: np.stack([x, y]),
-    "stack of one": lambda x, y: np.stack([x], axis=1),
+    "stack of one": lambda x, y: np.stack([x], axis=-2),
     "stack along 1": lambda x, y: np.stack([x, y], axis=1),
     "stack along 2": lambda x, y: np.stack([x, y], axis=2),
     "stack along -1": lambda x, y: np.stack([x, y], axis=-1),
