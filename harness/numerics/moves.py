@@ -79,13 +79,14 @@ def _joined(first: BoundedArray, arrays: Sequence[np.ndarray], axis: int) -> np.
 )
 def hstack(arrays: Sequence[Any]) -> BoundedArray:
     """The arrays beside each other: along the second axis, or the only one."""
-    return concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
+    parts = [x[(None,) * (1 - x.ndim)] for x in operands(*arrays)]
+    return concatenate(parts, axis=0 if parts[0].ndim == 1 else 1)
 
 
 @bound(np.vstack, examples=[Example(lambda x, y: np.vstack([x, y]), ((2, 3), (1, 3)))], moves=True)
 def vstack(arrays: Sequence[Any]) -> BoundedArray:
-    """The arrays below each other, along the first axis."""
-    return concatenate(arrays, axis=0)
+    """The arrays below each other, along the first axis; what has only one is a row."""
+    return concatenate([x[(None,) * (2 - x.ndim)] for x in operands(*arrays)])
 
 
 @bound(
@@ -99,8 +100,9 @@ def vstack(arrays: Sequence[Any]) -> BoundedArray:
 )
 def stack(arrays: Sequence[Any], axis: int = 0) -> BoundedArray:
     """The arrays along a new axis."""
-    new = (slice(None),) * (axis if axis >= 0 else axis + arrays[0].ndim + 1) + (None,)
-    return concatenate([x[new] for x in arrays], axis=axis)
+    parts = operands(*arrays)
+    new = (slice(None),) * (axis if axis >= 0 else axis + parts[0].ndim + 1) + (None,)
+    return concatenate([x[new] for x in parts], axis=axis)
 
 
 def by_places(function: Callable[..., Any]) -> Callable[..., Any]:
