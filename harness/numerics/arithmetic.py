@@ -33,10 +33,10 @@ class Arithmetic(NamedTuple):
     smallest: float
     largest: float
     functions: Mapping[str, Accuracy]
-    bias_anywhere: bool = True
-    operand_bits: Optional[int] = None
-    operands_to_nearest: bool = False
-    sums: Optional["Arithmetic"] = None
+    bias_anywhere: bool
+    operand_bits: Optional[int]
+    operands_to_nearest: bool
+    sums: Optional["Arithmetic"]
     recomputes: bool = False
     likely: bool = False
 

@@ -37,7 +37,8 @@ def equal(a: BoundedArray, b: BoundedArray) -> BoundedArray:
 def _less(a: BoundedArray, b: BoundedArray, or_equal: bool) -> BoundedArray:
     """1 where ``a < b``, or ``a <= b``, 0 where not, both where rounding decides."""
     a, b = broadcast(a, b)
-    rad = (a.rad_as_operand() + b.rad_as_operand()) * INFLATE
+    # Float64 rounds monotonically: what is no more than another is so when both are rounded.
+    rad = a.rad_as_operand() + b.rad_as_operand()
     doubt = 0.5 * ((np.abs(a.mid - b.mid) <= rad) & (rad > 0))
     holds = (a.mid <= b.mid) if or_equal else (a.mid < b.mid)
     if not doubt.any():
@@ -102,14 +103,17 @@ def minimum(a: BoundedArray, b: BoundedArray) -> BoundedArray:
     ],
 )
 def clip(a: BoundedArray, a_min: Any, a_max: Any) -> BoundedArray:
-    """``min(max(a, a_min), a_max)``, with numbers as limits."""
-    least, most = lift(a_min, a.arithmetic).ends(), lift(a_max, a.arithmetic).ends()
+    """``min(max(a, a_min), a_max)``, with numbers as limits, or None where there is none."""
+    least = lift(-np.inf if a_min is None else a_min, a.arithmetic).ends()
+    most = lift(np.inf if a_max is None else a_max, a.arithmetic).ends()
     # As np.clip does, in less time.
     low, high = map(np.minimum, map(np.maximum, a.ends(), least), most)
     mid = low / 2 + high / 2
     rad = np.maximum(high - mid, mid - low) * INFLATE + a.arithmetic.smallest
     result = BoundedArray(mid, rad, a.arithmetic, stacked=a.stacked)
-    return propagate_specials(result, ~a.unknown()) if a.reach() == np.inf else result
+    if a.reach() < np.inf and result.reach() < np.inf:
+        return result
+    return propagate_specials(result, ~a.unknown())
 
 
 @bound(
@@ -213,8 +217,9 @@ def _mask_ends(keep_prob: float, noise: BoundedArray) -> Tuple[np.ndarray, np.nd
     size, unit = np.abs(least), (arithmetic.unit + 2 * UNIT64) * INFLATE
     slack = np.where(_is_exact(least, low, keep_prob), 0.0, 2 * UNIT64 * size)
     slack = np.where(size * arithmetic.unit > _HAS_ALL_WHOLE_NUMBERS, unit * size, slack)
-    # Rounding moves a sum by so much, or to zero; that of float64 is rounded already.
+    # Rounding moves a sum by so much, or to zero; that of float64 is rounded already. And float64
+    # rounds monotonically: what reaches a whole number before it is rounded, does so afterwards.
     size = np.abs(most)
     reach = arithmetic.unit * arithmetic.binade(size) + arithmetic.smallest
     reach = np.where(_is_exact(most, high, keep_prob), reach, reach + 2 * UNIT64 * size)
-    return np.floor(least - slack), np.floor(most + reach * INFLATE)
+    return np.floor(least - slack), np.floor(most + reach)

@@ -224,6 +224,7 @@ class Numbers(np.lib.mixins.NDArrayOperatorsMixin):  # type: ignore[misc]
         return self._along(self.machine.argmax, a, axis)
 
     def _clip(self, a: "Numbers", a_min: Any, a_max: Any) -> "Numbers":
+        a_min, a_max = -np.inf if a_min is None else a_min, np.inf if a_max is None else a_max
         # The limits are rounded to the subject's precision, or not.
         if self.machine.fuses:
             return np.minimum(np.maximum(a, a_min), a_max)  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnndiff.harness.numerics import BoundedArray, arithmetic, exact
-from rnndiff.harness.numerics.balls import read_stack
+from rnndiff.harness.numerics.balls import lift, read_stack
 from rnndiff.harness.numerics.containment import arithmetics, balls, stack_of
 from rnndiff.harness.numerics.register import REGISTER
 
@@ -72,7 +72,66 @@ def test_a_number_of_a_case_is_held_as_the_subject_reads_it(a):
         allowed = [float(read)] + [0.0] * int(abs(read) < a.smallest)
         assert all(abs(value - mid) <= rad for value in allowed)
         assert rad <= max(a.unit * abs(number), a.smallest)
-    assert read_stack(np.float32([[0.5, INF, NAN]]), a).exact
+    exactly = read_stack(np.float32([[0.5, INF, NAN]]), a)
+    assert exactly.exact and exactly.stacked and exactly.dtype == np.float64
+    # Whole numbers count something, and the smallest normal number is no subnormal one.
+    assert read_stack(np.array([[2**11 + 1, 70000]]), a).exact
+    assert read_stack(np.float64([[a.smallest, -a.smallest, 1 / 3]]), a).rad[0, :2].max() == 0
+
+
+@pytest.mark.parametrize(
+    "a", [arithmetic(each) for each in ("float16", "float32", "bfloat16")], ids=lambda a: a.name
+)
+def test_a_whole_number_is_exact_as_far_as_the_subject_has_all(a):
+    last = int(1 / a.unit)
+    for number in (last - 1, last, -last, 2 * last):
+        assert lift(number, a).exact
+    for number in (last + 1, -last - 1, 1.5 * last + 1):
+        ball = lift(number, a)
+        assert not ball.exact and abs(float(a.precision.rounded(number)) - ball.mid) <= ball.rad
+
+
+def test_special_numbers_of_the_oracle_are_just_these_and_one_that_is_too_large_is_unknown():
+    special = lift([NAN, INF, -INF, 1.0], FLOAT32)
+    np.testing.assert_array_equal(special.mid, [NAN, INF, -INF, 1.0])
+    assert special.exact
+    held = lift([NAN, INF, 0.1, 1e39], FLOAT32)
+    np.testing.assert_array_equal(held.mid, [NAN, INF, 0.1, 0.0])
+    assert held.rad[0] == held.rad[1] == 0 < held.rad[2] < 1e-8 and held.rad[3] == INF
+
+
+def test_ends_are_rounded_outwards_by_32_roundings_of_the_radius_and_2_of_the_midpoint():
+    mid, rad = [1.0, 0.0, 3.0, INF], [2.0**-30, 1.0, 0.0, 0.0]
+    low, high = BoundedArray(np.array(mid), np.array(rad), FLOAT32).ends()
+    step = 2.0**-30 + 2.0**-52
+    assert high.tolist() == [1 + step, 1 + 2.0**-48, 3.0, INF]
+    assert low.tolist() == [1 - step, -1 - 2.0**-48, 3.0, INF]
+    random = np.random.RandomState(0)
+    mid, rad = random.standard_normal((2, 1000)) * 2.0 ** random.randint(-70, 70, (2, 1000))
+    x = BoundedArray(mid, np.abs(rad), FLOAT32)
+    for low, high, *ball in zip(*x.ends(), x.mid, x.rad):
+        mid, rad = map(Fraction, ball)
+        assert low <= mid - rad and high >= mid + rad
+
+
+@pytest.mark.parametrize("same", [lambda x: x * 1.0, lambda x: x + 0.0], ids=["*", "+"])
+@pytest.mark.parametrize("name", ["float16", "float32", "bfloat16"])
+def test_what_is_near_the_largest_number_is_a_ball_unknown_or_infinite(same, name):
+    a = arithmetic(name)
+    room = {"float16": 1 / 64, "float32": 1 / 64, "bfloat16": 1 / 16}[name]
+    # What overflows need not be a number of the subject's: the midpoints are the oracle's own.
+    most, least = a.largest * (1 - room), a.largest / (1 - room)
+    before, after = 1 - 8 * a.unit, 1 + 8 * a.unit
+    for sign in (1, -1):
+        numbers = sign * np.array([most * before, most * after, least * before, least * after])
+        result = same(exact(numbers, a))
+        assert result.mid.tolist() == [numbers[0], 0.0, 0.0, sign * INF]
+        assert 0 < result.rad[0] <= 2 * a.unit * abs(numbers[0]) and result.rad[3] == 0
+        assert result.rad[1] == result.rad[2] == INF
+        # So is each number beside others that are none of its kind.
+        for k in range(4):
+            alone = same(exact(numbers[k : k + 1], a))
+            assert (alone.mid[0], alone.rad[0]) == (result.mid[k], result.rad[k])
 
 
 HUGE = 1e38

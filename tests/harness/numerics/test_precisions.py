@@ -14,6 +14,17 @@ FINITE = np.sort(ALL[np.isfinite(ALL)].astype(np.float64))
 NAN, INF = float("nan"), float("inf")
 
 
+@pytest.mark.parametrize(
+    "name, bits, width",
+    [("float16", 11, 16), ("float32", 24, 32), ("float64", 53, 64), ("bfloat16", 8, 16)],
+)
+def test_a_number_has_bits_of_which_some_are_its_significand(name, bits, width):
+    precision = precision_of(name)
+    assert (precision.name, precision.bits, precision.width) == (name, bits, width)
+    assert precision.eps == 2.0 ** (1 - bits)
+    assert precision.is_own_type == (name != "bfloat16")
+
+
 @pytest.mark.parametrize("name", ["float16", "float32", "float64"])
 def test_a_precision_that_numpy_has_is_as_it_says(name):
     precision, limits = precision_of(name), np.finfo(name)
@@ -76,6 +87,11 @@ def test_the_arithmetic_of_bfloat16_is_that_of_its_numbers():
         arithmetic("bfloat16", operand_bits=11)
     with pytest.raises(ValueError, match="not wider than bfloat16"):
         arithmetic("bfloat16", sums="bfloat16")
+
+
+@pytest.mark.parametrize("array", [np.zeros(2, "V4"), np.float16([1.5]), np.array([2])], ids=str)
+def test_an_array_of_another_type_is_held_as_it_is(array):
+    assert held(array) is array
 
 
 def test_an_array_of_another_packages_bfloat16_is_held_in_float32():
