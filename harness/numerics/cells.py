@@ -168,10 +168,9 @@ def layer_norm_of_balls(x: Any, gain: Any, shift: Any, epsilon: float) -> Bounde
     mid, rad = result.mid, (result.rad + extra) * INFLATE
     extent = np.abs(mid) + rad + scaled + shift.magnitude()
     clear = extent <= arithmetic.largest * arithmetic.overflow_edge
-    if clear.all():
-        return BoundedArray(mid, rad, arithmetic, stacked=result.stacked)
-    mid, rad = np.where(clear, mid, 0.0), np.where(clear, rad, np.inf)
     result = BoundedArray(mid, rad, arithmetic, stacked=result.stacked)
+    if clear.all():
+        return result
     # One number that is none makes the moments of its row NaN.
     nan = ~np.isfinite(x.mid).all(axis=-1, keepdims=True)
     return without_specials(result, clear, nan)

@@ -76,3 +76,19 @@ def test_nothing_is_known_of_a_layer_normalization_that_overflows_by_one_formula
     gain, shift = exact([9e-4 * a.largest] * 2, a), exact([0.95 * a.largest] * 2, a)
     assert (layer_norm(x, gain, shift, 1e-3).rad == np.inf).all()
     assert (layer_norm(x, gain, 0.25 * shift, 1e-3).rad < np.inf).all()
+
+
+def test_deviations_whose_squares_are_flushed_may_be_larger_than_the_root_of_their_number():
+    a, count, epsilon = arithmetic("float32"), 8, 2.0**-124
+    x = BoundedArray(np.zeros((1, count)), np.full((1, count), 2.0**-56), a)
+    result = layer_norm(x, np.ones(count), np.zeros(count), epsilon)
+    # Just not a smallest normal number is what each adds to the variance.
+    assert (result.rad >= np.sqrt(count * a.smallest / epsilon)).all()
+    assert (result.rad <= 5 * np.sqrt(count)).all()
+
+
+def test_one_number_that_is_none_makes_all_of_its_row_nan_and_no_other():
+    x = exact([[np.nan, 0.0, 1.0], [2.0, 0.0, 1.0], [np.inf, 0.0, 1.0]], FLOAT64)
+    result = layer_norm(x, np.ones(3), np.zeros(3), 1e-3)
+    assert np.isnan(result.mid[[0, 2]]).all() and not result.rad[[0, 2]].any()
+    assert (result.rad[1] < 1e-12).all()
