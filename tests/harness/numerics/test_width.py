@@ -42,8 +42,8 @@ STACKS = {"float32 stacks": arithmetic("float32")}
 NAMES = {"true_divide": "divide", "amax": "max"}
 # Of 12 digits; what NumPy's functions differ by between processors is less than that.
 SAME = 1e-9
-# Of these the narrowest are as wide as the noise of float64.
-NOISY = {("softmax", "float64"): 1e-2}
+# Of these the narrowest are as wide as the noise of float64: so much of log2 is the same.
+NOISY = {("softmax", "float64"): 5e-3}
 
 
 # --- calls beside those that functions are registered with, for what these do not reach -----------
@@ -229,6 +229,11 @@ def recorded():
         return {tuple(row[:3]): row[3:] for row in csv.reader(file)}
 
 
+def test_all_that_is_registered_is_recorded_and_nothing_else():
+    names = {NAMES.get(entry.name, entry.name) for entry in REGISTER.values()}
+    assert names | set(CALLS) == {key[0] for key in recorded()} - {COLUMNS[0]}, "record it"
+
+
 @pytest.mark.parametrize("function", list(REGISTER), ids=lambda function: function.__name__)
 def test_a_bound_is_as_wide_as_it_was(function):
     assert_as_recorded(widths_of(function))
@@ -252,8 +257,8 @@ def assert_as_recorded(rows):
 
 
 def _is_near(now, before, name):
-    same = NOISY.get(name[:2], SAME)
-    return abs(float(now) - float(before)) <= same * max(1.0, abs(float(before)))
+    same = NOISY.get(name[:2], SAME * max(1.0, abs(float(before))))
+    return abs(float(now) - float(before)) <= same
 
 
 if __name__ == "__main__":
