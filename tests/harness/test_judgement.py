@@ -22,6 +22,7 @@ from rnndiff.harness.judging.verdict import (
     judge,
     judge_stacks,
 )
+from rnndiff.harness.numerics.arithmetic import arithmetic
 
 NAN, INF = np.nan, np.inf
 
@@ -300,3 +301,21 @@ def test_shapes_of_a_config_are_worked_out_once():
     model = random_case("seq2seq").model
     config = random_case("seq2seq").config
     assert module._shapes(model, config) is module._shapes(model, config)
+
+
+def test_an_array_without_elements_is_missed_by_nobody():
+    case = random_case("seq2seq", output_time=1)
+    trace = {name: x for name, x in Float32Port()(case).items() if name != "decoder_states"}
+    assert case.config.output_time == 1 and judge(case, trace, FLOAT32).missing == ()
+    del trace["scores"]
+    assert judge(case, trace, FLOAT32).missing == ("scores",)
+
+
+def test_numbers_that_a_precision_does_not_have_are_refused_and_classes_are_not():
+    case = random_case("bidirectional", batch=2)
+    trace = Float32Port()(case)
+    trace["predictions"][...] = 257
+    with pytest.raises(SubjectError) as raised:
+        judge(case, trace, arithmetic("bfloat16"))
+    assert "'scores' has numbers that are not of bfloat16" in str(raised.value)
+    assert "'predictions'" not in str(raised.value)

@@ -138,3 +138,14 @@ def test_a_named_function_of_numpys_arrays_is_what_it_says():
     with pytest.raises(AssertionError, match="it is NumPy's"):
         np.sum(ones)
     assert type(functions.sigmoid(ones)) is Kept
+
+
+def test_a_loss_is_the_mean_over_all_rows_of_sums_over_classes():
+    random = np.random.RandomState(0)
+    probabilities, labels = random.uniform(0.1, 1, (2, 3, 4)), random.uniform(0, 1, (2, 3, 4))
+    rows = [
+        -sum(labels[i, j, k] * np.log(probabilities[i, j, k]) for k in range(4))
+        for i in range(2)
+        for j in range(3)
+    ]
+    np.testing.assert_allclose(functions.log_loss(probabilities, labels), sum(rows) / 6, rtol=1e-12)
