@@ -747,12 +747,3 @@ def test_what_is_left_of_packets_of_eight_goes_one_by_one():
     counts = [np.count_nonzero(divergences._in_packets(np.zeros(size))) for size in (7, 8, 15, 17)]
     assert counts == [0, 8, 8, 16]
     assert divergences._in_packets(np.zeros((3, 3))).sum() == 8
-
-
-def test_an_accuracy_of_one_row_is_known_by_the_first_class_that_gives_it_exactly():
-    case = random_case("bidirectional", batch=1, outputs=2)
-    trace = dict(Float32Port()(case), predictions=np.array([0]))
-    array = {a.name: a for a in judge(case, trace, FLOAT32).arrays}["accuracy"]
-    array = array._replace(actual=np.float32(1.0))
-    found = divergences._accuracy_by([np.array([0]), np.array([1])], case, trace, array)
-    assert (found.values, found.rad) == (1, 0)
