@@ -103,3 +103,12 @@ def test_one_number_that_is_none_makes_all_of_its_row_nan_and_no_other():
     result = layer_norm(x, np.ones(3), np.zeros(3), 1e-3)
     assert np.isnan(result.mid[[0, 2]]).all() and not result.rad[[0, 2]].any()
     assert (result.rad[1] < 1e-12).all()
+
+
+def test_a_row_alone_is_normalized_as_in_a_batch():
+    gain, shift = np.arange(3) + 1.0, np.ones(3)
+    for row in ([2.0, 0.0, 1.0], [np.nan, 0.0, 1.0]):
+        alone = layer_norm(exact(row, FLOAT64), gain, shift, 1e-3)
+        batch = layer_norm(exact([row, [1.0, 2.0, 3.0]], FLOAT64), gain, shift, 1e-3)
+        np.testing.assert_array_equal(alone.mid, batch.mid[0])
+        np.testing.assert_array_equal(alone.rad, batch.rad[0])
