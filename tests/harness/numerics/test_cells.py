@@ -78,13 +78,24 @@ def test_nothing_is_known_of_a_layer_normalization_that_overflows_by_one_formula
     assert (layer_norm(x, gain, 0.25 * shift, 1e-3).rad < np.inf).all()
 
 
-def test_deviations_whose_squares_are_flushed_may_be_larger_than_the_root_of_their_number():
-    a, count, epsilon = arithmetic("float32"), 8, 2.0**-124
-    x = BoundedArray(np.zeros((1, count)), np.full((1, count), 2.0**-56), a)
-    result = layer_norm(x, np.ones(count), np.zeros(count), epsilon)
-    # Just not a smallest normal number is what each adds to the variance.
-    assert (result.rad >= np.sqrt(count * a.smallest / epsilon)).all()
-    assert (result.rad <= 5 * np.sqrt(count)).all()
+def test_what_is_normalized_is_no_larger_than_the_root_of_how_many_there_are():
+    count = 8
+    x = BoundedArray(np.zeros((1, count)), np.full((1, count), 10.0), FLOAT64)
+    result = layer_norm(x, np.ones(count), np.zeros(count), 1e-3)
+    # One that is apart from all others.
+    assert (result.rad >= np.sqrt(count - 1)).all() and (result.rad <= 1.001 * count**0.5).all()
+
+
+def test_a_layer_normalization_with_a_wide_gain_holds_what_its_ends_become():
+    a = arithmetic("float64", {"sqrt": Accuracy(0, 0)})
+    gain = BoundedArray(np.zeros(3), np.full(3, 100.0), a)
+    result = layer_norm(exact([[1.0, 2.0, 4.0]], a), gain, np.zeros(3), 2.0**-10)
+    with mpmath.workprec(200):
+        deviations = [mpmath.mpf(x) - mpmath.mpf(7) / 3 for x in (1, 2, 4)]
+        variance = mpmath.fsum(x * x for x in deviations) / 3
+        for deviation, mid, rad in zip(deviations, result.mid[0], result.rad[0]):
+            end = 100 * abs(deviation) / mpmath.sqrt(variance + mpmath.mpf(2) ** -10)
+            assert abs(end - mid) <= rad and abs(-end - mid) <= rad
 
 
 def test_one_number_that_is_none_makes_all_of_its_row_nan_and_no_other():
@@ -92,3 +103,12 @@ def test_one_number_that_is_none_makes_all_of_its_row_nan_and_no_other():
     result = layer_norm(x, np.ones(3), np.zeros(3), 1e-3)
     assert np.isnan(result.mid[[0, 2]]).all() and not result.rad[[0, 2]].any()
     assert (result.rad[1] < 1e-12).all()
+
+
+def test_a_row_alone_is_normalized_as_in_a_batch():
+    gain, shift = np.arange(3) + 1.0, np.ones(3)
+    for row in ([2.0, 0.0, 1.0], [np.nan, 0.0, 1.0]):
+        alone = layer_norm(exact(row, FLOAT64), gain, shift, 1e-3)
+        batch = layer_norm(exact([row, [1.0, 2.0, 3.0]], FLOAT64), gain, shift, 1e-3)
+        np.testing.assert_array_equal(alone.mid, batch.mid[0])
+        np.testing.assert_array_equal(alone.rad, batch.rad[0])
