@@ -782,3 +782,19 @@ def test_arguments_are_mapped_in_lists_and_tuples_and_by_name():
     assert mapped_by_name({"axis": 1, "what": [2]}, int, lambda x: -x) == {"axis": -1, "what": [-2]}
     nothing = {}
     assert mapped_by_name(nothing, int, None) is nothing
+
+
+def test_a_bias_may_be_added_before_what_is_recorded_of_the_product_is_rounded():
+    def oracle(parameters, x):
+        kernel, bias = parameters
+        product = np.matmul(x, kernel)
+        return {"product": product, "sum": product + bias}
+
+    x, kernel = np.array([[1.0, 2.0**-13]]), np.array([[1.0], [2.0**-13]])
+    # All of the product is 1 + 2^-26, which is rounded where it is recorded, and not in the sum.
+    trace = {"product": np.array([[1.0]]), "sum": np.array([[2.0**-26]])}
+    plan = make_plan(oracle, [(2, 1), (1,)], [(1, 2)], list(trace))
+    recorded = side_by_side(plan, {name: array[None] for name, array in trace.items()})
+    given = [kernel[None], np.array([[-1.0]])], [x[None]]
+    forced, _ = forcing.expect(oracle, plan, *given, recorded, FLOAT32)
+    assert (np.abs(recorded - forced.mid) <= forced.rad).all()

@@ -15,6 +15,8 @@ from rnndiff.harness.checking.check import Checker
 from rnndiff.harness.checking.fuzz import fuzz
 from rnndiff.harness.judging import suspicion
 from rnndiff.harness.judging.chance import Figures, figures
+from rnndiff.harness.judging.forcing import expect_by_chance
+from rnndiff.harness.judging.plan import make_plan, side_by_side
 from rnndiff.harness.judging.suspicion import (
     FALSE_ALARMS,
     FEWEST,
@@ -212,9 +214,6 @@ def test_a_bias_that_is_written_after_the_product_makes_a_sum_as_well():
         full = MODEL.compute(config, parameters, inputs, labels)
         return dict(full, scores=np.matmul(full["outputs"][:, -1], kernel) + bias)
 
-    from rnndiff.harness.judging.forcing import expect_by_chance
-    from rnndiff.harness.judging.plan import make_plan, side_by_side
-
     case, trace = cases()[0], traces_of()[0]
     arrays = [x[None] for x in case.parameters], [x[None] for x in case.data]
     shapes = [[x.shape[1:] for x in each] for each in arrays]
@@ -227,6 +226,56 @@ def test_a_bias_that_is_written_after_the_product_makes_a_sum_as_well():
     _, sums = expect_by_chance(oracle, found, *arrays, recorded, FLOAT32)
     of_each = {name: sums[elements] for name, _, elements in found.stretches()}
     assert of_each["scores"].all() and not of_each["outputs"].any()
+
+
+def test_sums_of_products_are_told_from_other_sums():
+    def oracle(parameters, x):
+        kernel, bias = parameters
+        return {"sums": np.matmul(x, kernel) + bias, "others": x + x, "all": x @ kernel}
+
+    found = make_plan(oracle, [(2, 2), (2,)], [(1, 2)], ["sums", "others", "all"])
+    arrays = [np.ones((1, 2, 2)), np.ones((1, 2))], [np.ones((1, 1, 2))]
+    _, sums = expect_by_chance(oracle, found, *arrays, np.ones((1, 6)), FLOAT32)
+    assert sums.tolist() == [True, True, False, False, True, True]
+
+
+def leans_of_scores(scale):
+    """Mean signs of scores that are `scale` times as large, and off, away from zero."""
+    scaled, traces = [], []
+    for case in cases()[:3]:
+        case = case.copy()
+        kernel, bias = case.parameters[4:6]
+        kernel *= np.float32(scale)
+        bias[...] = 0
+        trace = Float32Port()(case)
+        scores = np.matmul(trace["outputs"][:, -1].astype("f8"), kernel.astype("f8"))
+        scaled.append(case)
+        traces.append(dict(trace, scores=(scores * (1 + 2.0**-22)).astype("f4")))
+    (stack,) = judge_stacks(scaled, traces, FLOAT32)
+    return figures(stack, FLOAT32)["scores"].leans
+
+
+@pytest.mark.parametrize("exponent, counts", [(0, True), (-66, True), (-90, False), (-110, False)])
+def test_the_sign_of_an_error_counts_where_what_is_flushed_on_the_way_cannot_decide_it(
+    exponent, counts
+):
+    leans = leans_of_scores(2.0**exponent)
+    assert (leans > 0).all() if counts else np.isnan(leans).all()
+
+
+def test_the_sign_of_an_error_does_not_count_of_what_cancels_but_for_that():
+    case = cases()[0].copy()
+    random = np.random.RandomState(0)
+    case.arrays["inputs"][1] = case.arrays["inputs"][0]
+    trace = Float32Port()(case)
+    kernel, bias = case.parameters[4:6]
+    kernel[...] = random.standard_normal(kernel.shape)
+    product = np.matmul(trace["outputs"][0, -1].astype("f8"), kernel.astype("f8"))
+    bias[...] = -product
+    trace = Float32Port()(case)
+    off = np.abs(product + bias) + 2.0**-24
+    (stack,) = judge_stacks([case], [dict(trace, scores=np.float32([off, off]))], FLOAT32)
+    assert np.isnan(figures(stack, FLOAT32)["scores"].leans).all()
 
 
 def test_sizes_are_told_apart_by_units_or_what_else_is_added_up():
