@@ -69,3 +69,9 @@ def test_names_are_whole_in_a_file_and_in_a_narrow_terminal():
     for width in ("40", "200"):
         done = CliRunner().invoke(cli, ["models", "birnn-layers"], env={"COLUMNS": width})
         assert "forward_initial_lower_c" in done.output and "…" not in done.output
+
+
+def test_of_a_layout_the_order_of_the_gates_is_said():
+    assert "have the gates z, r, n, in this order. reset_after is False." in said("rnn-gru@onnx")
+    assert "the gates r, z, n, in this order. reset_after is True." in said("birnn-gru@pytorch")
+    assert "have the gates" not in said("rnn-basic@pytorch")

@@ -108,3 +108,12 @@ def test_what_may_differ_or_cannot_be_made_anew_is_judged_by_one_call(said, reme
     with patch:
         status, output, _ = replayed("b.npz")
     assert status == 0 and "b.npz: agree on Float32" in output
+
+
+def test_it_is_said_what_a_case_was_saved_with():
+    case = random_case("seq2seq")
+    save("a.npz", case, notes={"subject": "./my_rnn", "tensorflow": "2.21.0", "mode": "session"})
+    save("b.npz", case, notes={"tensorflow": "1.15.5", "mode": "session", "verdict": "agree"})
+    _, output, _ = replayed("a.npz", "b.npz")
+    assert "    saved with ./my_rnn: no verdict\n" in output
+    assert "    saved with TensorFlow 1.15.5, session: agree\n" in output

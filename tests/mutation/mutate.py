@@ -269,7 +269,8 @@ def changed(diff):
     """The lines before and after, of a diff."""
     lines = [line for line in diff.splitlines() if not line.startswith(("---", "+++", "@@"))]
     return tuple(
-        " ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+"
+        " ".join(line[1:].strip() for line in lines if line.startswith(sign)).strip()
+        for sign in "-+"
     )
 
 
