@@ -278,6 +278,27 @@ def test_the_sign_of_an_error_does_not_count_of_what_cancels_but_for_that():
     assert np.isnan(figures(stack, FLOAT32)["scores"].leans).all()
 
 
+def of_squares(**squares):
+    """A run of which arrays have so many cases of the same square."""
+    run = Suspicion()
+    for name, (count, square) in squares.items():
+        figures_of_it = Figures(np.full(count, float(square)), np.full(count, np.nan))
+        run.add_figures("bidirectional", CONFIG, {name: figures_of_it})
+    return run
+
+
+def test_of_as_many_cases_as_are_enough_something_is_said_and_of_fewer_nothing():
+    (line,) = of_squares(scores=(FEWEST, 0.25)).lines()
+    assert line.startswith("nothing is suspicious: errors are at most 0.50 times")
+    assert not list(of_squares(scores=(FEWEST - 1, 0.25)).lines())
+
+
+def test_what_is_farthest_beyond_its_own_limit_is_told_first():
+    found = of_squares(many=(200, 9), few=(FEWEST, 16)).suspicious()
+    assert [each.array for each in found] == ["many", "few"]
+    assert found[0].limit < found[1].limit and found[0].figure < found[1].figure
+
+
 def test_sizes_are_told_apart_by_units_or_what_else_is_added_up():
     assert units_of(CONFIG) == "17 to 64 units"
     assert units_of(MODEL.Config(batch=9, time=99, inputs=9, outputs=9, num_units=4)) == (
