@@ -299,6 +299,15 @@ def test_what_is_farthest_beyond_its_own_limit_is_told_first():
     assert found[0].limit < found[1].limit and found[0].figure < found[1].figure
 
 
+def test_each_figure_that_is_looked_at_shares_the_false_alarms_of_a_run():
+    run = Suspicion()
+    of_both = Figures(np.full(FEWEST, 9.0), np.full(FEWEST, 0.1))
+    run.add_figures("bidirectional", CONFIG, {"scores": of_both})
+    (found,) = run.suspicious()
+    assert found.limit == np.sqrt(most_square(FEWEST, 2))
+    assert of_squares(scores=(FEWEST, 9)).suspicious()[0].limit == np.sqrt(most_square(FEWEST, 1))
+
+
 def test_sizes_are_told_apart_by_units_or_what_else_is_added_up():
     assert units_of(CONFIG) == "17 to 64 units"
     assert units_of(MODEL.Config(batch=9, time=99, inputs=9, outputs=9, num_units=4)) == (
