@@ -308,6 +308,18 @@ def test_each_figure_that_is_looked_at_shares_the_false_alarms_of_a_run():
     assert of_squares(scores=(FEWEST, 9)).suspicious()[0].limit == np.sqrt(most_square(FEWEST, 1))
 
 
+def test_the_limit_of_a_mean_sign_is_hoeffdings():
+    run = Suspicion()
+    run.add_figures(
+        "bidirectional", CONFIG, {"scores": Figures(np.full(64, 0.01), np.full(64, 0.5))}
+    )
+    (found,) = run.suspicious()
+    # The sum of signs is 32, and the root of the sum of their squares 4.
+    most = np.sqrt(2 * np.log(2 * 2 / FALSE_ALARMS))
+    assert (found.what, found.figure, found.cases) == (SIGN, 0.5, 64)
+    assert found.limit == pytest.approx(0.5 * most / 8, rel=1e-12)
+
+
 def test_sizes_are_told_apart_by_units_or_what_else_is_added_up():
     assert units_of(CONFIG) == "17 to 64 units"
     assert units_of(MODEL.Config(batch=9, time=99, inputs=9, outputs=9, num_units=4)) == (
