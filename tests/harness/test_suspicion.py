@@ -320,6 +320,15 @@ def test_the_limit_of_a_mean_sign_is_hoeffdings():
     assert found.limit == pytest.approx(0.5 * most / 8, rel=1e-12)
 
 
+def test_a_stack_of_one_case_counts_and_of_none_does_not():
+    (stack,) = judge_stacks(cases()[:1], traces_of()[:1], FLOAT32)
+    run = Suspicion()
+    run.add(stack, FLOAT32)
+    run.add(stack.only(np.array([False])), FLOAT32)
+    (numbers,) = run.as_dict()["bidirectional"]["scores"].values()
+    assert numbers[0] == 1 and sample_for_chance(stack).arrays == stack.arrays
+
+
 def test_sizes_are_told_apart_by_units_or_what_else_is_added_up():
     assert units_of(CONFIG) == "17 to 64 units"
     assert units_of(MODEL.Config(batch=9, time=99, inputs=9, outputs=9, num_units=4)) == (
