@@ -35,14 +35,9 @@ from rnndiff.harness.subjects import Subject
 from rnndiff.models.functions import accumulate, affine
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "tests", "ports"))
-from styles import bias_first, product_then_bias  # noqa: E402
+from styles import bias_first, einsum, product_then_bias  # noqa: E402
 
 BATCHES, MOST_NAMED = 40, 3
-
-
-def einsum(parts, kernel, bias):
-    """As those write it who think in indices."""
-    return np.einsum("...i,ij->...j", np.concatenate(parts, axis=-1), kernel) + bias
 
 
 STYLES = {"products": product_then_bias, "loops": bias_first, "einsum": einsum}

@@ -33,6 +33,11 @@ def fused_multiply_add(parts, kernel, bias):
     return total
 
 
+def einsum(parts, kernel, bias):
+    """As those write it who think in indices."""
+    return np.einsum("...i,ij->...j", np.concatenate(parts, axis=-1), kernel) + bias
+
+
 def split_products(parts, kernel, bias):
     """``x W_x + (h W_h + b)``, as Keras, PyTorch and cuDNN write it."""
     total, end = bias, len(kernel)
@@ -142,6 +147,7 @@ STYLES = {
     "as the oracle": Style(),
     "bias first": Style(affine=bias_first),
     "fused multiply-add": Style(affine=fused_multiply_add),
+    "einsum": Style(affine=einsum),
     "split products": Style(affine=split_products),
     "softmax by reciprocal": Style(softmax=multiply_by_reciprocal),
     "softmax by exp2": Style(softmax=powers_of_two),
