@@ -318,6 +318,19 @@ def test_the_limit_of_a_mean_sign_is_hoeffdings():
     most = np.sqrt(2 * np.log(2 * 2 / FALSE_ALARMS))
     assert (found.what, found.figure, found.cases) == (SIGN, 0.5, 64)
     assert found.limit == pytest.approx(0.5 * most / 8, rel=1e-12)
+    # As many, of a tenth, are beyond it as well, and lean too little.
+    run = Suspicion()
+    run.add_figures(
+        "bidirectional", CONFIG, {"scores": Figures(np.full(64, 0.01), np.full(64, 0.1))}
+    )
+    assert not run.suspicious()
+
+
+@pytest.mark.parametrize("cases, tests", [(8, 1), (8, 500), (20, 2), (3000, 40)])
+def test_the_limit_of_a_mean_square_is_the_root_of_chernoffs_bound(cases, tests):
+    limit = most_square(cases, tests)
+    chance = np.exp(-cases / 2 * (limit - 1 - np.log(limit)))
+    assert limit > 1 and chance == pytest.approx(FALSE_ALARMS / tests, rel=1e-6)
 
 
 def test_a_stack_of_one_case_counts_and_of_none_does_not():
