@@ -318,6 +318,7 @@ def test_the_limit_of_a_mean_sign_is_hoeffdings():
     most = np.sqrt(2 * np.log(2 * 2 / FALSE_ALARMS))
     assert (found.what, found.figure, found.cases) == (SIGN, 0.5, 64)
     assert found.limit == pytest.approx(0.5 * most / 8, rel=1e-12)
+    assert "away from zero" in str(found)
     # As many, of a tenth, are beyond it as well, and lean too little.
     run = Suspicion()
     run.add_figures(
