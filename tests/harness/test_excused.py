@@ -8,14 +8,13 @@ what is more than before::
 """
 
 import contextlib
-import csv
 import os
 from collections import Counter
-from functools import lru_cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from recording import assert_same, read, write
 
 from rnndiff.harness.cases.case import Case
 from rnndiff.harness.judging.excuses import Instead, KnownDivergence, KnownRewrite
@@ -295,28 +294,17 @@ def named(scene):
     return " ".join([name, *sorted(said)] + [precision] * (precision != "float32"))
 
 
-@lru_cache(maxsize=None)
-def recorded():
-    """The rows of the file, by model, entry and array."""
-    with open(PATH, newline="") as file:
-        return {tuple(row[:3]): row[3:] for row in csv.reader(file)}
-
-
 def check(name, rows):
     """That the rows of a model are those of the file, and no others."""
-    known = {each[1:]: row for each, row in recorded().items() if each[0] == name}
+    known = {each[1:]: row for each, row in read(PATH, 3).items() if each[0] == name}
     assert sorted(rows) == sorted(known)
     for each, row in rows.items():
-        differ = [
-            "{} {}, not {}".format(column, now, before)
-            for column, now, before in zip(COLUMNS[3:], row, known[each])
-            if now != before and not (column in MEANS and now and before and _is_near(now, before))
-        ]
-        assert not differ, "{}, {}: {}".format(name, ", ".join(each), "; ".join(differ))
+        assert_same((name, *each), COLUMNS[3:], row, known[each], allowed)
 
 
-def _is_near(now, before):
-    return abs(float(now) - float(before)) <= SAME * max(1.0, abs(float(before)))
+def allowed(column, before):
+    """What a number may be off by: of counts nothing."""
+    return SAME * max(1.0, abs(float(before))) if column in MEANS else 0.0
 
 
 @pytest.mark.parametrize("name", COVERED_IN)
@@ -330,10 +318,10 @@ def test_an_entry_excuses_just_what_it_excused(scene):
 
 
 if __name__ == "__main__":
-    with open(PATH, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        found = [(CONFIGS_OF.format(name), covered_in(name)) for name in COVERED_IN]
-        found += [(named(scene), excused_in(scene)) for scene in SCENES]
-        for name, rows in found:
-            writer.writerows((name, *each, *row) for each, row in rows.items())
+    found = [(CONFIGS_OF.format(name), covered_in(name)) for name in COVERED_IN]
+    found += [(named(scene), excused_in(scene)) for scene in SCENES]
+    write(
+        PATH,
+        COLUMNS,
+        ((name, *each, *row) for name, rows in found for each, row in rows.items()),
+    )

@@ -8,11 +8,11 @@ changed on purpose, record what it gives now, and look at what became wider::
     python tests/harness/test_expected.py && git diff tests/harness/expected.csv
 """
 
-import csv
 import os
 
 import numpy as np
 import pytest
+from recording import assert_same, mean_log2, read, write
 
 from rnndiff.harness.cases.fixed import fixed_group
 from rnndiff.harness.judging.chance import figures
@@ -65,8 +65,7 @@ def rows_of(model):
                 with np.errstate(all="ignore"):
                     for stack in judge_stacks(cases, traces, a):
                         add_runs(found, stack)
-                        if a.operand_bits is None:
-                            add_figures(found, figures(stack, a))
+                        add_figures(found, figures(stack, a))
             for run, each in found.items():
                 yield (model, name, "half" if half else "whole", run, *summary(*each))
 
@@ -93,32 +92,18 @@ def add_figures(found, of_arrays):
 def summary(mids, radii, doubts):
     """How many are unknown, special and exact, the mean of log2 of the others, and the doubts."""
     mid, rad, doubts = (np.concatenate(x) if x else np.zeros(0) for x in (mids, radii, doubts))
-    sizes = rad[(rad > 0) & (rad < np.inf)]
-    width = "{:.12g}".format(np.log2(sizes).mean()) if sizes.size else ""
     counts = np.isinf(rad).sum(), (~np.isfinite(mid)).sum(), (rad == 0).sum()
-    return (*counts, width, doubts.sum())
-
-
-def recorded():
-    """The rows of the file, by model, arithmetic, trace and run."""
-    with open(PATH, newline="") as file:
-        return {tuple(row[:4]): row[4:] for row in csv.reader(file)}
+    return (*counts, mean_log2(rad), doubts.sum())
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_expected_is_as_wide_as_it_was(model):
-    known = {key: row for key, row in recorded().items() if key[0] == model}
+    known = {key: row for key, row in read(PATH, 4).items() if key[0] == model}
     rows = {row[:4]: [str(x) for x in row[4:]] for row in rows_of(model)}
     assert set(rows) == set(known), "record it: see above"
     for key, row in rows.items():
-        for column, now, before in zip(COLUMNS[4:], row, known[key]):
-            same = now == before or column == "width" and abs(float(now) - float(before)) < SAME
-            assert same, "{}: {} {}, not {}".format(", ".join(key), column, now, before)
+        assert_same(key, COLUMNS[4:], row, known[key], lambda column, _: SAME * (column == "width"))
 
 
 if __name__ == "__main__":
-    with open(PATH, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for each in MODELS:
-            writer.writerows(rows_of(each))
+    write(PATH, COLUMNS, (row for model in MODELS for row in rows_of(model)))

@@ -50,7 +50,7 @@ PRELOAD = (
 
 
 class Target(NamedTuple):
-    """A module, the tests that shall kill its mutants, and how many mutants are drawn: 0 for all.
+    """A module, and the tests that shall kill its mutants.
 
     Of the tests those that kill most stand first; ``preload`` is what they import of which no
     mutant changes a thing. If ``reached``, of a mutant within a function only those tests run that
@@ -59,7 +59,6 @@ class Target(NamedTuple):
 
     module: str
     tests: list
-    most: int = 0
     preload: tuple = ()
     reached: bool = False
 
@@ -109,10 +108,7 @@ def draw(db, target, table):
     """Put the mutations that are to be tried into a session; how many there are in all."""
     keep = re.compile("core/({})$".format("|".join(table["operators"])))
     found = list(mutations(target.module, filter(keep.match, operator_names())))
-    if target.most:
-        random.Random(table["seed"]).shuffle(found)
-    chosen = found[: target.most or None]
-    db.add_work_items(WorkItem.single(uuid.uuid4().hex, each) for each in chosen)
+    db.add_work_items(WorkItem.single(uuid.uuid4().hex, each) for each in found)
     return len(found)
 
 

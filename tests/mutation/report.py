@@ -12,9 +12,7 @@ HEAD = """# Mutants of the code that judges others
 By `python tests/mutation/mutate.py`, which writes this page. A mutant is *killed* if the tests fail
 that `targets.json` has for its module; one that goes on for ever is *out of time*, and as good as
 killed. *Equivalent* are those of which no test can tell, each below with the reason; what
-*survived* is open. Where fewer were tried than there are, they are a sample, of all mutants
-shuffled by seed {seed}. Only operators whose mutants are no mere crash were taken, see
-`targets.json`.
+*survived* is open. Only operators whose mutants are no mere crash were taken, see `targets.json`.
 
 | module | commit | date | mutants | tried | killed | out of time | equivalent | survived |
 |---|---|---|---:|---:|---:|---:|---:|---:|
@@ -41,7 +39,7 @@ def is_open(why):
 
 def page(table, results, reasons):
     """The text of it, by the table of targets."""
-    text, lists = HEAD.format(seed=table["seed"]), ""
+    text, lists = HEAD, ""
     modules = [target["module"] for target in table["targets"]]
     for module in modules:
         if module not in results:

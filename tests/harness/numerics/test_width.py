@@ -7,9 +7,9 @@ became wider::
     python tests/harness/numerics/test_width.py && git diff tests/harness/numerics/widths.csv
 """
 
-import csv
 import os
-from functools import reduce
+import sys
+from functools import partial, reduce
 from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -19,6 +19,9 @@ from rnndiff.harness.numerics import Accuracy, BoundedArray, arithmetic, exact
 from rnndiff.harness.numerics.containment import KINDS, balls_of, stack_of
 from rnndiff.harness.numerics.register import REGISTER, Example
 from rnndiff.models.functions import accumulate, affine
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from recording import assert_same, mean_log2, read, write  # noqa: E402
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "widths.csv")
 COLUMNS = ("function", "arithmetic", "numbers", "unknown", "special", "exact", "width", "reach")
@@ -215,23 +218,12 @@ def widths(called, calls):
             assert not mid[np.isinf(rad)].any()
             reach = np.array([x.reach() for x in results])
             row = (called, name, kind, np.isinf(rad).sum(), (~np.isfinite(mid)).sum())
-            yield row + ((rad == 0).sum(), _mean_log2(rad), _mean_log2(reach))
-
-
-def _mean_log2(sizes):
-    sizes = sizes[(sizes > 0) & (sizes < np.inf)]
-    return "{:.12g}".format(np.log2(sizes).mean()) if sizes.size else ""
-
-
-def recorded():
-    """The rows of the file, by function, arithmetic and numbers."""
-    with open(PATH, newline="") as file:
-        return {tuple(row[:3]): row[3:] for row in csv.reader(file)}
+            yield row + ((rad == 0).sum(), mean_log2(rad), mean_log2(reach))
 
 
 def test_all_that_is_registered_is_recorded_and_nothing_else():
     names = {NAMES.get(entry.name, entry.name) for entry in REGISTER.values()}
-    assert names | set(CALLS) == {key[0] for key in recorded()} - {COLUMNS[0]}, "record it"
+    assert names | set(CALLS) == {key[0] for key in read(PATH, 3)}, "record it"
 
 
 @pytest.mark.parametrize("function", list(REGISTER), ids=lambda function: function.__name__)
@@ -245,27 +237,18 @@ def test_a_bound_of_calls_is_as_wide_as_it_was(called):
 
 
 def assert_as_recorded(rows):
-    known = recorded()
     for row in rows:
         name, numbers = row[:3], [str(x) for x in row[3:]]
-        differ = [
-            "{} {}, not {}".format(column, now, before)
-            for column, now, before in zip(COLUMNS[3:], numbers, known[name])
-            if now != before and not (now and before and _is_near(now, before, name))
-        ]
-        assert not differ, "{}: {}".format(", ".join(name), "; ".join(differ))
+        assert_same(name, COLUMNS[3:], numbers, read(PATH, 3)[name], partial(allowed, name[:2]))
 
 
-def _is_near(now, before, name):
-    same = NOISY.get(name[:2], SAME * max(1.0, abs(float(before))))
-    return abs(float(now) - float(before)) <= same
+def allowed(name, _, before):
+    """What a number of a function in an arithmetic may be off by."""
+    return NOISY.get(name, SAME * max(1.0, abs(float(before))))
 
 
 if __name__ == "__main__":
-    with open(PATH, "w", newline="") as file, np.errstate(all="ignore"):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for each in REGISTER:
-            writer.writerows(widths_of(each))
-        for called, calls in CALLS.items():
-            writer.writerows(widths(called, calls))
+    with np.errstate(all="ignore"):
+        found = [row for each in REGISTER for row in widths_of(each)]
+        found += [row for called, calls in CALLS.items() for row in widths(called, calls)]
+    write(PATH, COLUMNS, found)
